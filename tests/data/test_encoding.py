@@ -35,6 +35,7 @@ def test_arabic_in_another_encoding_is_named_and_then_read(tmp_path: Path, encod
         ("It’s “fine” – really… isn’t it".encode("cp1252"), "try --encoding windows-1252"),
         (b"\x81 caf\xe9 \xe9t\xe9\n", "byte 0x81 at position 0 (line 1); try --encoding latin-1"),
         ("Привет, как дела сегодня\n".encode("cp1251"), "try --encoding windows-1251"),
+        ("Всё хорошо, спасибо. Мы вчера ходили в парк и долго гуляли\n".encode("koi8-r"), "try --encoding koi8-r"),
         (ARABIC.encode()[:-4] + b"\xd8", "(line 2); all around it is UTF-8, so repair that line"),
         (
             f"a\n{ARABIC}".encode() + b"\xff\n" + ARABIC.encode(),

@@ -120,7 +120,6 @@ def spellings(entry: BlockedWord) -> list[str]:
 
 
 def _expanded(pattern: str, brackets: regex.Pattern[str]) -> list[str]:
-    """Return a pattern with each choice of what stands in brackets."""
     parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(brackets.split(pattern))]
     return ["".join(choice) for choice in product(*parts)]
 

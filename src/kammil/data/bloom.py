@@ -167,7 +167,6 @@ def _distinct(known: NDArray[_N], more: NDArray[_N]) -> NDArray[_N]:
 
 
 def _codes(letters: Sequence[str]) -> NDArray[np.uint64]:
-    """Return the code points of texts of one length, (N, L)."""
     joined = "".join(letters).encode("utf-32-le", "surrogatepass")
     return np.frombuffer(joined, np.uint32).astype(np.uint64).reshape(len(letters), -1 if joined else 0)
 

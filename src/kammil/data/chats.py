@@ -147,7 +147,6 @@ class NoSenderError(DataError):
 
 
 def _messages(lines: Iterable[str]) -> Iterator[tuple[str | None, list[str]]]:
-    """Yield the sender and the lines of each message; no sender for a notice of the program."""
     sender: str | None = None
     written: list[str] = []
     for line in lines:

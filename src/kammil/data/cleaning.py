@@ -1,7 +1,6 @@
-"""Undo in texts of other corpora what their makers did to them: tokens, entities, quoting, spaced punctuation.
+"""Undo what makers of corpora did to texts: tokens, entities, quoting, spaced punctuation.
 
-These rules are for corpora, before `kammil.text.TextRules`, which every model applies to what its users type. A rule
-that would change texts as people write them is off by default, and is switched on for a corpus that needs it.
+A rule that would change texts as people write them is off by default, and is switched on for a corpus that needs it.
 """
 
 from __future__ import annotations
@@ -79,34 +78,13 @@ class CleaningRules:
             text = _SPACES.sub(" ", cleaned).strip()
 
 
-def _retweets(text: str) -> str:
-    return _RETWEET.sub("", text)
-
-
-def _tokens(text: str) -> str:
-    return _TOKEN.sub(lambda match: _TOKENS.get(match[0], ""), text)
-
-
-def _arabic_tokens(text: str) -> str:
-    return _ARABIC_TOKEN.sub(lambda match: _ARABIC_TOKENS[match[0]], text)
-
-
-def _entities(text: str) -> str:
-    return _ENTITY.sub(lambda match: html.unescape(match[0]), text)
-
-
 def _quotes(text: str) -> str:
     if cell := _QUOTED_CELL.fullmatch(text):
         text = cell[1]
     return _LAST_BACKSLASH.sub("", _QUOTES.sub('"', text))
 
 
-def _emoji_names(text: str) -> str:
-    return _EMOJI_NAME.sub(lambda match: _emoji(match[1]), text)
-
-
 def _emoji(name: str) -> str:
-    """Return the emoji of a name, or "" where it is unknown."""
     try:
         found = _SHORT_NAMES.get(name) or unicodedata.lookup(name.replace("_", " "))
     except KeyError:
@@ -114,22 +92,14 @@ def _emoji(name: str) -> str:
     return found if unicodedata.category(found[0]) == "So" else ""
 
 
-def _punctuation(text: str) -> str:
-    return _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", _MARK_AFTER_MARK.sub("", text)))
-
-
-def _runs(text: str) -> str:
-    return _LAST_LINKS.sub("", _PEOPLE.sub(r"\1", text))
-
-
 _RULES: dict[str, Callable[[str], str]] = {
-    "entities": _entities,
+    "entities": lambda text: _ENTITY.sub(lambda match: html.unescape(match[0]), text),
     "quotes": _quotes,
-    "retweets": _retweets,
-    "tokens": _tokens,
-    "arabic_tokens": _arabic_tokens,
-    "emoji_names": _emoji_names,
-    "punctuation": _punctuation,
-    "runs": _runs,
+    "retweets": lambda text: _RETWEET.sub("", text),
+    "tokens": lambda text: _TOKEN.sub(lambda match: _TOKENS.get(match[0], ""), text),
+    "arabic_tokens": lambda text: _ARABIC_TOKEN.sub(lambda match: _ARABIC_TOKENS[match[0]], text),
+    "emoji_names": lambda text: _EMOJI_NAME.sub(lambda match: _emoji(match[1]), text),
+    "punctuation": lambda text: _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", _MARK_AFTER_MARK.sub("", text))),
+    "runs": lambda text: _LAST_LINKS.sub("", _PEOPLE.sub(r"\1", text)),
 }
 """The rules by name, in the order in which they are applied."""

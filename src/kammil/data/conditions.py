@@ -47,14 +47,9 @@ def listed_columns(names: Sequence[str]) -> str:
 
 
 def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], Iterable[object]]) -> list[bool]:
-    """Return for each row of a table whether it meets a condition; `NoRowsError` where none does, `DataError` for what
-    is no condition on its columns.
+    """Return for each row of a table whether it meets a condition; `cells` returns those of a column.
 
-    Args:
-        where: the condition.
-        table: what sentences call the table.
-        names: the names of its columns.
-        cells: returns the cells of a column.
+    Raises `NoRowsError` where none does, `DataError` for what is no condition on its columns.
     """
     import sqlite3
 
@@ -97,10 +92,9 @@ def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], 
 
 
 def _translate(where: str, table: str, names: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """Return a condition that SQLite cannot misunderstand, the strings in it, and the columns that it names.
+    """Return a condition in which names are ours and strings are parameters, these strings, and the columns named.
 
-    Every name becomes one of ours and every string a parameter. A word of SQL that is the name of a column needs no
-    quotes where a value is due.
+    A word of SQL that is the name of a column needs no quotes where a value is due.
     """
     if len(where) > _MAX_LENGTH:
         raise DataError(f"--where has {len(where):,} characters, and {_MAX_LENGTH:,} are the maximum; shorten it")
@@ -137,7 +131,6 @@ def _translate(where: str, table: str, names: Sequence[str]) -> tuple[str, list[
 
 
 def _authorise(action: int, *_: object) -> int:
-    """Allow SQLite to read cells and to call functions, and nothing else."""
     import sqlite3
 
     reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION)

@@ -96,17 +96,10 @@ def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
 
 
 def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
-    """Return the paths of the files of a data set, in order, each with the right SHA-256; download missing ones.
+    """Return the paths of the verified files of a data set; download missing ones to a folder, by default the cache.
 
     A file appears under its name only when it is complete. A download that is cut off leaves `<name>.part`, and the
-    next call resumes it.
-
-    Args:
-        name: A name in `CATALOG`.
-        folder: Where to look and to download to, instead of `cache_folder()`.
-
-    Raises:
-        DataError: The name is unknown, the address cannot be reached or gives other bytes, or the disk is full.
+    next call resumes it. Raises `DataError` where the address gives nothing or other bytes, or the disk is full.
     """
     return [_fetch_file(file, folder) for file in find(name).files]
 

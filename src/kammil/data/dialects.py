@@ -1,8 +1,8 @@
 """Guess the dialects of Arabic texts by their words: a log-linear counter, for the audit of a corpus.
 
 `dialects.json`, which `recipes/dialects.py` writes, holds for some 2,500 words what each adds to the log-odds of each
-dialect, and how often the guesses were right on texts of sources that it was not derived from. A single guess is worth
-little, since half of all short texts have no word that tells; shares of a corpus are worth more.
+dialect, and how often guesses were right on other sources. Half of all short texts have no word that tells, so a single
+guess is worth little.
 """
 
 from __future__ import annotations

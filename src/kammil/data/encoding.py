@@ -11,24 +11,12 @@ from kammil.errors import DataError
 
 _SAMPLE = 1 << 16  # bytes looked at to guess an encoding: some ten thousand letters are plenty
 
-_OTHER_SCRIPTS = {
-    "cp1251": "windows-1251",
-    "koi8_r": "koi8-r",
-    "cp866": "cp866",
-    "iso8859_5": "iso-8859-5",
-    "cp1253": "windows-1253",
-    "cp1255": "windows-1255",
-    "cp1256": "windows-1256",
-    "iso8859_6": "iso-8859-6",
-    "cp874": "cp874",
-    "cp932": "cp932",
-    "euc_jp": "euc-jp",
-    "gb18030": "gb18030",
-    "big5": "big5",
-    "cp949": "cp949",
-}
-"""Encodings of scripts other than Latin that files of today are in: charset-normalizer's name -> the common name.
-Among all of its 90, a line of Russian in KOI8-R would be Japanese."""
+_OTHER_SCRIPTS = (
+    *("cp1251", "koi8_r", "cp866", "iso8859_5", "cp1253", "cp1255", "cp1256", "iso8859_6"),
+    *("cp874", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
+)
+"""Encodings of scripts other than Latin that files of today are in, by charset-normalizer's names. Among all of its 90,
+a line of Russian in KOI8-R would be Japanese."""
 _WESTERN = "àâäáãåçèéêëìíîïñòóôõöøùúûüÿæßÀÂÄÁÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÆ"
 _CENTRAL = "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđßĄĆĘŁŃÓŚŹŻÁÄČĎÉĚÍŇÖŘŠŤÚŮÜÝŽŐŰĂÂÎŞŢĐ"
 _LATIN = {
@@ -131,7 +119,11 @@ def _guess_legacy(sample: bytes) -> str | None:
 
     # Its usual threshold, 0.2, refuses short lines with much punctuation; nothing but chaos is beyond 0.3.
     found = from_bytes(sample, cp_isolation=list(_OTHER_SCRIPTS), threshold=0.3, enable_fallback=False).best()
-    return None if found is None else _OTHER_SCRIPTS.get(found.encoding)
+    return None if found is None else _common_name(found.encoding)
+
+
+def _common_name(encoding: str) -> str:
+    return re.sub("^cp125", "windows-125", encoding).replace("iso8859", "iso-8859").replace("_", "-")
 
 
 def _guess_latin(high: bytes) -> str | None:

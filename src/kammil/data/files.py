@@ -122,14 +122,10 @@ def load_json(text: str) -> object:
 
 
 def read_file(path: Path, options: ReadOptions) -> File:
-    """Return what a file holds, or standard input where `path` is `-`.
+    """Return what a file holds, or standard input where `path` is `-`; `DataError` for one that cannot be read.
 
-    One without an ending (standard input, `texts.gz`) is recognised by its first bytes: Parquet, a workbook, JSON, and
-    else CSV if an option is for tables, or lines of text.
-
-    Raises:
-        DataError: The file cannot be read, is empty, or is not what its ending says.
-        MissingExtraError: The file is compressed with Zstandard, and its library is missing.
+    Without an ending (standard input, `texts.gz`) its first bytes say what it is: Parquet, a workbook, JSON, else CSV
+    if an option is for tables, else lines of text.
     """
     if str(path) == STDIN:
         name, ending, stored = Path("stdin"), "", sys.stdin.buffer.read(MAX_UNPACKED + 1)
@@ -165,7 +161,7 @@ def _kind(data: bytes) -> tuple[str, str]:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return all files in a folder and its subfolders that can be read, sorted by name; hidden ones are left out.
+    """Return all files in a folder and its subfolders that can be read, sorted by name, without hidden ones.
 
     Links to folders are not followed. Raises `DataError` where there are none.
     """
@@ -183,7 +179,6 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def _endings(path: Path) -> tuple[str, str]:
-    """Return the ending of a file in lower case, and that of a compression behind it; "" for none."""
     before, last = ["", "", *(suffix.lower() for suffix in path.suffixes)][-2:]
     return (before, last) if last in COMPRESSED else (last, "")
 

@@ -20,11 +20,10 @@ _MAX_NAMED = 5
 
 
 def from_python(source: Iterable[object], *, column: str | None = None) -> TextColumn:
-    """Read the texts of a source; raises `DataError` for a source that holds none.
+    """Read the texts of a list, Series or generator, or a column of a frame or of rows that are mappings.
 
-    `column` chooses one of a frame, or of rows that are mappings, such as a streamed data set yields; `message.text`
-    leads into its values; None takes "text", else the only column of text. Missing values (None, NaN, NA) and white
-    space are rows without a text.
+    `message.text` leads into the values of a column; None takes "text", else the only column of text. Missing values
+    (None, NaN, NA) and white space are rows without a text; raises `DataError` where no row has one.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         raise DataError("the texts are bytes; decode them first, such as source.decode('utf-8').splitlines().")

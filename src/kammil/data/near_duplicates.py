@@ -52,11 +52,7 @@ Hashes = NDArray[np.uint64]
 
 
 def key(text: str) -> str:
-    """Return what copies of a text have in common: the fold or, where that is empty, the text without white space.
-
-    The second kind (emoji only, a bare link) begins with a space, which no fold contains; the key of a blank or
-    invisible text is a single space.
-    """
+    """Return what copies of a text have in common: the fold or, where that is empty, a space and what is visible."""
     return fold(text) or " " + "".join(_AS_SEEN.normalise(text).split())
 
 
@@ -72,14 +68,14 @@ def exact_key(text: str) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """The rule by which two texts are near-duplicates: equal keys, or a share of the shingles of one of them."""
+    """When two texts are near-duplicates: equal keys, or a share of the shingles of one of them."""
 
     shingle: int = SHINGLE
     """Characters of a shingle."""
     share: float = MIN_SHARE
     """Share of its shingles, above 0 and at most 1."""
     min_shared: int = 1
-    """Fewest shingles that two texts with different keys must share."""
+    """Minimum number of shingles that two texts with different keys share."""
     key: Callable[[str], str] = key
     """Gives what is compared of a text; see `key`."""
     longer: bool = False
@@ -117,9 +113,8 @@ def overlap(first: str, second: str, *, shingle: int = SHINGLE) -> float:
 def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
     """Return the near-duplicate group of every text, (N,), numbered 0, 1, ... in order of first appearance.
 
-    Groups are the connected components of the near-duplicate pairs. Texts whose fold is shorter than a
-    shingle match only texts with the same fold; texts without letters or digits match only exact copies,
-    white space aside; all blank texts are one group.
+    Groups are the connected components of the near-duplicate pairs. A fold shorter than a shingle matches only the same
+    fold, and a text without letters or digits only copies, white space aside; all blank texts are one group.
     """
     keys, unit = _units(texts, rule)
     levels = _levels(keys, rule)
@@ -149,10 +144,9 @@ def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
 
 
 def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = RULE) -> Ints:
-    """Return for every text, (N,), the index in `among` of a near-duplicate of it, or -1 where there is none.
+    """Return for every text, (N,), the index in `among` of its first copy, else of a near-duplicate, else -1.
 
-    A copy (equal `key`) is preferred, the first one. Direct pairs only: a text that resembles nothing in
-    `among` gets -1, even if it resembles another text that does.
+    Direct pairs only: a text that resembles nothing in `among` gets -1, even if it resembles another text that does.
     """
     keys, unit = _units([*among, *texts], rule)
     levels = _levels(keys, rule)
@@ -400,5 +394,4 @@ def _blocks(width: Ints) -> Iterator[slice]:
 
 
 def _ranges(start: Ints, width: Ints) -> Ints:
-    """Concatenate the ranges [start, start + width)."""
     return np.repeat(start - np.cumsum(width) + width, width) + np.arange(int(width.sum()))

@@ -47,11 +47,9 @@ class Leakage:
 def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Split:
     """Divide texts into train, validation and test so that near-duplicates are never in two parts.
 
-    `validation` and `test` are shares of the texts, repeats included, met as nearly as groups allow: off by at most
-    half the smallest group left in training; a part with a share gets at least one group.
-    Groups are drawn at random as `seed` decides, those that would fill more than a tenth of a part only where
-    nothing else does. Training keeps all texts of its groups; validation and test keep the first text of each,
-    so that no text counts twice in a figure, and drop its repeats.
+    Shares are of all texts and met within half the smallest group left in training; each part has one group at least.
+    Groups are drawn by the seed, those larger than a tenth of a part only where nothing else fills it. Validation and
+    test keep the first text of a group, so that no text counts twice in a figure.
 
     Raises `OptionError` for shares below 0 or that leave nothing to train on, `DataError` for few groups.
     """
@@ -123,10 +121,10 @@ def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
 
 
 def _fill(sizes: NDArray[np.int64], quota: int, max_chosen: int) -> list[int]:
-    """Choose one to `max_chosen` sizes, in order while they fit, that sum to nearly `quota`; return their positions.
+    """Return positions of one to `max_chosen` sizes, in order while they fit, that sum to nearly `quota`.
 
-    The rest of the quota is less than any size not chosen; the smallest is chosen too where that comes nearer. Large
-    sizes come last: one phrase in 2,000 tweets would spend 2,000 texts on a single line of the figure.
+    The smallest other size is chosen too where that comes nearer. Large sizes come last: one phrase in 2,000 tweets
+    would spend 2,000 texts on a single line of the figure.
     """
     chosen: list[int] = []
     left = quota

@@ -65,11 +65,6 @@ class TextColumn:
     """For each table whose column was given by number but whose first row is a header, and so was left out: the name of
     the file and the cells of that row, such as `a.csv (id, Tweet)`."""
 
-    @property
-    def blank(self) -> int:
-        """Number of blank texts."""
-        return self.texts.count("")
-
 
 @dataclass(frozen=True)
 class Table:
@@ -132,7 +127,6 @@ def read_table(file: File, options: ReadOptions) -> TextColumn:
 
 
 def _named(column: str | None, names: Sequence[str]) -> str | None:
-    """Return the name of a column that may be given by its number."""
     if column is None or column in names or not column.isdecimal() or not 1 <= int(column) <= len(names):
         return column
     return names[int(column) - 1]
@@ -473,7 +467,6 @@ def is_header(rows: Sequence[Sequence[str]], column: int) -> bool:
 
 
 def _column(rows: Sequence[Sequence[str]], column: int) -> list[str]:
-    """Return the cells of a column that are not blank; rows may be short."""
     return [row[column] for row in rows if column < len(row) and row[column].strip()]
 
 
@@ -483,7 +476,6 @@ def _names_texts(name: str) -> bool:
 
 
 def _names_numbers(name: str, cells: Sequence[str]) -> bool:
-    """Whether a cell is a name and all cells below it are numbers or dates."""
     if fold(name) in _NO_NUMBER or not _NAME.fullmatch(name.strip()) or len(cells) < _MIN_NUMBERS:
         return False
     return all(_NUMBER_OR_DATE.fullmatch(cell) for cell in cells)

@@ -107,7 +107,6 @@ class _Size:
 
 @cache
 def _column_number(letters: str) -> int:
-    """Return the number of a column such as "AB", counted from 1; `ValueError` for none of a workbook."""
     if len(letters) > 3:
         raise ValueError(letters)
     return sum((ord(letter) - 64) * 26**place for place, letter in enumerate(reversed(letters.upper())))
