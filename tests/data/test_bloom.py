@@ -14,8 +14,10 @@ from kammil.data.bloom import (
     ExactTexts,
     _codes,  # pyright: ignore[reportPrivateUsage]
     _hashes,  # pyright: ignore[reportPrivateUsage]
+    build,
     learnt_texts,
 )
+from kammil.data.splits import leaks
 from kammil.errors import FolderError
 from kammil.text import fold
 
@@ -208,3 +210,37 @@ def test_new_texts_are_new_however_short_and_however_full_the_filter(
     assert learnt_texts(arrays, old).all()
     new = [text for length in (6, 12, 13, 20, 60) for text in drawn(length, 200)]
     assert learnt_texts(arrays, [*new, "🍋"]).mean() < 0.002
+
+
+# ---- whole texts
+
+TEXTS = st.lists(
+    st.text(max_size=6)
+    | st.sampled_from(["شو حلو", "شو حلو!", "شو", "#شو_حلو", "😂", "😂 ", "", "https://a.example", "a\ud800"]),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(TEXTS, TEXTS)
+def test_a_text_stands_there_as_the_audit_says(training: list[str], held_out: list[str]) -> None:
+    found = np.flatnonzero(ExactTexts(build(training)).contains(held_out)).tolist()
+    assert tuple(found) == leaks(training, held_out).exact_rows
+
+
+def test_a_short_text_within_a_longer_one_does_not_stand_there() -> None:
+    texts = ExactTexts(build(["شو حلو الشعور لما تنجح بعد تعب طويل"]))
+    assert texts.contains(["شو حلو الشعور لما", "شو حلو الشعور لما تنجح بعد تعب طويل؟"]).tolist() == [False, True]
+
+
+def test_a_folder_from_before_keeps_no_texts() -> None:
+    arrays = build(["a", "b"])
+    assert ExactTexts(arrays).available
+    older = ExactTexts({"bits": arrays["bits"]})
+    assert not older.available and not older.contains(["a"]).any()
+
+
+@pytest.mark.parametrize("texts", [np.zeros(3, np.uint8), np.zeros((2, 2), np.uint32), np.zeros(8)])
+def test_foreign_hashes_are_refused(texts: np.ndarray) -> None:
+    with pytest.raises(FolderError, match=r"seen\.safetensors"):
+        ExactTexts({"texts": texts})

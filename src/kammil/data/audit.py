@@ -198,8 +198,8 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
 def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
     """Return the words by which each source was collected, as it seems, the largest shares first.
 
-    A search for a word gives a source full of it, and a model that learns the source writes the word unasked: one that
-    stood in 24 % of the texts of one of 40 sources, 0.6 % of all texts, came up in 7 % of a model's completions.
+    A model that learns a source full of a word writes it unasked: a word of 24 % of the texts of one of 40 sources,
+    0.6 % of all texts, came up in 7 % of completions.
     """
     sizes, everywhere = Counter(sources), Counter[str]()
     by_source = Counter[tuple[str, str]]()
@@ -226,7 +226,10 @@ def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
     checks = (
         (texts < MIN_TEXTS, f"{few} new texts."),
         (length < MIN_MEAN_LENGTH, f"{mean}: there is hardly anything in them to complete."),
-        (length > MAX_MEAN_LENGTH, f"{mean}, and Kammil is made for short ones: cut them, such as a paragraph a line."),
+        (
+            length > MAX_MEAN_LENGTH,
+            f"{mean}, and Kammil is made for short ones: cut them first, such as a paragraph a line.",
+        ),
     )
     return [sentence for holds, sentence in checks if holds]
 

@@ -1,23 +1,9 @@
-"""Blocked words: how a list is written, and an automaton that finds its entries in texts.
+"""Blocked words: how a list is read, and an automaton that finds its entries in texts.
 
-An entry is a word, or several, and stands for its written variants. Letters are compared by their folds: forms of alef
-and hamza, ta marbuta and ha, alef maqsura and ya, letters of Persian keyboards, case and accents make no difference;
-vowel points, the stretching stroke and joiners are skipped. Anything but letters and digits separates words, the
-underscore of a hashtag too.
-
-A list is a tab-separated file, such as `offensive.tsv`, one entry a line: entry, kind, language, form. In an entry
-`(a|b)` stands for either, and a line with `{a|b}` for an entry with each. `~` marks where a word is known for what it
-is, since no ordinary word goes on like that; a text that is being generated does not go past it. The forms:
-
-- `stem`: every word that begins with the entry. Without a mark it is known by its last letter.
-- `noun`: the entry with the endings of number, gender and possession.
-- `word`: the entry alone, with nothing written together with it.
-
-Lines of a user's own list may leave out everything behind the entry; it is a `noun` then.
-
-In a text a letter may be repeated, and an Arabic word have proclitics (و ف ب ل ك ال هال يا) and the endings of its
-form. All entries are one automaton over characters, which can stop anywhere and go on: a word is found where its first
-half was typed and the second one added.
+How entries are written and by which letters they are compared says docs/offensive-words.md. In a text a letter may be
+repeated, and an Arabic word have proclitics (و ف ب ل ك ال هال يا) and the endings of its form. All entries are one
+automaton over characters, which can stop anywhere and go on: a word is found where its first half was typed and the
+second one added.
 """
 
 from __future__ import annotations
@@ -38,7 +24,6 @@ import regex
 from kammil.errors import DataError
 
 Form = Literal["stem", "noun", "word"]
-"""How an entry is matched."""
 _MAX_LIST = 1 << 16
 """Maximum number of bytes of a user's list."""
 _SPELLING = str.maketrans("ٱىیةکہەگ", "اييهكههك")
@@ -70,17 +55,15 @@ class BlockedWord:
     """An entry of a list."""
 
     pattern: str
-    """The entry as it is written in the list."""
     kind: str = "own"
     """Kind of offence: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
     language: str = ""
     """`levantine`, `arabic` (standard), `dialect` (another one), `arabizi` or `english`."""
     form: Form = "noun"
-    """How it is matched."""
 
 
 def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[BlockedWord, ...]:
-    """Read a list; `DataError` with the number of the first line that is wrong. `#` begins a comment line.
+    """Read a list; `DataError` names the first line that is wrong.
 
     Without `patterns` the signs of a pattern are punctuation: a stranger's list must not stand for millions of words.
     """

@@ -74,12 +74,10 @@ class ExactTexts:
     """Hashes of whole training texts."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Read `seen.safetensors`; raises `FolderError` for arrays that `build` cannot have made."""
         hashes = arrays.get("texts")
         if hashes is not None and (hashes.dtype != np.uint32 or hashes.ndim != 1):
             raise FolderError("seen.safetensors holds no hashes of ours; copy the model folder again.")
         self.available = hashes is not None
-        """Whether the folder holds hashes of whole texts at all."""
         self._hashes = np.zeros(0, np.uint32) if hashes is None else hashes
 
     def contains(self, texts: Sequence[str]) -> NDArray[np.bool_]:
@@ -91,15 +89,13 @@ class BloomFilter:
     """A Bloom filter of the runs of a model's training texts."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Unpack `seen.safetensors`; raises `FolderError` for arrays that `build` cannot have made."""
         bits = arrays.get("bits", np.zeros(0))
         if bits.dtype != np.uint8 or bits.ndim != 1 or len(bits).bit_count() != 1 or len(bits) > _MAX_BITS // 8:
             raise FolderError("seen.safetensors holds no filter of ours; copy the model folder again.")
         self._bits = bits.astype(np.uint8)
 
     def contains(self, letters: Sequence[str]) -> NDArray[np.bool_]:
-        """Look up the runs of N folded texts of one length L; return whether each is in the training texts,
-        (N, max(0, L - 11)).
+        """Return whether each run of N folded texts of one length L is in the training texts, (N, max(0, L - 11)).
 
         A text shorter than a run is one run, (N, 1); an empty text has none.
         """

@@ -124,9 +124,9 @@ def telegram(value: object) -> Chat | None:
 
 
 def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
-    """Return the texts of all messages, or those that `sender` wrote, forwarded ones left out; case is ignored.
+    """Return the texts of all messages, or those of a sender (case is ignored) that are not forwarded.
 
-    Raises `DataError` where nobody of that name wrote any; it names who did.
+    Raises `NoSenderError`, with the names of those who wrote, where the sender wrote none.
     """
     messages = list(messages)
     if sender is None:

@@ -20,13 +20,11 @@ from kammil.errors import DataError, nearest
 _TIMEOUT = 30.0  # seconds to connect, and between two chunks of a response
 _CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
 _MAX_BYTES = 64 << 20
-"""Maximum number of bytes of a download, several times those of the largest file of the catalogue: an address that
-serves something else must not fill the disk before its checksum is known."""
+"""Maximum number of bytes of a download: an address that serves something else must not fill the disk."""
 
 Status = Literal["present", "absent", "corrupt"]
 Terms = Literal["open", "research", "unstated"]
-"""Terms of a data set: an open licence; research alone; or public, and none is stated for the data itself. None clears
-the rights of those who wrote the texts."""
+"""An open licence; research alone; or public without terms. None clears the rights of those who wrote the texts."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,7 @@ class Dataset:
     dialect: str = "mixed"
     """Dialect of its texts: a name of `kammil.data.dialects`, or "mixed"."""
     column: str | tuple[str, ...] | None = None
-    """Column of texts, as for `sources.rows`: None for text files; "2" is the second column without a header;
-    of several, each row gives one text after the other."""
+    """Column of texts, as for `sources.rows`; of several, each row gives one text after the other."""
     cleaning: CleaningRules | None = None
     """Rules that undo what its makers did to the texts; None leaves them as they are."""
 
@@ -167,10 +164,7 @@ def _download(url: str, sha256: str, part: Path) -> None:
 
 
 def _receive(url: str, part: Path) -> bool:
-    """Append the missing bytes, or write all if the server supports no ranges; return whether bytes were kept.
-
-    `DataError` for more bytes than any file has; what came is deleted.
-    """
+    """Append the missing bytes, or write all if the server supports no ranges; return whether bytes were kept."""
     import requests
 
     start = part.stat().st_size if part.exists() else 0

@@ -92,14 +92,11 @@ class Rule:
 RULE = Rule()
 """The rule of splits, audits and counts."""
 QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
-"""Quotations from memory, in any spelling: a word changed here and there breaks runs of 15. The 16 shared ones (23
-letters in a row) are longer than common formulas: of 45 texts found with 8 or more, half shared nothing but "there is
-no power but in God" and the like, of 40 found with 16 five did
-(docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
+"""Quotations from memory, in any spelling: a word changed here and there breaks runs of 15. 16 shared ones (23 letters
+in a row) are longer than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
 VERSION_RULE = Rule(share=0.5, longer=True)
 """Versions of one text share half of the *longer* one. Chains of pairs that share a part of the shorter one lead
-anywhere, since "peace upon our prophet" stands in texts with nothing else in common: from 3,119 tweets into 170,000
-other texts they led to 1,604 more, of which none of 40 resembled a tweet."""
+anywhere: from 3,119 tweets to 1,604 of 170,000 texts, of which none of 40 resembled a tweet."""
 _COMPARED = 100_000
 """Texts compared at a time, since the 8-letter runs that they share among themselves would fill the memory."""
 
@@ -318,12 +315,10 @@ def shingles(folded: str, shingle: int) -> set[str]:
 
 
 def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
-    """Find the shingles that at least two keys hold.
+    """Find the shingles that at least two keys hold, range by range of hashes, so that one range is in memory.
 
-    Hashes are sorted range by range, so that memory holds the repeated ones and one range of the others.
-
-    Returns: owner (index of a key) and token (number of a shingle), once for each pair of both; and the number of
-    distinct shingles of each key.
+    Returns the owner (index of a key) and token (number of a shingle) of each pair; and the number of distinct shingles
+    of each key.
     """
     long = np.array([len(k) >= shingle and not k.startswith(" ") for k in keys], np.bool_)
     size = np.where(long, np.array([len(k) - shingle + 1 for k in keys], np.int64), 1)
@@ -353,8 +348,7 @@ def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
 def _hashes(keys: list[str], which: Ints, shingle: int, part: int, parts: int) -> tuple[Ints, Hashes]:
     """Return owner and hash of the shingles of the keys numbered `which` whose hash lies in range `part` of `parts`.
 
-    The hash of c[0] c[1] ... is the sum of _mix(c[i]) * BASE^i modulo 2^64, which is a difference of
-    running sums, shifted down.
+    The hash of c[0] c[1] ... is the sum of _mix(c[i]) * BASE^i modulo 2^64: a difference of running sums, shifted down.
     """
     length = np.array([len(keys[k]) for k in which], np.int64)
     owners = [np.zeros(0, np.int64)]

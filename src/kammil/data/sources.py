@@ -58,20 +58,17 @@ def rows(source: Texts, **keywords: Unpack[ReadKeywords]) -> TextColumn:
     r"""Return all selected rows of files, folders and data sets; or of a list or frame, where `column` alone counts.
 
     `-` is standard input. A data set such as `arsentd-lev` is downloaded if it is missing; `sample` is the embedded
-    corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of that name has precedence
-    over a data set, for which no keywords but `column` and `where` count.
+    corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file has precedence over a data
+    set of its name, for which no keywords but `column` and `where` count.
 
     The ending of a file says what it is. A .txt has one text a line (`\n` or `\r\n`, nothing else ends a line), unless
     it is a chat of WhatsApp, UTF-16 with tabs (Excel's "Unicode text"), or a delimiter is given. A .json is a chat of
     Telegram, a list of objects, or an object that holds one. The others are tables, in which a blank line is no row.
 
-    The source of a text of a data set is its name; of a text of one of several files, that file's name, unless the file
-    names sources. Files of chats are named after people, so their texts have no source. A listener (`kammil.progress`)
-    is told the `remarks`.
+    The source of a text is the data set, or the file if there are several, unless the file names sources. Chats, whose
+    files are named after people, have none. A listener (`kammil.progress`) is told the `remarks`.
 
-    Raises:
-        DataError: A file or an option cannot be used; a condition or a sender selects nothing in any file.
-        MissingExtraError: The library that such a file needs is not installed.
+    Raises `DataError` for a file or an option that cannot be used, and where nothing is selected in any file.
     """
     if not is_named(source):
         return in_memory.from_python(source, column=keywords.get("column"))

@@ -31,7 +31,7 @@ class Leakage:
     """Held-out texts that a model may have memorised from its training part."""
 
     exact: int
-    """Held-out texts that a training text repeats, but for links, handles, case, points and punctuation."""
+    """Held-out texts that a training text repeats, apart from links, handles, case, points and punctuation."""
     near: int
     """Held-out texts that are near-duplicates of a training text, the exact ones included."""
     total: int
@@ -82,9 +82,9 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
 
 
 def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
-    """Write each part into a new folder, one text a line; as .jsonl where a text has several lines.
+    """Write each part into a new folder, one text a line, or as .jsonl where a text has several lines.
 
-    The folder appears whole or not at all. Raises `DataError` if it is there already or cannot be written.
+    The folder appears whole or not at all. Raises `DataError` if it is there already.
     """
     if folder.exists():
         raise DataError(f"{folder} is there already; name a new folder with --out")

@@ -1,8 +1,7 @@
 """Tables of files and of programs: named columns, and the one that holds the texts.
 
-The standard library reads text cells and JSON, because it follows the rules to the letter and can name the line that
-breaks them. polars, which reads Parquet and workbooks, refused 14 % of 9,869 small tables of random cells with stray
-quotes although they are well formed, and read 3 % that are not.
+The standard library reads text cells and JSON: it follows the rules to the letter and can name the line that breaks
+them. polars, which reads Parquet and workbooks, refused 14 % of 9,869 well-formed small tables with stray quotes.
 """
 
 from __future__ import annotations
@@ -150,11 +149,10 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
     The column of a path such as `message.text` is added to the table: a row for each item of a list on its way.
     """
     table = _with_path(table, column)
-    listed = listed_columns(table.names)
     named = "text" if column is None and "text" in table.names else column
     if named is not None and named not in table.names:
         hint = nearest(named, [*table.names, *_paths(table)])
-        raise DataError(f"{table.name} has no column {named!r}{hint}; its columns are {listed}")
+        raise DataError(f"{table.name} has no column {named!r}{hint}; its columns are {listed_columns(table.names)}")
     if named is None and len(table.names) > _MAX_GUESSED:
         raise DataError(f"{table.name} has {len(table.names):,} columns; choose one with {table.option}NAME")
     firsts = {name: _first(table.cells(name)) for name in (table.names if named is None else [named])}
@@ -164,9 +162,11 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
         inside = next((path for path in _paths(table) if named is None or path.startswith(f"{named}.")), None)
         hint = "" if inside is None else f"; there is text inside one, such as {table.option}{inside}"
         if named is None:
-            raise DataError(f"{table.name} has no column of text; its columns are {listed}{hint}")
+            raise DataError(f"{table.name} has no column of text; its columns are {listed_columns(table.names)}{hint}")
         shown = reprlib.repr(firsts[named])
-        raise DataError(f"column {named!r} of {table.name} holds {shown}, not text; choose from {listed}{hint}")
+        raise DataError(
+            f"column {named!r} of {table.name} holds {shown}, not text; choose from {listed_columns(table.names)}{hint}"
+        )
     if len(textual) > 1:
         number = f" (or a number such as {table.option}2 if the first row is data)" if table.numbered else ""
         raise DataError(
@@ -177,10 +177,9 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
 
 
 def read_cells(cells: Iterable[object], place: Callable[[int], str], column: str = "") -> tuple[str, ...]:
-    """Return cells as stripped strings, "" for a missing one.
+    """Return cells as stripped strings, "" for a missing one; `DataError` for a cell that is no text.
 
-    Raises `DataError` for a cell that is no text, and for more than `MAX_UNPACKED` characters: Parquet stores equal
-    cells once, and a list repeats its row.
+    Characters are bounded too, since Parquet stores equal cells once, and a list repeats its row.
     """
     found: list[str] = []
     length = 0
@@ -285,9 +284,8 @@ _LIMIT = threading.Lock()
 def _delimited(file: File, options: ReadOptions) -> Table:
     """Return the table of a .csv, .tsv or .txt.
 
-    Tabs outside a .csv come in two dialects: with CSV quoting, and without any. The first one in which all rows are
-    equally wide is chosen, quoting before none. pandas, which always assumes quoting, loses 1,889 of ATSAD's 58,751
-    tweets.
+    Tabs outside a .csv come with CSV quoting or without; the first dialect in which all rows are equally wide is
+    chosen. pandas, which always assumes quoting, loses 1,889 of ATSAD's 58,751 tweets.
     """
     delimiter = None if options.delimiter is None else _NAMED_DELIMITERS.get(options.delimiter, options.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
@@ -311,10 +309,7 @@ def _delimited(file: File, options: ReadOptions) -> Table:
 
 
 def _sniffed(lines: Sequence[str]) -> str:
-    """Return the delimiter that divides the first row, and at least half of the first ones into as many cells.
-
-    Of several, it is the one that divides most rows, then the first of `_DELIMITERS`; a comma where there is none.
-    """
+    """Return the delimiter that divides the first row, and most of the first ones into as many cells; else a comma."""
     found: list[tuple[float, int]] = []
     for rank, delimiter in enumerate(_DELIMITERS):
         try:
@@ -366,11 +361,10 @@ def _rows(lines: Sequence[str], column: str | None, delimiter: str, *, quoting: 
 
 
 def as_table(name: Path, rows: list[list[str]], column: str | None) -> Table:
-    """Return the table of rows of strings, the first of which may be a header.
+    """Return the table of rows of strings.
 
     If `column` is a number and the first row is no header (`is_header`), that row is data and the columns are called
-    "1", "2", ...; a header that has that number for a name is one. A second column of a name is called by it and its
-    number.
+    "1", "2", ... A second column of a name is called by it and its number.
     """
     first = rows[0]
     number = _number(column, first)
@@ -433,8 +427,8 @@ _PARTS = regex.compile(r"[\s_\-.:/]+|(?<=\p{Ll})(?=\p{Lu})")  # tweet_text, Twee
 def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
     """Guess whether the name of a column is rather its first text; `cells` are the cells below it.
 
-    A name is a text if a cell repeats it; if it holds a link or an emoji; if it has at least two words and the marks of
-    a sentence, a hashtag or a handle; at least three words, and is no shorter than a quarter of the cells; or six.
+    A text is repeated by a cell, holds a link or an emoji, has two words and the marks of a sentence, a hashtag or a
+    handle, three words and is no shorter than a quarter of the cells, or six.
     """
     cells = [cell for cell in cells if cell]
     if name in cells or _LINK_OR_EMOJI.search(name):
@@ -452,9 +446,8 @@ def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
 def is_header(rows: Sequence[Sequence[str]], column: int) -> bool:
     """Guess whether the first of some rows names the columns of a table whose texts are in `column`, counted from 0.
 
-    The cell of that column is no text (`looks_like_a_text`), no cell of the row is blank, and either that cell is a
-    usual name of such a column (`TEXT_NAMES`: text, tweet, `full_text`, نص), or another column has nothing but numbers
-    or dates, two at least, below a name.
+    No cell of it is blank or looks like a text, and `column` has a usual name (`TEXT_NAMES`: text, `full_text`, نص), or
+    another column has nothing but numbers or dates, two at least, below a name.
     """
     if not rows or not 0 <= column < len(rows[0]) or not all(cell.strip() for cell in rows[0]):
         return False

@@ -113,10 +113,7 @@ def _column_number(letters: str) -> int:
 
 
 def _check(name: Path, data: bytes) -> None:
-    """Raise `DataError` for a workbook that takes too much memory, or is none.
-
-    Every part is unpacked to be measured, since the size that the archive states for it may be wrong.
-    """
+    """Unpack every part to measure it, since the size that the archive states may be wrong."""
     size = _Size()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
