@@ -14,12 +14,13 @@ FRENCH = "Ça va très bien, l'été à la plage où l'on fête Noël\n"
 
 
 @pytest.mark.parametrize("encoding", ["windows-1256", "iso-8859-6", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("ending", [".txt", ".csv", ".jsonl"])
+@pytest.mark.parametrize("ending", [".txt", ".csv", ".json", ".jsonl"])
 def test_arabic_in_another_encoding_is_named_and_then_read(tmp_path: Path, encoding: str, ending: str) -> None:
     lines = ARABIC.splitlines()
     content = {
         ".txt": ARABIC,
         ".csv": "text\n" + ARABIC,
+        ".json": json.dumps(lines, ensure_ascii=False, indent=0),
         ".jsonl": "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in lines),
     }[ending]
     path = write(tmp_path, f"a{ending}", content.encode(encoding))

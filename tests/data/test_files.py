@@ -45,7 +45,7 @@ def test_a_compressed_file_holds_what_the_plain_one_holds(tmp_path: Path, ending
     path = tmp_path / f"a.TXT{ending}"
     path.write_bytes(b"".join(compressed(part.encode(), ending) for part in parts))
     file = read_file(path, ReadOptions())
-    assert (file.text, file.ending) == ("".join(parts), ".txt")
+    assert (file.open("").read(), file.ending) == ("".join(parts), ".txt")
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])

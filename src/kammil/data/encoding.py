@@ -1,4 +1,4 @@
-"""Decode the bytes of a file once; where they do not fit, name the byte and guess the encoding."""
+"""Encodings of files; where bytes do not fit, the first one is named, and the likely encoding."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _LATIN = {
 at blocks of Unicode alone, takes French for Polish."""
 
 
-def decode(path: Path, data: bytes, encoding: str) -> str:
-    """Return the text without its byte-order mark; one of UTF-16 or UTF-32, which no UTF-8 has, wins over UTF-8.
+def codec_of(path: Path, data: bytes, encoding: str) -> str:
+    """Return the name of the codec of an encoding, which skips a byte-order mark; one of UTF-16 or UTF-32 wins.
 
-    Raises `DataError` for an unknown encoding, binary content, bytes that do not fit, and UTF-8 called something else.
+    Raises `DataError` for an unknown encoding, binary content, and UTF-8 called something else.
     """
     try:
         name = codecs.lookup(encoding).name.removesuffix("-sig")
         if name == "utf-8":
             name = marked_encoding(data) or "utf-8-sig"
-        stream = io.TextIOWrapper(io.BytesIO(data), name, newline="")
+        io.TextIOWrapper(io.BytesIO(), name)  # refuses codecs that are no text encodings
     except LookupError:
         raise DataError(f"{encoding!r} is not a text encoding; try utf-8, utf-16 or windows-1256") from None
     if not name.startswith(("utf-16", "utf-32")):
@@ -49,10 +49,7 @@ def decode(path: Path, data: bytes, encoding: str) -> str:
             raise DataError(f"{path} has a NUL byte at position {at} (line {_line_number(data, at)}); {advice}")
         if name != "utf-8-sig" and not data.isascii() and _first_undecodable(data, "utf-8") is None:
             raise DataError(f"{path} is UTF-8, not {encoding}; leave --encoding out")
-    try:
-        return stream.read()
-    except UnicodeError:
-        raise DataError(_undecodable(path, data, encoding)) from None
+    return name
 
 
 def marked_encoding(data: bytes) -> str | None:
@@ -80,7 +77,8 @@ def _first_undecodable(data: bytes, encoding: str) -> int | None:
     return None
 
 
-def _undecodable(path: Path, data: bytes, encoding: str) -> str:
+def undecodable(path: Path, data: bytes, encoding: str) -> str:
+    """Return a sentence on the first byte that an encoding does not allow, with the likely encoding."""
     at = _first_undecodable(data, encoding) or 0
     sample = data[max(0, at - _SAMPLE) : at + _SAMPLE]
     text = sample.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Bytes of files, folders and standard input to text: gzip and Zstandard undone, decoded once."""
+"""Bytes of files, folders and standard input to text: gzip and Zstandard undone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TextIO, TypedDict
 
-from kammil.data.encoding import decode, marked_encoding
+from kammil.data.encoding import codec_of
 from kammil.errors import DataError, MissingExtraError
 
 STDIN = "-"
@@ -91,24 +91,21 @@ class File:
     """The one of `ENDINGS` that says what it holds, in lower case."""
     sha256: str
     """SHA-256 of the bytes as they are stored, 64 hexadecimal digits."""
-    text: str = ""
-    """The decoded text; empty for `BINARY` files."""
-    data: bytes = b""
-    """The unpacked bytes of a `BINARY` file; else empty."""
-    marked: bool = False
-    """Whether a byte-order mark says that it is UTF-16 or UTF-32."""
+    data: bytes
+    """The unpacked bytes."""
+    codec: str = ""
+    """The name of the codec that decodes them; empty for `BINARY` files."""
 
-    @property
-    def lines(self) -> list[str]:
-        """The lines of the text; nothing but line feeds ends one."""
-        lines = self.text.split("\n")
-        return lines if lines[-1] else lines[:-1]
+    def open(self, newline: str = "\n") -> TextIO:
+        """Return the text as a stream, so that it is never in memory as one string; `newline` as for `open`."""
+        return io.TextIOWrapper(io.BytesIO(self.data), self.codec, newline=newline)
 
     @cached_property
     def value(self) -> object:
         """The value of JSON."""
+        text = self.open("").read()
         try:
-            return load_json(self.text)
+            return load_json(text)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.name} is not JSON ({error}); one object a line is called .jsonl") from None
 
@@ -150,9 +147,7 @@ def read_file(path: Path, options: ReadOptions) -> File:
             f"{name} is {kind}, whatever its ending says; save it as text, unpack it, or give it its own ending"
         )
     sha256 = hashlib.sha256(stored).hexdigest()
-    if ending in BINARY:
-        return File(name, ending, sha256, data=data)
-    return File(name, ending, sha256, decode(name, data, options.encoding), marked=marked_encoding(data) is not None)
+    return File(name, ending, sha256, data, "" if ending in BINARY else codec_of(name, data, options.encoding))
 
 
 def _kind(data: bytes) -> tuple[str, str]:

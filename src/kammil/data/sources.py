@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from kammil.data import chats, datasets, in_memory
 from kammil.data.conditions import NoRowsError
-from kammil.data.files import STDIN, ReadKeywords, ReadOptions, list_files, read_file
+from kammil.data.encoding import marked_encoding, undecodable
+from kammil.data.files import STDIN, File, ReadKeywords, ReadOptions, list_files, read_file
 from kammil.data.tables import TextColumn, read_table
 from kammil.errors import DataError
 from kammil.progress import note
@@ -113,33 +114,43 @@ def _rows(source: Names, options: ReadOptions) -> TextColumn:
 
 
 def _file(path: Path, options: ReadOptions) -> TextColumn:
-    """Read the lines of a file, its chat or its table."""
     file = read_file(path, options)
-    lines = [line.strip() for line in file.lines] if file.ending == ".txt" else []
-    chat = None
-    if file.ending in (".txt", ".json") and not options.table:
-        chat = chats.whatsapp(lines) if file.ending == ".txt" else chats.telegram(file.value)
-    if chat is not None:
-        found, said = tuple(chats.choose(chat.messages, options.sender)), (chat.described(options.sender),)
-        read = TextColumn(found, file.name.name, None, file.sha256, chat=chat.program, chats=said)
-    elif options.sender is not None:
-        raise DataError(
-            f"{file.name} is no chat of WhatsApp or Telegram, so --from {options.sender!r} has no use; leave it out"
-        )
-    elif (
-        file.ending != ".txt" or options.delimiter is not None or (file.marked and "\t" in file.text.partition("\n")[0])
-    ):
-        read = read_table(file, options)
-    elif options.table:
-        named = "--column and --where need" if options.source_column is None else "source_column needs"
-        raise DataError(f"{file.name} has no columns; {named} a table such as .tsv or .csv")
-    else:
-        read = TextColumn(tuple(lines), file.name.name, None, file.sha256)
+    try:
+        read = _texts(file, options)
+    except UnicodeError:
+        raise DataError(undecodable(file.name, file.data, options.encoding)) from None
     if not any(read.texts):
         part = file.name if read.column is None else f"column {read.column!r} of {file.name}"
         number = counted(len(read.texts), "row")
         raise DataError(f"{part} holds no text ({number}, all blank); choose another file or column")
     return read
+
+
+def _texts(file: File, options: ReadOptions) -> TextColumn:
+    """Read the lines of a file, its chat or its table."""
+    chat = None
+    if file.ending == ".txt" and not options.table:
+        chat = chats.whatsapp(line.strip() for line in file.open())
+    elif file.ending == ".json" and not options.table:
+        chat = chats.telegram(file.value)
+    if chat is not None:
+        found, said = tuple(chats.choose(chat.messages, options.sender)), (chat.described(options.sender),)
+        return TextColumn(found, file.name.name, None, file.sha256, chat=chat.program, chats=said)
+    if options.sender is not None:
+        raise DataError(
+            f"{file.name} is no chat of WhatsApp or Telegram, so --from {options.sender!r} has no use; leave it out"
+        )
+    if file.ending != ".txt" or options.delimiter is not None or _is_unicode_text(file):
+        return read_table(file, options)
+    if options.table:
+        named = "--column and --where need" if options.source_column is None else "source_column needs"
+        raise DataError(f"{file.name} has no columns; {named} a table such as .tsv or .csv")
+    return TextColumn(tuple(line.strip() for line in file.open()), file.name.name, None, file.sha256)
+
+
+def _is_unicode_text(file: File) -> bool:
+    """Whether a .txt is what Excel calls Unicode text: UTF-16 with a mark, and tabs in the first line."""
+    return marked_encoding(file.data) is not None and "\t" in file.open().readline()
 
 
 def _sample() -> TextColumn:

@@ -290,30 +290,32 @@ def _delimited(file: File, options: ReadOptions) -> Table:
     delimiter = None if options.delimiter is None else _NAMED_DELIMITERS.get(options.delimiter, options.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataError(f"--delimiter {delimiter!r} is not one character; give one such as ';', or the word tab")
-    lines = io.StringIO(file.text, newline="").readlines()
-    first = lines[0].rstrip("\r\n") if lines else ""
-    if len(first) == 5 and first.startswith("sep="):  # Excel's line before a table
-        delimiter, lines = delimiter or first[4], lines[1:]
+    first = file.open("").readline().rstrip("\r\n")
+    skipped = int(len(first) == 5 and first.startswith("sep="))  # Excel's line before a table
+
+    def lines() -> Iterator[str]:
+        return itertools.islice(file.open(""), skipped, None)
+
     with _long_cells():
-        delimiter = delimiter or ("\t" if file.ending != ".csv" else _sniffed(lines))
+        delimiter = delimiter or (first[4] if skipped else "\t" if file.ending != ".csv" else _sniffed(lines))
         tabs = delimiter == "\t" and file.ending != ".csv"
         dialects = ((True, False), (False, False), (True, True), (False, True)) if tabs else ((True, True),)
         problem = DataError(f"{file.name} has only blank lines; write column names first, then one row a line")
         for quoting, ragged in dialects:
             try:
-                if rows := _rows(lines, options.column, delimiter, quoting=quoting, ragged=ragged):
+                if rows := _rows(lines(), options.column, delimiter, quoting=quoting, ragged=ragged):
                     return as_table(file.name, rows, options.column)
             except csv.Error as error:
                 problem = DataError(f"{file.name}, {error}")
     raise problem
 
 
-def _sniffed(lines: Sequence[str]) -> str:
+def _sniffed(lines: Callable[[], Iterable[str]]) -> str:
     """Return the delimiter that divides the first row, and most of the first ones into as many cells; else a comma."""
     found: list[tuple[float, int]] = []
     for rank, delimiter in enumerate(_DELIMITERS):
         try:
-            rows = list(itertools.islice(filter(None, csv.reader(lines, delimiter=delimiter)), _SNIFFED_ROWS))
+            rows = list(itertools.islice(filter(None, csv.reader(lines(), delimiter=delimiter)), _SNIFFED_ROWS))
         except csv.Error:
             continue
         width = len(rows[0]) if rows else 0
@@ -334,30 +336,29 @@ def _long_cells() -> Generator[None]:
             csv.field_size_limit(before)
 
 
-def _rows(lines: Sequence[str], column: str | None, delimiter: str, *, quoting: bool, ragged: bool) -> list[list[str]]:
+def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: bool, ragged: bool) -> list[list[str]]:
     """Return all rows that are not blank; `csv.Error` names the first bad line. `ragged` allows short rows."""
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quotes, strict=True)
     rows: list[list[str]] = []
-    while True:
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            problem = f"not well-formed CSV ({error}); double a quote that belongs to a cell"
-            raise csv.Error(f"line {reader.line_num}: {problem}") from None
-        if row is None:
-            return rows
-        width = len(rows[0]) if rows else len(row)
-        separator = re.search("[\t;,|]", row[0]) if len(row) == 1 and not rows else None
-        if separator and _number(column, row) is None:
-            raise csv.Error(f"line 1: one column, but {separator[0]!r} in its name; separate cells with {delimiter!r}")
-        if len(row) > width or (0 < len(row) < width and not ragged):
-            raise csv.Error(
-                f"line {reader.line_num}: a row of {len(row)} cells, where the first row has {width}; "
-                f"put double quotes around a cell that has {delimiter!r} in it"
-            )
-        if row:
+    width, problem = 0, ""
+    try:
+        for row in filter(None, reader):
+            if not rows:
+                width, separator = len(row), re.search("[\t;,|]", row[0])
+                if width == 1 and separator and _number(column, row) is None:
+                    problem = f"one column, but {separator[0]!r} in its name; separate cells with {delimiter!r}"
+                    break
+            if len(row) > width or (len(row) < width and not ragged):
+                problem = f"a row of {len(row)} cells, where the first row has {width}; "
+                problem += f"put double quotes around a cell that has {delimiter!r} in it"
+                break
             rows.append(row)
+    except csv.Error as error:
+        problem = f"not well-formed CSV ({error}); double a quote that belongs to a cell"
+    if problem:
+        raise csv.Error(f"line {reader.line_num}: {problem}")
+    return rows
 
 
 def as_table(name: Path, rows: list[list[str]], column: str | None) -> Table:
@@ -500,17 +501,17 @@ def _parquet(file: File) -> Table:
 
 
 def _json(file: File, column: str | None) -> Table:
-    if file.ending == ".json":
-        rows, numbers, unit = _objects(file, column), None, "row"
-    else:
-        filled = [(number, line) for number, line in enumerate(file.lines, start=1) if line.strip()]
-        rows, numbers, unit = [_object(file, *line) for line in filled], [number for number, _ in filled], "line"
-        if not rows:
-            raise DataError(f'{file.name} has only blank lines; write an object such as {{"text": "..."}} on each')
+    def lines() -> Iterator[tuple[int, str]]:
+        return ((number, line) for number, line in enumerate(file.open(), start=1) if line.strip())
 
     def place(i: int) -> str:
-        return f"{unit} {i + 1 if numbers is None else numbers[i]} of {file.name}"
+        if file.ending == ".json":
+            return f"row {i + 1} of {file.name}"
+        return f"line {next(itertools.islice(lines(), i, None))[0]} of {file.name}"
 
+    rows = _objects(file, column) if file.ending == ".json" else [_object(file, *line) for line in lines()]
+    if not rows:
+        raise DataError(f'{file.name} has only blank lines; write an object such as {{"text": "..."}} on each')
     names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
     return Table(str(file.name), names, lambda name: (row.get(name) for row in rows), place)
 
