@@ -1,7 +1,7 @@
 """Named data sets: the catalogue, and their files, downloaded and verified.
 
-A file is valid only if its SHA-256 is right. It is looked for in `KAMMIL_DATA_DIR`, a folder that is never written to,
-then in the user's cache (`KAMMIL_CACHE_DIR` names another), and is downloaded into the cache otherwise.
+A file with the right SHA-256 is looked for in `KAMMIL_DATA_DIR`, a folder that is never written to, then in the user's
+cache (`KAMMIL_CACHE_DIR` names another), and is downloaded into the cache otherwise.
 """
 
 from __future__ import annotations

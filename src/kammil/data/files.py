@@ -62,7 +62,7 @@ class ReadOptions:
     source_column: str | None = None
     """The name of the column that says where each text comes from. None: "source", if there is one."""
     sender: str | None = None
-    """Whose messages of a chat to read; None: all."""
+    """Sender whose messages of a chat are read; None: all."""
 
     @property
     def table(self) -> bool:
@@ -83,7 +83,7 @@ class ReadKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class File:
-    """What a file or standard input holds."""
+    """The content of a file or of standard input."""
 
     name: Path
     """The file; `stdin` for standard input."""

@@ -70,7 +70,7 @@ class Table:
     """Named columns, all of the same number of cells."""
 
     name: str
-    """What sentences call it, such as a file's name."""
+    """Name in sentences, such as a file's."""
     names: Sequence[str]
     """The names of the columns, each once."""
     cells: Callable[[str], Iterable[object]]
@@ -78,7 +78,7 @@ class Table:
     place: Callable[[int], str]
     """Returns where the row of an index stands, such as "line 3"."""
     option: str = "--column "
-    """What a name follows where one is to be given."""
+    """Text before a name in advice."""
     numbered: bool = False
     """Whether a column may be given by its number, and the first row be data."""
     header: tuple[str, ...] = ()
@@ -409,7 +409,7 @@ _MIN_NUMBERS = 2
 _NUMBER_OR_DATE = regex.compile(r"(?=.*\p{Nd})[\p{Nd}\p{P}\p{Sc}\s+TZ]+", regex.DOTALL)  # or a time, a price
 _NAME = regex.compile(r"\p{L}[^\p{Nd}]*")
 _NO_NUMBER = ("na", "nan", "none", "null", "missing", "unknown", "لايوجد", "غيرمعروف", "مجهول", "غيرمتوفر", "لاشيء")
-"""What stands for no number, folded."""
+"""Cells in place of a number, folded."""
 
 _NAMES = """
 text texts body bodies content contents message messages msg tweet tweets post posts comment comments sentence sentences

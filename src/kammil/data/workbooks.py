@@ -59,7 +59,7 @@ class _Size:
         return sum(n * self._strings[i] for i, n in self._uses.items() if 0 <= i < len(self._strings))
 
     def measure(self, name: str, stream: IO[bytes]) -> None:
-        """Measure a part. What a parser of XML refuses is no sheet, even if a reader is more lenient."""
+        """Measure a part; one that a parser of XML refuses is no sheet, even if a reader is more lenient."""
         self._row = self._column = self._rows = self._columns = self._cells = 0
         self._element = self._index = ""
         self._shared = False
