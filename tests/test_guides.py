@@ -58,7 +58,6 @@ TEXTS = {"report.md": ("posts.txt", "new-posts.txt"), "your-language.md": ("malt
 MADE = {
     "train.md": ("my-model/training.png", "my-counter/model.json", "my-comparison/README.md", "from-python/README.md"),
     "spreadsheet.md": ("texts/test.txt", "my-model/README.md"),
-    "decoding.md": ("likely.png",),
 }
 """Files that stand there after a page was followed."""
 
