@@ -181,10 +181,10 @@ def _step(rank: int) -> dict[str, Any]:
         "after_loading": round(loaded),
     }
     if not rank:
-        from kammil.models.pretrained.contexts import Contexts
+        from kammil.models.pretrained.kv_cache import KeyValueCache
 
         del optimiser
-        contexts = Contexts(network.model.eval())  # pyright: ignore[reportArgumentType]
+        contexts = KeyValueCache(network.model.eval())  # pyright: ignore[reportArgumentType]
         prompt = tuple(range(2, 22))
         figures["prompt_of_20_tokens_seconds"] = round(_seconds(lambda: contexts.log_probabilities([prompt]), 1), 3)
         four = iter(range(100, 100_000))

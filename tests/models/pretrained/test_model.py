@@ -16,7 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from kammil.errors import FolderError
 from kammil.language_model import CONFIG, Artifacts, select_rows
 from kammil.models.pretrained.checkpoint import build, config_text, own_weights
-from kammil.models.pretrained.contexts import Contexts
+from kammil.models.pretrained.kv_cache import KeyValueCache
 from kammil.models.pretrained.model import PretrainedModel
 from kammil.models.pretrained.tokens import TokenNetwork
 from kammil.models.pretrained.units import ARRAYS, PREFIX, SHARES, TOKENS, TokenUnits
@@ -64,11 +64,11 @@ def network() -> GPT2LMHeadModel:
 
 
 @pytest.fixture(scope="module")
-def contexts(network: GPT2LMHeadModel) -> Contexts:
-    return Contexts(network)
+def contexts(network: GPT2LMHeadModel) -> KeyValueCache:
+    return KeyValueCache(network)
 
 
-def runner(contexts: Contexts, prefix: list[int], *, expanded: float = 0, hypotheses: int = 64) -> PretrainedModel:
+def runner(contexts: KeyValueCache, prefix: list[int], *, expanded: float = 0, hypotheses: int = 64) -> PretrainedModel:
     units = make_units(prefix)
     network = TokenNetwork(contexts, units, WINDOW, expanded=expanded)
     return PretrainedModel(network, units, hypotheses=hypotheses, min_share=0 if hypotheses == 64 else 1e-4)
@@ -113,7 +113,7 @@ def slow(network: GPT2LMHeadModel, text: tuple[int, ...], read: tuple[int, ...] 
 @settings(max_examples=25)
 @given(text=typed)
 def test_it_is_the_sum_over_all_ways_to_cut(
-    network: GPT2LMHeadModel, contexts: Contexts, prefix: list[int], text: list[int]
+    network: GPT2LMHeadModel, contexts: KeyValueCache, prefix: list[int], text: list[int]
 ) -> None:
     model = runner(contexts, prefix)
     scores, _ = model.forward(np.array([[BOS, *text]]), model.initial_state(1), last=1)
@@ -128,7 +128,7 @@ def test_it_is_the_sum_over_all_ways_to_cut(
 @settings(max_examples=25)
 @given(text=typed)
 def test_the_score_of_a_text_is_the_sum_over_its_cuts(
-    network: GPT2LMHeadModel, contexts: Contexts, text: list[int]
+    network: GPT2LMHeadModel, contexts: KeyValueCache, text: list[int]
 ) -> None:
     model = runner(contexts, [])
     scores, _ = model.forward(np.array([[BOS, *text]]), model.initial_state(1))
@@ -137,7 +137,7 @@ def test_the_score_of_a_text_is_the_sum_over_its_cuts(
 
 
 def test_beginnings_of_little_probability_are_shared_as_in_the_training_texts(
-    network: GPT2LMHeadModel, contexts: Contexts
+    network: GPT2LMHeadModel, contexts: KeyValueCache
 ) -> None:
     model = runner(contexts, [], expanded=2)  # more than any
     scores, _ = model.forward(np.array([[BOS]]), model.initial_state(1), last=1)
@@ -157,7 +157,7 @@ def test_beginnings_of_little_probability_are_shared_as_in_the_training_texts(
     expanded=st.sampled_from([0, 0.01, 2]),
 )
 def test_few_hypotheses_give_a_distribution_all_the_same(
-    contexts: Contexts, texts: list[list[int]], hypotheses: int, expanded: float
+    contexts: KeyValueCache, texts: list[list[int]], hypotheses: int, expanded: float
 ) -> None:
     model = runner(contexts, [SPACE], expanded=expanded, hypotheses=hypotheses)
     ids = np.array([[BOS, *text] for text in texts])
@@ -169,14 +169,14 @@ def test_few_hypotheses_give_a_distribution_all_the_same(
     assert scores[-1] == pytest.approx(alone[0], abs=1e-4)
 
 
-def test_padding_is_not_read(contexts: Contexts) -> None:
+def test_padding_is_not_read(contexts: KeyValueCache) -> None:
     model = runner(contexts, [])
     _, state = model.forward(np.array([[BOS, ALEF, BEH]]), model.initial_state(1))
     _, after = model.forward(np.array([[PAD, PAD]]), state)
     assert np.array_equal(after[3].max(-1), state[3].max(-1))  # no token more
 
 
-def test_rows_may_begin_at_different_times(contexts: Contexts) -> None:
+def test_rows_may_begin_at_different_times(contexts: KeyValueCache) -> None:
     model = runner(contexts, [SPACE])
     _, state = model.forward(np.array([[BOS], [PAD]]), model.initial_state(2))
     scores, _ = model.forward(np.array([[ALEF, BEH], [BOS, ALEF]]), state)
@@ -185,7 +185,7 @@ def test_rows_may_begin_at_different_times(contexts: Contexts) -> None:
     assert scores[0, 0] == pytest.approx(alone[0, 1], abs=1e-4)
 
 
-def test_the_state_given_is_left_as_it_was(contexts: Contexts) -> None:
+def test_the_state_given_is_left_as_it_was(contexts: KeyValueCache) -> None:
     model = runner(contexts, [SPACE])
     _, state = model.forward(np.array([[BOS, ALEF], [BOS, BEH]]), model.initial_state(2))
     before = select_rows(state, np.arange(2))
@@ -203,7 +203,7 @@ def artifacts(network: GPT2LMHeadModel) -> Artifacts:
 SETTINGS = {"window": WINDOW}
 
 
-def test_a_saved_model_is_the_same(artifacts: Artifacts, contexts: Contexts) -> None:
+def test_a_saved_model_is_the_same(artifacts: Artifacts, contexts: KeyValueCache) -> None:
     model, again = runner(contexts, [SPACE], expanded=0.01, hypotheses=8), load_model("pretrained", SETTINGS, artifacts)
     ids = np.random.default_rng(0).integers(SPECIALS, SIZE, (3, 9))
     ids[:, 0] = BOS

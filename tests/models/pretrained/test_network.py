@@ -11,7 +11,7 @@ import torch
 from tests.models.pretrained.bases import GPT2_SIZES, LLAMA_SIZES
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from kammil.models.pretrained.contexts import Contexts
+from kammil.models.pretrained.kv_cache import KeyValueCache
 from kammil.models.pretrained.model import PretrainedSettings
 from kammil.models.pretrained.network import LEARNER, PretrainedNetwork, merged, with_lora
 from kammil.models.pretrained.tokens import extend
@@ -50,7 +50,7 @@ def test_it_learns_what_runs(kind: str, window: int, start: int) -> None:
     network, ids = make(kind, window=window, start=start), drawn(2, 31)
     with torch.no_grad():
         learnt = torch.log_softmax(network(torch.from_numpy(ids)), -1).numpy()
-    contexts = Contexts(merged(network))
+    contexts = KeyValueCache(merged(network))
     special = {UNK: UNKNOWN, BOS: start}
     for row, scores in zip(ids.tolist(), learnt, strict=True):
         context: tuple[int, ...] = ()

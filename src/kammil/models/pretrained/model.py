@@ -97,7 +97,7 @@ class PretrainedModel(SavedModel):
         units = TokenUnits.from_arrays(artifacts.weights)
         try:
             from kammil.models.pretrained.checkpoint import build, positions
-            from kammil.models.pretrained.contexts import Contexts
+            from kammil.models.pretrained.kv_cache import KeyValueCache
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"a fine-tuned pretrained model needs {error.name} to run", "hf") from error
         config = artifacts.document(CONFIG)
@@ -105,7 +105,7 @@ class PretrainedModel(SavedModel):
         model = build(config, weights)
         if checked.window > positions(model.config):
             raise ValueError(f"a window of {checked.window} is more than the network has positions")
-        return cls(TokenNetwork(Contexts(model.eval()), units, checked.window), units)
+        return cls(TokenNetwork(KeyValueCache(model.eval()), units, checked.window), units)
 
     @property
     def vocabulary_size(self) -> int:

@@ -10,8 +10,8 @@ import torch
 from tests.models.pretrained.bases import GPT2_SIZES, LLAMA_SIZES
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from kammil.models.pretrained import contexts as module
-from kammil.models.pretrained.contexts import Context, Contexts
+from kammil.models.pretrained import kv_cache as module
+from kammil.models.pretrained.kv_cache import Context, KeyValueCache
 
 TOKENS = 30
 
@@ -46,7 +46,7 @@ def slow(model: PreTrainedModel, context: Context) -> Any:
 
 @pytest.mark.parametrize("max_bytes", [1 << 29, 2000])
 def test_it_is_the_model(model: PreTrainedModel, max_bytes: int) -> None:
-    contexts = Contexts(model, max_bytes)
+    contexts = KeyValueCache(model, max_bytes)
     assert contexts.incremental == (model.config.model_type != "mamba")
     assert contexts.size == TOKENS
     for seed in range(8):
@@ -57,7 +57,7 @@ def test_it_is_the_model(model: PreTrainedModel, max_bytes: int) -> None:
 
 
 def test_a_known_beginning_is_not_read_again(model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    contexts = Contexts(model)
+    contexts = KeyValueCache(model)
     read: list[int] = []
     forward = model.forward
 
@@ -74,21 +74,21 @@ def test_a_known_beginning_is_not_read_again(model: PreTrainedModel, monkeypatch
 
 
 def test_what_was_not_used_for_longest_is_dropped(model: PreTrainedModel) -> None:
-    contexts = Contexts(model)
+    contexts = KeyValueCache(model)
     contexts.log_probabilities([(1, 2, 3), (4, 5)])
     size = contexts._bytes  # pyright: ignore[reportPrivateUsage]
     contexts._max_bytes = 2 * size  # pyright: ignore[reportPrivateUsage]
-    known = contexts._nodes  # pyright: ignore[reportPrivateUsage]
+    known = contexts._entries  # pyright: ignore[reportPrivateUsage]
     for token in range(20):
         contexts.log_probabilities([(1, 2, 3), (7, token)])
         assert contexts._bytes <= 2 * size + 3000  # pyright: ignore[reportPrivateUsage]
-        known = contexts._nodes  # pyright: ignore[reportPrivateUsage]
-        assert (1, 2, 3) in known and sum(node.bytes for node in known.values()) == contexts._bytes  # pyright: ignore[reportPrivateUsage]
+        known = contexts._entries  # pyright: ignore[reportPrivateUsage]
+        assert (1, 2, 3) in known and sum(entry.bytes for entry in known.values()) == contexts._bytes  # pyright: ignore[reportPrivateUsage]
     assert (4, 5) not in known
 
 
 def test_many_logits_are_computed_in_pieces(model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_LOGITS", 3 * TOKENS)
-    contexts, asked = Contexts(model), sequences(9, 10, 3)
+    contexts, asked = KeyValueCache(model), sequences(9, 10, 3)
     for context, scores in zip(asked, contexts.log_probabilities(asked), strict=True):
         assert scores == pytest.approx(slow(model, context), abs=1e-4)
