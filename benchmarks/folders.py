@@ -36,7 +36,7 @@ import kammil
 from kammil import model_folder as folders
 from kammil.data import sources
 from kammil.errors import KammilError
-from kammil.models.registry import FAMILIES, family
+from kammil.models.family import FAMILIES, family
 
 LIMIT = 10
 """Seconds of processor time that one folder may take."""

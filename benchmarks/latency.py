@@ -36,8 +36,7 @@ from kammil.engine import build as engine_build
 from kammil.engine import native, reference
 from kammil.engine.weights import GRUWeights
 from kammil.language_model import select_rows
-from kammil.models.family import NetworkLearner
-from kammil.models.registry import family, load_model
+from kammil.models.family import NetworkLearner, family, load_model
 from kammil.text import RAW
 from kammil.vocabulary import CharacterVocabulary
 from notebook import TARGET, NotebookRNN

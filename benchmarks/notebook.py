@@ -35,8 +35,7 @@ import kammil
 from kammil.completion.completer import Completer
 from kammil.data import sources
 from kammil.data.splits import leaks
-from kammil.models.family import NetworkLearner
-from kammil.models.registry import family
+from kammil.models.family import NetworkLearner, family
 from kammil.progress import Event, TrainingProgress
 from kammil.training.batches import TrainingData, make_rows, pad
 from kammil.training.loop import fit

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, settings
 import kammil
 from kammil.completion.completer import Completer
 from kammil.data import sources
-from kammil.models.registry import FAMILIES
-from kammil.training.recipe import FamilyName
+from kammil.models import FamilyName
+from kammil.models.family import FAMILIES, CountingLearner, Family
 
 # Machines differ in speed by an order of magnitude, so time decides no test; nor does chance: `make fuzz` draws anew.
 _EXAMPLES = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -46,19 +46,21 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-_SHORT: dict[str, Any] = {"dropout": 0.0, "epochs": 2, "batch_size": 32, "device": "cpu", "threads": 1}
-TINY: dict[str, dict[str, Any]] = {
-    "ngram": {},
-    "gru": {"embedding": 16, "hidden": 32, **_SHORT},
-    "words": {"embedding": 16, "hidden": 32, **_SHORT},
-    "subwords": {"embedding": 16, "hidden": 32, "subwords": 200, **_SHORT},
-    "attention": {"embedding": 16, "hidden": 32, "attention": 8, **_SHORT},
-    "transformer": {"width": 16, "layers": 2, "heads": 2, **_SHORT},
-    "pretrained": {"learning_rate": 3e-3, "window": 64, **{k: v for k, v in _SHORT.items() if k != "dropout"}},
-    "blend": {"embedding": 16, "hidden": 32, **_SHORT},
+_SIZES: dict[str, Any] = {
+    **{"embedding": 16, "hidden": 32, "attention": 8, "subwords": 200},
+    **{"width": 16, "layers": 2, "heads": 2, "dropout": 0.0},
 }
-"""Options of a small model, by family: every family that the shared tests go through. One that needs a base is given
-`tiny_base`."""
+_SHORT: dict[str, Any] = {"epochs": 2, "batch_size": 32, "device": "cpu", "threads": 1}
+
+
+def tiny(family: Family, base: Callable[[], str]) -> dict[str, Any]:
+    """Options of a small model of any family; one that needs a base starts from `base`."""
+    learner = family.learner()
+    if isinstance(learner, CountingLearner):
+        return {}
+    sizes = {name: value for name, value in _SIZES.items() if name in learner.settings.model_fields}
+    start = {"base": base(), "learning_rate": 3e-3, "window": 64} if family.needs_base else {}
+    return sizes | _SHORT | start
 
 
 @pytest.fixture(scope="session")
@@ -107,8 +109,7 @@ def folder_of(
         place.mkdir(parents=True, exist_ok=True)
         with FileLock(place / f"{family}.lock"):
             if not folder.exists():
-                base: dict[str, Any] = {"base": tiny_base()} if FAMILIES[family].needs_base else {}
-                options = TINY[family] | base
+                options = tiny(FAMILIES[family], tiny_base)
                 kammil.train(texts[:240], out=folder, report=False, model=cast(FamilyName, family), **options)
         return folder
 

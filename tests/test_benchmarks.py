@@ -16,7 +16,7 @@ import torch
 
 import kammil
 from kammil.completion.unasked import is_function_word
-from kammil.models.registry import FAMILIES
+from kammil.models.family import FAMILIES
 from kammil.text import words
 from kammil.training.recipe import Recipe
 

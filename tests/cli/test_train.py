@@ -17,7 +17,7 @@ from tests.cli.conftest import NETWORK, TABLE, Run, process, refused
 
 import kammil
 from kammil.cli.train import what_is_kept
-from kammil.models.registry import FAMILIES
+from kammil.models.family import FAMILIES
 
 
 def test_the_help_names_every_family(run: Run) -> None:

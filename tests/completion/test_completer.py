@@ -22,10 +22,9 @@ from kammil.decoding import DecodingOptions
 from kammil.decoding.options import Options
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
-from kammil.models.family import NetworkLearner
+from kammil.models.family import NetworkLearner, family, load_model
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
-from kammil.models.registry import family, load_model
 from kammil.text import RAW, TextRules, fold
 from kammil.vocabulary import BOS, CODE_POINTS, EOS, PAD, CharacterVocabulary
 

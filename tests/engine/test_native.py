@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from kammil.engine import build as engine_build
 from kammil.engine.layout import COLUMN_BLOCK, INPUT_GROUP, QuantizedMatrix
-from kammil.engine.quantization import WEIGHT_MAX
-from kammil.engine.weights import STATE_MAX
+from kammil.engine.weights import STATE_MAX, WEIGHT_MAX
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.models.blend import model as blend_model
 from kammil.models.blend import settings as blend_settings
@@ -32,7 +31,7 @@ from kammil.models.blend.settings import BlendSettings, Kind
 from kammil.ngrams import adaptive as learning
 from kammil.ngrams.compression import pack, unpack
 from kammil.ngrams.count_table import CountTable
-from kammil.ngrams.text_cache import WINDOW
+from kammil.ngrams.features import WINDOW
 from kammil.vocabulary import BOS, EOS, PAD, CharacterVocabulary
 
 LIBRARY = engine_build.load_native()

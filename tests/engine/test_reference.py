@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from kammil.engine.quantization import quantize_rows
 from kammil.engine.reference import (
     QuantizedGRUs,
     QuantizedProduct,
@@ -17,14 +16,13 @@ from kammil.engine.reference import (
     softmax,
     visible,
 )
-from kammil.engine.weights import STATE_MAX, BlendWeights, GateWeights, GRUWeights
+from kammil.engine.weights import STATE_MAX, BlendWeights, GateWeights, GRUWeights, quantize_rows
 from kammil.ngrams.adaptive import AdaptiveCounts
 from kammil.ngrams.compression import CompressedTable, pack
 from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import CountTable, keys_of
-from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, expert_features
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, TextCache, columns_of, expert_features
 from kammil.ngrams.index import CountIndex
-from kammil.ngrams.text_cache import TextCache, kind_columns
 
 SIZE, EMBEDDING, HIDDEN, OUTPUTS = 30, 8, 24, 40
 
@@ -167,7 +165,7 @@ def random_blend(networks: int = 2) -> tuple[ReferenceEngine, list[GRUWeights], 
         for m in range(networks)
     ]
     bias = drawn(V + networks * GATE)
-    blend = BlendWeights(contexts, index, AdaptiveCounts(contexts), kind_columns(KINDS, CACHED), gate)
+    blend = BlendWeights(contexts, index, AdaptiveCounts(contexts), columns_of(CACHED, KINDS), gate)
     return ReferenceEngine(layers, bias, V, blend), layers, bias, blend, table
 
 

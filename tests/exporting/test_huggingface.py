@@ -26,7 +26,7 @@ from kammil.decoding.options import DecodingOptions
 from kammil.errors import FolderError, KammilError, MissingExtraError, OptionError
 from kammil.exporting import huggingface
 from kammil.language_model import LanguageModel
-from kammil.models.registry import FAMILIES, load_model
+from kammil.models.family import FAMILIES, load_model
 from kammil.text import RAW, TextRules
 from kammil.vocabulary import BOS, SPECIALS, CharacterVocabulary
 

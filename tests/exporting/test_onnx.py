@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 import kammil
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
-from kammil.engine.quantization import unpack
+from kammil.engine.weights import unpack
 from kammil.errors import FolderError, KammilError, MissingExtraError, OptionError
-from kammil.exporting import graphs
 from kammil.exporting.example import EXAMPLE
 from kammil.language_model import ExpertAttribution
+from kammil.models.family import FAMILIES
+from kammil.models.gru import graph as gru_graph
 from kammil.models.gru import network as gru_network
 from kammil.models.gru.model import SinglePrecisionGRU
-from kammil.models.registry import FAMILIES
 from kammil.text import TextRules
 from kammil.vocabulary import CharacterVocabulary
 
@@ -166,7 +166,7 @@ def test_members_are_averaged(prefixes: list[str]) -> None:
     ids = np.array([[2, 7, 8, 19], [2, 1, 4, 5]])
     with torch.no_grad():
         scores = torch.stack([member(torch.from_numpy(ids)) for member in used.values()]).mean(0)
-    session = onnxruntime.InferenceSession(graphs.gru("several", weights, prefixes).SerializeToString())
+    session = onnxruntime.InferenceSession(gru_graph.of_networks("several", weights, prefixes).SerializeToString())
     state = {f"state_{i}": np.zeros((2, 5 + i), np.float32) for i in range(len(prefixes))}
     output = session.run(["log_probabilities"], {"ids": ids, "last": np.array([3]), **state})[0]
     assert np.asarray(output) == pytest.approx(scores.log_softmax(-1).numpy()[:, -3:], abs=1e-5)

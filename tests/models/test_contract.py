@@ -16,11 +16,10 @@ from kammil.completion.completer import Completer
 from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError
 from kammil.language_model import Artifacts, Ids, select_rows
+from kammil.models import FamilyName
 from kammil.models.blend import model as blend_model
-from kammil.models.family import NetworkLearner
+from kammil.models.family import FAMILIES, NetworkLearner, family
 from kammil.models.gru import model as gru_model
-from kammil.models.registry import FAMILIES, family
-from kammil.training.recipe import FamilyName
 from kammil.vocabulary import BOS, PAD, SPECIALS, UNK
 
 PORTABLE = ", portable"
@@ -172,7 +171,7 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
     torch.manual_seed(0)
     network = chosen.build(50, chosen.settings()).eval()
     artifacts = chosen.export(network)
-    from kammil.models.registry import load_model
+    from kammil.models.family import load_model
     from kammil.models.subwords.trie import UnitVocabulary
 
     if chosen.segment is not None:  # without longer units the running side is the network
@@ -188,7 +187,7 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
-    from kammil.models.registry import load_model
+    from kammil.models.family import load_model
     from kammil.models.subwords.trie import UnitVocabulary
 
     chosen = family(name).learner()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kammil import model_folder as folders
-from kammil.engine.quantization import pack, unpack
+from kammil.engine.weights import pack, unpack
 from kammil.models.layers import Layer, count_parameters, layers
 
 

@@ -282,7 +282,7 @@ import sys
 sys.modules["transformers"] = None
 import kammil
 from kammil.errors import MissingExtraError
-from kammil.models.registry import family
+from kammil.models.family import family
 for call in (lambda: kammil.load({str(folder)!r}), lambda: family("pretrained").learner()):
     try:
         call()

@@ -20,11 +20,11 @@ from safetensors.numpy import load_file
 
 import kammil
 from kammil.errors import OptionError
+from kammil.models import FamilyName
 from kammil.models.dropout import SeededDropout
 from kammil.process_group import Share
 from kammil.progress import EpochEnded
 from kammil.training.batches import batches, divide, make_rows
-from kammil.training.recipe import FamilyName
 
 Launch = Callable[..., "list[subprocess.CompletedProcess[str]]"]
 

@@ -10,10 +10,11 @@ import pytest
 
 from kammil.cli import main
 from kammil.errors import OptionError
-from kammil.models.registry import FAMILIES, family
+from kammil.models import FamilyName
+from kammil.models.family import FAMILIES, family
 from kammil.text import RAW
 from kammil.training.options import TrainingOptions
-from kammil.training.recipe import FamilyName, Options, Recipe, flags
+from kammil.training.recipe import Options, Recipe, flags
 
 
 def one_sentence(text: str) -> bool:

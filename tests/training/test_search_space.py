@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from kammil.models.registry import FAMILIES
+from kammil.models.family import FAMILIES
 from kammil.training.recipe import Recipe
 from kammil.training.search_space import SPACES, Range, contains, suggest
 

@@ -17,7 +17,7 @@ import torch
 import kammil
 from kammil import model_folder as folders
 from kammil.data import sources
-from kammil.engine.quantization import unpack
+from kammil.engine.weights import unpack
 from kammil.errors import DataError, FolderError, KammilError, OptionError
 from kammil.progress import CounterAhead, EpochEnded, Event, MemberEvent, PhaseProgress, TrainingProgress
 from kammil.text import RAW, TextRules

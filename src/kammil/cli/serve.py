@@ -69,7 +69,7 @@ def serve(
         raise MissingExtraError(f"serving needs {missing[0]}", "serve")
     from kammil import model_folder
     from kammil.language_model import AdaptiveModel
-    from kammil.models.registry import family
+    from kammil.models.family import family
     from kammil.server import run
     from kammil.server.settings import ServerSettings
 

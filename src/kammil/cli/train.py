@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -20,6 +20,7 @@ from kammil.cli._options import (
     with_flag_groups,
 )
 from kammil.cli._output import optional_figure
+from kammil.models import FamilyName
 
 
 @with_flag_groups
@@ -29,9 +30,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
     model: Annotated[
         str | None,
-        typer.Option(
-            help="Family: ngram, gru, words, subwords, attention, transformer, pretrained or blend.  [default: blend]"
-        ),
+        typer.Option(help=f"Family: {', '.join(get_args(FamilyName))}.  [default: blend]"),
     ] = None,
     base: Annotated[
         str | None,

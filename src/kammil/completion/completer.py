@@ -36,7 +36,7 @@ from kammil.decoding.options import MAX_COMPLETIONS, Options
 from kammil.decoding.word_block import AllOf, ForbiddenStrings, Refusals, WordBlock
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
-from kammil.models.registry import load_model
+from kammil.models.family import load_model
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, CharacterVocabulary
 

@@ -12,12 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from kammil.engine.quantization import WEIGHT_MAX
-from kammil.engine.weights import STATE_MAX
+from kammil.engine.weights import STATE_MAX, WEIGHT_MAX
 from kammil.ngrams.adaptive import ID_BITS, LEVELS
 from kammil.ngrams.contexts import WORD_KINDS
-from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
-from kammil.ngrams.text_cache import WINDOW
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, WINDOW
 from kammil.vocabulary import PAD
 
 Dtypes = dict[str, type[np.generic]]

@@ -30,14 +30,12 @@ from kammil.engine.layout import (
     MESSAGE_HEADER,
     WORD_STATE,
 )
-from kammil.engine.quantization import quantize_rows
-from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates
+from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates, quantize_rows
 from kammil.language_model import Ids, LogProbabilities, State
 from kammil.ngrams.adaptive import LEVELS, AdaptiveCounts, SortedCounts
 from kammil.ngrams.contexts import WORD_KINDS
-from kammil.ngrams.features import Floats
+from kammil.ngrams.features import WINDOW, Floats
 from kammil.ngrams.index import CountIndex
-from kammil.ngrams.text_cache import WINDOW
 from kammil.vocabulary import EOS
 
 log = logging.getLogger("kammil.engine")

@@ -1,7 +1,7 @@
 """The reference engine: GRUs and blends in NumPy, written like the equations; `native` is tested against it.
 
 Networks run in integers, as in `native`: each column of a matrix is rounded to 7 bits with a scale of its own (see
-`quantization`), a state, which lies between -1 and 1 since a GRU takes means of states and of a tanh, to steps of
+`weights`), a state, which lies between -1 and 1 since a GRU takes means of states and of a tanh, to steps of
 1 / 127. Sums of integers below 2^24 are exact in single precision, so that BLAS multiplies them without error, in
 whatever order it adds, and a row is the same in every batch.
 
@@ -19,14 +19,20 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.quantization import WEIGHT_MAX, quantize_rows
-from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates
+from kammil.engine.weights import (
+    STATE_MAX,
+    WEIGHT_MAX,
+    BlendWeights,
+    GRUWeights,
+    fold_absent_feature,
+    input_gates,
+    quantize_rows,
+)
 from kammil.language_model import Ids, LogProbabilities, State
 from kammil.ngrams.adaptive import AdaptiveCounts
 from kammil.ngrams.count_table import keys_of
-from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, TextCache
 from kammil.ngrams.index import IndexMatches
-from kammil.ngrams.text_cache import TextCache
 
 
 def sigmoid(x: Floats) -> Floats:

@@ -1,11 +1,16 @@
-"""What an engine is given: the weights of networks and gate, and the n-gram experts.
+"""What an engine is given: the weights of networks and gate, the n-gram experts, and 7-bit integers of weights.
 
-Shapes: V vocabulary, M networks, H hidden, G a gate's width, K experts.
+Each row of a matrix has its own scale, so that its largest weight becomes the largest integer. A matrix that is
+multiplied when the model runs would be quantized to the same integers then, so storing them costs no accuracy.
+
+Shapes: V vocabulary, M networks, H hidden, G a gate's width, K experts; R rows, C columns of a matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import zlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +22,36 @@ from kammil.ngrams.count_table import Index
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
 from kammil.ngrams.index import CountIndex
 
+Arrays = Mapping[str, NDArray[np.generic]]
+
 _ABSENT = 3
 """Position of the gate feature that is 1 for a context that was never seen."""
+STATE_MAX = 127
+"""Largest integer of a quantized state, which is stored with a zero point of 128."""
+_MAX_WEIGHT = float(np.finfo(np.float16).max)
+WEIGHT_MAX = 63
+"""Largest integer. 7 bits, not 8: processors without VNNI add pairs of products in 16 bits, which 255 * 63 * 2
+fits and 255 * 127 * 2 does not (docs/log.md#do-eight-bit-weights-pay)."""
+_ROWS = 128  # quantized at a time, which bounds the memory of intermediate results
+_INTEGERS, _SCALES, _SHAPE = ".whole", ".scales", ".shape"
+_MAX_SCALE = 1e6  # no trained weights need a larger one
+_MAX_ELEMENTS = 1 << 26
+_MAX_ALL_ELEMENTS = 1 << 27
+"""Of one matrix, and of all: half a gigabyte when unpacked, which may be compressed a thousandfold in a folder."""
+
+
+@dataclass(frozen=True)
+class GRUWeights:
+    """One GRU, PyTorch's variant: the reset gate is applied after the product. Gates are stacked reset, update, new."""
+
+    input: Floats
+    """(V, 3H): input of the gates from each id, the input bias included."""
+    recurrent: Floats
+    """(H, 3H)."""
+    bias: Floats
+    """(3H,): of the recurrent product."""
+    output: Floats
+    """(H, V + G): from the state to the logits, which are summed over networks, and to the gate's hidden layer."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +97,6 @@ def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Flo
     return bias, weights * np.where(np.arange(GATE_FEATURES) == _ABSENT, np.float32(-1), np.float32(1))[:, None]
 
 
-STATE_MAX = 127
-"""Largest integer of a quantized state, which is stored with a zero point of 128."""
-_LARGEST = float(np.finfo(np.float16).max)
-
-
-@dataclass(frozen=True)
-class GRUWeights:
-    """One GRU, PyTorch's variant: the reset gate is applied after the product. Gates are stacked reset, update, new."""
-
-    input: Floats
-    """(V, 3H): input of the gates from each id, the input bias included."""
-    recurrent: Floats
-    """(H, 3H)."""
-    bias: Floats
-    """(3H,): of the recurrent product."""
-    output: Floats
-    """(H, V + G): from the state to the logits, which are summed over networks, and to the gate's hidden layer."""
-
-
 def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """Return each id's input to the recurrent product, (V, 3H), recurrent bias included, and to the candidate, (V, H).
 
@@ -96,13 +110,74 @@ def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.floa
         return gates.astype(np.float16), layer.input[:, 2 * hidden :].astype(np.float16)
 
 
-def checked(
-    weights: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, NDArray[np.float32]]:
+def checked(weights: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
     """Return the named arrays in single precision; `ValueError` for a wrong shape or a value beyond half precision."""
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
-        if not (weights[name].min(initial=0) >= -_LARGEST and weights[name].max(initial=0) <= _LARGEST):
+        if not (weights[name].min(initial=0) >= -_MAX_WEIGHT and weights[name].max(initial=0) <= _MAX_WEIGHT):
             raise ValueError(f"{name} holds something else than weights")
     return {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}
+
+
+def quantize_rows(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Return weights (R, C) as integers, and the scale of each row, (R,): weights = integers * scales[:, None]."""
+    integers, scales = np.empty(weights.shape, np.int8), np.ones(len(weights), np.float32)
+    for begin in range(0, len(weights), _ROWS):
+        part = slice(begin, begin + _ROWS)
+        row_scales = np.abs(weights[part]).max(axis=1, initial=0) / np.float32(WEIGHT_MAX)
+        scales[part][row_scales > 0] = row_scales[row_scales > 0]
+        integers[part] = np.rint(weights[part] / scales[part, None])
+    return integers, scales
+
+
+def pack(weights: Arrays, names: Collection[str]) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays with each of the matrices `names` replaced by compressed integers, scales and shape."""
+    packed: dict[str, NDArray[np.generic]] = {}
+    for name, value in weights.items():
+        if name not in names:
+            packed[name] = value
+            continue
+        integers, scales = quantize_rows(value.astype(np.float32))
+        packed[name + _INTEGERS] = np.frombuffer(zlib.compress(integers.tobytes(), 9), np.uint8)
+        packed[name + _SCALES], packed[name + _SHAPE] = scales, np.array(integers.shape, np.int64)
+    return packed
+
+
+def unpack(arrays: Arrays) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays that were packed, matrices in single precision; `ValueError` for what `pack` cannot return."""
+    unpacked = {name: value for name, value in arrays.items() if not name.endswith((_INTEGERS, _SCALES, _SHAPE))}
+    names = [name.removesuffix(_INTEGERS) for name in arrays if name.endswith(_INTEGERS)]
+    if sum(math.prod(_sizes(arrays, name)) for name in names) > _MAX_ALL_ELEMENTS:
+        raise ValueError("there are more weights than in any model of ours")
+    for name in names:
+        if name in unpacked:
+            raise ValueError(f"{name} is there twice")
+        unpacked[name] = _matrix(arrays, name)
+    return unpacked
+
+
+def _sizes(arrays: Arrays, name: str) -> list[int]:
+    """Rows and columns of a packed matrix; `ValueError` for an invalid shape."""
+    shape = arrays.get(name + _SHAPE, np.zeros(0))
+    sizes = [int(n) for n in shape.tolist()] if shape.dtype == np.int64 and shape.shape == (2,) else []
+    if not sizes or min(sizes) < 1 or math.prod(sizes) > _MAX_ELEMENTS:
+        raise ValueError(f"{name} says no size that it may have")
+    return sizes
+
+
+def _matrix(arrays: Arrays, name: str) -> Floats:
+    sizes = _sizes(arrays, name)
+    integers, scales = (arrays.get(name + part, np.zeros(0)) for part in (_INTEGERS, _SCALES))
+    if scales.shape != (sizes[0],):
+        raise ValueError(f"{name} says no size that it may have")
+    if scales.dtype != np.float32 or not (scales.min() >= 0 and scales.max() <= _MAX_SCALE):
+        raise ValueError(f"{name} holds something else than weights")
+    stream, size = zlib.decompressobj(), sizes[0] * sizes[1]
+    try:
+        content = stream.decompress(np.ascontiguousarray(integers).tobytes(), size + 1)
+    except zlib.error as error:
+        raise ValueError(f"{name} cannot be unpacked") from error
+    if len(content) != size or not stream.eof:
+        raise ValueError(f"{name} has another size than it says")
+    return np.frombuffer(content, np.int8).reshape(sizes) * np.asarray(scales, np.float32)[:, None]

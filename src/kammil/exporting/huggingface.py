@@ -27,9 +27,9 @@ from kammil.decoding.options import DecodingOptions
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.exporting.onnx import checked_weights
 from kammil.language_model import CONFIG, TOKENIZER
+from kammil.models.family import FAMILIES
 from kammil.models.pretrained.configuration import without_code
 from kammil.models.pretrained.units import ARRAYS, TokenUnits
-from kammil.models.registry import FAMILIES
 from kammil.models.transformer.model import TransformerSettings, llama_config
 from kammil.text import HANDLE, URL, TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary

@@ -1,7 +1,7 @@
 """Write a model as one ONNX file: the graph of a network, and in its metadata the characters and the text rules.
 
 Inputs are `ids` (B, T), `last` (1,) and a state; outputs are the log-probabilities of the next ids at the last
-positions, (B, last, V), and the new state: see `graphs`. The metadata are strings, JSON but for the first two:
+positions, (B, last, V), and the new state: see `models/graph`. The metadata are strings, JSON but for the first two:
 
 | name | holds |
 |---|---|
@@ -17,22 +17,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from kammil import model_folder as folders
-from kammil.engine.quantization import unpack
+from kammil.engine.weights import unpack
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.models.blend.settings import BlendSettings, member_prefixes
-from kammil.models.registry import FAMILIES, load_model
-from kammil.models.transformer.model import TransformerSettings
+from kammil.models.family import FAMILIES, load_model
 from kammil.ngrams.features import Floats
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 FORMAT = "1"
 """Number of the metadata's format; raised when an older reader would misread them."""
@@ -42,18 +37,23 @@ def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[b
     """Return the file of a model, and what is not in it; `OptionError` for a family that does not fit."""
     name = model.description.family
     family = FAMILIES.get(name)
-    has_part = family is not None and family.network_part
-    if part == "network":
-        if not has_part:
-            raise OptionError(f"part is network, but only a blend has parts, and this is a model of family {name}.")
-        return _file(model, "blend network"), (
-            "the counts of the blend are not in the file, so it predicts worse than the blend and learns no texts."
-        )
+    has_part = family is not None and family.graph_side is not None and family.onnx is not None
+    if part == "network" and not has_part:
+        raise OptionError(f"part is network, but only a blend has parts, and this is a model of family {name}.")
     reason = "this Kammil does not know it" if family is None else family.onnx
-    if reason is not None:
+    if family is None or (reason is not None and part == "all"):
         way_out = "export its network alone with --part network" if has_part else "train one with --model gru"
         raise OptionError(f"a model of family {name} does not fit into ONNX: {reason}; {way_out}.")
-    return _file(model, name), None
+    try:
+        import onnx
+
+        graph = family.graph(model.description.settings, checked_weights(model))
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("an export to ONNX needs onnx", "train") from error
+    onnx.helper.set_model_props(graph, dict(_metadata(model, f"{name} network" if part == "network" else name)))
+    onnx.checker.check_model(graph, full_check=True)
+    left = "the counts of the blend are not in the file, so it predicts worse than the blend and learns no texts."
+    return graph.SerializeToString(), left if part == "network" else None
 
 
 def checked_weights(model: folders.ModelFiles) -> dict[str, Floats]:
@@ -62,35 +62,6 @@ def checked_weights(model: folders.ModelFiles) -> dict[str, Floats]:
     if language_model.vocabulary_size != model.vocabulary.size:
         raise FolderError("weights.safetensors and vocabulary.json are of two models; copy the model folder again.")
     return {name: array.astype(np.float32, copy=False) for name, array in unpack(model.artifacts.weights).items()}
-
-
-def _file(model: folders.ModelFiles, family: str) -> bytes:
-    """Return the graph of a model with its metadata, checked and serialised."""
-    try:
-        import onnx
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("an export to ONNX needs onnx", "train") from error
-
-    graph = _graph(model)
-    onnx.helper.set_model_props(graph, dict(_metadata(model, family)))
-    onnx.checker.check_model(graph, full_check=True)
-    return graph.SerializeToString()
-
-
-def _graph(model: folders.ModelFiles) -> ModelProto:
-    """Return the graph of an exportable family; for a blend, that of its networks without the counts."""
-    from kammil.exporting import graphs
-
-    family, settings = model.description.family, model.description.settings
-    weights = checked_weights(model)
-    if family == "gru":
-        return graphs.gru("kammil-gru", weights)
-    if family == "attention":
-        return graphs.attention(weights)
-    if family == "transformer":
-        return graphs.transformer(TransformerSettings.model_validate(settings), weights)
-    members = member_prefixes(BlendSettings.model_validate(settings).networks)
-    return graphs.gru("kammil-blend-network", weights, members)
 
 
 def _metadata(model: folders.ModelFiles, family: str) -> Mapping[str, str]:

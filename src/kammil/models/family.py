@@ -1,7 +1,7 @@
-"""Define a family of models: its `Learner`, which trains a model, and its `SavedModel`, which runs a trained one.
+"""Families of models: a `Learner`, which trains a model, and a `SavedModel`, which runs a trained one.
 
-Both are imported when they are used, so that completing text needs no PyTorch. A learner counts, or asks for gradient
-descent, or does both; the training loop is passed in and depends on no family.
+`FAMILIES` names them all. Both sides are imported when they are used, so that completing text needs no PyTorch. A
+learner counts, or asks for gradient descent, or does both; the training loop is passed in and depends on no family.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kammil.engine.quantization import unpack
+from kammil.engine.weights import unpack
 from kammil.errors import FolderError, MissingExtraError, OptionError, wrong_value
 from kammil.language_model import Artifacts, Ids, SavedModel, Settings
+from kammil.models import FamilyName
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from torch import Tensor, nn
 
     from kammil.model_folder import ModelConfig, ModelFiles
@@ -56,35 +58,8 @@ class TrainingTexts:
     """Times that gradient descent draws each training text in an epoch, in expectation, (N,); None: once each."""
 
 
-class TextPiece(Protocol):
-    """A piece of a text: the positions whose inputs are its ids except the last."""
-
-    @property
-    def text(self) -> int:
-        """Number of the text."""
-        ...
-
-    @property
-    def begin(self) -> int:
-        """First position of the text that is in the piece."""
-        ...
-
-    @property
-    def ids(self) -> Ids:
-        """Ids of the piece, (T + 1,): T inputs and the last target."""
-        ...
-
-
-class ExtraInputs(Protocol):
-    """Compute arrays that a network's `forward` takes in addition to the ids."""
-
-    def __call__(self, rows: Sequence[TextPiece], width: int, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
-        """Return the arrays of a batch of `width` positions a row: of training texts (`learning`) or validation."""
-        ...
-
-
-def _inherit_nothing(network: object, base: Weights) -> None:
-    del network, base
+ExtraInputs: TypeAlias = Callable[..., "tuple[NDArray[np.generic], ...]"]
+"""(pieces, width, learning=) -> arrays that a network's `forward` takes beside the ids of `width` positions a row."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +73,12 @@ class NetworkTask(Generic[N]):
     widths: Ids | None = None
     """Number of characters of each id, (V,), where ids are units; None where each is one character."""
     extra_inputs: ExtraInputs | None = None
-    """Inputs of the networks in addition to the ids."""
     count: int = 1
     """Number of networks."""
     bases: Sequence[Weights] = ()
     """Weights to start from; network i starts from number i modulo their number."""
     rare: Sequence[int] | None = None
     """Ids that gradient descent replaces by UNK half of the time; None: the characters that only one text has."""
-    inherit: Callable[[N, Weights], None] = _inherit_nothing
-    """Copies into a network, in place, what it inherits of its base besides weights of equal name and size."""
     assemble: Callable[[Sequence[N]], tuple[Settings, Artifacts]] | None = None
     """Settings and artifacts of a model of the networks as they are; one of untrained networks is timed."""
 
@@ -127,19 +99,16 @@ class Learner(ABC, Generic[S_co]):
     training: Mapping[str, float] = field(default_factory=dict[str, float])
     """Defaults of the training loop for this family, where they differ from the common ones."""
     beats_counters: bool = False
-    """Whether a model that predicts worse than an n-gram model of the same texts was trained for too short a time."""
+    """Whether a model that predicts worse than an n-gram model of the same texts needs more training."""
     sized: tuple[str, ...] = ()
     """Options that `sizes` chooses, in the order in which they are told."""
-
     of_base: tuple[str, ...] = ()
-    """Settings that decide on the shapes of weights: a run takes them from the model folder that it starts from, where
-    nobody names them."""
+    """Settings that decide on the shapes of weights: a run takes them from its base where nobody names them."""
     from_base: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Defaults of settings and of the training loop for a run that starts from a model folder and keeps its vocabulary,
-    where they differ."""
+    """Defaults of settings and of the training loop for a run that keeps the vocabulary of its base."""
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
-        """Return values of the options `sized` for a run on so many characters of text, minutes and CPU threads."""
+        """Return values of the options `sized` for a number of characters of text, minutes and CPU threads."""
         del characters, minutes, threads
         return {}
 
@@ -158,13 +127,10 @@ class Learner(ABC, Generic[S_co]):
         try:
             return self.settings.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            if first["type"] == "extra_forbidden":
-                raise OptionError(
-                    f"there is no setting {name!r}; there are {', '.join(self.settings.model_fields)}."
-                ) from error
-            raise wrong_value(name, first["input"], first["msg"]) from error
+            name, value, why = _first_error(error)
+            if name.partition(".")[0] not in (fields := self.settings.model_fields):
+                raise OptionError(f"there is no setting {name!r}; there are {', '.join(fields)}.") from error
+            raise wrong_value(name, value, why) from error
 
     @abstractmethod
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S_co, Artifacts]:
@@ -224,18 +190,17 @@ class MergingLearner(Learner[S_co]):
 
 @dataclass(frozen=True)
 class Family:
-    """One family. Learner and model are named like entry points, `module:object` within this package, and imported when
-    they are used."""
+    """One family. Its parts are named by their place in this package, and imported when they are used."""
 
-    name: str
+    name: FamilyName
     learning_side: str
-    """Name of its `Learner`."""
+    """Module of its `Learner`, `LEARNER`."""
     running_side: str
-    """Name of its `SavedModel`."""
+    """Module and class of its `SavedModel`."""
+    graph_side: str | None = None
+    """Module of `graph`: of the model, or of its networks where `onnx` says that the rest does not fit."""
     onnx: str | None = None
-    """Reason why a model does not fit into one ONNX graph; None where it does."""
-    network_part: bool = False
-    """Whether its networks are complete models, which can be exported without the rest."""
+    """Reason why a whole model does not fit into ONNX."""
     extra: str = "train"
     """Extra of the package that its learner needs."""
     needs_base: bool = False
@@ -252,7 +217,7 @@ class Family:
     def learner(self) -> Learner[Settings]:
         """Import the learner; `MissingExtraError` if it needs libraries that are not installed."""
         try:
-            found = resolve_name(f"kammil.models.{self.learning_side}")
+            found = resolve_name(f"kammil.models.{self.learning_side}:LEARNER")
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"the {self.name} family needs {error.name} to train, and --model ngram needs nothing", self.extra
@@ -266,6 +231,10 @@ class Family:
         assert issubclass(found, SavedModel)
         return found
 
+    def graph(self, settings: Mapping[str, Any], weights: Weights) -> ModelProto:
+        """Build the ONNX graph of a model, or of its networks."""
+        return resolve_name(f"kammil.models.{self.graph_side}:graph")(settings, weights)
+
     def can(self, capability: type) -> bool:
         """Whether its models have a capability: `AdaptiveModel`, `BulkSampler` or `ExpertAttribution`."""
         return issubclass(self.model(), capability)
@@ -275,12 +244,59 @@ class Family:
         try:
             return self.model().from_artifacts(settings, artifacts)
         except ValidationError as error:
-            first = error.errors()[0]
-            setting, why = ".".join(str(part) for part in first["loc"]), first["msg"].lower()
-            raise FolderError(
-                f"the {self.name} model's setting {setting!r} is not valid ({why}); copy the model folder again."
-            ) from error
+            name, _, why = _first_error(error)
+            reason = f"setting {name!r} is not valid ({why.lower()})"
         except (KeyError, ValueError, RecursionError) as error:  # RecursionError: a configuration that is nested deeply
-            raise FolderError(
-                f"the {self.name} model's arrays do not fit ({error}); copy the model folder again."
-            ) from error
+            reason = f"arrays do not fit ({error})"
+        raise FolderError(f"the {self.name} model's {reason}; copy the model folder again.")
+
+
+def _first_error(error: ValidationError) -> tuple[str, Any, str]:
+    """Return the name, the value and the message of the first wrong setting."""
+    first = error.errors()[0]
+    return ".".join(str(part) for part in first["loc"]), first["input"], first["msg"]
+
+
+_COUNTS = "it looks counts up, for which ONNX has no operator"
+_UNITS = "it adds up many ways to cut a text into units, for which ONNX has no operator"
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family("ngram", "ngram.counting", "ngram.model:NGramModel", onnx=_COUNTS),
+        Family("gru", "gru.network", "gru.model:GRUModel", "gru.graph"),
+        Family("words", "subwords.words", "subwords.model:UnitModel", onnx=_UNITS),
+        Family("subwords", "subwords.bpe", "subwords.model:UnitModel", onnx=_UNITS),
+        Family("attention", "attention.network", "attention.model:AttentionModel", "attention.graph"),
+        Family(
+            "transformer",
+            "transformer.network",
+            "transformer.model:TransformerModel",
+            "transformer.graph",
+        ),
+        Family(
+            "pretrained",
+            "pretrained.network",
+            "pretrained.model:PretrainedModel",
+            onnx=_UNITS,
+            extra="hf",
+            needs_base=True,
+        ),
+        Family("blend", "blend.learner", "blend.model:BlendModel", "blend.graph", onnx=_COUNTS),
+    )
+}
+"""Families by name, in rising order of what they can express."""
+
+
+def family(name: str) -> Family:
+    """Return a family; `OptionError` for an unknown name."""
+    if name not in FAMILIES:
+        raise OptionError(f"model is {name!r}, but it must be one of {', '.join(FAMILIES)}.")
+    return FAMILIES[name]
+
+
+def load_model(name: str, settings: Mapping[str, Any], artifacts: Artifacts) -> SavedModel:
+    """Open a saved model; `FolderError` if the family is unknown or its parts are not valid."""
+    if name not in FAMILIES:
+        names = ", ".join(FAMILIES)
+        raise FolderError(f"the model is of family {name!r}, and this Kammil knows {names}; update Kammil.")
+    return FAMILIES[name].open(settings, artifacts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.quantization import unpack
+from kammil.engine.weights import unpack
 
 _SIZES = ".sizes"
 _TABLE_PARTS = ("contexts", "followers")

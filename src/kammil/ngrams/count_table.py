@@ -108,7 +108,9 @@ class CountTable:
     `ValueError` where these do not fit together.
     """
 
-    def __init__(self, keys: Keys, num_followers: Unsigned, pruned: Unsigned, ids: Unsigned, counts: Unsigned) -> None:
+    def __init__(
+        self, keys: Unsigned, num_followers: Unsigned, pruned: Unsigned, ids: Unsigned, counts: Unsigned
+    ) -> None:
         """Check what a foreign folder may have broken, and lay the arrays out for reading."""
         fits = num_followers.shape == pruned.shape == keys.shape and ids.shape == counts.shape
         if keys.ndim != 1 or not fits or ids.shape != (num_followers.sum(dtype=np.int64),):
@@ -170,7 +172,7 @@ class CountTable:
         counts = np.maximum(1, self.counts // np.repeat(divisor, self.num_followers))
         return CountTable(self.keys, self.num_followers, self.pruned // divisor, self.ids, counts)
 
-    def find(self, keys: Keys) -> Rows:
+    def find(self, keys: Unsigned) -> Rows:
         """Return the row of each key, in the shape of `keys`; -1 for a context never seen."""
         if not len(self.keys):
             return np.full(keys.shape, -1, np.int32)

@@ -1,8 +1,8 @@
-"""Features of counts: for each position those that a gate weighs experts by, for each follower those of its score.
+"""Features of counts, those of a text's own past included: of each expert for the gate, of each follower for its score.
 
-Each pair of a table and a context type is an *expert*.
+Each pair of a table and a context type is an *expert*, and so is each context type of the text cache.
 
-Shapes: P positions, K experts, N entries.
+Shapes: B batch, T time, W window, C context types of the text cache, P positions, K experts, N entries.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kammil.ngrams.count_table import Index, Matches
+from kammil.language_model import Ids, State
+from kammil.ngrams.count_table import Floats, Index, Keys, Matches, runs
+from kammil.vocabulary import PAD
 
 GATE_FEATURES = 5
 """Features of an expert for the gate."""
 SCORE_FEATURES = 2
 """Features of an entry for its score: log(1 + 10 count), and count / total of its context."""
-
-Floats = NDArray[np.float32]
+WINDOW = 256
+"""Positions that are remembered; a tweet is shorter (docs/log.md#what-is-the-texts-own-past-worth)."""
+_ID_BITS = 16
 
 
 class ExpertFeatures(NamedTuple):
@@ -57,3 +59,76 @@ def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
         [np.log1p(totals), np.log1p(distinct), top.reshape(totals.shape), absent, single], axis=1, dtype=np.float32
     )
     return ExpertFeatures(gate, places, ids, np.stack([np.log1p(10 * counts), share], axis=1))  # (N, 2)
+
+
+class TextCache:
+    """Counts of what followed the same contexts earlier in the same text: how a name or a hashtag is repeated.
+
+    The tables of counts hold other texts; this cache is filled while a text is read, and copies without parameters
+    (Kuhn & De Mori 1990, "A Cache-Based Natural Language Model for Speech Recognition").
+
+    Args:
+        context_types: their number, C.
+    """
+
+    def __init__(self, context_types: int) -> None:
+        self._context_types = context_types
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state before any id: keys (B, n, C) and ids (B, n) of the last n <= W positions; n is 0."""
+        return np.zeros((batch, 0, self._context_types), np.uint32), np.zeros((batch, 0), np.int64)
+
+    def look_up(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Matches, State]:
+        """Read ids (B, T) with the keys of the contexts after them (B, T, C); return the matches of the last positions,
+        and the new state.
+
+        Positions whose id is PAD match nothing, and are not remembered.
+        """
+        batch = len(ids)
+        old_keys, old_ids = state
+        all_ids = np.concatenate([old_ids.astype(np.int64), ids], axis=1)  # (B, W + T)
+        all_keys = np.concatenate([old_keys.astype(np.uint32), keys], axis=1)  # (B, W + T, C)
+        new_state = all_keys[:, -WINDOW:], all_ids[:, -WINDOW:]
+        begin = max(0, all_ids.shape[1] - last - WINDOW)  # no position looks further back
+        end = all_ids.shape[1]
+        at = np.arange(end - last, end)[:, None]  # (last, 1): positions asked for
+        before = np.arange(begin, end - 1)[None]  # (1, J): positions whose followers are known by then
+        in_window = (before < at) & (before >= at - WINDOW)  # (last, J)
+        is_id = all_ids != PAD
+        visible = in_window[None] & is_id[:, end - last :, None] & is_id[:, None, begin : end - 1]  # (B, last, J)
+        same = all_keys[:, end - last :, None] == all_keys[:, None, begin : end - 1]  # (B, last, J, C)
+        row, position, earlier, context_type = np.nonzero(same & visible[..., None])  # (M,) each
+        places = (row * last + position) * self._context_types + context_type
+        followers = all_ids[row, begin + earlier + 1]
+        pairs = places << _ID_BITS | followers
+        pairs.sort()
+        first, counts = runs(pairs)
+        pairs = pairs[first]  # (N,)
+        place = pairs >> _ID_BITS
+        size = batch * last * self._context_types
+        totals, distinct = (
+            np.bincount(place, weights, size).reshape(batch * last, self._context_types).astype(np.float32)
+            for weights in (counts, None)
+        )
+        matches = Matches(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
+        return matches, new_state
+
+    @staticmethod
+    def pad_states(states: Sequence[State]) -> list[State]:
+        """Pad states in front to the length of the longest; padded positions match nothing."""
+        longest = max(ids.shape[1] for _, ids in states)
+        padded: list[State] = []
+        for keys, ids in states:
+            batch, length, types = keys.shape
+            empty = np.zeros((batch, longest - length, types), keys.dtype), np.full((batch, longest - length), PAD)
+            # `np.pad` takes five times as long
+            longer = np.concatenate([empty[0], keys], axis=1), np.concatenate([empty[1], ids], axis=1)
+            padded.append(longer if length < longest else (keys, ids))
+        return padded
+
+
+def columns_of(chosen: Sequence[str], context_types: Sequence[str]) -> Index:
+    """Return the index of each chosen context type among all; `ValueError` for one that is not among them."""
+    if missing := [name for name in chosen if name not in context_types]:
+        raise ValueError(f"{missing[0]} is looked up in the text but is no context type that is counted")
+    return np.array([context_types.index(name) for name in chosen], np.int64)

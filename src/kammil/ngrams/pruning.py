@@ -16,12 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids
-from kammil.ngrams.count_table import CountTable, Keys
+from kammil.ngrams.count_table import CountTable, Keys, Unsigned
 
 _CONTEXT, _FOLLOWER = 2.3, 0.95
 """Bytes that a context and a follower take when packed, measured on the tables of the bundled model."""
 _COUNTS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512], np.int64)
 """Each level holds the contexts seen so often, and more rarely than those of the next; the last is never dropped."""
+
+
+_ID_BITS = 21
+"""Bits that hold any id."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,21 @@ def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Leve
         keys: (P,): contexts at the positions of validation texts.
         followers: (P,): ids that followed them.
     """
+    return frequency_levels(
+        (table.totals, _CONTEXT + _FOLLOWER * table.num_followers, hits(table, keys, followers)) for table in parts
+    )
 
-    def hits(table: CountTable) -> Ids:
-        rows = table.find(keys[:, None])
-        entries = table.read(rows)
-        is_hit = entries.ids == followers[entries.flat_index]
-        return np.bincount(rows[entries.flat_index[is_hit], 0], minlength=len(table.totals))
 
-    return frequency_levels((table.totals, _CONTEXT + _FOLLOWER * table.num_followers, hits(table)) for table in parts)
+def hits(table: CountTable, keys: Unsigned, followers: Ids) -> Ids:
+    """Count the positions of validation texts, (P,), that each context of a table helps, (C,)."""
+    rows = table.find(keys)
+    found = np.flatnonzero(rows >= 0)
+    met, number = np.unique(rows[found], return_inverse=True)  # the contexts met, far fewer than all
+    entries = table.read(met[:, None])
+    known = entries.flat_index << _ID_BITS | entries.ids
+    pairs = number.astype(np.int64) << _ID_BITS | followers[found]
+    at = np.searchsorted(known, pairs).clip(max=max(0, len(known) - 1))
+    return np.bincount(rows[found[known[at] == pairs]], minlength=len(table))
 
 
 def frequency_levels(

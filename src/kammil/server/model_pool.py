@@ -22,7 +22,7 @@ from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
 from kammil.evaluation.model_card import section
 from kammil.language_model import AdaptiveModel
-from kammil.models.registry import FAMILIES
+from kammil.models.family import FAMILIES
 from kammil.server.api import schemas
 from kammil.server.api.errors import ApiError
 from kammil.server.learnt_texts import LearntTexts

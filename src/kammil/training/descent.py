@@ -67,7 +67,6 @@ def new_networks(
         if texts.base is not None:
             weights = task.bases[member % len(task.bases)]
             warm_start(network, texts.vocabulary, weights, texts.base.vocabulary)
-            task.inherit(network, weights)
         networks.append(network)
     fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
     gates = [network for network in fresh if isinstance(network, gate_warmup.GateNetwork)]

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError, wrong_value
-from kammil.models.registry import family
+from kammil.models import FamilyName
+from kammil.models.family import family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
 from kammil.training.clock import TimeKind
@@ -25,10 +26,6 @@ READING = (
 
 _FLAGS = ("minutes", "epochs", "objective", "seed", "base")
 """Options of the training loop and of families that are flags of `kammil train`; others are given with `--set`."""
-
-
-FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "pretrained", "blend"]
-"""A key of `FAMILIES`, for type checkers."""
 
 
 class Options(TypedDict, total=False):

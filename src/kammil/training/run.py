@@ -21,8 +21,7 @@ from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, counter_check
 from kammil.language_model import Artifacts, LanguageModel, Settings
 from kammil.locks import RUN, clear_training_folder, interrupted, training_folder
-from kammil.models.family import Learner, NetworkTask, TrainingTexts
-from kammil.models.registry import family, load_model
+from kammil.models.family import Learner, NetworkTask, TrainingTexts, family, load_model
 from kammil.progress import CounterAhead, EpochEnded, Event, Notice, TrainingEnded, ignore, listening, note
 from kammil.training.clock import Clock
 from kammil.training.pacing import figures_seconds

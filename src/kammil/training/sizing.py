@@ -10,8 +10,7 @@ from typing import Any
 from kammil import model_folder, process_group
 from kammil.errors import OptionError
 from kammil.locks import RUN, training_folder
-from kammil.models.family import CountingLearner
-from kammil.models.registry import family
+from kammil.models.family import CountingLearner, family
 from kammil.progress import note
 from kammil.training.recipe import Recipe
 

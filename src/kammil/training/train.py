@@ -15,8 +15,7 @@ from kammil.errors import OptionError
 from kammil.evaluation.measurements import SECONDS
 from kammil.evaluation.model_card import LEARNT_BY_BASE
 from kammil.locks import run_lock
-from kammil.models.family import MergingLearner
-from kammil.models.registry import family
+from kammil.models.family import MergingLearner, family
 from kammil.progress import Listener, ignore, listening
 from kammil.training import tracking
 from kammil.training.clock import Clock

@@ -15,8 +15,7 @@ from kammil.language_model import Ids, LanguageModel
 from kammil.models.attention import model as attention_model
 from kammil.models.attention import network as attention_network
 from kammil.models.attention.network import AttentionSettings, PointerGRU
-from kammil.models.family import NetworkLearner
-from kammil.models.registry import family, load_model
+from kammil.models.family import NetworkLearner, family, load_model
 
 SIZE = 12
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from kammil.language_model import Artifacts
 from kammil.models.blend.experts import KeptCounts, NgramExperts, in_word
-from kammil.models.blend.learner import BlendLearner, export, inherit
+from kammil.models.blend.learner import BlendLearner, export, with_new_experts
 from kammil.models.blend.model import BlendModel
 from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.settings import OWN, BlendSettings
-from kammil.models.registry import load_model
+from kammil.models.family import load_model
 from kammil.ngrams.compression import pack as pack_table
 from kammil.ngrams.count_table import CountTable
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, ExpertFeatures
@@ -278,8 +278,8 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary, w
     weights = {name: value.numpy() for name, value in before.state_dict().items()}
     new = experts(vocabulary, [""], background=[text for text in TEXTS for _ in range(2)])
     after = BlendNetwork(vocabulary.size, new.count, settings).eval()
-    warm_start(after, vocabulary, weights, vocabulary)
-    inherit(after, settings, weights, SETTINGS.model_copy(update={"networks": 3}))
+    grown = with_new_experts(weights, settings, SETTINGS.model_copy(update={"networks": 3}), new.count)
+    warm_start(after, vocabulary, grown, vocabulary)
     kinds = new.count - old.count
     with torch.no_grad():  # its own experts silenced
         after.gate_out.bias[: SCORE_FEATURES * kinds] = 0

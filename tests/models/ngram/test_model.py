@@ -103,15 +103,15 @@ def test_counts_are_those_of_a_plain_count_however_many_are_sorted_at_once(texts
             patch.setattr(ngram_counting, "_MAX_SORTED", max_sorted)
             levels = ngram_counting._count(encoded, order)  # pyright: ignore[reportPrivateUsage]
         for k, level in enumerate(levels):
-            assert (level.keys[1:] > level.keys[:-1]).all()
-            widths = np.diff(level.offsets)
+            assert (level.table.keys[1:] > level.table.keys[:-1]).all()
+            widths = level.table.num_followers
             unknown = 1 if k == 0 else 0  # UNK is counted beside what was seen
             contexts: dict[tuple[int, ...], list[int]] = {}
             for (context, _), times in followed[k].items():
                 contexts.setdefault(context, []).append(times)
             counted = sorted(
-                sorted(level.occurrences[b : b + w].tolist())
-                for b, w in zip(level.offsets[:-1].tolist(), widths.tolist(), strict=True)
+                sorted(level.table.counts[b : b + w].tolist())
+                for b, w in zip(level.table.starts[:-1].tolist(), widths.tolist(), strict=True)
             )
             if not unknown:
                 assert counted == sorted(sorted(times) for times in contexts.values())

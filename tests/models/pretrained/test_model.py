@@ -15,12 +15,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from kammil.errors import FolderError
 from kammil.language_model import CONFIG, Artifacts, select_rows
+from kammil.models.family import load_model
 from kammil.models.pretrained.checkpoint import build, config_text, own_weights
 from kammil.models.pretrained.kv_cache import KeyValueCache
 from kammil.models.pretrained.model import PretrainedModel
 from kammil.models.pretrained.tokens import TokenNetwork
 from kammil.models.pretrained.units import ARRAYS, PREFIX, SHARES, TOKENS, TokenUnits
-from kammil.models.registry import load_model
 from kammil.models.subwords.trie import UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 

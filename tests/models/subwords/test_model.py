@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from kammil.errors import FolderError
 from kammil.language_model import Artifacts, select_rows
+from kammil.models.family import load_model
 from kammil.models.gru import network as gru_network
 from kammil.models.gru.model import SinglePrecisionGRU
-from kammil.models.registry import load_model
 from kammil.models.subwords.model import UnitModel
 from kammil.models.subwords.trie import CHARACTERS, IDS, NONE, OFFSETS, ROOT, Trie, UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK

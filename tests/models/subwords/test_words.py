@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.language_model import Ids
+from kammil.models import FamilyName
 from kammil.models.subwords import words
 from kammil.models.subwords.pretokenize import Segmenter, pretokens
 from kammil.models.subwords.words import WordSettings
-from kammil.training.recipe import FamilyName
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 some_text = st.text(st.sampled_from("كلم ة ـَ\u200d12.!_ \n\u0301aü\ud800ر"), max_size=40)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kammil.errors import OptionError
 from kammil.language_model import Ids, LanguageModel
-from kammil.models.registry import family
+from kammil.models.family import family
 from kammil.models.transformer import model as transformer_model
 from kammil.models.transformer import network as transformer_network
 from kammil.models.transformer.model import TransformerModel, TransformerSettings, llama_config

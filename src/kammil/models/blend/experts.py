@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import regex
@@ -18,13 +18,11 @@ from numpy.typing import NDArray
 from kammil import process_group
 from kammil.language_model import Ids, State
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings
-from kammil.models.family import TextPiece
 from kammil.ngrams.compression import pack
 from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import Contribution, CountTable, Keys, Rows, keys_of
-from kammil.ngrams.features import ExpertFeatures, expert_features
+from kammil.ngrams.features import ExpertFeatures, TextCache, columns_of, expert_features
 from kammil.ngrams.pruning import Level, count_cutoffs, levels
-from kammil.ngrams.text_cache import TextCache, kind_columns
 from kammil.process_group import Arrays
 from kammil.progress import steps, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
@@ -96,6 +94,25 @@ class KeptCounts(NamedTuple):
     there, for it cannot be subtracted."""
 
 
+class TextPiece(Protocol):
+    """A piece of a text: the positions whose inputs are its ids except the last."""
+
+    @property
+    def text(self) -> int:
+        """Number of the text."""
+        ...
+
+    @property
+    def begin(self) -> int:
+        """First position of the text that is in the piece."""
+        ...
+
+    @property
+    def ids(self) -> Ids:
+        """Ids of the piece, (T + 1,): T inputs and the last target."""
+        ...
+
+
 class NgramExperts:
     """The tables of a training run, and the features of its texts.
 
@@ -120,7 +137,7 @@ class NgramExperts:
         """Count the texts."""
         self._in_word = in_word(vocabulary)
         self._contexts = ContextHasher(settings.kinds, self._in_word)
-        self._columns = kind_columns(settings.kinds, settings.history)
+        self._columns = columns_of(settings.history, settings.kinds)
         self._history = TextCache(len(self._columns))
         self._texts = {True: train, False: validation}
         held_out = self._read(validation)

@@ -10,18 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import pad
 
 from kammil import process_group
 from kammil.data.bloom import BloomFilter
 from kammil.data.near_duplicates import groups, resembling
-from kammil.engine.quantization import pack, unpack
+from kammil.engine.weights import pack, unpack
 from kammil.language_model import Artifacts
-from kammil.model_folder import ModelConfig
+from kammil.model_folder import ModelConfig, ModelFiles
 from kammil.models.blend.experts import KeptCounts, NgramExperts
-from kammil.models.blend.network import BlendNetwork
+from kammil.models.blend.network import FIRST_WEIGHT, BlendNetwork
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
 from kammil.models.blend.sizes import sizes
 from kammil.models.family import GradientDescent, MergingLearner, NetworkTask, TrainingTexts, Weights
@@ -79,10 +77,6 @@ class BlendLearner(MergingLearner[BlendSettings]):
             settings=settings,
         )
 
-        def inherit_gate(network: BlendNetwork, weights: Weights) -> None:
-            if texts.base is not None and "gate_out.bias" in weights:
-                inherit(network, settings, weights, BlendSettings.model_validate(texts.base.description.settings))
-
         tables = experts.arrays()
 
         def assemble(networks: Sequence[BlendNetwork]) -> tuple[BlendSettings, Artifacts]:
@@ -94,8 +88,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
             texts.validation,
             extra_inputs=experts.features,
             count=settings.networks,
-            bases=_members(unpack(texts.base.artifacts.weights)) if texts.base is not None else (),
-            inherit=inherit_gate,
+            bases=_bases(texts.base, settings, experts.count) if texts.base is not None else (),
             assemble=assemble,
         )
         return assemble(descend(task))
@@ -149,31 +142,37 @@ def export(networks: Sequence[BlendNetwork]) -> Artifacts:
     )
 
 
-def inherit(network: BlendNetwork, settings: BlendSettings, weights: Weights, base: BlendSettings) -> None:
-    """Copy the gate of a member of the base into a network, in place; the base's texts are the background now.
+def _bases(base: ModelFiles, settings: BlendSettings, experts: int) -> list[Weights]:
+    """Return the weights that the members start from: those of the base's, with the gate's for new experts."""
+    members = _members(unpack(base.artifacts.weights))
+    if base.description.family != "blend":
+        return members
+    theirs = BlendSettings.model_validate(base.description.settings)
+    return [with_new_experts(member, settings, theirs, experts) for member in members]
+
+
+def with_new_experts(weights: Weights, settings: BlendSettings, base: BlendSettings, experts: int) -> Weights:
+    """Return a member's weights with those of its gate for a number of experts; the base's texts are background now.
 
     The base's experts become those of the background, and those of the new texts begin as in a new gate. Nothing is
-    copied where kinds or the gate's width differ, or where the base has more units or a background itself.
+    changed where context types or the gate's width differ, or where the base has a background itself.
     """
-    kinds, cached = len(settings.kinds), len(settings.history)
-    old = kinds + cached  # experts of the base
-    new = network.gate_out.out_features // SCORE_FEATURES - old  # experts that the base lacks
+    old = len(settings.kinds) + len(settings.history)  # experts of the base
+    new = experts - old  # experts that the base lacks
     same = all(getattr(settings, n) == getattr(base, n) for n in ("kinds", "history", "gate"))
-    wider = settings.hidden - base.hidden  # units that the base lacks; the gate reads nothing of them yet
-    if new != kinds or not same or wider < 0 or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
-        return
-    in_weight, in_bias, out_weight, out_bias = (
-        torch.from_numpy(weights[name].astype(np.float32))
-        for name in ("gate_in.weight", "gate_in.bias", "gate_out.weight", "gate_out.bias")
-    )
-    with torch.no_grad():
-        state, features = in_weight.split([base.hidden, GATE_FEATURES * old], dim=1)
-        zeros = torch.zeros(settings.gate, GATE_FEATURES, new)
-        features = torch.cat([zeros, features.reshape(settings.gate, GATE_FEATURES, old)], dim=2)  # (G, F, K)
-        network.gate_in.weight.copy_(torch.cat([pad(state, (0, wider)), features.flatten(1)], dim=1))
-        network.gate_in.bias.copy_(in_bias)
-        network.gate_out.weight[SCORE_FEATURES * new :] = out_weight
-        network.gate_out.bias[SCORE_FEATURES * new :] = out_bias
+    if new != len(settings.kinds) or not same or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
+        return weights
+    state, features = np.split(weights["gate_in.weight"], [base.hidden], axis=1)
+    features = features.reshape(settings.gate, GATE_FEATURES, old)
+    features = np.concatenate([np.zeros((settings.gate, GATE_FEATURES, new), features.dtype), features], axis=2)
+    out, bias = weights["gate_out.weight"], weights["gate_out.bias"]
+    first = np.zeros((SCORE_FEATURES * new, settings.gate), out.dtype)
+    return {
+        **weights,
+        "gate_in.weight": np.concatenate([state, features.reshape(settings.gate, -1)], axis=1),
+        "gate_out.weight": np.concatenate([first, out]),
+        "gate_out.bias": np.concatenate([np.full(SCORE_FEATURES * new, FIRST_WEIGHT, np.float32), bias]),
+    }
 
 
 def _background(texts: TrainingTexts) -> list[str]:

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from kammil.engine.build import load_native
 from kammil.engine.native import NativeEngine, suits
-from kammil.engine.quantization import unpack
 from kammil.engine.reference import ReferenceEngine
-from kammil.engine.weights import BlendWeights, GateWeights, GRUWeights, checked
+from kammil.engine.weights import BlendWeights, GateWeights, GRUWeights, checked, unpack
 from kammil.language_model import (
     AdaptiveModel,
     Artifacts,
@@ -29,17 +28,17 @@ from kammil.language_model import (
     read_in_pieces,
 )
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
+from kammil.models.gru.model import folded, network_shapes
 from kammil.ngrams.adaptive import AdaptiveCounts
 from kammil.ngrams.compression import CompressedTable
 from kammil.ngrams.contexts import ContextHasher
-from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, TextCache, columns_of
 from kammil.ngrams.index import CountIndex
-from kammil.ngrams.text_cache import TextCache, kind_columns
 
 _PIECE = 256
 """Positions that are computed at a time, which bounds the memory of a long text."""
-_MOST = 1 << 26
-"""Elements of the matrix from all states to all gates in the largest blend that is opened."""
+_MAX_ELEMENTS = 1 << 26
+"""Of the matrix from all states to all gates in the largest blend that is opened."""
 
 
 class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
@@ -60,7 +59,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
         if not prefixes:
             raise ValueError("there is no table of counts")
-        columns = kind_columns(settings.kinds, settings.history)
+        columns = columns_of(settings.history, settings.kinds)
         self._history = TextCache(len(columns))
         experts = len(settings.kinds) * len(prefixes) + len(columns)
         index = CountIndex([CompressedTable(weights, prefix) for prefix in prefixes], len(settings.kinds), experts)
@@ -70,9 +69,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         if index.max_id >= v or index.max_followers > v:  # a context with millions would fill the memory when it is met
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         self._size = v
-        weights = unpack(weights)
-        state_weights, gate_bias, gate = _gate(settings, weights, experts)
-        layers, bias = _networks(settings, weights, v, state_weights, gate_bias)
+        layers, bias, gate = _parts(settings, unpack(weights), v, experts)
         blend = BlendWeights(contexts, index, adaptive, columns, gate)
         self._width = settings.networks * settings.hidden
         self._engine: ReferenceEngine | NativeEngine
@@ -153,66 +150,32 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return forked
 
 
-def _networks(
-    settings: BlendSettings,
-    weights: Mapping[str, NDArray[np.generic]],
-    size: int,
-    state_weights: Sequence[Floats],
-    gate_bias: Floats,
-) -> tuple[list[GRUWeights], Floats]:
-    """The networks, whose output (H, V + G) leads to a share of the mean logits and to the member's gate, and the bias
-    (V + M * G,) of both. The embedding is folded into the input weights."""
-    e, h = settings.embedding, settings.hidden
-    layers: list[GRUWeights] = []
-    biases: list[Floats] = []
-    for number, prefix in enumerate(member_prefixes(settings.networks)):
-        shapes = {
-            "embedding.weight": (size, e),
-            "gru.weight_ih_l0": (3 * h, e),
-            "gru.weight_hh_l0": (3 * h, h),
-            "gru.bias_ih_l0": (3 * h,),
-            "gru.bias_hh_l0": (3 * h,),
-            "output.weight": (size, h),
-            "output.bias": (size,),
-        }
-        w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
-        embedding, input_weights, recurrent, bias, recurrent_bias, output, output_bias = w.values()
-        output_weights = np.concatenate([output.T / np.float32(settings.networks), state_weights[number]], axis=1)
-        layers.append(GRUWeights(embedding @ input_weights.T + bias, recurrent.T, recurrent_bias, output_weights))
-        biases.append(output_bias)
-    mean = np.mean(biases, axis=0, dtype=np.float32)
-    return layers, np.concatenate([mean, gate_bias])
+def _parts(
+    settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], size: int, experts: int
+) -> tuple[list[GRUWeights], Floats, GateWeights]:
+    """Return the networks, the bias (V + M * G,) of logits and gates, and the rest of the gates.
 
-
-def _gate(
-    settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], experts: int
-) -> tuple[list[Floats], Floats, GateWeights]:
-    """The members' gates as one of M times the width: each reads its own network, and their outputs are averaged.
-
-    Returns: for each network the weights from its state to the hidden layer, (H, G); its bias (M * G,); and the rest.
+    The output of a network, (H, V + G), leads to its share of the mean logits and to its gate; the embedding is folded
+    into the input weights. The gates are one of M times the width, whose outputs are averaged.
     """
     h, g, m = settings.hidden, settings.gate, settings.networks
-    if m * m * h * g > _MOST:
+    if m * m * h * g > _MAX_ELEMENTS:
         raise ValueError(f"{m} networks of {h} units with gates of {g} are more than any blend of ours has")
-    state_weights: list[Floats] = []
-    feature_weights: list[Floats] = []
-    biases: list[Floats] = []
-    score_weights: list[Floats] = []
-    score_biases: list[Floats] = []
+    shapes = network_shapes(size, settings.embedding, h) | {
+        "gate_in.weight": (g, h + GATE_FEATURES * experts),
+        "gate_in.bias": (g,),
+        "gate_out.weight": (SCORE_FEATURES * experts, g),
+        "gate_out.bias": (SCORE_FEATURES * experts,),
+    }
+    layers: list[GRUWeights] = []
+    rest: list[tuple[Floats, ...]] = []
     for prefix in member_prefixes(m):
-        shapes = {
-            "gate_in.weight": (g, h + GATE_FEATURES * experts),
-            "gate_in.bias": (g,),
-            "gate_out.weight": (SCORE_FEATURES * experts, g),
-            "gate_out.bias": (SCORE_FEATURES * experts,),
-        }
         w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
-        gate_in, bias, gate_out, score_bias = w.values()
-        state_weights.append(gate_in[:, :h].T)
-        feature_weights.append(gate_in[:, h:].T)
-        biases.append(bias)
-        score_weights.append(gate_out.T / np.float32(m))
-        score_biases.append(score_bias / np.float32(m))
+        *network, output, output_bias, gate_in, gate_bias, gate_out, score_bias = w.values()
+        to_logits_and_gate = np.concatenate([output.T / np.float32(m), gate_in[:, :h].T], axis=1)
+        layers.append(folded(network, to_logits_and_gate))
+        rest.append((output_bias, gate_bias, gate_in[:, h:].T, gate_out.T / np.float32(m), score_bias / np.float32(m)))
+    output_biases, gate_biases, feature_weights, score_weights, score_biases = zip(*rest, strict=True)
+    bias = np.concatenate([np.mean(output_biases, axis=0, dtype=np.float32), *gate_biases])
     score_bias = np.stack(score_biases).sum(axis=0)
-    gate = GateWeights(np.concatenate(feature_weights, axis=1), np.concatenate(score_weights), score_bias)
-    return state_weights, np.concatenate(biases), gate
+    return layers, bias, GateWeights(np.concatenate(feature_weights, axis=1), np.concatenate(score_weights), score_bias)

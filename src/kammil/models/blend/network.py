@@ -35,6 +35,8 @@ from kammil.models.gru.backprop import gru_forward
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 from kammil.vocabulary import PAD
 
+FIRST_WEIGHT = 0.1
+"""Weight of every expert's scores in a new gate."""
 _NETWORK_LOSS = 0.3
 """Weight of the loss of the network without experts, which must predict where no context was ever seen."""
 
@@ -65,7 +67,7 @@ class BlendNetwork(nn.Module):
         self.gate_in = nn.Linear(settings.hidden + GATE_FEATURES * experts, settings.gate)
         self.gate_out = nn.Linear(settings.gate, SCORE_FEATURES * experts)
         nn.init.zeros_(self.gate_out.weight)
-        nn.init.constant_(self.gate_out.bias, 0.1)
+        nn.init.constant_(self.gate_out.bias, FIRST_WEIGHT)
 
     def forward(self, ids: Tensor, *extra: Tensor) -> tuple[Tensor, LossTerms]:
         """Return logits (B, T, V) of what follows each position, and the loss's terms: these, and the network's alone.

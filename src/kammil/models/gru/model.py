@@ -11,7 +11,7 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden, n ids sampled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -38,6 +38,17 @@ def shapes_of(size: int, embedding: int, hidden: int) -> dict[str, tuple[int, ..
     }
 
 
+def network_shapes(size: int, embedding: int, hidden: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all arrays of a network."""
+    return shapes_of(size, embedding, hidden) | {"output.weight": (size, hidden), "output.bias": (size,)}
+
+
+def folded(network: Sequence[Floats], output: Floats) -> GRUWeights:
+    """Return the weights of a GRU, in the order of `shapes_of`, whose embedding is folded into its input weights."""
+    embedding, input_weights, recurrent, bias, recurrent_bias = network
+    return GRUWeights(embedding @ input_weights.T + bias, recurrent.T, recurrent_bias, output)
+
+
 def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
     """The shapes for the sizes that the arrays have."""
     size, embedding = weights["embedding.weight"].shape
@@ -53,11 +64,9 @@ class GRUModel(SavedModel, BulkSampler):
 
     def __init__(self, weights: Weights) -> None:
         """Fold the embedding into the input weights, and quantize."""
-        shapes = _shapes(weights)
-        (size, _), (_, hidden) = shapes["embedding.weight"], shapes["gru.weight_hh_l0"]
-        shapes |= {"output.weight": (size, hidden), "output.bias": (size,)}
-        embedding, weights_in, recurrent, bias, recurrent_bias, output, output_bias = checked(weights, shapes).values()
-        layer = GRUWeights(embedding @ weights_in.T + bias, recurrent.T, recurrent_bias, output.T)
+        (size, embedding), hidden = weights["embedding.weight"].shape, len(weights["gru.weight_ih_l0"]) // 3
+        *network, output, output_bias = checked(weights, network_shapes(size, embedding, hidden)).values()
+        layer = folded(network, output.T)
         self._size, self._hidden = size, hidden
         self._engine: NativeEngine | ReferenceEngine
         if code := load_native():

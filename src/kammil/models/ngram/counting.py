@@ -13,8 +13,8 @@ from kammil import process_group
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
 from kammil.models.family import CountingLearner
 from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, context_keys, discounts, extend_keys
-from kammil.ngrams.count_table import expand
-from kammil.ngrams.pruning import Level, count_cutoffs, frequency_levels
+from kammil.ngrams.count_table import CountTable
+from kammil.ngrams.pruning import Level, count_cutoffs, frequency_levels, hits
 from kammil.process_group import Arrays
 from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
@@ -84,11 +84,8 @@ def _bits(model: NGramModel, texts: Sequence[Ids]) -> float:
 class _Counts:
     """The two kinds of counts of one context length."""
 
-    keys: Keys
-    offsets: NDArray[np.int64]
-    ids: NDArray[np.int32]
-    occurrences: NDArray[np.int32]
-    """(F,): how often the follower occurred: used for the longest contexts of a model."""
+    table: CountTable
+    """How often the follower occurred: used for the longest contexts of a model."""
     preceded: NDArray[np.int32]
     """(F,): after how many different longer contexts it occurred: used for all shorter contexts."""
     levels: Sequence[Level] = ()
@@ -96,45 +93,26 @@ class _Counts:
     discounts: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     """Those of all occurrences and of all that preceded, where contexts were left out since; else None."""
 
-    @property
-    def totals(self) -> NDArray[np.int64]:
-        """How often each context was seen, (C,)."""
-        return np.add.reduceat(self.occurrences, self.offsets[:-1], dtype=np.int64)
-
     def graded(self, keys: Keys, followers: Ids) -> _Counts:
         """Return the counts with their levels, by the contexts and followers at positions of validation texts, (P,)."""
-        rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        found = np.flatnonzero(self.keys[rows] == keys)
-        rows = rows[found]
-        lengths = np.diff(self.offsets)
-        met, number = np.unique(rows, return_inverse=True)  # the contexts met, far fewer than all
-        entries = expand(self.offsets[met], lengths[met])
-        known = np.repeat(np.arange(len(met)), lengths[met]) * _MAX_ID + self.ids[entries]
-        pair = number * _MAX_ID + followers[found]
-        at = np.searchsorted(known, pair).clip(max=len(known) - 1)
-        hits = np.bincount(rows[known[at] == pair], minlength=len(self.keys))
-        stored = _narrow(self.ids).itemsize + _narrow(self.occurrences).itemsize
-        sizes = (_CONTEXT_BYTES + stored * lengths).astype(np.float64)
-        return replace(self, levels=frequency_levels([(self.totals, sizes, hits)]))
+        table = self.table
+        stored = _narrow(table.ids).itemsize + _narrow(table.counts).itemsize
+        sizes = (_CONTEXT_BYTES + stored * table.num_followers).astype(np.float64)
+        return replace(self, levels=frequency_levels([(table.totals, sizes, hits(table, keys, followers))]))
 
     def select(self, cutoff: int) -> _Counts:
-        """Return the counts of the contexts that were seen so often; of the most frequent ones if none was."""
-        totals = self.totals
+        """Return the counts of the contexts that were seen as often; of the most frequent ones if none was."""
+        table, totals = self.table, self.table.totals
         kept = totals >= min(cutoff, int(totals.max()))
         if kept.all():
             return self
-        lengths = np.diff(self.offsets)
-        followers = np.repeat(kept, lengths)
-        return _Counts(
-            self.keys[kept],
-            np.append(0, np.cumsum(lengths[kept])),
-            self.ids[followers],
-            self.occurrences[followers],
-            self.preceded[followers],
-            self.levels,
-            self.discounts
-            or (discounts(self.occurrences.astype(np.float64)), discounts(self.preceded.astype(np.float64))),
-        )
+        whole = self.discounts or (_discounts(table.counts), _discounts(self.preceded))
+        preceded = self.preceded[np.repeat(kept, table.num_followers)]
+        return _Counts(table.select(kept), preceded, self.levels, whole)
+
+
+def _discounts(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    return discounts(counts.astype(np.float64))
 
 
 def _within(levels: Sequence[_Counts], megabytes: float | None) -> list[_Counts]:
@@ -164,7 +142,9 @@ def _count(
             place, rare = int(np.searchsorted(ids, UNK)), _expected_unknown(texts)
             keys, ids = np.insert(keys, place, keys[0]), np.insert(ids, place, UNK)
             counted, contexts = np.insert(counted, place, rare), np.insert(contexts, place, rare)
-        level = _Counts(keys[begins], np.append(begins, len(keys)), ids, counted, contexts)
+        widths = np.diff(begins, append=len(keys))
+        table = CountTable(keys[begins], widths, np.zeros(len(widths), np.uint8), ids, counted)
+        level = _Counts(table, contexts)
         del keys, begins
         if k > 0 and megabytes is not None:
             level = level.graded(*held_out[k])
@@ -278,11 +258,11 @@ def _artifacts(levels: Sequence[_Counts], size: int) -> Artifacts:
     """Return the arrays of a model whose longest contexts are the last level, in the smallest types that hold them."""
     weights: dict[str, NDArray[np.generic]] = {"size": np.array([size], np.int64)}
     for k, level in enumerate(levels):
-        longest = k == len(levels) - 1
-        counts = level.occurrences if longest else level.preceded
-        weights[f"keys.{k}"] = level.keys
-        weights[f"offsets.{k}"] = level.offsets.astype(np.int32)
-        weights[f"ids.{k}"] = level.ids.astype(_narrow(level.ids))
+        longest, table = k == len(levels) - 1, level.table
+        counts = table.counts if longest else level.preceded
+        weights[f"keys.{k}"] = table.keys
+        weights[f"offsets.{k}"] = table.starts.astype(np.int32)
+        weights[f"ids.{k}"] = table.ids.astype(_narrow(table.ids))
         weights[f"counts.{k}"] = counts.astype(_narrow(counts))
         if level.discounts is not None:
             weights[f"discounts.{k}"] = level.discounts[0 if longest else 1]

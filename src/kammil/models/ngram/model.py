@@ -18,14 +18,14 @@ Shapes: B batch, T time, V vocabulary, N = B * T positions, K order.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, Settings, State, max_positions
+from kammil.ngrams.count_table import CountTable, expand
 from kammil.vocabulary import CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 MAX_ORDER = 8
@@ -45,22 +45,6 @@ class NGramSettings(Settings):
     leaves out nothing of less than about two million characters. None keeps all."""
 
 
-@dataclass(frozen=True)
-class _Order:
-    """Counts of the followers of each context of one length; contexts are sorted by key."""
-
-    keys: Keys
-    """(C,): 64-bit hash of each context; a million contexts collide with a probability of one in 10 million."""
-    offsets: NDArray[np.int64]
-    """(C + 1,): first follower of each context, and the end."""
-    ids: NDArray[np.generic]
-    """(F,): followers."""
-    counts: NDArray[np.generic]
-    """(F,): how often the follower occurred, or after how many different characters."""
-    discounts: NDArray[np.float64] | None
-    """(4,): what is taken off counts 0, 1, 2, and 3 or more, of a table that was pruned; None computes it."""
-
-
 class NGramModel(SavedModel):
     """N-gram model: looks up the last K - 1 ids in the counts.
 
@@ -75,19 +59,7 @@ class NGramModel(SavedModel):
             raise ValueError("the order of a counted model must be set")
         self._size = _vocabulary_size(weights["size"])
         self._order = settings.order
-        self._levels = [
-            _Level(
-                _Order(
-                    _whole_numbers(weights[f"keys.{k}"]).astype(np.uint64),
-                    _whole_numbers(weights[f"offsets.{k}"]).astype(np.int64),
-                    _whole_numbers(weights[f"ids.{k}"]),
-                    _whole_numbers(weights[f"counts.{k}"]),
-                    _discounts(weights[f"discounts.{k}"]) if f"discounts.{k}" in weights else None,
-                ),
-                self._size,
-            )
-            for k in range(settings.order)
-        ]
+        self._levels = [_Level(weights, k, self._size) for k in range(settings.order)]
         self._uniform = np.zeros(self._size)
         self._uniform[EOS:] = self._uniform[UNK] = 1 / (self._size - 2)
 
@@ -123,43 +95,42 @@ class NGramModel(SavedModel):
 
 
 class _Level:
-    """Smoothed probabilities of one context length: of each follower, and the mass for shorter contexts."""
+    """Smoothed probabilities after the contexts of k ids: of each follower, and the mass for shorter contexts."""
 
-    def __init__(self, order: _Order, size: int) -> None:
-        offsets, ids, counts = order.offsets, order.ids.astype(np.int64), order.counts.astype(np.float64)
-        n = len(ids)
-        consistent = (
-            len(order.keys) > 0 and len(offsets) == len(order.keys) + 1 and offsets[0] == 0 and offsets[-1] == n
+    def __init__(self, weights: Mapping[str, NDArray[np.generic]], k: int, size: int) -> None:
+        keys, offsets, ids, counts = (
+            _whole_numbers(weights[f"{name}.{k}"]) for name in ("keys", "offsets", "ids", "counts")
         )
-        if not consistent or ((offsets < 0) | (offsets > n)).any() or (np.diff(offsets) < 1).any():
+        ids, counts, starts = ids.astype(np.int64), counts.astype(np.float64), offsets[:-1].astype(np.int64)
+        if len(keys) == 0 or len(offsets) != len(keys) + 1 or offsets[0] != 0 or offsets[-1] != len(ids):
             raise ValueError("the counts are not consistent")
-        if len(counts) != n or ((ids < UNK) | (ids >= size)).any() or (counts < 1).any():
+        if ((ids < UNK) | (ids >= size)).any():
             raise ValueError("the counts are not consistent")
-        taken_off = discounts(counts) if order.discounts is None else order.discounts
+        widths = np.diff(offsets.astype(np.int64))
+        self._table = CountTable(keys.astype(np.uint64), widths, np.zeros_like(widths), ids, counts.astype(np.int64))
+        stored = weights.get(f"discounts.{k}")
+        taken_off = discounts(counts) if stored is None else _discounts(stored)
         discount = taken_off[np.minimum(counts, 3).astype(np.int64)]  # (F,)
-        starts = offsets[:-1]
         totals = np.add.reduceat(counts, starts)  # (C,)
-        self.keys, self.offsets, self.ids = order.keys, offsets, ids
-        self.probabilities = (counts - discount) / np.repeat(totals, np.diff(offsets))  # (F,)
-        self.backoff = np.add.reduceat(discount, starts) / totals  # (C,)
+        self._probabilities = (counts - discount) / np.repeat(totals, widths)  # (F,)
+        self._backoff = np.add.reduceat(discount, starts) / totals  # (C,)
 
     def refine(self, p: NDArray[np.float64], keys: Keys) -> None:
         """Interpolate estimates (N, V) after shorter contexts with those after the contexts of these keys, in place."""
-        index = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        rows = np.flatnonzero(self.keys[index] == keys)
-        index = index[rows]
-        p[rows] *= self.backoff[index, None]
-        lengths = self.offsets[index + 1] - self.offsets[index]
-        begins = np.repeat(self.offsets[index] - (lengths.cumsum() - lengths), lengths)
-        followers = begins + np.arange(len(begins))
-        p[np.repeat(rows, lengths), self.ids[followers]] += self.probabilities[followers]
+        table, found = self._table, self._table.find(keys)
+        rows = np.flatnonzero(found >= 0)
+        found = found[rows]
+        p[rows] *= self._backoff[found, None]
+        lengths = table.num_followers[found]
+        followers = expand(table.starts[found], lengths)
+        p[np.repeat(rows, lengths), table.ids[followers]] += self._probabilities[followers]
 
 
-def _whole_numbers(array: NDArray[np.generic]) -> NDArray[np.generic]:
+def _whole_numbers(array: NDArray[np.generic]) -> NDArray[np.integer]:
     """Check that an array is one row of whole numbers; raises `ValueError`."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError("the counts are not whole numbers")
-    return array
+    return cast(NDArray[np.integer], array)
 
 
 def _discounts(array: NDArray[np.generic]) -> NDArray[np.float64]:

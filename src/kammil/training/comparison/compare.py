@@ -19,7 +19,7 @@ from kammil.evaluation import text_overlap
 from kammil.evaluation.ranking import Ranking, rank
 from kammil.evaluation.report import REPORT
 from kammil.locks import run_lock
-from kammil.models.registry import FAMILIES, family
+from kammil.models.family import FAMILIES, family
 from kammil.progress import Event, ignore, listening
 from kammil.training.comparison.page import comparison_report, repeat_command
 from kammil.training.comparison.rows import baseline_rows, family_row

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.language_model import Ids
-from kammil.ngrams.text_cache import WINDOW, TextCache, kind_columns
+from kammil.ngrams.features import WINDOW, TextCache, columns_of
 from kammil.vocabulary import PAD
 
 TEXTS = st.lists(st.integers(4, 7), min_size=1, max_size=25)
@@ -102,7 +102,7 @@ def test_padding_is_no_context() -> None:
     assert set((matches.flat_index // KINDS).tolist()) == {1, 2}
 
 
-def test_a_kind_that_is_not_counted_is_refused() -> None:
-    assert kind_columns(("o1", "w", "o3"), ("o3", "o1")).tolist() == [2, 0]
+def test_a_context_type_that_is_not_counted_is_refused() -> None:
+    assert columns_of(("o3", "o1"), ("o1", "w", "o3")).tolist() == [2, 0]
     with pytest.raises(ValueError, match="o2 is looked up"):
-        kind_columns(("o1",), ("o2",))
+        columns_of(("o2",), ("o1",))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kammil.engine.quantization import WEIGHT_MAX, pack, quantize_rows, unpack
+from kammil.engine.weights import WEIGHT_MAX, pack, quantize_rows, unpack
 
 # Nothing so small that its scale is no normal number.
 WEIGHTS = st.integers(-(10**7), 10**7).map(lambda n: np.float32(n / 1000))

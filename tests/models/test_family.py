@@ -9,13 +9,13 @@ import pytest
 
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Artifacts, BulkSampler, ExpertAttribution
-from kammil.models.registry import FAMILIES, family, load_model
+from kammil.models.family import FAMILIES, family, load_model
 
 
 def test_importing_it_imports_no_family() -> None:
     code = """
 import sys
-from kammil.models.registry import FAMILIES
+from kammil.models.family import FAMILIES
 sides = [name for name in sys.modules if name.startswith("kammil.models.") and name.count(".") > 2]
 assert not sides, sides
 for each in FAMILIES.values():
@@ -28,7 +28,7 @@ assert not {"torch", "tokenizers"} & sys.modules.keys()
 def test_counting_needs_no_pytorch() -> None:
     code = """
 import sys
-from kammil.models.registry import family
+from kammil.models.family import family
 family("ngram").learner()
 assert "torch" not in sys.modules
 """
