@@ -22,7 +22,7 @@ from kammil import model_folder as folders
 from kammil.completion.completer import Completer
 from kammil.engine.weights import unpack
 from kammil.errors import FolderError, KammilError, MissingExtraError, OptionError
-from kammil.exporting.example import EXAMPLE
+from kammil.exporting.onnx import EXAMPLE
 from kammil.language_model import ExpertAttribution
 from kammil.models.family import FAMILIES
 from kammil.models.gru import graph as gru_graph

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.language_model import Ids
-from kammil.ngrams.contexts import WORD_KINDS, ContextHasher
+from kammil.ngrams.contexts import WORD_CONTEXTS, ContextHasher
 from kammil.vocabulary import BOS
 
 V = 12
 IN_WORD = np.array([i >= 6 for i in range(V)])  # ids 4 and 5 stand between words
-KINDS = ("o1", "o2", "o4", *WORD_KINDS)
+KINDS = ("o1", "o2", "o4", *WORD_CONTEXTS)
 IDS = st.lists(st.integers(4, V - 1), min_size=1, max_size=30)
 
 

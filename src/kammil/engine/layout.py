@@ -14,7 +14,7 @@ import numpy as np
 
 from kammil.engine.weights import STATE_MAX, WEIGHT_MAX
 from kammil.ngrams.adaptive import ID_BITS, LEVELS
-from kammil.ngrams.contexts import WORD_KINDS
+from kammil.ngrams.contexts import WORD_CONTEXTS
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, WINDOW
 from kammil.vocabulary import PAD
 
@@ -26,7 +26,7 @@ LOG_TABLE_SIZE = 256
 """Counts whose logarithm is in a table: those below it."""
 WORD_STATE = 4
 """Numbers per text from which the hashes of word contexts are computed."""
-CONTEXT_OF_WORDS = {name: -1 - i for i, name in enumerate(WORD_KINDS)}
+CONTEXT_OF_WORDS = {name: -1 - i for i, name in enumerate(WORD_CONTEXTS)}
 """Codes of word contexts in `context_spec`, where other contexts have their number of ids."""
 MESSAGE_HEADER = 4 + 3 * LEVELS
 """Numbers before the arrays of a request."""

@@ -33,7 +33,7 @@ from kammil.engine.layout import (
 from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates, quantize_rows
 from kammil.language_model import Ids, LogProbabilities, State
 from kammil.ngrams.adaptive import LEVELS, AdaptiveCounts, SortedCounts
-from kammil.ngrams.contexts import WORD_KINDS
+from kammil.ngrams.contexts import WORD_CONTEXTS
 from kammil.ngrams.features import WINDOW, Floats
 from kammil.ngrams.index import CountIndex
 from kammil.vocabulary import EOS
@@ -60,7 +60,6 @@ def suits(index: CountIndex) -> bool:
 
 @cache
 def _warn(number: int) -> None:
-    """Say that a model runs slowly, once for each number."""
     log.warning(
         "kammil: this model's tables of counts hold the number %d, and the compiled engine holds none above 65535, so "
         "it runs in NumPy, several times as slowly; train the model again to have its counts fit.",
@@ -87,7 +86,6 @@ class NativeEngine:
         size: int,
         blend: BlendWeights | None = None,
     ) -> None:
-        """Copy the weights into the layout of `kernel.c`."""
         self._code, self._adaptive = code, blend.adaptive if blend else None
         self._origin: NativeEngine | None = None
         self._size, self._width = size, sum(len(layer.recurrent) for layer in layers)
@@ -117,7 +115,7 @@ class NativeEngine:
             max_order=self._max_order,
             bucket_size=blend.index.arrays.window if blend else 0,
             large_size=len(blend.index.arrays.larger[0]) if blend else 0,
-            uses_words=blend is not None and any(name in WORD_KINDS for name in blend.contexts.context_types),
+            uses_words=blend is not None and any(name in WORD_CONTEXTS for name in blend.contexts.context_types),
             gru=self._networks,
             **pointers,
         )
@@ -243,7 +241,6 @@ class NativeEngine:
         return hidden, recent_ids, word_state, cached_keys, cached_ids
 
     def _state_bytes(self, length: int) -> int:
-        """Bytes of the state of one text whose cache holds `length` ids."""
         return 8 * (self._max_order + WORD_STATE + length) + 4 * (self._width + length * self._cache_types)
 
     def _matrix(self, weights: Floats) -> layout.QuantizedMatrix:

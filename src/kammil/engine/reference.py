@@ -1,9 +1,8 @@
 """The reference engine: GRUs and blends in NumPy, written like the equations; `native` is tested against it.
 
-Networks run in integers, as in `native`: each column of a matrix is rounded to 7 bits with a scale of its own (see
-`weights`), a state, which lies between -1 and 1 since a GRU takes means of states and of a tanh, to steps of
-1 / 127. Sums of integers below 2^24 are exact in single precision, so that BLAS multiplies them without error, in
-whatever order it adds, and a row is the same in every batch.
+Networks run in integers, as in `native`: each column of a matrix is rounded to 7 bits with a scale of its own, a state,
+which lies between -1 and 1, to steps of 1 / 127. Sums of integers below 2^24 are exact in single precision, so a row is
+the same in every batch.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, K experts, P = B * last positions,
 n contexts found in all, N followers of them.
@@ -90,7 +89,6 @@ class QuantizedProduct:
     """
 
     def __init__(self, weights: Sequence[Floats]) -> None:
-        """Quantize the weights."""
         quantized, scales = zip(*(quantize_rows(matrix.T) for matrix in weights), strict=True)  # (N, H), (N,) each
         dtype = np.float32 if STATE_MAX * WEIGHT_MAX * len(weights[0]) < 1 << 24 else np.float64
         self._weights = np.stack([matrix.T for matrix in quantized]).astype(dtype, order="C")  # (M, H, N)
@@ -106,7 +104,6 @@ class QuantizedGRUs:
     """M GRUs of one size that read the same ids."""
 
     def __init__(self, layers: Sequence[GRUWeights]) -> None:
-        """Quantize the weights."""
         self.networks, self.hidden = len(layers), len(layers[0].recurrent)
         self._recurrent = QuantizedProduct([layer.recurrent for layer in layers])
         self._output_weights = QuantizedProduct([layer.output for layer in layers])
@@ -146,7 +143,6 @@ class ReferenceEngine:
     def __init__(
         self, layers: Sequence[GRUWeights], bias: Floats, size: int, blend: BlendWeights | None = None
     ) -> None:
-        """Quantize the weights, and fold the feature of experts without a match into the bias."""
         self._size, self._blend, self._bias = size, blend, bias
         self._networks = QuantizedGRUs(layers)
         if blend is not None:

@@ -158,7 +158,6 @@ def unpack(arrays: Arrays) -> dict[str, NDArray[np.generic]]:
 
 
 def _sizes(arrays: Arrays, name: str) -> list[int]:
-    """Rows and columns of a packed matrix; `ValueError` for an invalid shape."""
     shape = arrays.get(name + _SHAPE, np.zeros(0))
     sizes = [int(n) for n in shape.tolist()] if shape.dtype == np.int64 and shape.shape == (2,) else []
     if not sizes or min(sizes) < 1 or math.prod(sizes) > _MAX_ELEMENTS:

@@ -16,7 +16,7 @@ from kammil import files
 from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
 from kammil.exporting import huggingface, onnx
-from kammil.exporting.example import EXAMPLE
+from kammil.exporting.onnx import EXAMPLE
 from kammil.files import reason
 from kammil.locks import run_lock
 

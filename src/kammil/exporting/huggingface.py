@@ -1,16 +1,9 @@
 """Write a model as a checkpoint of Hugging Face's transformers, which loads it without code of ours.
 
-| file | holds |
-|---|---|
-| `config.json` | the architecture, `LlamaForCausalLM`, and its sizes |
-| `model.safetensors` | the weights, as they are named and stored in the model folder |
-| `tokenizer.json` | characters to ids, and the text rules that are done before |
-| `tokenizer_config.json` | the names of the special ids |
-| `generation_config.json` | how `generate` draws: as `kammil complete --preset plain` does |
-| `README.md` | the model card |
-
-The tokenizer is a byte-pair encoder without merges: every character is a token, any other character is `<unk>`. Names
-of the special ids in a text are read as text (`split_special_tokens`), so no text is encoded to them.
+The folder holds the architecture, the weights as they are named in the model folder, the characters and the text rules
+as a tokenizer, how `generate` draws (as `kammil complete --preset plain` does), and the model card. The tokenizer is a
+byte-pair encoder without merges: every character is a token, any other is `<unk>`. Names of the special ids in a text
+are read as text (`split_special_tokens`), so no text is encoded to them.
 """
 
 from __future__ import annotations
@@ -28,8 +21,7 @@ from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.exporting.onnx import checked_weights
 from kammil.language_model import CONFIG, TOKENIZER
 from kammil.models.family import FAMILIES
-from kammil.models.pretrained.configuration import without_code
-from kammil.models.pretrained.units import ARRAYS, TokenUnits
+from kammil.models.pretrained.units import ARRAYS, TokenUnits, without_code
 from kammil.models.transformer.model import TransformerSettings, llama_config
 from kammil.text import HANDLE, URL, TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
@@ -122,7 +114,6 @@ def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
 
 
 def _without_title(card: str) -> str:
-    """Return a model card without its first line, if that is a title."""
     return card.partition("\n")[2] if card.startswith("# ") else card
 
 

@@ -17,7 +17,6 @@ class SeededDropout(nn.Module):
     """
 
     def __init__(self, rate: float) -> None:
-        """Set elements to zero with probability `rate`."""
         super().__init__()
         self.rate = rate
         self.share: Share | None = None

@@ -252,7 +252,6 @@ class Family:
 
 
 def _first_error(error: ValidationError) -> tuple[str, Any, str]:
-    """Return the name, the value and the message of the first wrong setting."""
     first = error.errors()[0]
     return ".".join(str(part) for part in first["loc"]), first["input"], first["msg"]
 

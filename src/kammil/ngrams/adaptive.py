@@ -1,16 +1,8 @@
 """Counts of texts that a blend learns while it runs, added to those of its own table.
 
-The experts know a text once it is counted: no training, no gradient. So a text that a person just wrote is counted
-like a training text, and subtracted again on demand. (Where the table keeps the commonest followers of a context, or
-common contexts, only, those of a learnt text are kept in full.)
-
-Counting is not enough. A gate learns what one count is worth from texts of strangers (a text never sees its own counts
-while a blend learns), and where contexts are few, or rare ones are pruned, it never learns to trust a long one. But
-people write again what they wrote before. So the followers of a long context in learnt texts get a bonus on their score
-(`BELIEF`), in proportion to the share of learnt occurrences, so that it fades where other texts know the context too.
-
-A context's key and a follower are one number, a *pair*. Pairs are sorted, so the followers of a context are adjacent.
-To insert a text is to copy all pairs; so the recent ones are kept in an array of their own until there are many.
+A text is counted like a training text, and subtracted again on demand. A gate learns what a count is worth from texts
+of strangers, so the followers of a long context in learnt texts get a bonus (`BELIEF`) in proportion to the share of
+learnt occurrences. A context's key and a follower are one number, a *pair*; pairs are sorted, recent ones apart.
 
 Shapes: P positions, K context types, T time, n contexts or pairs found, N pairs.
 """
@@ -176,14 +168,14 @@ class AdaptiveCounts:
     def _followers(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
         """Yield, for each level, the followers of the contexts with these keys, (P, K): (position * experts + type)
         << ID_BITS | id, and the count, (n,) each."""
-        kinds, lowest = keys.shape[1], keys.reshape(-1).astype(np.uint64) << np.uint64(ID_BITS)
+        context_types, lowest = keys.shape[1], keys.reshape(-1).astype(np.uint64) << np.uint64(ID_BITS)
         for level in self.levels:
             begins = level.pairs.searchsorted(lowest)
             widths = level.pairs.searchsorted(lowest | np.uint64(_ID_MASK), side="right") - begins
             (hits,) = widths.nonzero()
             if len(hits):
                 found = expand(begins[hits], widths[hits])
-                place = (hits // kinds * experts + hits % kinds).repeat(widths[hits])
+                place = (hits // context_types * experts + hits % context_types).repeat(widths[hits])
                 ids = (level.pairs[found] & np.uint64(_ID_MASK)).astype(np.int64)
                 yield place << ID_BITS | ids, level.counts[found].astype(np.int64)
 
@@ -203,7 +195,6 @@ class AdaptiveCounts:
 
 
 def _sum_equal(pairs: Index, *counts: Index) -> tuple[Index, ...]:
-    """Sort the pairs, and add up the counts of equal ones."""
     order = pairs.argsort(kind="stable")
     pairs = pairs[order]
     first, _ = runs(pairs)
@@ -211,7 +202,6 @@ def _sum_equal(pairs: Index, *counts: Index) -> tuple[Index, ...]:
 
 
 def _context_length(context_type: str) -> int:
-    """Return the number of characters of a context, about."""
     return int(context_type[1:]) if context_type[:1] == "o" else _WORD_CONTEXT_LENGTHS.get(context_type, 0)
 
 

@@ -122,7 +122,6 @@ class CompressedTable:
 
 
 def _compress(array: Unsigned) -> NDArray[np.uint8]:
-    """Split numbers into four byte planes and compress them; numbers beyond 32 bits are capped."""
     planes = np.minimum(array.astype(np.int64), (1 << 32) - 1).astype("<u4").view(np.uint8).reshape(-1, 4).T  # (4, n)
     return np.frombuffer(zlib.compress(planes.tobytes(), 9), np.uint8)
 

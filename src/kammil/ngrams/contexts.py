@@ -1,11 +1,8 @@
 """Hashes of the contexts of a position, one for each type of context that the blend counts.
 
-Types are `o1` ... `o12`, the last n ids, and four that respect words: `w`, the word so far; `w1`, the word before it as
-well; `w2`, two words before; `w1s`, the word so far and the word before the previous one, which is skipped. A word is a
-run of letters, marks, digits and underscores; between words the last character stands for the word so far.
-
-Orders are summed hashes (Zobrist 1970): every id has a random number for each distance, and the hash of the last n ids
-is the sum of n of them, so that one cumulative sum gives all orders. Word hashes grow character by character.
+Types are `o1` ... `o16`, the last n ids, and four that respect words (runs of letters, marks, digits, underscores):
+`w`, the word so far; `w1`, with the word before; `w2`, with two; `w1s`, with the word before the previous one. Hashes
+of ids are summed (Zobrist 1970), so that one cumulative sum gives all orders; those of words grow by the character.
 
 Shapes: B batch, T time, K context types, L longest order.
 """
@@ -22,7 +19,7 @@ from kammil.vocabulary import BOS
 
 Hashes = NDArray[np.uint64]
 
-WORD_KINDS = ("w", "w1", "w2", "w1s")
+WORD_CONTEXTS = ("w", "w1", "w2", "w1s")
 MAX_ORDER = 32
 
 _MIX_A, _MIX_B, _MIX_C = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
@@ -48,12 +45,11 @@ class ContextHasher:
     """
 
     def __init__(self, context_types: Sequence[str], in_word: NDArray[np.bool_]) -> None:
-        """Set up the random numbers, which depend on V and the types alone, so that a saved model finds its counts."""
         self.context_types = tuple(context_types)
         self._orders = [
             (k, int(name[1:])) for k, name in enumerate(self.context_types) if name[:1] == "o" and name[1:].isdigit()
         ]
-        self._words = [(k, name) for k, name in enumerate(self.context_types) if name in WORD_KINDS]
+        self._words = [(k, name) for k, name in enumerate(self.context_types) if name in WORD_CONTEXTS]
         orders = [n for _, n in self._orders]
         if len(orders) + len(self._words) != len(self.context_types) or not all(1 <= n <= MAX_ORDER for n in orders):
             raise ValueError(f"{self.context_types} holds a kind of context that there is not")
@@ -65,7 +61,7 @@ class ContextHasher:
         distance = np.arange(self.longest + 1, dtype=np.uint64)[:, None]
         # Row 0 is for words, row n for the n-th last id.
         self.numbers = _mix64(_mix64(ids + _MIX_C) + distance * _MIX_B)  # (L + 1, V)
-        self.spec = [(name, 0 if name in WORD_KINDS else int(name[1:])) for name in self.context_types]
+        self.spec = [(name, 0 if name in WORD_CONTEXTS else int(name[1:])) for name in self.context_types]
         self.salts = _mix64(np.arange(1, len(self.context_types) + 1, dtype=np.uint64) * _MIX_C)  # (K,)
 
     def initial_state(self, batch: int) -> State:

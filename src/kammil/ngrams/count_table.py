@@ -111,7 +111,6 @@ class CountTable:
     def __init__(
         self, keys: Unsigned, num_followers: Unsigned, pruned: Unsigned, ids: Unsigned, counts: Unsigned
     ) -> None:
-        """Check what a foreign folder may have broken, and lay the arrays out for reading."""
         fits = num_followers.shape == pruned.shape == keys.shape and ids.shape == counts.shape
         if keys.ndim != 1 or not fits or ids.shape != (num_followers.sum(dtype=np.int64),):
             raise ValueError("the counts of contexts do not fit together")
@@ -199,7 +198,7 @@ class CountTable:
     def read_without(self, found: Rows, contributions: Sequence[Contribution], *, min_count: int = 1) -> Matches:
         """Return the entries of contexts (P, K), with some of the table's own counts subtracted (leave one out).
 
-        What is left is what a table of the other texts holds: no follower seen less than `min_count` times, and no
+        The rest is what a table of the other texts holds: no follower seen less than `min_count` times, and no
         context without a follower.
 
         Args:

@@ -23,7 +23,8 @@ _KEYS_PER_BUCKET = 4
 """Mean keys of a bucket. Half as many would take twice the memory, 4 bytes a bucket, and save a search no time."""
 _KEYS_AT_ONCE = 1 << 16
 _MAX_BUCKET = 64
-"""Most keys of a bucket in a table that is opened: hashes need a dozen, a hostile folder could ask for more."""
+"""Maximum number of keys of a bucket in a table that is opened: hashes need a dozen, a hostile folder could ask for
+more."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,14 @@ class IndexMatches:
     """(N,): added to the score of each follower, whatever the gate says; None for nothing."""
 
     @classmethod
-    def of(cls, places: Index, ids: Index, counts: Index, kinds: int, expert: int, experts: int) -> IndexMatches:
+    def of(
+        cls, places: Index, ids: Index, counts: Index, context_types: int, expert: int, experts: int
+    ) -> IndexMatches:
         """Convert the entries of one table, (N,) each, as in `Matches`; its first context type is expert number
         `expert` of `experts`."""
         begins, widths = runs(places)
         contexts = np.zeros((3, len(begins)), np.int64)
-        row, kind = np.divmod(places[begins], kinds)
+        row, kind = np.divmod(places[begins], context_types)
         contexts[0] = row * experts + kind + expert
         contexts[1] = widths
         followers = np.empty((2, len(ids)), np.int64)
@@ -98,23 +101,23 @@ class CountIndex:
 
     Args:
         tables: D of them; expert number table * K + type looks up one context type in one table.
-        kinds: K.
+        context_types: K.
         experts: number of experts in all, at least D * K.
     """
 
-    def __init__(self, tables: Sequence[CompressedTable], kinds: int, experts: int) -> None:
+    def __init__(self, tables: Sequence[CompressedTable], context_types: int, experts: int) -> None:
         self._experts, self._tables = experts, len(tables)
-        self.table_experts = len(tables) * kinds  # experts that are tables
+        self.table_experts = len(tables) * context_types  # experts that are tables
         contexts = [table.contexts for table in tables]
         unpacking = _UnpackFollowers(tables)  # at the same time, as zlib lets other threads run
         unpacking.start()
         try:
-            self._build(tables, contexts, kinds)
+            self._build(tables, contexts, context_types)
         finally:
             unpacking.join()
         self._ids, self._counts, self._larger = unpacking.result()
 
-    def _build(self, tables: Sequence[CompressedTable], contexts: Sequence[int], kinds: int) -> None:
+    def _build(self, tables: Sequence[CompressedTable], contexts: Sequence[int], context_types: int) -> None:
         """Unpack the contexts of all tables, and sort their keys into buckets."""
         begins = np.cumsum([0, *(size + _MAX_BUCKET for size in contexts)]).tolist()
         self._keys: Keys = _unpack_all([table.keys for table in tables], contexts, begins, np.uint32).astype(
@@ -125,7 +128,7 @@ class CountIndex:
         widths = _unpack_all([table.num_followers for table in tables], contexts, begins, np.uint8)
         np.cumsum(widths, dtype=np.uint32, out=self._starts[1:])
         self.max_followers = int(widths.max(initial=0))
-        """Most followers of a context."""
+        """Maximum number of followers of a context."""
         del widths  # the differences of `_starts` say the same
 
         bits = [max(1, (size // _KEYS_PER_BUCKET).bit_length()) for size in contexts]
@@ -143,8 +146,8 @@ class CountIndex:
         self._window = np.arange(widest)
         # Zeros follow the last bucket; in a small table, a search of the first bucket reaches them.
         self._small = min(contexts) <= widest
-        self._shifts = np.repeat(np.array([32 - b for b in bits], np.uint32), kinds)  # (D * K,)
-        self._firsts = np.repeat(np.array(firsts[:-1], np.uint32), kinds)  # (D * K,)
+        self._shifts = np.repeat(np.array([32 - b for b in bits], np.uint32), context_types)  # (D * K,)
+        self._firsts = np.repeat(np.array(firsts[:-1], np.uint32), context_types)  # (D * K,)
 
     @property
     def arrays(self) -> IndexArrays:

@@ -87,7 +87,7 @@ def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float 
 
     Args:
         tables: the levels of each table's K types.
-        megabytes: most megabytes of all tables, packed.
+        megabytes: maximum megabytes of all tables, packed.
     """
     cutoffs = [np.ones(len(types), np.int64) for types in tables]
     if megabytes is None:

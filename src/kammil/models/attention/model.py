@@ -19,11 +19,11 @@ from kammil.models.gru.model import Recurrence
 from kammil.ngrams.features import Floats
 
 WINDOW = 4096
-"""Most characters in memory: bounds the state of an endless text. A tweet has 280."""
+"""Maximum number of characters in memory: bounds the state of an endless text. A tweet has 280."""
 TINY = 1e-30
 """Added to the probability of copying: for a character that is not in memory its logarithm must be finite."""
 _PIECE = 512
-"""Most ids read at a time: attention takes quadratic memory, for 4096 ids 64 times as much as for 512."""
+"""Maximum number of ids read at a time: attention takes quadratic memory, for 4096 ids 64 times as much as for 512."""
 
 
 class AttentionModel(SavedModel):

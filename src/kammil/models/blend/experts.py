@@ -28,9 +28,9 @@ from kammil.progress import steps, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 _MARK = regex.compile(r"\p{M}")
-_LONG, _MOST_KEPT = 1024, 1 << 28
+_LONG, _MAX_KEPT_BYTES = 1024, 1 << 28
 """The counts of a group of near-duplicates with more positions are kept, so that a greeting which everybody sends costs
-no time (docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts): up to so many bytes of all groups."""
+no time (docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts): up to this number of bytes."""
 _IN_MEMORY = 1 << 25
 """Bytes of the keys of a context type that are held in memory; more lie in a temporary file."""
 _PART = 1 << 23
@@ -134,7 +134,6 @@ class NgramExperts:
         settings: BlendSettings,
         kept: KeptCounts | None = None,
     ) -> None:
-        """Count the texts."""
         self._in_word = in_word(vocabulary)
         self._contexts = ContextHasher(settings.kinds, self._in_word)
         self._columns = columns_of(settings.history, settings.kinds)
@@ -147,14 +146,14 @@ class NgramExperts:
             counted[BACKGROUND] = self._count(
                 background, keys, held_out.followers, settings, max(2, settings.min_count)
             )
-        least = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
-        self._least = dict(zip(counted, least, strict=True))
+        cutoffs = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
+        self._cutoffs = dict(zip(counted, cutoffs, strict=True))
         self._min_count = settings.min_count
         # The gate must learn from the counts that the folder will hold, so rare contexts are pruned before training,
         # and those that are rare without the text itself where it is looked up.
         self.tables = {
             prefix: CountTable.concat(
-                [table for kind, n in zip(kinds, self._least[prefix], strict=True) for table in kind.select(int(n))]
+                [table for kind, n in zip(kinds, self._cutoffs[prefix], strict=True) for table in kind.select(int(n))]
             ).fit_16_bits()
             for prefix, kinds in counted.items()
         }
@@ -204,7 +203,7 @@ class NgramExperts:
         own, rows_found = pairs[0]
         by_text = rows_found.reshape(len(rows), width, experts)
         contributions = [self._contribution(row, by_text[i, : lengths[i]]) for i, row in enumerate(rows)]
-        first = own.read_without(rows_found, contributions, min_count=self._min_count).prune(self._least[OWN])
+        first = own.read_without(rows_found, contributions, min_count=self._min_count).prune(self._cutoffs[OWN])
         return expert_features([first, *(table.read(rows_found) for table, rows_found in pairs[1:]), cached])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -235,7 +234,7 @@ class NgramExperts:
         contribution = Contribution.of(
             np.concatenate(found), np.concatenate([np.append(member, EOS) for member in members]).astype(np.int64)
         )
-        if sum(len(rows) for rows in found) > _LONG and self._kept_bytes < _MOST_KEPT:
+        if sum(len(rows) for rows in found) > _LONG and self._kept_bytes < _MAX_KEPT_BYTES:
             self._kept[group] = contribution
             self._kept_bytes += contribution.pairs.nbytes + contribution.counts.nbytes
         return contribution
@@ -287,7 +286,7 @@ class NgramExperts:
         Args:
             validation: (P, K): keys of the contexts of the validation texts.
             followers: (P,): ids that followed them.
-            min_count: fewest times that a follower is seen.
+            min_count: minimum number of times that a follower is seen.
         """
         positions = self._read(texts)
         parts = len(positions.followers) // _PART + 1

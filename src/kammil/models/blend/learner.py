@@ -20,8 +20,7 @@ from kammil.language_model import Artifacts
 from kammil.model_folder import ModelConfig, ModelFiles
 from kammil.models.blend.experts import KeptCounts, NgramExperts
 from kammil.models.blend.network import FIRST_WEIGHT, BlendNetwork
-from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
-from kammil.models.blend.sizes import sizes
+from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes, sizes
 from kammil.models.family import GradientDescent, MergingLearner, NetworkTask, TrainingTexts, Weights
 from kammil.ngrams.compression import unpack as unpack_table
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
@@ -143,7 +142,6 @@ def export(networks: Sequence[BlendNetwork]) -> Artifacts:
 
 
 def _bases(base: ModelFiles, settings: BlendSettings, experts: int) -> list[Weights]:
-    """Return the weights that the members start from: those of the base's, with the gate's for new experts."""
     members = _members(unpack(base.artifacts.weights))
     if base.description.family != "blend":
         return members
@@ -199,14 +197,12 @@ def _members(weights: Weights) -> list[Weights]:
 
 
 def _packed(members: Sequence[Weights]) -> dict[str, NDArray[np.generic]]:
-    """Return the weights of all members under their names in a folder, the large matrices as integers."""
     prefixes = member_prefixes(len(members))
     named = {p + name: array for p, member in zip(prefixes, members, strict=True) for name, array in member.items()}
     return pack(named, [prefix + name for prefix in prefixes for name in _MATRICES])
 
 
 def _tables(arrays: Weights) -> Weights:
-    """Return the count tables, and the flags of the ids that belong to words."""
     return {name: array for name, array in arrays.items() if name.startswith((OWN, BACKGROUND, IN_WORD))}
 
 

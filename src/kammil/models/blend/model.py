@@ -52,7 +52,6 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     """
 
     def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
-        """Unpack the weights, fold the embedding into the input of the gates, and set up an engine."""
         v = len(weights["output.bias"])
         checked(weights, {IN_WORD: (v,)})
         self._contexts = contexts = ContextHasher(settings.kinds, weights[IN_WORD].astype(np.bool_))

@@ -14,7 +14,7 @@ with it): else long contexts would predict everything, and the gate would give t
 once, so the network learns what counts cannot predict. A share of the loss of the network alone keeps it a good
 predictor where no context was ever seen.
 
-What was left out: smoothed estimates instead of plain counts and a learnt table of weights by count and share; both
+Left out: smoothed estimates instead of plain counts and a learnt table of weights by count and share; both
 came out equal (2.912, 2.915 and 2.908 bits a character after three epochs on the benchmark's validation texts).
 
 Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, G the gate's width, K experts, N entries.
@@ -58,7 +58,6 @@ class BlendNetwork(nn.Module):
     """A GRU and a gate over n-gram experts, whose summed logits are the prediction."""
 
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
-        """Set up the layers; at first every expert has the same small weight everywhere."""
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, settings.embedding, padding_idx=PAD)
         self.gru = nn.GRU(settings.embedding, settings.hidden, batch_first=True)

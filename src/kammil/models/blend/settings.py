@@ -1,4 +1,4 @@
-"""Sizes of a blend, and the names of its arrays in a model folder."""
+"""Sizes of a blend, how they are chosen by text and time, and the names of its arrays in a model folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ Kind = Literal[
 OWN, BACKGROUND = "counts.", "background."
 """Prefixes of the arrays of the two tables."""
 IN_WORD = "in_word"
+SPEED = 8_000
+"""Characters that a member of 384 units learns in a second of one core, counting and figures included."""
+MEMBERS, PASSES = 4, 8
+"""Maximum number of members, since a fourth brings 0.003 bits, and passes over the texts after which one over-fits."""
+_FEWEST_PASSES = 6
+"""Passes that a member must have time for before there is one more: six cost it less than another member gains."""
+_WIDE = 4_000_000
+"""Characters, of the text and learnt, from which on a network has 512 units. At 0.8 million these are as good as 384 in
+the same time; that they gain beyond is assumed, not measured."""
 
 
 class BlendSettings(Settings):
@@ -44,12 +53,12 @@ class BlendSettings(Settings):
     most: int = Field(default=64, ge=1, le=65_535)
     """Followers kept of each context: rarer ones change little, and short contexts have hundreds."""
     min_count: int = Field(default=1, ge=1, le=1000)
-    """Fewest times that a follower was seen after a context to be kept with it. Where `megabytes` leaves much out, 2
-    makes room for more contexts (docs/log.md#which-counts-earn-their-bytes)."""
+    """Minimum number of times that a follower was seen after a context to be kept with it. Where `megabytes` leaves
+    much out, 2 makes room for more contexts (docs/log.md#which-counts-earn-their-bytes)."""
     megabytes: float | None = Field(default=40, gt=0)
-    """Most megabytes of the tables of counts in the folder; contexts that help least for their size are left out. The
-    default leaves out nothing of less than about two million characters. None keeps all, whatever memory that takes.
-    Counts that are kept of a base come on top."""
+    """Maximum megabytes of the tables of counts in the folder; contexts that help least for their size are left out.
+    The default leaves out nothing of less than about two million characters. None keeps all, whatever memory that
+    takes. Counts that are kept of a base come on top."""
     base_counts: bool = True
     """Whether the counts of the model folder that training starts from stay beside the new ones, if that is a blend
     with the same `kinds`, which knows the characters of the texts; of two tables, those of the background. Its
@@ -75,3 +84,16 @@ class BlendSettings(Settings):
 def member_prefixes(networks: int) -> list[str]:
     """Return the prefix of each network's arrays; that of the first is empty, as in a GRU alone."""
     return ["", *(f"others.{i}." for i in range(networks - 1))]
+
+
+def sizes(characters: int, minutes: float, threads: int) -> dict[str, int]:
+    """Return `hidden`, `networks` and `epochs` for a number of characters of text, minutes, and CPU threads.
+
+    They depend on these numbers alone, so that a run that is repeated has the same sizes
+    (docs/log.md#what-should-minutes-buy). One member learns on one thread.
+    """
+    learnt = SPEED * 60 * minutes  # characters that one thread learns
+    passes = [learnt * min(1, threads / members) / max(1, characters) for members in range(1, MEMBERS + 1)]
+    members = max(1, sum(enough >= _FEWEST_PASSES for enough in passes))
+    hidden = 512 if min(characters, learnt) >= _WIDE else 384
+    return {"hidden": hidden, "networks": members, "epochs": PASSES}

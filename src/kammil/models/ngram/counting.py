@@ -20,13 +20,14 @@ from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _MIN_GAIN = 0.01
-"""Least gain in bits a character for which a longer order is chosen."""
+"""Minimum gain in bits a character for which a longer order is chosen."""
 _MAX_SORTED = 1 << 24
-"""Most positions that are sorted at once: a gigabyte."""
+"""Maximum number of positions that are sorted at once: a gigabyte."""
 _MAX_VALIDATION_CHARACTERS = 20_000
-"""Most validation characters that choose the order: they settle the second digit, and more would take seconds."""
+"""Maximum number of validation characters that choose the order: they settle the second digit, and more would take
+seconds."""
 _MAX_PRUNING_CHARACTERS = 200_000
-"""Most validation characters that say which contexts help."""
+"""Maximum number of validation characters that say which contexts help."""
 _PART = 10_000
 """Texts whose characters are looked at at once."""
 _MAX_ID = 1 << 21
@@ -65,7 +66,6 @@ def fit(
 
 
 def _first(texts: Sequence[Ids], characters: int) -> list[Ids]:
-    """Return the first texts that have so many characters together."""
     before = np.cumsum([0, *map(len, texts)])[:-1]
     return [text for text, begin in zip(texts, before.tolist(), strict=True) if begin < characters]
 
@@ -116,7 +116,6 @@ def _discounts(counts: NDArray[np.integer]) -> NDArray[np.float64]:
 
 
 def _within(levels: Sequence[_Counts], megabytes: float | None) -> list[_Counts]:
-    """Return the counts without the contexts that help least for their size, within so many megabytes."""
     (cutoffs,) = count_cutoffs([[level.levels for level in levels[1:]]], megabytes)
     return [levels[0], *(level.select(int(n)) for level, n in zip(levels[1:], cutoffs, strict=True))]
 
@@ -194,7 +193,6 @@ def _distinct_pairs(
     preceded: NDArray[np.int32],
     k: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], Keys]:
-    """Merge equal pairs of a context of k characters and its follower: one position each, sorted, and summed counts."""
     columns = [list(column) for column in zip(*_merged_parts(stream, at, occurrences, preceded, k), strict=True)]
     place, counted, contexts, keys = (np.concatenate(columns.pop(0)) for _ in range(4))  # each part is freed in turn
     return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
@@ -270,7 +268,6 @@ def _artifacts(levels: Sequence[_Counts], size: int) -> Artifacts:
 
 
 def _narrow(numbers: NDArray[np.integer]) -> np.dtype[np.generic]:
-    """Return the smallest type that a folder holds such numbers in."""
     return np.dtype(np.uint16 if numbers.max() < 1 << 16 else np.int32)
 
 

@@ -41,7 +41,7 @@ class NGramSettings(Settings):
     order: int | None = Field(default=None, ge=1, le=16)
     """Order K, the next character included; None lets the validation texts choose."""
     megabytes: float | None = Field(default=40, gt=0)
-    """Most megabytes of the counts in the folder; contexts that help least for their size are left out. The default
+    """Maximum megabytes of the counts in the folder; contexts that help least for their size are left out. The default
     leaves out nothing of less than about two million characters. None keeps all."""
 
 
@@ -127,7 +127,6 @@ class _Level:
 
 
 def _whole_numbers(array: NDArray[np.generic]) -> NDArray[np.integer]:
-    """Check that an array is one row of whole numbers; raises `ValueError`."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError("the counts are not whole numbers")
     return cast(NDArray[np.integer], array)
@@ -142,7 +141,6 @@ def _discounts(array: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def _vocabulary_size(array: NDArray[np.generic]) -> int:
-    """Return V; `ValueError` if no vocabulary could have that size."""
     (size,) = _whole_numbers(array).tolist()
     if not EOS < size <= SPECIALS + CODE_POINTS:
         raise ValueError(f"{size} is no size of a vocabulary")

@@ -33,24 +33,24 @@ from transformers.utils import logging as transformers_logging
 from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import CONFIG, TOKENIZER
-from kammil.models.pretrained.configuration import without_code
-from kammil.models.pretrained.units import ARRAYS, TokenUnits
+from kammil.models.pretrained.units import ARRAYS, TokenUnits, without_code
 from kammil.vocabulary import BOS, EOS, UNK
 
 _MAX_REPEATS = 1024
-"""Most layers or experts of a model: a foreign folder must not keep the machine busy."""
+"""Maximum number of layers or experts of a model: a foreign folder must not keep the machine busy."""
 _REPEATED = ("layer", "layers", "experts")
 """Ends of the names of such numbers in configurations."""
 _MAX_NUMBER = 1 << 16
-"""Highest whole number of a configuration that is no size, position or id, and most entries of a list."""
+"""Highest whole number of a configuration that is no size, position or id, and maximum number of entries of a list."""
 _MAX_NESTED = 64
-"""Most entries of a list in a list, which says how often something is repeated."""
+"""Maximum number of entries of a list in a list, which says how often something is repeated."""
 _SIZES = re.compile(r"(size|vocab\w*|offset|positions?|embeddings|length|len|ctx|window|floor|theta|ids?|index|base)$")
 """Ends of the names of numbers that may be higher: arrays without memory take no time, whatever their size."""
 _CALLS_PER_ARRAY, _MORE_CALLS = 16, 1000
-"""Most calls of PyTorch that build a model without memory: 185 families take 2.4 to 6.6 for each of its arrays."""
+"""Maximum number of calls of PyTorch that build a model without memory: 185 families take 2.4 to 6.6 for each of its
+arrays."""
 _MAX_BUFFER_BYTES = 1 << 28
-"""Most bytes of the arrays of a model that are not among its weights."""
+"""Maximum number of bytes of the arrays of a model that are not among its weights."""
 _NO_LIMIT = 1 << 20
 """Positions of a model whose configuration names no number of them."""
 _SAME = 1e-5
@@ -95,7 +95,6 @@ def open_base(name: str) -> Base:
 
 
 def _is_causal(model: PreTrainedModel) -> bool:
-    """Whether what a model says after two tokens does not depend on the third."""
     tokens = torch.tensor([[1, 2, 3], [1, 2, 4]]) % model.config.get_text_config().vocab_size
     with torch.inference_mode():
         one, other = torch.log_softmax(model(input_ids=tokens, use_cache=False).logits[:, :2], -1)
@@ -122,7 +121,6 @@ def _open_ours(name: str) -> Base:
 
 
 def _check_tokenizer(content: str) -> None:
-    """Raise `ValueError` for what the library `tokenizers` cannot open."""
     try:
         Tokenizer.from_str(content)
     except Exception as error:  # the library raises nothing narrower
@@ -172,13 +170,13 @@ def config_text(config: PreTrainedConfig) -> str:
 
 
 def positions(config: PreTrainedConfig) -> int:
-    """Return the most tokens that a model was made to read."""
+    """Return the maximum number of tokens that a model reads."""
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else _NO_LIMIT
 
 
 class _Budget(TorchFunctionMode):
-    """Ends the building of a model, on this thread, after so many calls of PyTorch."""
+    """Ends the building of a model, on this thread, after a number of calls of PyTorch."""
 
     def __init__(self, calls: int) -> None:
         super().__init__()
@@ -214,7 +212,6 @@ def _check_numbers(name: str, value: object, lists: int = 0) -> None:
 
 
 def _config(safe: Mapping[str, Any]) -> PreTrainedConfig:
-    """Return the configuration of a model that transformers itself knows."""
     rest = dict(safe)
     config = AutoConfig.for_model(rest.pop("model_type"), **rest)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:

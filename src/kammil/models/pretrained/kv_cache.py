@@ -129,7 +129,6 @@ class KeyValueCache:
         self._bytes += scores.nbytes
 
     def _read_whole(self, tokens: Tensor) -> Tensor:
-        """Read sequences of one length, (K, N); return log-probabilities (K, N, T)."""
         return torch.log_softmax(self._model(input_ids=tokens, use_cache=False).logits.float(), -1)
 
     def _read(self, new: list[list[int]], before: list[list[Tensor]]) -> tuple[Tensor, Tensor]:

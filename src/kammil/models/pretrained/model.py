@@ -1,26 +1,10 @@
-"""A pretrained model as a character model: the probabilities of the next character over all ways to cut what was read.
+"""A pretrained model as a character model: the next character's probability over all ways to cut what was read.
 
-The network reads and predicts tokens; `units` says which runs of them are text, `tokens` what each is worth, and the
-hypotheses of `subwords.model` sum over the ways to cut a text into units. So a prompt may end anywhere in a word, and
-bits per character are comparable with those of any other family.
+With all hypotheses kept it is the sum over all cuts of a text into units, and with the heaviest `HYPOTHESES` still a
+distribution that sums to one; so a prompt may end anywhere in a word. Left out are cuts within a character. Text
+that is no unit has the probability of UNK; beyond its window of W tokens the network reads only the last W / 2 to W.
 
-What is exact, and what is not:
-
-- The probabilities of the next character sum to one, whatever is left out below.
-- With all hypotheses kept, the probability of a text is the sum over all its cuts into units, each the product of the
-  network's own token probabilities, mixed with a millionth of an even choice among units. With the `HYPOTHESES`
-  heaviest it is what these give.
-- Left out are cuts within a character across two units: tokens that are no text count only in runs that are a unit. A
-  unit is every token of whole characters that the vocabulary has; every run of the tokenizer's own that the training
-  texts have, such as a space and an emoji in two tokens; and every character as the tokenizer spells it.
-- What the network gives to anything else (characters that the vocabulary lacks, its own special tokens, halves of
-  characters that lead to no unit) is the probability of UNK: nothing is masked, and nothing is renormalised.
-- Units that begin with the same half of a character share its probability by the network's choice where it is at least
-  `tokens.EXPANDED`, and as they do in the training texts where it is less.
-- Beyond its window of W tokens the network reads only the last W / 2 to W.
-
-Running it needs PyTorch and transformers, unlike all other families. Nothing is fetched: the architecture is built from
-`config.json`, in which code and kernels of others are refused.
+Running it needs PyTorch and transformers. Nothing is fetched, and code and kernels of others are refused.
 
 Shapes: B batch, T time, V vocabulary, U units, M hypotheses, W window.
 """
@@ -43,9 +27,9 @@ from kammil.models.subwords.trie import ROOT, Trie
 from kammil.vocabulary import BOS
 
 HYPOTHESES = 8
-"""Most hypotheses, M."""
+"""Maximum number of hypotheses, M."""
 MIN_SHARE = 1e-4
-"""Least weight of a hypothesis that is kept."""
+"""Minimum weight of a hypothesis that is kept."""
 
 
 class PretrainedSettings(Settings):
@@ -58,9 +42,9 @@ class PretrainedSettings(Settings):
     """Rank of the matrices that LoRA adds to the linear layers (Hu et al. 2021, arXiv:2106.09685), while all other
     weights stay; they are merged at the end. 0: all weights are trained."""
     lora_alpha: float = Field(default=16.0, gt=0, le=65_536, allow_inf_nan=False)
-    """What LoRA adds is multiplied by alpha / rank."""
+    """LoRA's matrices are multiplied by alpha / rank."""
     window: int = Field(default=512, ge=8, le=4096)
-    """Most tokens that the network reads before the next one, W; no more than the base was made for."""
+    """Maximum number of tokens that the network reads before the next one, W; no more than the base was made for."""
 
 
 class PretrainedModel(SavedModel):
@@ -74,7 +58,7 @@ class PretrainedModel(SavedModel):
         network: over the units.
         units: of the network.
         hypotheses: M, at least two.
-        min_share: least weight of a hypothesis that is kept.
+        min_share: minimum weight of a hypothesis that is kept.
     """
 
     def __init__(

@@ -1,14 +1,8 @@
-"""Fine-tuning: a network that others trained on much text learns the user's texts on top.
+"""Fine-tuning: a network that others trained on much text learns the user's texts on top (Howard & Ruder 2018).
 
-The idea: what a language is, a network needs billions of letters to learn; what these texts are, it then learns in a
-few passes (Howard & Ruder 2018, arXiv:1801.06146). All weights are trained, or only matrices of a low rank that are
-added to those of the linear layers (LoRA, Hu et al. 2021, arXiv:2106.09685), which needs less memory. The network keeps
-its own subwords: `tokenizer` cuts the texts as it was trained on, `model` reads it as characters.
-
-Losses are those of the tokenizer's own cut of each text, an upper bound of what the running model is charged, which
-sums over cuts.
-
-Left out: new tokens; training in half precision or with quantized weights, which would make larger models fit.
+All weights are trained, or only matrices of a low rank that are added to those of the linear layers (LoRA, Hu et al.
+2021, arXiv:2106.09685), which needs less memory. The network keeps its own subwords. Losses are those of the
+tokenizer's own cut of each text, an upper bound of what the running model is charged, which sums over cuts.
 
 Shapes: B batch, T time, D = SPECIALS + tokens of the network.
 """
@@ -35,7 +29,8 @@ from kammil.models.pretrained.tokenizer import SubwordTokenizer, segment
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 MAX_PARAMETERS = 1 << 29
-"""Most parameters of a base: in single precision they are the 2 GiB that a file of a model folder may have."""
+"""Maximum number of parameters of a base: in single precision they are the 2 GiB that a file of a model folder may
+have."""
 _FULL, _LORA = 1e-4, 1e-3
 """Learning rates of all weights and of LoRA: usual ones, not tuned here."""
 
@@ -48,7 +43,7 @@ class PretrainedNetwork(nn.Module):
     Args:
         model: of transformers, or of peft.
         unknown, bos, eos: tokens.
-        window: most tokens that are read before the next one.
+        window: maximum number of tokens that are read before the next one.
     """
 
     def __init__(self, model: nn.Module, *, unknown: int, bos: int, eos: int, window: int) -> None:

@@ -1,13 +1,9 @@
 """A pretrained model's own tokenizer: texts to tokens, and which runs of its tokens are text.
 
-Two kinds of vocabularies are known. One of *bytes*, as of GPT-2 and Llama 3: each token is a run of bytes, written with
-stand-ins for those that are no visible character. One of the *SentencePiece* kind, as of Llama 2: each token is a run
-of characters with ▁ for a space, or one byte, written `<0x41>`, for what is in no other token; a space is put before
-every text. Both are found out from the tokenizer's own JSON, and checked on every text: where the tokens do not spell
-the text (a tokenizer that changes letters, a text with the name of a special token in it), the longest tokens that
-spell it are taken instead.
-
-Left out: tokenizers that mark the ends of words or the insides of words (`</w>`, `##`).
+Vocabularies of *bytes* (GPT-2, Llama 3) write each byte with a stand-in; those of the *SentencePiece* kind (Llama 2)
+write ▁ for a space and `<0x41>` for a byte, and put a space before every text. Where the tokens do not spell a text (a
+tokenizer that changes letters), the longest tokens that spell it are taken instead. Left out: tokenizers that mark the
+ends or the insides of words (`</w>`, `##`).
 """
 
 from __future__ import annotations
@@ -38,11 +34,10 @@ _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _NO_TEXT = b"\xff"
 """A byte that no text in UTF-8 has."""
 _MAX_RUNS = 1 << 16
-"""Most runs of several tokens that become units: the most frequent."""
+"""Maximum number of runs of several tokens that become units: the most frequent."""
 
 
 def _visible_bytes() -> dict[str, int]:
-    """Return the character that stands for each byte in a vocabulary of bytes, as GPT-2 chose them."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
@@ -116,13 +111,11 @@ class SubwordTokenizer:
         raise OptionError("the base has no token for an unknown character; name another base.")
 
     def _tokens(self, text: str) -> list[int]:
-        """Return the tokenizer's own cut; none of a text with lone surrogates, which the library rejects."""
         if any("\ud800" <= character <= "\udfff" for character in text):
             return []
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def _joined(self, tokens: Sequence[int]) -> bytes | None:
-        """Return the bytes of tokens; None if one of them is no part of a text."""
         parts = [self.spelled[token] if token < self.size else None for token in tokens]
         return None if None in parts else b"".join(cast(list[bytes], parts))
 
@@ -136,7 +129,6 @@ class SubwordTokenizer:
         return {text: tokens[0] if len(tokens) == 1 else self._own(text, tokens) for text, tokens in found.items()}
 
     def _own(self, text: str, tokens: Sequence[int]) -> int:
-        """Choose among tokens of one text: that of the tokenizer, else the one that is no single byte."""
         used = self._tokens(text)
         return next((token for token in used if token in tokens), tokens[-1])
 
@@ -269,7 +261,6 @@ def _cut(tokenizer: SubwordTokenizer, ids: Ids, vocabulary: CharacterVocabulary,
 
 
 def _ids(runs: Sequence[Run], tokenizer: SubwordTokenizer) -> Ids:
-    """Convert runs to the ids that the network learns."""
     tokens = np.array([token for run in runs for token in run], np.int64)
     return np.where(tokens == tokenizer.unknown, UNK, tokens + SPECIALS)
 
@@ -286,7 +277,6 @@ def _decoders(part: Any) -> Iterator[dict[str, Any]]:
 
 
 def _text(spelled: bytes) -> str | None:
-    """Return the text of bytes; None if they are no whole characters."""
     try:
         return spelled.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
@@ -294,5 +284,4 @@ def _text(spelled: bytes) -> str | None:
 
 
 def _width(spelled: bytes | None) -> int:
-    """Count the characters that begin in some bytes."""
     return sum(byte & 0xC0 != 0x80 for byte in spelled or b"")

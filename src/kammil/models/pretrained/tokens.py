@@ -25,7 +25,7 @@ Context = tuple[int, ...]
 _Numbers = NDArray[np.float64]
 
 EXPANDED = 1e-2
-"""Least probability of a beginning of units after which the network is asked what follows."""
+"""Minimum probability of a beginning of units after which the network is asked what follows."""
 
 
 class NextTokens(Protocol):
@@ -95,14 +95,14 @@ class TokenNetwork(LanguageModel):
     Args:
         network: over tokens.
         units: what the units are in tokens.
-        window: W, most tokens that the network reads.
-        expanded: least probability of a beginning of units after which the network is asked what follows.
+        window: W, maximum number of tokens that the network reads.
+        expanded: minimum probability of a beginning of units after which the network is asked what follows.
 
     Raises: `ValueError` if a unit has a token that the network does not know.
     """
 
     def __init__(self, network: NextTokens, units: TokenUnits, window: int, *, expanded: float = EXPANDED) -> None:
-        if units.most_tokens > network.size:
+        if units.num_tokens > network.size:
             raise ValueError("a unit has a token that the network does not know")
         self._network, self._tokens, self._window, self._expanded = network, units.tokens, window, expanded
         self._first = np.array([tokens[0] if tokens else 0 for tokens in units.tokens], np.int64)  # (U,)
@@ -179,6 +179,5 @@ class TokenNetwork(LanguageModel):
 
 
 def _contexts(state: State) -> list[Context]:
-    """Return the tokens of each row."""
     tokens, lengths = state
     return [tuple(row[:length].tolist()) for row, length in zip(tokens, lengths.tolist(), strict=True)]

@@ -1,13 +1,8 @@
 """The units of a pretrained model: the shortest runs of its tokens that are whole text.
 
-A *token* is a number that the network reads and predicts. In a vocabulary of bytes a token may be a part of a
-character: an emoji is two tokens, of which neither is text. A *unit* is what can be read as characters: a token whose
-bytes are whole characters, or a run of tokens that is whole text only together. Every character is a unit, so units
-spell any text.
-
-The probability of a unit is that of its first token, if no other unit begins with it. Several runs that begin with the
-same token share its probability: by the network's own choice of the tokens that follow (`tokens.TokenNetwork` says
-when), else by how often each occurred in the training texts.
+In a vocabulary of bytes a token may be a part of a character, such as half an emoji. A *unit* is a token, or a run of
+tokens, that can be read as characters. Its probability is that of its first token; runs that begin with the same token
+share it, by the network's choice of the next token (`tokens.TokenNetwork`) or by their counts in the training texts.
 
 Shapes: V characters, U units, T tokens, N tokens of all units together.
 """
@@ -17,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +26,11 @@ ARRAYS = "units."
 TOKENS, OFFSETS, SHARES, PREFIX = "units.tokens", "units.token_offsets", "units.shares", "units.prefix"
 """Names of the arrays: the concatenated tokens of all units, (N,); where each begins, and the end, (U + 1,); the
 shares, (U,); the prefix."""
+
+
+_UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype", "num_labels")
+"""Parts of a configuration that name code, kernels or another format of the weights; and the number of labels, for each
+of which transformers makes a name, though a language model has none."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class TokenUnits:
             raise ValueError("the prefix is no character")
 
     @property
-    def most_tokens(self) -> int:
+    def num_tokens(self) -> int:
         """One more than the largest number of a token."""
         return 1 + max(max(tokens) for tokens in self.tokens[1:])
 
@@ -88,3 +89,13 @@ class TokenUnits:
         listed = flat.tolist()
         tokens = [tuple(listed[a:b]) for a, b in pairwise(offsets.tolist())]
         return cls(units, tokens, shares.astype(np.float32), whole_numbers(arrays[PREFIX]))
+
+
+def without_code(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without what is in `_UNSAFE`, and without other names of code, kernels and paths."""
+    kept = {
+        name: value
+        for name, value in config.items()
+        if name not in _UNSAFE and not name.startswith("_") and not name.endswith(("_implementation", "kernels"))
+    }
+    return {name: without_code(cast(dict[str, Any], v)) if isinstance(v, dict) else v for name, v in kept.items()}

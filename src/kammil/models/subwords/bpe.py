@@ -1,14 +1,8 @@
-"""Subwords: byte-pair encoding (BPE), learnt from the user's own texts.
+"""Subwords: byte-pair encoding, learnt from the user's own texts (Sennrich, Haddow & Birch 2016, arXiv:1508.07909).
 
-The idea: begin with characters, merge the most frequent pair of neighbours into one unit, and repeat until there are
-enough units (Sennrich, Haddow & Birch 2016, "Neural machine translation of rare words with subword units",
-arXiv:1508.07909). Frequent words become one unit, rare ones a few; no list of words is needed, and beginnings such as
-"وال" are found automatically. Pairs are of characters, not of bytes: half of an Arabic letter means nothing.
-
-The network is that of `models/gru`, over units; `UnitModel` turns its output into characters, summed over all
-segmentations of what was read, so it needs neither the merges nor the library.
-
-Left out: bytes (the vocabulary covers the texts' characters, and UNK the rest).
+Begin with characters, merge the most frequent pair of neighbours into one unit, and repeat until there are enough.
+Frequent words become one unit, rare ones a few. Pairs are of characters, not of bytes: half of an Arabic letter means
+nothing. The network is that of `models/gru`, over units; `UnitModel` turns its output into characters.
 """
 
 from __future__ import annotations
@@ -36,8 +30,8 @@ class SubwordSettings(GRUSettings):
     """Sizes of the network, and the number of subwords."""
 
     subwords: int = Field(default=1000, ge=0, le=1 << 18)
-    """Most units of two characters or more. On the benchmark's validation tweets 300 give the same bits after three
-    passes (3.25 each); with 1000 a text takes fewer steps."""
+    """Maximum number of units of two characters or more. On the benchmark's validation tweets 300 give the same bits
+    after three passes (3.25 each); with 1000 a text takes fewer steps."""
 
 
 def bpe_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: SubwordSettings) -> Segmenter:

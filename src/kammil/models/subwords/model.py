@@ -1,15 +1,8 @@
 """Words and subwords as a character model: a network over units that gives the probabilities of the next character.
 
-The idea: the network gives the probability of each unit after the units before it, but the units of a text are not
-observed; its characters can be segmented in many ways. So several *hypotheses* about the text are kept: which units are
-complete, and which beginning of the next one has been read. The next character's probability is the mean over
-hypotheses of the probability of all units that continue with it. A character that ends a unit splits a hypothesis in
-two: one begins a new unit, one continues a longer unit. With all hypotheses kept this is the exact sum over all
-segmentations (Cao & Rimell 2021, "You should evaluate your language model on marginal likelihood over tokenisations");
-with the M of the largest weights it is still a causal distribution over characters, so its bits per character are
-comparable with those of any other family.
-
-Reading characters also means that a prompt may end anywhere in a word: no token healing is needed.
+A text can be cut into units in many ways, so several *hypotheses* are kept: which units are complete, and which
+beginning of the next has been read. A character that ends a unit splits a hypothesis in two. With all of them this is
+the exact sum over all cuts (Cao & Rimell 2021); with the M heaviest it is still a causal distribution over characters.
 
 Shapes: B batch, T time, V vocabulary, U units, M hypotheses, K network steps.
 """
@@ -27,12 +20,12 @@ from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.models.subwords.trie import NONE, ROOT, Trie, UnitVocabulary
 
 HYPOTHESES = 8
-"""Most hypotheses, M. Bits a character and end of text of a model of words, on half of the validation tweets of the
-benchmark, by M: 2: 3.346, 4: 3.305, 8: 3.291, 16: 3.290; each doubling takes twice the time."""
+"""Maximum number of hypotheses, M. Bits a character and end of text of a model of words, on half of the validation
+tweets of the benchmark, by M: 2: 3.346, 4: 3.305, 8: 3.291, 16: 3.290; each doubling takes twice the time."""
 MIN_SHARE = 1e-5
-"""Least weight of a hypothesis that is kept."""
+"""Minimum weight of a hypothesis that is kept."""
 _BOUNDARY = 1e-9
-"""Least weight of the best hypothesis at a new unit: only there may the text end, or any character follow."""
+"""Minimum weight of the best hypothesis at a new unit: only there may the text end, or any character follow."""
 _EVEN = 1e-6
 """Weight of the uniform distribution in a mixture with every distribution over units: smaller probabilities would be
 lost in cumulative sums. It costs at most 1.5e-6 bits a unit."""
@@ -50,7 +43,7 @@ class UnitModel(SavedModel):
         network: over the units.
         units: of the network.
         hypotheses: M, at least two.
-        min_share: least weight of a hypothesis that is kept.
+        min_share: minimum weight of a hypothesis that is kept.
 
     Raises: `ValueError` if the units are not those of the network, or if its state grows.
     """
@@ -118,7 +111,7 @@ class Beam:
     Args:
         network: over the units; stepped once for each hypothesis that begins a new unit.
         trie: of the units.
-        min_share: least weight of a hypothesis that is kept.
+        min_share: minimum weight of a hypothesis that is kept.
         weights, nodes, sums, network_state: the state of `UnitModel`.
     """
 
@@ -190,7 +183,7 @@ class Beam:
     def _heaviest(self, continuing: _Numbers, completing: _Numbers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Choose M of the 2M hypotheses: which (B, M) continue their unit, and which begin a new one.
 
-        The one of the largest weight that begins a new unit is always chosen, and gets a least weight.
+        The one of the largest weight that begins a new unit is always chosen, and gets a minimum weight.
         """
         rows = np.arange(len(completing))
         best = completing.argmax(-1)  # (B,)
@@ -204,11 +197,9 @@ class Beam:
         return chosen[:, : continuing.shape[1]], chosen[:, continuing.shape[1] :]
 
     def _mass(self, row: Ids, slot: Ids, first: Ids, stop: Ids) -> _Numbers:
-        """Return the probability of a range of units, in the order of the trie, after the units of a hypothesis."""
         return self.sums[row, slot, stop] - self.sums[row, slot, first]
 
     def _step(self, unit: Ids, network_state: State) -> tuple[_Numbers, State]:
-        """Read one more unit (K,); returns cumulative unit probabilities (K, U + 1) in trie order, and the state."""
         log_probabilities, network_state = self.network.step(unit, network_state)  # (K, U)
         return cumulative(log_probabilities, self.trie), network_state
 

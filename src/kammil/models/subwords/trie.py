@@ -26,7 +26,7 @@ NONE = -1
 """Stands for a node or unit that does not exist."""
 
 _MAX_IDS = 1 << 22
-"""Most ids of all longer units together: a foreign folder must not keep the machine busy."""
+"""Maximum number of ids of all longer units together: a foreign folder must not keep the machine busy."""
 
 
 class UnitVocabulary:

@@ -1,14 +1,8 @@
 """Words: frequent words are units, everything else is spelled with character units.
 
-The idea: a network that reads whole words sees further back in as many steps, and need not spell " في" ever again. But
-short texts have more different words than any list: so each character is a unit as well, a word that is not listed is
-spelled, and there is no unknown word. One network learns both, and decides at each step whether a word or a character
-comes next. (This avoids the usual <unk>; compare Mielke & Eisner 2019, "Spell once, summon anywhere", arXiv:1804.08205,
-whose speller is a network of its own.)
-
-The network is that of `models/gru`, over units; `UnitModel` turns its output into characters.
-
-Left out: a separate speller, and word vectors computed from characters.
+A network that reads words sees further back in as many steps. Each character is a unit as well, so there is no unknown
+word: one network decides at each step whether a word or a character comes next (compare Mielke & Eisner 2019,
+arXiv:1804.08205). The network is that of `models/gru`; `UnitModel` turns its output into characters.
 """
 
 from __future__ import annotations
@@ -30,10 +24,10 @@ class WordSettings(GRUSettings):
     """Sizes of the network, and which words are units."""
 
     word_texts: int = Field(default=3, ge=2, le=1_000_000)
-    """A word in at least so many training texts becomes a unit. Not tuned: the benchmark's tweets give 3,128 units with
-    3, 5,904 with 2, and 1,472 with 5."""
+    """Minimum number of training texts with a word that becomes a unit. Not tuned: the benchmark's tweets give 3,128
+    units with 3, 5,904 with 2, and 1,472 with 5."""
     most_words: int = Field(default=8192, ge=0, le=1 << 18)
-    """Most units of two characters or more: the most frequent words."""
+    """Maximum number of units of two characters or more: the most frequent words."""
 
 
 def word_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: WordSettings) -> Segmenter:

@@ -1,11 +1,8 @@
 """Forward pass of the Transformer in NumPy; `network` explains the architecture.
 
-The state is a key-value cache for each layer, so that each new character costs one position, not all of them. Keys are
-cached without rotary embedding, which is applied by their position in the cache: only distances matter, so the angles
-stay small however long the text is, and the oldest entries can be dropped.
-
-The two numbers of a rotary pair stand side by side, as the real and imaginary part of a complex number: then a rotation
-is one product. The dot product of a query and a key does not change when both are reordered alike.
+The state is a key-value cache for each layer. Keys are cached without rotary embedding, which is applied by their
+position in the cache: only distances matter, so the oldest entries can be dropped. The two numbers of a rotary pair
+stand side by side, as the real and imaginary part of a complex number: then a rotation is one product.
 
 Shapes: B batch, T time, S characters in cache, V vocabulary, D width, L layers, N heads, K = D / N, M inner width.
 """
@@ -29,9 +26,9 @@ EPSILON, THETA = 1e-6, 10_000.0
 """Llama's constants: the first keeps the norm of a zero vector finite; the slowest rotary pair has a period of about
 2 pi 10,000 positions."""
 MAX_STATE = 1 << 24
-"""Most numbers in the state of one text."""
+"""Maximum number of numbers in the state of one text."""
 _PIECE = 512
-"""Most ids read at a time: attention takes quadratic memory, for 4096 ids 64 times as much as for 512."""
+"""Maximum number of ids read at a time: attention takes quadratic memory, for 4096 ids 64 times as much as for 512."""
 
 
 class TransformerSettings(Settings):
@@ -153,22 +150,18 @@ class TransformerModel(SavedModel):
 
 
 def _norm(x: Floats) -> Floats:
-    """Divide each row by the root of its mean square (RMSNorm without weights)."""
     return x / np.sqrt(np.vecdot(x, x) / np.float32(x.shape[1]) + np.float32(EPSILON))[:, None]
 
 
 def _after_norm(scale: Floats, matrix: Floats) -> Floats:
-    """Transpose a matrix (N, D) to multiply rows from the right, with the norm's weights (D,) folded in: (D, N)."""
     return np.ascontiguousarray(matrix.T * scale[:, None])
 
 
 def _rotate(x: Floats, rotations: NDArray[np.complex64]) -> Floats:
-    """Rotate the pairs of the last axis, (..., T, K), by rotations (T, K / 2)."""
     return (x.view(np.complex64) * rotations).view(np.float32)
 
 
 def _rotations(places: int, size: int) -> NDArray[np.complex64]:
-    """Return the rotation of each pair at each position, as numbers on the unit circle: (places, K / 2)."""
     return np.exp(1j * np.arange(places)[:, None] * rotary_frequencies(size)).astype(np.complex64)
 
 

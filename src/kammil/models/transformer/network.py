@@ -90,7 +90,6 @@ class Block(nn.Module):
     """Attention, then the gated network, each with a residual connection; (B, T, D) to (B, T, D)."""
 
     def __init__(self, width: int, heads: int, inner: int, window: int, dropout: float) -> None:
-        """Create the layers; their names are those of a `LlamaDecoderLayer`."""
         super().__init__()
         self.input_layernorm = nn.RMSNorm(width, EPSILON)
         self.self_attn = Attention(width, heads, window)
