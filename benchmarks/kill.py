@@ -249,7 +249,7 @@ def warm_up(place: Path) -> None:
     """Make the model that is saved and exported, and import what the works import, which the children share."""
     import torch
 
-    for name in ("evaluation.counter_check", "models.graph", "training.descent", "training.pacing", "training.run"):
+    for name in ("evaluation.counter_check", "models.graph", "training.descent", "training.run"):
         importlib.import_module(f"kammil.{name}")
     torch.set_num_threads(1)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place.parent)  # a folder that PyTorch makes, not we

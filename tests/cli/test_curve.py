@@ -17,7 +17,7 @@ def test_curve_twice(run: Run, file: Path, tmp_path: Path) -> None:
         assert words in first.out
     assert first.out.endswith("curve: made\n")
     made = {path.name for path in (tmp_path / "made").iterdir() if path.is_file()}
-    assert {"curve.json", "curve.png", "rows.json", "test.txt", "validation.txt"} <= made
+    assert {"curve.json", "curve.png", "suite.json", "test.txt", "validation.txt"} <= made
     again = run("curve", file, *options, "--json")
     assert again.code == 0 and "at work" not in again.err
     assert json.loads(again.out) == json.loads((tmp_path / "made" / "curve.json").read_text("utf-8"))

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from kammil.cli._options import ReadingFlags, TextFlags, training_options, with_flag_groups
+from kammil.cli._options import ReadingFlags, RecipeFlags, TextFlags, training_options, with_flag_groups
 from kammil.errors import OptionError
 
 
@@ -52,14 +52,11 @@ def test_the_flags_of_reading_go_on_from_text_flags_without_the_text_rules() -> 
 def test_flags_win_over_assignments_and_rules_are_merged() -> None:
     def train(*, out: str) -> None: ...
 
-    texts = TextFlags(encoding="cp1256", without=["urls"], with_=["numbers"])
-    options = training_options(
-        train,
-        assignments=["encoding=utf-16", "seed=3", "rules={tatweel=false}", "raw=true"],
-        texts=texts,
-        flags={"seed": None, "epochs": 2},
-    )
+    assigned = ["encoding=utf-16", "seed=3", "rules={tatweel=false}", "raw=true", "base=x"]
+    flags = RecipeFlags(encoding="cp1256", without=["urls"], with_=["numbers"], epochs=2, set_=assigned)
+    options = training_options(train, flags, base=None, objective="text")
     rules = {"tatweel": False, "urls": False, "numbers": True}
+    assert (options.pop("base"), options.pop("objective")) == ("x", "text")
     assert options == {"encoding": "cp1256", "seed": 3, "epochs": 2, "rules": rules, "raw": True}
     with pytest.raises(OptionError, match="out is no option for --set"):
-        training_options(train, assignments=["out=x"], texts=TextFlags(), flags={})
+        training_options(train, RecipeFlags(set_=["out=x"]))

@@ -294,4 +294,4 @@ def test_train_reads_several_files_and_masks_numbers(run: Run, file: Path, tmp_p
     description = json.loads((tmp_path / "both" / "model.json").read_text("utf-8"))
     assert description["rules"]["numbers"] is True
     card = (tmp_path / "both" / "README.md").read_text("utf-8")
-    assert "kammil train texts.txt more --model ngram --with numbers" in card
+    assert "kammil train texts.txt more --config recipe.toml" in card and '\nrules = {"numbers" = true}\n' in card

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Run, refused
 
-from kammil.cli.tune import line
-from kammil.progress import Listener, Notice, TrainingStarted
 from kammil.training import tuning
-from kammil.training.tuning import TrialEnded, Tuned
+from kammil.training.tuning import Tuned
 
 
 def test_tune_prints_the_best_and_train_takes_it(run: Run, few: list[str]) -> None:
@@ -32,20 +29,6 @@ def test_tune_prints_the_best_and_train_takes_it(run: Run, few: list[str]) -> No
     refused(run("tune", "lev30/test", "--model", "ngram"), "lev30/test is a test part")
 
 
-def test_where_trials_learn_is_said_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def tune(*_: object, listen: Listener, on_begin: Callable[[int], None], **__: object) -> Tuned:
-        for number in range(3):
-            on_begin(number)
-            listen(TrainingStarted("cpu", "float32", 1))
-            listen(Notice(f"of trial {number}"))
-        return Tuned(Path("best.toml"), {"hidden": 64}, 2.5, 0, 3, 0, 0, {}, None)
-
-    monkeypatch.setattr(tuning, "tune", tune)
-    *lines, _ = run("tune", "texts.txt", "--model", "gru").err.splitlines()
-    assert lines[:2] == ["trial 0 begins", "learning 0 parameters on cpu in float32 with 1 thread"]
-    assert lines[2:] == ["of trial 0", "trial 1 begins", "of trial 1", "trial 2 begins"]
-
-
 def test_the_best_stands_beside_the_defaults(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"model": "gru", "minutes": 3.0, "dropout": 0.35, "hidden": 256}
     found = Tuned(Path("study/best.toml"), options, 2.5, 4, 5, 1, 0, {"dropout": 0.3, "hidden": 512}, None)
@@ -63,13 +46,3 @@ def test_the_best_stands_beside_the_defaults(run: Run, monkeypatch: pytest.Monke
     assert "with the defaults" not in printed(None)
     assert "\n2.750 with the defaults, 0.250 more\n" in printed(2.75)
     assert "\n2.500 with the defaults: nothing better was found\n" in printed(2.5)
-
-
-def test_a_trial_is_one_line() -> None:
-    settings = {"learning_rate": 0.00123456, "hidden": 64}
-    assert (
-        line(TrialEnded(3, settings, 2.5, "pruned"))
-        == "trial 3: 2.500 bits, pruned (learning_rate 0.001235, hidden 64)"
-    )
-    failed = line(TrialEnded(4, {"hidden": 1}, None, "failed", error="it went wrong."))
-    assert failed == "trial 4 failed: it went wrong. (hidden 1)"

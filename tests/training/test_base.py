@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from kammil.ngrams.count_table import CountTable
 from kammil.progress import Event, Notice
 from kammil.training import run
 from kammil.training.recipe import Recipe
-from kammil.training.sizing import options_of_base
+from kammil.training.time_budget import options_of_base
 from kammil.training.train import train
 
 KINDS = ["o1", "o2", "o3", "w", "w1"]
@@ -93,11 +93,10 @@ def test_the_card_repeats_the_run(base: Path, own: list[str], tmp_path: Path, mo
     (tmp_path / "mine.txt").write_text("\n".join(own), "utf-8")
     options: dict[str, Any] = {"base": "base", "dropout": 0.4, "epochs": 1}
     trained = train(tmp_path / "mine.txt", out=tmp_path / "mine", **options)
-    command = shlex.split(model_card.command(folders.card(trained.folder)))
-    assert command[command.index("--base") + 1] == "base" and "--config" not in command
-    assert {"dropout=0.4", "learning_rate=0.001", "hidden=24"} < set(command)
-    from_memory = train(own[:60], validation=own[60:], out=tmp_path / "memory", **options)
-    assert ", base='base'" in model_card.command(folders.card(from_memory.folder))
+    found = tomllib.loads(model_card.recipe_toml(folders.card(trained.folder)))
+    assert found.items() >= (options | {"learning_rate": 0.001, "hidden": 24}).items()
+    recipe = Recipe.of(found)
+    assert recipe.changed(options_of_base(recipe, found)) == recipe
 
 
 @pytest.mark.long

@@ -11,7 +11,7 @@ import torch
 from kammil.models.blend.experts import NgramExperts
 from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.settings import BlendSettings
-from kammil.training import clock, gate_warmup
+from kammil.training import gate_warmup, time_budget
 from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
@@ -72,7 +72,7 @@ def test_few_minutes_are_not_spent_on_it(few: list[str], monkeypatch: pytest.Mon
     before = networks[0].output.bias.clone()
     now = iter([0.0, 5.0, 7.0])  # begins; a tenth of a minute is 6 seconds; the second step is beyond
     times = SimpleNamespace(monotonic=lambda: next(now), process_time=lambda: 0.0)
-    monkeypatch.setattr(clock, "time", times)
+    monkeypatch.setattr(time_budget, "time", times)
     gate_warmup.warm_up(networks, given, OPTIONS.model_copy(update={"minutes": 1.0}))
     assert not torch.equal(networks[0].output.bias, before)
     assert next(now, None) is None

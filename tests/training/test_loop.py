@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids
 from kammil.progress import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted
-from kammil.training import clock, loop
+from kammil.training import loop, time_budget
 from kammil.training.batches import TrainingData
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.loop import fit
@@ -403,7 +403,7 @@ class Clock:
 def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
     """The clock of the run and that of the loop read the same time."""
     made = Clock(tick)
-    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=made.monotonic, process_time=lambda: 0.0))
+    monkeypatch.setattr(time_budget, "time", SimpleNamespace(monotonic=made.monotonic, process_time=lambda: 0.0))
     return made
 
 
@@ -517,9 +517,9 @@ def test_what_came_before_and_what_comes_after_is_inside_the_minutes(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = clocked(monkeypatch, 1.0)
-    whole = clock.Clock(5.0)
+    whole = time_budget.TimeBudget(5.0)
     time.now += 100  # counting
-    fit(network(), data, options(epochs=10_000, minutes=5, patience=10_000), clock=whole, reserve=60.0)
+    fit(network(), data, options(epochs=10_000, minutes=5, patience=10_000), budget=whole, reserve=60.0)
     assert 215 < whole.elapsed <= 245
 
 
@@ -527,39 +527,39 @@ def test_a_long_validation_is_inside_the_minutes(data: TrainingData, monkeypatch
     """Steps of a second, and so many validation texts that to judge by all of them takes ten minutes."""
     many = dataclasses.replace(data, validation=list(data.validation) * 400)
     clocked(monkeypatch, 1.0)
-    whole = clock.Clock(5.0)
+    whole = time_budget.TimeBudget(5.0)
     judged: list[int] = []
-    validate = loop._Run._validate  # pyright: ignore[reportPrivateUsage]
+    validate = loop._Descent._validate  # pyright: ignore[reportPrivateUsage]
 
     def slow(run: Any) -> tuple[float, float]:
         judged.append(len(run.validation))
         return validate(run)
 
-    monkeypatch.setattr(loop._Run, "_validate", slow)  # pyright: ignore[reportPrivateUsage]
-    history = fit(network(), many, options(epochs=10_000, minutes=5, patience=10_000), clock=whole, reserve=10.0)
+    monkeypatch.setattr(loop._Descent, "_validate", slow)  # pyright: ignore[reportPrivateUsage]
+    history = fit(network(), many, options(epochs=10_000, minutes=5, patience=10_000), budget=whole, reserve=10.0)
     assert history and len(set(judged)) == 1 and judged[0] < 600
     assert 250 < whole.elapsed < 330
 
 
 def test_no_time_at_all_is_one_step(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     time = clocked(monkeypatch, 0.0)
-    whole = clock.Clock(1.0)
+    whole = time_budget.TimeBudget(1.0)
     time.now, time.tick = 500.0, 1.0
     heard: list[Event] = []
-    history = fit(network(), data, options(minutes=1), on_event=heard.append, clock=whole, reserve=30.0)
+    history = fit(network(), data, options(minutes=1), on_event=heard.append, budget=whole, reserve=30.0)
     assert len(history) == 1 and sum(isinstance(event, TrainingProgress) for event in heard) == 1
 
 
 def test_a_clock_stands_still_for_what_has_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     time = clocked(monkeypatch, 0.0)
-    whole = clock.Clock(1.0)
+    whole = time_budget.TimeBudget(1.0)
     time.now += 10
     with whole.stopped():
         time.now += 1000
     assert (whole.elapsed, whole.left) == (10, 50)
     time.now += 1000
     assert whole.left == 0
-    assert clock.Clock(None).left == math.inf
+    assert time_budget.TimeBudget(None).left == math.inf
 
 
 def test_an_epoch_draws_texts_by_their_weights(data: TrainingData) -> None:

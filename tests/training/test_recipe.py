@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from typing import Any, NoReturn, get_args
+import tomllib
+from typing import Any, get_args
 
 import pytest
 
-from kammil.cli import main
 from kammil.errors import OptionError
 from kammil.models import FamilyName
 from kammil.models.family import FAMILIES, family
 from kammil.text import RAW
 from kammil.training.options import TrainingOptions
-from kammil.training.recipe import Options, Recipe, flags
+from kammil.training.recipe import Options, Recipe
+from kammil.training.record import recipe_toml
 
 
 def one_sentence(text: str) -> bool:
@@ -33,23 +33,12 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", OPTIONS)
-def test_a_recipe_is_a_command_line(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the flags of a recipe make, parsed as the program parses them, is that recipe."""
+def test_a_recipe_is_a_toml_file(options: dict[str, Any]) -> None:
+    """Every option is named, so what is a default today, or is chosen by the minutes, is the same tomorrow."""
     made = Recipe.of(options)
-    parsed: list[dict[str, Any]] = []
-
-    def train(*_: object, **flags: Any) -> NoReturn:
-        parsed.append(flags)
-        raise OptionError("enough")
-
-    monkeypatch.setattr("kammil.training.train.train", train)
-    monkeypatch.setattr(sys, "argv", ["kammil", "train", "texts.txt", *flags(made)])
-    with pytest.raises(SystemExit):
-        main()
-    (given,) = parsed
-    beside = ("out", "validation", "resume", "replace", "report", "track", "listen")
-    assert Recipe.of({name: value for name, value in given.items() if name not in beside}) == made
-    assert (len(flags(made)) == 2) == (not options)
+    found = tomllib.loads(recipe_toml(made))
+    assert Recipe.of(found) == made
+    assert found.keys() >= made.training.model_dump(exclude_none=True).keys() - {"device", "precision"}
 
 
 # ---- options

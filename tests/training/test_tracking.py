@@ -15,7 +15,7 @@ import kammil
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.progress import EpochEnded, Event, MemberEvent, Notice, PhaseProgress, TrainingProgress, TrainingStarted
 from kammil.training import tracking
-from kammil.training.tracking import Curves, EventLog, Thinned
+from kammil.training.tracking import EventLog, RateLimited, ScalarWriter
 
 GRU: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 8, "batch_size": 8, "device": "cpu", "threads": 1}
 
@@ -64,7 +64,7 @@ def test_half_a_line_of_a_killed_run_is_overwritten(tmp_path: Path) -> None:
 def test_steps_are_thinned_and_phases_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     now, heard = 100.0, list[Event]()
     monkeypatch.setattr(tracking.time, "monotonic", lambda: now)
-    listen = Thinned([heard.append])
+    listen = RateLimited([heard.append])
     for number in range(1, 41):
         listen(step(number))
         listen(MemberEvent(1, 2, step(number)))
@@ -83,7 +83,7 @@ def test_steps_are_thinned_and_phases_left_out(monkeypatch: pytest.MonkeyPatch) 
 
 def test_curves_count_steps_over_epochs() -> None:
     written: list[tuple[str, float, int]] = []
-    curves = Curves(lambda name, value, step: written.append((name, value, step)))
+    curves = ScalarWriter(lambda name, value, step: written.append((name, value, step)))
     for event in (TrainingStarted("cpu", "float32", 1), step(3, epoch=2), MemberEvent(2, 2, step(4)), epoch(2)):
         curves(event)
     curves(MemberEvent(2, 2, epoch(1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kammil import model_folder as folders
 from kammil.data import sources
 from kammil.engine.weights import unpack
 from kammil.errors import DataError, FolderError, KammilError, OptionError
+from kammil.evaluation import model_card
 from kammil.progress import CounterAhead, EpochEnded, Event, MemberEvent, PhaseProgress, TrainingProgress
 from kammil.text import RAW, TextRules
 from kammil.training.optim import used
@@ -90,7 +92,8 @@ def test_a_card_says_the_line_of_python_that_makes_its_model_again(
     held_out = few[40:] if apart else None
     train(few[:40], out="model", model="ngram", order=3, least=2, rules={"urls": False}, validation=held_out)
     (line,) = [line for line in folders.read(Path("model")).card.splitlines() if line.startswith("kammil.train(")]
-    exec(line, {"kammil": kammil, "texts": few[:40], "validation_texts": few[40:]})
+    Path("recipe.toml").write_text(model_card.recipe_toml(folders.card(Path("model"))), "utf-8")
+    exec(line, {"kammil": kammil, "tomllib": tomllib, "texts": few[:40], "validation_texts": few[40:]})
     one, other = (folders.read(Path(name)) for name in ("model", "model-again"))
     assert one.description == other.description
     assert {k: a.tolist() for k, a in one.artifacts.weights.items()} == {
@@ -372,6 +375,13 @@ def test_a_damaged_checkpoint_is_said_in_one_sentence(waiting: Path, few: list[s
 
 
 def test_replace_begins_anew(waiting: Path, few: list[str]) -> None:
+    heard: list[Event] = []
+    train(few, out=waiting / "model", resume=True, replace=True, listen=heard.append, **SMALL)
+    assert [event.epoch for event in heard if isinstance(event, EpochEnded)] == [2, 3]  # the same run is gone on with
+    with pytest.raises(KilledError):
+        train(few, out=waiting / "model", replace=True, listen=stop_in(2, KilledError), **SMALL)
+    trained = train(few, out=waiting / "model", resume=True, replace=True, **small(epochs=1))
+    assert len(trained.history) == 1  # another one is not
     trained = train(few, out=waiting / "model", replace=True, **small(epochs=1))
     assert len(trained.history) == 1
     assert [path.name for path in waiting.iterdir()] == ["model"]

@@ -1,4 +1,4 @@
-"""A study finds what was best, prunes what is behind, and goes on as if nobody had stopped it."""
+"""A study draws what can be trained, finds what was best, prunes what is behind, and goes on where it was stopped."""
 
 from __future__ import annotations
 
@@ -12,13 +12,20 @@ from typing import Any
 
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 import kammil
 from kammil.errors import DataError, FolderError, MissingExtraError, OptionError
-from kammil.progress import EpochEnded, Event, MemberEvent
+from kammil.models.family import FAMILIES
+from kammil.progress import EpochEnded, Event, MemberEvent, Notice, TrainingStarted
 from kammil.training import tuning
-from kammil.training.search_space import SPACES
-from kammil.training.tuning import TrialEnded, Tuned, tune
+from kammil.training.recipe import Recipe
+from kammil.training.tuning import SPACES, Range, TrialEnded, Tuned, contains, suggest, tune
+
+# ---- studies
+
 
 NETWORK: dict[str, Any] = {"dropout": 0.0, "batch_size": 32, "device": "cpu", "threads": 1}
 GRU: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 16, "weight_decay": 0.01, **NETWORK}
@@ -150,7 +157,11 @@ def test_a_trial_that_fails_counts_for_nothing_unless_it_is_the_first(
     options: dict[str, Any] = {"model": "transformer", "width": 16, "layers": 1, "epochs": 1, **NETWORK}
     options |= {"weight_decay": 0.1, "learning_rate": 1e-3}
     seen: list[TrialEnded] = []
-    tuned = tune(few, out=tmp_path / "t", trials=3, on_trial=seen.append, **options)
+    heard: list[Event] = []
+    tuned = tune(few, out=tmp_path / "t", trials=3, on_trial=seen.append, listen=heard.append, **options)
+    assert sum(isinstance(event, TrainingStarted) for event in heard) == 1  # where it learns is the same in every trial
+    said = [event.sentence for event in heard if isinstance(event, Notice) and event.sentence.startswith("trial ")]
+    assert [line.split(":")[0] for line in said[:3]] == ["trial 0 begins", "trial 0", "trial 1 begins"]
     failed = [trial for trial in seen if trial.state == "failed"]
     assert tuned.complete == 3 and tuned.failed == len(failed) > 0
     assert all(trial.settings["heads"] != 4 and trial.bits is None and "16 / " in trial.error for trial in failed)
@@ -213,9 +224,9 @@ def test_a_study_is_of_one_kind(few: list[str], tmp_path: Path) -> None:
 
     run()
     run(trials=1)
-    with pytest.raises(OptionError, match=r"another seed \(None, not 1\)"):
+    with pytest.raises(OptionError, match=r"another seed \(None then, 1 now\)"):
         run(seed=1)
-    with pytest.raises(OptionError, match="another texts;"):
+    with pytest.raises(OptionError, match="another texts"):
         run(texts=few[:30])
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
@@ -241,3 +252,61 @@ def test_without_optuna_it_is_said_what_to_install(
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match=r"needs optuna; run: pip install .*\[tune\]"):
         tune(few, out=tmp_path / "s", trials=1, model="ngram")
+
+
+def test_a_trial_is_one_line() -> None:
+    settings = {"learning_rate": 0.00123456, "hidden": 64}
+    pruned = TrialEnded(3, settings, 2.5, "pruned")
+    assert pruned.sentence == "trial 3: 2.500 bits, pruned (learning_rate 0.001235, hidden 64)"
+    failed = TrialEnded(4, {"hidden": 1}, None, "failed", error="it went wrong.")
+    assert failed.sentence == "trial 4 failed: it went wrong. (hidden 1)"
+
+
+# ---- the search space
+
+
+def test_every_family_has_a_space_around_its_defaults() -> None:
+    assert SPACES.keys() == FAMILIES.keys()
+    for family, space in SPACES.items():
+        recipe = Recipe.of({"model": family})
+        known = {**recipe.training.model_dump(), **recipe.settings}
+        outside = [name for name, values in space.items() if not contains(values, known[name])]
+        assert outside == (["order"] if family == "ngram" else []), family  # the counter chooses its order by itself
+
+
+@given(st.data())
+def test_whatever_is_drawn_can_be_trained(data: st.DataObject) -> None:
+    family = data.draw(st.sampled_from(sorted(SPACES)))
+    drawn: dict[str, Any] = {}
+    for name, values in SPACES[family].items():
+        if not isinstance(values, Range):
+            drawn[name] = data.draw(st.sampled_from(values))
+        elif values.step is None:
+            drawn[name] = data.draw(st.floats(values.low, values.high))
+        else:
+            drawn[name] = values.low + values.step * data.draw(
+                st.integers(0, round((values.high - values.low) / values.step))
+            )
+    Recipe.of({"model": family, **drawn})
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((4, 8), CategoricalDistribution((4, 8))),
+        (Range(1, 6, 1), IntDistribution(1, 6)),
+        (Range(0.0, 0.6, 0.05), FloatDistribution(0.0, 0.6, step=0.05)),
+        (Range(1e-3, 0.3), FloatDistribution(1e-3, 0.3, log=True)),
+    ],
+)
+def test_optuna_draws_from_the_same_values(values: Range | tuple[float, ...], expected: object) -> None:
+    trial = optuna.create_study().ask()
+    suggest(trial, {"option": values})
+    assert trial.distributions == {"option": expected}
+
+
+def test_a_range_contains_its_ends_and_steps_alone() -> None:
+    steps = Range(128, 768, 64)
+    assert [value for value in (64, 128, 130, 192, 768, 832) if contains(steps, value)] == [128, 192, 768]
+    assert contains(Range(1e-3, 0.3), 0.01234) and not contains(Range(1e-3, 0.3), 0.0)
+    assert contains((4, 8), 8) and not contains((4, 8), 6) and not contains(steps, None)

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_type_hints
 
 import typer
+
+from kammil.models import FamilyName
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
@@ -77,19 +79,21 @@ _FORMATS = (
 )
 TrainingFile = Annotated[str, typer.Argument(metavar="FILE", help=_FORMATS)]
 TextFiles = Annotated[list[str], typer.Argument(metavar="FILE", help=f"{_FORMATS} Several are read one after another.")]
-ComparisonValidation = Annotated[
+HeldOut = Annotated[
     str | None,
-    typer.Option(help="A file to validate with; without it, a leak-free tenth of FILE, 5,000 texts at most."),
+    typer.Option(
+        help="A second file to validate with; without it, a tenth of FILE (at most 5,000 texts) that has no "
+        "near-duplicate in the rest."
+    ),
 ]
-ComparisonTest = Annotated[
+Test = Annotated[
     str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE, 5,000 texts at most.")
 ]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Set any other option, such as hidden=320. Repeatable."),
+Replace = Annotated[bool, typer.Option("--replace", help="Replace what was made of other texts or with other options.")]
+Report = Annotated[
+    bool,
+    typer.Option("--report/--no-report", help="Write report.html, a page for people, which quotes a few texts."),
 ]
-Config = Annotated[Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")]
-Seed = Annotated[int | None, typer.Option(help="Random seed of the split, the weights, the order, the dropout.")]
 
 
 # ---- flags that belong together
@@ -143,6 +147,40 @@ class TextFlags(ReadingFlags):
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecipeFlags(TextFlags):
+    """Flags that say how a model is trained; None for a flag that is not given."""
+
+    epochs: Annotated[int | None, typer.Option(help="Maximum number of passes over the texts.")] = None
+    seed: Annotated[int | None, typer.Option(help="Random seed of the split, the weights, the order, the dropout.")] = (
+        None
+    )
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set any other option, such as hidden=320. Repeatable."),
+    ] = None
+    config: Annotated[
+        Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFlags:
+    """Flags that choose a family and its time; None for a flag that is not given."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(help=f"Family: {', '.join(get_args(FamilyName))}.  [default: blend]"),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Maximum number of minutes for each model, from reading to the figures. A blend has as many members "
+            "as they are enough for."
+        ),
+    ] = None
+
+
 def with_flag_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command in which every parameter that is a dataclass of flags is replaced by these flags, in its place.
 
@@ -176,37 +214,29 @@ def with_flag_groups(command: Callable[..., None]) -> Callable[..., None]:
 # ---- options of a training
 
 
-def training_options(
-    function: Callable[..., object],
-    *,
-    assignments: Sequence[str] | None,
-    texts: TextFlags,
-    flags: dict[str, Any],
-    config: Path | None = None,
-) -> dict[str, Any]:
-    """Merge the options for `function`: those of a TOML file, then those of --set, then the flags that are not None.
+def training_options(function: Callable[..., object], flags: RecipeFlags, **more: Any) -> dict[str, Any]:
+    """Merge the options for `function`: those of the TOML file, then those of --set, then the flags that are not None.
 
     Args:
         function: receives them; its named parameters have flags, so they are refused in a file or --set.
-        assignments: values of --set, `name=value`.
-        texts: how the texts are read and changed.
-        flags: values of all other flags by option; None stands for a flag that is not given.
-        config: the TOML file.
+        flags: flags that several commands share.
+        more: values of the command's own flags by option; None stands for a flag that is not given.
 
     Raises `OptionError` with one sentence for the first that is wrong.
     """
     from kammil.errors import OptionError
 
     parameters = inspect.signature(function).parameters
-    sources = {"a TOML file": _toml(config), "--set": _assigned(assignments or ())}
+    sources = {"a TOML file": _toml(flags.config), "--set": _assigned(flags.set_ or ())}
     for source, values in sources.items():
         if name := next((name for name in values if name in parameters), None):
             raise OptionError(f"{name} is no option for {source}; give it on the command line.")
     options = {name: value for values in sources.values() for name, value in values.items()}
-    options |= {name: value for name, value in flags.items() if value is not None} | texts.given()
-    if texts.raw:
+    named = {"epochs": flags.epochs, "seed": flags.seed} | more
+    options |= {name: value for name, value in named.items() if value is not None} | flags.given()
+    if flags.raw:
         options["raw"] = True
-    rules, off, on = options.get("rules", {}), texts.without or (), texts.with_ or ()
+    rules, off, on = options.get("rules", {}), flags.without or (), flags.with_ or ()
     if (off or on) and isinstance(rules, dict):
         options["rules"] = rules | dict.fromkeys(off, False) | dict.fromkeys(on, True)
     return options

@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from kammil.cli._options import (
-    ComparisonTest,
-    ComparisonValidation,
+    HeldOut,
     Json,
-    Seed,
-    TextFlags,
+    RecipeFlags,
+    Replace,
+    Report,
+    Test,
     TrainingFile,
     default_name,
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import for_stdout, optional_figure, print_json, resumable_after_interrupt, tell
+from kammil.cli._output import for_stdout, optional_figure, print_json, resumable_after_interrupt
 
 
 @with_flag_groups
@@ -35,23 +36,11 @@ def compare(
             help="Folder of models and results; finished rows in it are kept.  [default: FILE's name-compare]"
         ),
     ] = None,
-    validation: ComparisonValidation = None,
-    test: ComparisonTest = None,
-    texts: TextFlags,
-    seed: Seed = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Set an option for those families that have it. Repeatable."),
-    ] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace rows that were trained on other texts or with other options.")
-    ] = False,
-    report: Annotated[
-        bool,
-        typer.Option(
-            "--report/--no-report", help="Write report.html, a page for people, which quotes a few test texts."
-        ),
-    ] = True,
+    validation: HeldOut = None,
+    test: Test = None,
+    flags: RecipeFlags,
+    replace: Replace = False,
+    report: Report = True,
     json: Json = False,
 ) -> None:
     """Train every model family on one leak-free split and rank them. Each family gets the same time; compressors and
@@ -64,12 +53,7 @@ def compare(
     from kammil.training.comparison import report as tables
     from kammil.views.progress import progress
 
-    options = training_options(
-        comparison.compare,
-        assignments=set_,
-        texts=texts,
-        flags={"seed": seed},
-    )
+    options = training_options(comparison.compare, flags)
     names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()]
     target = out or Path(f"{default_name([file])}-compare")
     with resumable_after_interrupt(), progress() as listen:
@@ -83,7 +67,6 @@ def compare(
             replace=replace,
             report=report,
             listen=listen,
-            say=tell,
             **options,
         )
     files.write_atomic(target / folders.CARD, tables.markdown(standings).encode("utf-8", "replace"))

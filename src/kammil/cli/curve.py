@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli._options import (
-    Assignments,
-    ComparisonTest,
-    ComparisonValidation,
+    HeldOut,
     Json,
-    Seed,
-    TextFlags,
+    ModelFlags,
+    RecipeFlags,
+    Replace,
+    Test,
     TrainingFile,
     default_name,
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import optional_figure, print_json, resumable_after_interrupt, tell
+from kammil.cli._output import optional_figure, print_json, resumable_after_interrupt
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 def curve(
     file: TrainingFile,
     *,
-    model: Annotated[str | None, typer.Option(help="Family of the models.  [default: blend]")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Most minutes for each model.")] = None,
+    family: ModelFlags,
     shares: Annotated[
         str, typer.Option(metavar="SHARE,...", help="Shares of the training texts, from the fewest on.")
     ] = "1/8,1/4,1/2,1",
@@ -41,14 +40,10 @@ def curve(
             help="Folder of models and results; what is finished in it is kept.  [default: FILE's name-curve]"
         ),
     ] = None,
-    validation: ComparisonValidation = None,
-    test: ComparisonTest = None,
-    texts: TextFlags,
-    seed: Seed = None,
-    set_: Assignments = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace models that learnt other texts or had other options.")
-    ] = False,
+    validation: HeldOut = None,
+    test: Test = None,
+    flags: RecipeFlags,
+    replace: Replace = False,
     json: Json = False,
 ) -> None:
     """Find out how many texts you need: train a model on an eighth, a quarter, half and all of them, and measure each
@@ -57,12 +52,7 @@ def curve(
     from kammil.training.comparison import curve as curves
     from kammil.views.progress import progress
 
-    options = training_options(
-        curves.curve,
-        assignments=set_,
-        texts=texts,
-        flags={"model": model, "minutes": minutes, "seed": seed},
-    )
+    options = training_options(curves.curve, flags, **vars(family))
     target = out or Path(f"{default_name([file])}-curve")
     with resumable_after_interrupt(), progress() as listen:
         made = curves.curve(
@@ -73,7 +63,6 @@ def curve(
             test=test,
             replace=replace,
             listen=listen,
-            say=tell,
             **options,
         )
     with optional_figure():

@@ -40,7 +40,7 @@ def report(
     from kammil.data import sources
     from kammil.errors import OptionError
     from kammil.evaluation.evaluate import LOOPS, evaluate
-    from kammil.evaluation.model_card import command
+    from kammil.evaluation.model_card import command, recipe_toml
     from kammil.evaluation.report import REPORT, model_report, stored_evaluation
     from kammil.progress import listening, phase
     from kammil.views.progress import progress
@@ -52,7 +52,7 @@ def report(
     name = folder.resolve().name
     bundled = folders.locate(folder) != folder
     path = out or (Path(f"{name}-{REPORT}") if bundled else folder / REPORT)
-    how = command(model.model.card)
+    how, toml = command(model.model.card), recipe_toml(model.model.card)
     with progress() as listen, listening(listen):
         if files:
             texts = sources.texts(file_names(files), **reading.given())
@@ -68,9 +68,10 @@ def report(
                 on=on,
                 chosen=False,
                 command=how,
+                toml=toml,
                 seconds=seconds,
             )
         else:
-            page = model_report(name, model.model, stored_evaluation(model.model.metrics), command=how)
+            page = model_report(name, model.model, stored_evaluation(model.model.metrics), command=how, toml=toml)
     file_system.write_atomic(path, page.encode("utf-8", "replace"))
     typer.echo(f"report: {path}")

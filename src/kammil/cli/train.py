@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from kammil.cli._options import (
-    Assignments,
-    Config,
-    Seed,
+    HeldOut,
+    ModelFlags,
+    RecipeFlags,
+    Report,
     TextFiles,
-    TextFlags,
     default_name,
     file_names,
     training_options,
     with_flag_groups,
 )
 from kammil.cli._output import optional_figure
-from kammil.models import FamilyName
 
 
 @with_flag_groups
@@ -28,10 +27,7 @@ def train(
     files: TextFiles,
     *,
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help=f"Family: {', '.join(get_args(FamilyName))}.  [default: blend]"),
-    ] = None,
+    family: ModelFlags,
     base: Annotated[
         str | None,
         typer.Option(
@@ -40,29 +36,12 @@ def train(
             "language model on the Hugging Face Hub or a folder of one.",
         ),
     ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Most minutes for the whole command, from reading to the figures. A blend has as many members as they "
-            "are enough for."
-        ),
-    ] = None,
-    validation: Annotated[
-        str | None,
-        typer.Option(
-            help="A second file to validate with; without it, a tenth of FILE (at most 5,000 texts) that has no "
-            "near-duplicate in the rest."
-        ),
-    ] = None,
-    texts: TextFlags,
-    epochs: Annotated[int | None, typer.Option(help="Most passes over the texts.")] = None,
-    seed: Seed = None,
+    validation: HeldOut = None,
+    flags: RecipeFlags,
     objective: Annotated[
         str | None,
         typer.Option(help="What the loss counts. text: every character; completion: only the 30 target characters."),
     ] = None,
-    set_: Assignments = None,
-    config: Config = None,
     track: Annotated[
         list[str] | None,
         typer.Option(help="Show the run while it goes on, on this machine: tensorboard."),
@@ -71,12 +50,7 @@ def train(
         bool, typer.Option("--resume", help="Continue an interrupted training; the result is identical.")
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an existing model of that name.")] = False,
-    report: Annotated[
-        bool,
-        typer.Option(
-            "--report/--no-report", help="Write report.html, a page for people, which quotes a few validation texts."
-        ),
-    ] = True,
+    report: Report = True,
 ) -> None:
     """Train a model on the texts of files and write its folder."""
     from kammil import process_group
@@ -86,22 +60,9 @@ def train(
     from kammil.training.recipe import Recipe
     from kammil.views.progress import progress
 
-    options = training_options(
-        training.train,
-        config=config,
-        assignments=set_,
-        texts=texts,
-        flags={
-            "model": model,
-            "base": base,
-            "minutes": minutes,
-            "epochs": epochs,
-            "objective": objective,
-            "seed": seed,
-        },
-    )
-    family = str(options.get("model", Recipe.model_fields["model"].default))
-    target = out or Path(f"{default_name(files)}-{family}")
+    options = training_options(training.train, flags, **vars(family), base=base, objective=objective)
+    name = str(options.get("model", Recipe.model_fields["model"].default))
+    target = out or Path(f"{default_name(files)}-{name}")
     with progress() as listen:
         try:
             trained = training.train(

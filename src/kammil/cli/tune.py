@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from kammil.cli._options import (
-    Config,
-    Seed,
+    HeldOut,
+    ModelFlags,
+    RecipeFlags,
     TextFiles,
-    TextFlags,
     default_name,
     file_names,
     training_options,
@@ -29,70 +29,35 @@ def tune(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the search.  [default: FILE's name and family, and -tuning]")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Family: ngram, gru, words, subwords, attention, transformer or blend.  [default: blend]"),
-    ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Most minutes for one trial.")] = None,
-    validation: Annotated[
-        str | None,
-        typer.Option(help="A second file to validate with; without it, a leak-free tenth of FILE."),
-    ] = None,
-    texts: TextFlags,
-    epochs: Annotated[int | None, typer.Option(help="Most passes over the texts in one trial.")] = None,
-    seed: Seed = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="Set any other option; what is set is not searched for. Repeatable."
-        ),
-    ] = None,
-    config: Config = None,
+    family: ModelFlags,
+    validation: HeldOut = None,
+    flags: RecipeFlags,
 ) -> None:
     """Search for the settings of a family that cost the fewest bits on validation texts. The same command goes on with
-    an earlier search, and several may work on one at the same time."""
-    from kammil.progress import Event, TrainingStarted
+    an earlier search, and several may work on one at the same time. An option that is given is not searched for."""
     from kammil.training import tuning
     from kammil.training.recipe import Recipe
     from kammil.views.progress import progress
 
-    options = training_options(
-        tuning.tune,
-        config=config,
-        assignments=set_,
-        texts=texts,
-        flags={"model": model, "minutes": minutes, "epochs": epochs, "seed": seed},
-    )
-    family = str(options.get("model", Recipe.model_fields["model"].default))
-    target = out or Path(f"{default_name(files)}-{family}-tuning")
+    options = training_options(tuning.tune, flags, **vars(family))
+    name = str(options.get("model", Recipe.model_fields["model"].default))
+    target = out or Path(f"{default_name(files)}-{name}-tuning")
     with progress() as listen:
-        begun: list[int] = []
-
-        def hear(event: Event) -> None:  # where it learns is the same in every trial
-            if len(begun) == 1 or not isinstance(event, TrainingStarted):
-                listen(event)
-
-        def begin(number: int) -> None:
-            begun.append(number)
-            listen.print_line(f"trial {number} begins")
-
         try:
             tuned = tuning.tune(
                 file_names(files),
                 out=target,
                 trials=trials,
                 validation=validation,
-                listen=hear,
-                on_begin=begin,
-                on_trial=lambda trial: listen.print_line(line(trial)),
+                listen=listen,
                 **options,
             )
         except KeyboardInterrupt:
             if (target / tuning.STUDY).exists():
                 print(f"the trials of {target} are kept; the same command goes on", file=sys.stderr)
             raise
-    defaults = {name: _shown(value) for name, value in tuned.defaults.items()}
-    rows = [[name, _shown(value), defaults.get(name, "")] for name, value in tuned.options.items()]
+    defaults = {name: tuning.shown(value) for name, value in tuned.defaults.items()}
+    rows = [[name, tuning.shown(value), defaults.get(name, "")] for name, value in tuned.options.items()]
     width = 3 if defaults else 2
     Table(["", "best", "default"][:width], [row[:width] for row in rows], words=True).print()
     counts = f"{tuned.complete} complete, {tuned.pruned} pruned, {tuned.failed} failed or stopped"
@@ -104,19 +69,3 @@ def tune(
             + (f", {gain:.3f} more" if gain else ": nothing better was found")
         )
     typer.echo(f"best: {tuned.best}")
-
-
-def line(trial: object) -> str:
-    """Return the line that is printed after a trial."""
-    from kammil.training.tuning import TrialEnded
-
-    assert isinstance(trial, TrialEnded)
-    settings = ", ".join(f"{name} {_shown(value)}" for name, value in trial.settings.items())
-    if trial.bits is None:
-        return f"trial {trial.number} failed: {trial.error} ({settings})"
-    how = ", best so far" if trial.best else ", pruned" if trial.state == "pruned" else ""
-    return f"trial {trial.number}: {trial.bits:.3f} bits{how} ({settings})"
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

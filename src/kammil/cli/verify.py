@@ -11,7 +11,7 @@ from kammil.cli._output import for_stdout, print_json
 from kammil.views.tables import Table
 
 _SHOWN = 40
-"""Most figures that are listed: one wrong validation file makes them all differ."""
+"""Maximum number of figures that are listed: one wrong validation file makes them all differ."""
 
 
 def verify(

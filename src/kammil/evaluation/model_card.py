@@ -111,7 +111,16 @@ def section(card: str, title: str) -> str:
 
 def command(card: str) -> str:
     """Return the command that a model card names to make such a model again; empty if there is none."""
-    _, found, after = section(card, "Reproduce").partition("```\n")
+    return _fenced(card, "```\n")
+
+
+def recipe_toml(card: str) -> str:
+    """Return the recipe that the command names as `recipe.toml`; empty if there is none."""
+    return _fenced(card, "```toml\n")
+
+
+def _fenced(card: str, fence: str) -> str:
+    _, found, after = section(card, "Reproduce").partition(fence)
     return after.partition("\n```")[0] if found else ""
 
 
@@ -141,17 +150,15 @@ def quality(metrics: Mapping[str, Any], *, on: str = "texts that chose its setti
     return "\n".join(lines)
 
 
-def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command: str) -> str:
-    """Write the `README.md` of a model folder; `command` is the command line that trains such a model."""
+def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command: str, toml: str) -> str:
+    """Write the `README.md` of a model folder; `command` trains such a model, with `toml` as its `recipe.toml`."""
     training = model.description.training
     data: dict[str, Any] = training["data"]
     recipe: dict[str, Any] = training["recipe"]
     leaks: dict[str, Any] = data["validation_leaks"]
     rules = [rule for rule, on in model.description.rules.items() if on]
     settings = ", ".join(f"{k} {v}" for k, v in model.description.settings.items() if v is not None)
-    resolved = recipe["training"] | training.get("used", {})
-    read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
-    options = ", ".join(f"{k} {v}" for k, v in (read | resolved).items() if v is not None and v is not False)
+    used = "".join(f", {name} {value}" for name, value in training.get("used", {}).items())
     figures = table(evaluation, name).markdown()
     warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model))
     base = _base_line(data.get("base"), recipe.get("base"), model.metrics.get("licence_of_base"))
@@ -195,13 +202,17 @@ unkind; it knows no facts; do not publish what it writes as somebody's words.
 
 ## Reproduce
 
-Where the texts are, with Kammil {training["kammil"]}:
+Where the texts are, with Kammil {training["kammil"]}{used}:
 
 ```
 {command}
 ```
 
-All that was resolved: {options}.
+`recipe.toml` holds:
+
+```toml
+{toml.rstrip()}
+```
 """
 
 

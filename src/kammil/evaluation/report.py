@@ -540,7 +540,7 @@ def reproduce(command: str, *, data: Mapping[str, Any] | None = None, toml: str 
     """Return how to make the same again: a command, the file that it names, if any, and the hash of the texts."""
     blocks: list[Block] = [Code(command, "Command")]
     if toml:
-        blocks += [Paragraph("FILE holds:"), Code(toml, "Recipe, in TOML")]
+        blocks += [Paragraph("recipe.toml holds:"), Code(toml, "Recipe, in TOML")]
     if data is not None:
         rows = [["source", str(data["source"])], ["SHA-256 of the source", str(data["sha256"])]]
         blocks.append(Table(["", ""], rows, "Texts", words=True))

@@ -200,7 +200,6 @@ def draw(weights: NDArray[np.float64], generator: np.random.Generator) -> Ids:
 
 
 def _replace_rare(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
-    """Replace each rare id by UNK with probability 1/2, in inputs and targets alike."""
     ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
     ids[np.isin(ids, rare) & (generator.random(ids.shape) < 0.5)] = UNK
     return Batch(ids[:, :-1], ids[:, 1:], batch.counted, batch.rows)

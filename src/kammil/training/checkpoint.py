@@ -93,11 +93,9 @@ class Checkpoint:
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a prefix, without it in their names."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _event(fields: dict[str, Any]) -> EpochEnded:
-    """Rebuild an event from JSON, which has lists in place of tuples."""
     fields["early"] = tuple((seconds, bits) for seconds, bits in fields.get("early", ()))
     return EpochEnded(**fields)

@@ -19,9 +19,9 @@ from kammil.progress import EpochEnded, Listener, MemberEvent, listening
 from kammil.training import gate_warmup
 from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.clock import Clock
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
+from kammil.training.time_budget import TimeBudget
 from kammil.training.warm_start import warm_start
 from kammil.vocabulary import rare_characters
 
@@ -82,66 +82,39 @@ def fit_networks(
     states: Sequence[Checkpoint],
     *,
     on_event: Listener,
-    **bounds: Any,
-) -> list[tuple[EpochEnded, ...]]:
-    """Train networks in place, with equal options except for the seed; return their epochs. `bounds`: as in `fit`.
-
-    Several processes train one network after the other, each of them together.
-    """
-    if process_group.size() > 1 and len(networks) > 1:
-        return _fit_in_turn(networks, data, options, states, on_event=on_event, **bounds)
-    threads = torch.get_num_threads()
-    per_network = max(1, (options.threads or threads) // len(networks)) if len(networks) > 1 else options.threads
-    calls = [
-        partial(
-            fit,
-            network,
-            data,
-            options.model_copy(update={"seed": seed_of(number, options.seed), "threads": per_network}),
-            checkpoint=state,
-            **bounds,
-        )
-        for number, (network, state) in enumerate(zip(networks, states, strict=True))
-    ]
-    if len(calls) == 1:
-        return [calls[0](on_event=on_event)]
-    try:
-        torch.set_num_threads(per_network or threads)  # new threads start with this number
-        return run_parallel([lambda emit, call=call: call(on_event=emit) for call in calls], on_event)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _fit_in_turn(
-    networks: Sequence[nn.Module],
-    data: TrainingData,
-    options: TrainingOptions,
-    states: Sequence[Checkpoint],
-    *,
-    on_event: Listener,
-    clock: Clock | None = None,
+    budget: TimeBudget | None = None,
     reserve: float = 0.0,
 ) -> list[tuple[EpochEnded, ...]]:
-    """Train networks one after the other; what is left of the time is divided evenly among those that are left."""
+    """Train networks in place, with equal options except for the seed; return their epochs.
+
+    Several processes train one network after the other, each of them together, in equal parts of the time.
+    """
+    number, threads = len(networks), torch.get_num_threads()
+    in_turn = process_group.size() > 1 or number == 1
+    per_network = options.threads if in_turn else max(1, (options.threads or threads) // number)
+
+    def train(member: int, emit: Listener, reserve: float = reserve) -> tuple[EpochEnded, ...]:
+        own = options.model_copy(update={"seed": seed_of(member, options.seed), "threads": per_network})
+        state = states[member]
+        return fit(networks[member], data, own, on_event=emit, checkpoint=state, budget=budget, reserve=reserve)
+
+    if number == 1:
+        return [train(0, on_event)]
+    if not in_turn:
+        try:
+            torch.set_num_threads(per_network or threads)  # new threads start with this number
+            return run_parallel([partial(train, member) for member in range(number)], on_event)
+        finally:
+            torch.set_num_threads(threads)
     histories: list[tuple[EpochEnded, ...]] = []
-    for number, (network, state) in enumerate(zip(networks, states, strict=True)):
-        following = len(networks) - number - 1
-        left = clock.left - reserve if clock is not None and clock.seconds is not None else 0.0
+    for member in range(number):
+        left = budget.left - reserve if budget is not None and budget.seconds is not None else 0.0
+        later = left * (1 - 1 / (number - member))
 
-        def emit(event: Any, member: int = number + 1) -> None:
-            on_event(MemberEvent(member, len(networks), event))
+        def emit(event: Any, member: int = member + 1) -> None:
+            on_event(MemberEvent(member, number, event))
 
-        histories.append(
-            fit(
-                network,
-                data,
-                options.model_copy(update={"seed": seed_of(number, options.seed)}),
-                on_event=emit,
-                checkpoint=state,
-                clock=clock,
-                reserve=reserve + left * following / (following + 1),
-            )
-        )
+        histories.append(train(member, emit, reserve + later))
     return histories
 
 

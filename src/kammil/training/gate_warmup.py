@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from kammil.training.batches import TrainingData, batches, make_rows
-from kammil.training.clock import Clock
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_optimiser, warmup_then_cosine
 from kammil.training.options import TrainingOptions
+from kammil.training.time_budget import TimeBudget
 
 _CHARACTERS = 200_000
-"""Most positions to train on: a few seconds."""
+"""Maximum number of positions to train on: a few seconds."""
 _SHARE = 0.1
-"""Longest warm-up as a share of the run's minutes."""
+"""Maximum time of the warm-up as a share of the run's minutes."""
 _BATCH = 16
 
 
@@ -57,9 +57,9 @@ def warm_up(models: Sequence[GateNetwork], data: TrainingData, options: Training
     stream = list(batches(rows.take(order[:last]), _BATCH, rare=data.rare, generator=generator))
     parameters = nn.ParameterList(p for model in models for p in model.gate_parameters())
     optimiser = make_optimiser(parameters, options)
-    clock = Clock(None if options.minutes is None else _SHARE * options.minutes, options.clock)
+    budget = TimeBudget(None if options.minutes is None else _SHARE * options.minutes, options.clock)
     for step, batch in enumerate(stream):
-        if not clock.left:
+        if not budget.left:
             return
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * warmup_then_cosine(step / len(stream), warmup=options.warmup)

@@ -1,15 +1,9 @@
 """The one training loop of all networks. It reports events and prints nothing.
 
-Every epoch begins by seeding the random generators with the run's seed and the epoch's number, so an epoch depends only
-on these, the weights, and the optimiser's state. A run that is resumed from the state after an epoch therefore ends
-with the same weights as one that was never interrupted. (A run bounded by minutes follows the clock, and no two runs
-meet the same times.)
-
-Several processes (`process_group`) divide every batch by its rows: all of them make the same batches, each computes
-its rows, and the gradients are added up by `DistributedDataParallel` (Li et al. 2020, arXiv:2006.15704). Losses and
-counts are added up too, so a step is the one that one process would take, but for the rounding of sums. What depends on
-the clock is what the first process's clock says.
-
+Every epoch seeds the random generators with the run's seed and its own number, so a run that is resumed after an epoch
+ends with the weights of one that was never interrupted. Several processes divide every batch by its rows and add up
+gradients (`DistributedDataParallel`, Li et al. 2020, arXiv:2006.15704), losses and counts: together they take the step
+that one process would take, but for rounding, and the clock of the first decides.
 Shapes: B batch, T time, V vocabulary, N counted positions.
 """
 
@@ -34,21 +28,20 @@ from kammil.models.family import LossTerms
 from kammil.progress import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted, ignore, steps
 from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide, draw, make_rows
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.clock import Clock
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_accelerator, make_optimiser, precision, use_bfloat16, warmup_then_cosine
 from kammil.training.options import TrainingOptions
+from kammil.training.time_budget import TimeBudget
 from kammil.vocabulary import UNK
 
 _STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 3700, 3, 12
-"""Length of a run whose options name no number of epochs: about so many steps, within these numbers of epochs
-(`docs/log.md#how-many-epochs`)."""
+"""Default length of a run in steps, and its minimum and maximum number of epochs (`docs/log.md#how-many-epochs`)."""
 _EARLY_PARTS = (16, 8, 4, 2)
 """The first epoch is also validated after 1/16, 1/8, 1/4 and 1/2 of its steps: the curve of quality begins there."""
 _FORWARD_SHARE = 0.5
-"""Time of a forward pass as a share of a training step, at most."""
+"""Maximum time of a forward pass as a share of a training step."""
 _EARLY_VALIDATION_SHARE, _VALIDATION_SHARE = 0.02, 0.05
-"""Longest early validation, and longest validation, as shares of a run bounded by minutes."""
+"""Maximum time of an early validation, and of a validation, as shares of a run bounded by minutes."""
 
 
 def fit(
@@ -58,7 +51,7 @@ def fit(
     *,
     on_event: Callable[[Event], None] = ignore,
     checkpoint: Checkpoint | None = None,
-    clock: Clock | None = None,
+    budget: TimeBudget | None = None,
     reserve: float = 0.0,
 ) -> tuple[EpochEnded, ...]:
     """Train a network in place, restore the weights that were best on validation, and return one event per epoch.
@@ -69,19 +62,19 @@ def fit(
         options: see `TrainingOptions`.
         on_event: called with every event.
         checkpoint: where the state after each epoch is written; if it holds one, training goes on from there.
-        clock: the time left of the whole run, where the options give minutes; None starts those minutes now.
+        budget: the time of the whole run, where the options give minutes; None starts those minutes now.
         reserve: seconds to leave for what comes after training.
 
-    `KeyboardInterrupt` ends training early and keeps the best weights so far (in the first epoch, the current ones); of
-    several processes it ends each, and the checkpoint is what is kept. So
-    does a loss that is not finite. Raises `OptionError` for such a loss in the first epoch and for a missing device.
+    `KeyboardInterrupt`, and a loss that is not finite, end training early and keep the best weights so far (in the
+    first epoch, the current ones); of several processes an interrupt ends each, and the checkpoint is what is kept.
+    Raises `OptionError` for such a loss in the first epoch and for a missing device.
     """
     threads = torch.get_num_threads()
     try:
-        run = _Run(model, data, options, on_event, checkpoint)
-        if clock is not None and clock.seconds is not None:
-            run.set_time_limit(clock.left - reserve)
-        return run.run_epochs()
+        descent = _Descent(model, data, options, on_event, checkpoint)
+        if budget is not None and budget.seconds is not None:
+            descent.set_time_limit(budget.left - reserve)
+        return descent.make_epochs()
     finally:
         torch.set_num_threads(threads)  # a setting of the whole process, which may do other things
 
@@ -111,7 +104,7 @@ class _EpochSums:
         self.nats, (self.count, self.characters, self.correct) = nats, map(int, counts)
 
 
-class _Run:
+class _Descent:
     """The state of one call of `fit`."""
 
     def __init__(
@@ -146,7 +139,7 @@ class _Run:
             restored = checkpoint.load(self.network, self.optimiser, content)
             self.best, self.history = restored.best, list(restored.history)
         self.resumed_at = self.history[-1].elapsed if self.history else 0.0
-        self.timer = Clock(None, options.clock)
+        self.timer = TimeBudget(None, options.clock)
         self.limit = None if options.minutes is None else 60 * options.minutes
         self.validation_seconds: float | None = None
         """Seconds that a validation takes, measured or estimated; None where the limit does not include it."""
@@ -154,7 +147,7 @@ class _Run:
         self.furthest = 0.0
 
     def set_time_limit(self, seconds: float) -> None:
-        """End within so many seconds from now, the last validation included."""
+        """End within these seconds, the last validation included."""
         seconds = process_group.number_of_first(max(1e-3, seconds))
         self.limit = min(self.limit or math.inf, self.resumed_at + seconds)
         self.validation_seconds = 0.0
@@ -164,7 +157,7 @@ class _Run:
         """Seconds of training so far, including those before an interruption."""
         return self.resumed_at + self.timer.elapsed
 
-    def run_epochs(self) -> tuple[EpochEnded, ...]:
+    def make_epochs(self) -> tuple[EpochEnded, ...]:
         """Train and validate until the epochs or the minutes are used up, or until patience is."""
         device = self.accelerator.device.type
         threads = torch.get_num_threads() if device == "cpu" else None
@@ -194,7 +187,6 @@ class _Run:
         return tuple(self.history)
 
     def _end_reached(self) -> Literal["epochs", "patience"] | None:
-        """Return whether all epochs are done, or the last `patience` of them brought no better weights."""
         if len(self.history) >= self.epochs:
             return "epochs"
         return "patience" if len(self.history) - self._best_epoch() >= self.options.patience else None
@@ -350,7 +342,6 @@ class _Run:
         return (nats / math.log(2) + unknown * self.data.unknown_bits) / characters, correct / count
 
     def _characters(self, batch: Batch) -> int:
-        """Count the characters, and ends of text, at the counted positions."""
         counted = batch.targets[batch.counted]  # (N,)
         return len(counted) if self.data.widths is None else int(self.data.widths[counted].sum())
 
@@ -393,5 +384,4 @@ class _Run:
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
-    """Copy the weights to the CPU."""
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}

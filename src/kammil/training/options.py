@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from kammil.training.batches import Objective
-from kammil.training.clock import TimeKind
+
+TimeKind = Literal["wall", "processor"]
+"""Time as it passes, or that for which the processor works for this program, all its threads together."""
 
 
 class TrainingOptions(BaseModel):
@@ -16,16 +18,16 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int | None = Field(default=None, ge=1, le=100_000)
-    """Most passes over the training texts. None makes it about 3,700 steps, which brought the benchmark's 2,487 tweets
-    to their best, in 3 to 12 passes: on 932 tweets 33 passes are best after 6, with 3.41 validation bits, and 9 passes
-    end at 3.37 (docs/log.md#how-many-epochs)."""
+    """Maximum number of passes over the training texts. None makes it about 3,700 steps, which brought the benchmark's
+    2,487 tweets to their best, in 3 to 12 passes: on 932 tweets 33 passes are best after 6, with 3.41 validation bits,
+    and 9 passes end at 3.37 (docs/log.md#how-many-epochs)."""
     minutes: float | None = Field(default=None, gt=0)
     """Time limit of the whole run, from reading to the figures at its end; the schedule is fitted into it. Where
     half of it is too short to prepare and evaluate all texts, some are drawn by the seed. A blend takes the
     number of its members from its text and these minutes, where nobody names one. A run on few texts may end sooner. A
     base, and each member, has a limit of its own."""
     clock: TimeKind = "wall"
-    """What `minutes` are: `wall`, time as it passes; or `processor`, the time for which the processor works for this
+    """Kind of `minutes`: `wall`, time as it passes; or `processor`, the time for which the processor works for this
     run, all its threads together, which other programs on the machine do not shorten."""
     objective: Objective = "text"
     """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
@@ -48,7 +50,7 @@ class TrainingOptions(BaseModel):
     gradient_clip: float = Field(default=1.0, gt=0)
     """Largest 2-norm of the gradient; a longer one is scaled down."""
     patience: int = Field(default=8, ge=1)
-    """Training stops after so many epochs without fewer validation bits."""
+    """Number of epochs without fewer validation bits after which training stops."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Random seed of the initial weights, the order of texts, and dropout."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
@@ -14,34 +13,14 @@ from kammil.errors import FolderError, OptionError
 from kammil.evaluation.plots import comparison, figure, save, training_curves
 from kammil.evaluation.ranking import Ranking
 from kammil.progress import EpochEnded
+from kammil.training.publish import TrainResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@runtime_checkable
-class TrainedRun(Protocol):
-    """A finished run, as `kammil.train` returns it."""
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the model."""
-        ...
-
-    @property
-    def history(self) -> Sequence[Mapping[str, Any]]:
-        """Epochs, as mappings of their figures."""
-        ...
-
-    @property
-    def members(self) -> Sequence[Sequence[Mapping[str, Any]]]:
-        """Histories of the members of a blend that was merged from several models."""
-        ...
-
-
 def plot(
-    what: str | PathLike[str] | Completer | TrainedRun | Ranking,
-    out: str | PathLike[str] | None = None,
+    what: str | PathLike[str] | Completer | TrainResult | Ranking, out: str | PathLike[str] | None = None
 ) -> Figure:
     """Draw a figure, write it to a file if one is named, and return it (a notebook shows it).
 
@@ -64,7 +43,7 @@ def plot(
             )
         name, metrics = what.name, what.model.metrics
         charts = training_curves(metrics.get("history", []), name, members=metrics.get("members", []))
-    elif isinstance(what, TrainedRun):  # pyright: ignore[reportUnnecessaryIsInstance]
+    elif isinstance(what, TrainResult):  # pyright: ignore[reportUnnecessaryIsInstance]
         name = what.folder.resolve().name
         charts = training_curves(what.history, name, members=what.members)
     else:

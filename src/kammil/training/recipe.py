@@ -14,18 +14,13 @@ from kammil.models import FamilyName
 from kammil.models.family import family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
-from kammil.training.clock import TimeKind
-from kammil.training.options import TrainingOptions
+from kammil.training.options import TimeKind, TrainingOptions
 
 READING = (
     *("column", "where", "encoding", "delimiter", "sender", "raw", "rules"),
     *("exclude", "unique", "source_column", "weights"),
 )
 """Options that decide which texts a model is trained on, how they are normalised, and how often each is learnt."""
-
-
-_FLAGS = ("minutes", "epochs", "objective", "seed", "base")
-"""Options of the training loop and of families that are flags of `kammil train`; others are given with `--set`."""
 
 
 class Options(TypedDict, total=False):
@@ -100,7 +95,7 @@ class Recipe(BaseModel):
     delimiter: str | None = None
     """Character between the cells of a table, or "tab"; None: it is found out."""
     sender: str | None = None
-    """Whose messages of a chat to learn; None: all."""
+    """Sender whose messages of a chat are learnt; None for all."""
     model: str = "blend"
     """Family of the model. In three minutes on the benchmark's tweets the blend ends at 2.87 bits, a GRU alone at 3.14,
     and the blend is ahead from the first seconds on (docs/log.md#which-family-is-best-at-equal-time)."""
@@ -118,10 +113,10 @@ class Recipe(BaseModel):
     weights: dict[str, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] = Field(
         default_factory=dict[str, float]
     )
-    """Times that gradient descent draws a text in each epoch, in expectation, by its source; 1 for other sources. Every
-    text is counted once, and validation is not weighed."""
+    """Sampling weight of each source: expected draws of a text in an epoch of gradient descent; 1 for other sources.
+    Every text is counted once, and validation is not weighed."""
     least: int = Field(default=1, ge=1)
-    """Fewest training texts that a character of the vocabulary must be in; others are unknown."""
+    """Minimum number of training texts that hold a character of the vocabulary; others are unknown."""
     base: dict[str, Any] | str | None = None
     """Model to start from: a model folder, or the recipe of a model that is trained first, with its `source` and
     `validation`. A network starts with its weights; a blend also has its counts, in separate tables: counted anew where
@@ -182,48 +177,14 @@ class Recipe(BaseModel):
             }
         )
 
-    @property
-    def pinned(self) -> tuple[str, ...]:
-        """Options that a repetition of the run names although they have their defaults: one of those that are chosen by
-        the minutes, so that none is, and those that a run takes from the folder that it starts from."""
-        learner = family(self.model).learner()
-        of_base = (*learner.of_base, *learner.from_base) if isinstance(self.base, str) else ()
-        return (*(learner.sized[:1] if self.training.minutes is not None else ()), *of_base)
 
-
-def flags(recipe: Recipe) -> list[str]:
-    """Return the arguments of `kammil train` for the options of a recipe that differ from their defaults.
-
-    A base and members are left out: they are tables, which only a TOML file can hold.
-    """
-    arguments = ["--model", recipe.model]
-    defaults = Recipe.of({"model": recipe.model})
-    for name in ("column", "where", "encoding", "delimiter", "sender"):
-        if getattr(recipe, name) != getattr(defaults, name):
-            arguments += ["--from" if name == "sender" else f"--{name}", str(getattr(recipe, name))]
-    arguments += ["--raw"] if recipe.raw else []
-    for rule, on in recipe.rules.items():
-        arguments += ["--with" if on else "--without", rule]
-    named = ("exclude", "unique", "source_column", "weights", "least")
-    reading = {name: getattr(recipe, name) for name in named}
-    pinned = recipe.pinned
-    for name, value in {**reading, **recipe.training.model_dump(), **recipe.settings}.items():
-        default = defaults.settings[name] if name in recipe.settings else getattr(defaults.training, name, None)
-        default = getattr(defaults, name) if name in reading else default
-        if value is None or (value == default and name not in pinned):
-            continue
-        arguments += [f"--{name}", str(value)] if name in _FLAGS else ["--set", f"{name}={argument(value)}"]
-    return arguments
-
-
-def argument(value: object) -> str:
-    """Format a value for `--set`, as TOML reads it; a string that can be read as nothing else goes without quotes."""
-    bare = isinstance(value, str) and value.isidentifier() and value not in ("true", "false", "inf", "nan")
-    return str(value) if bare else toml(value)
+def options_toml(options: Mapping[str, Any]) -> str:
+    """Return options as a file for `kammil train --config`, one a line."""
+    return "".join(f"{name} = {toml(value)}\n" for name, value in options.items() if value is not None)
 
 
 def toml(value: object) -> str:
-    """Format plain values as TOML, tables inline; what is None in a table is left out."""
+    """Format plain values as TOML, tables inline; None values of a table are dropped."""
     if isinstance(value, Mapping):
         items = cast(Mapping[str, object], value).items()
         return "{" + ", ".join(f"{_quoted(name)} = {toml(v)}" for name, v in items if v is not None) + "}"
@@ -233,10 +194,8 @@ def toml(value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Format a text as JSON does, whose escapes TOML knows but for those of surrogates."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def _take(values: dict[str, Any], names: Mapping[str, object]) -> dict[str, Any]:
-    """Remove the named values from `values` and return them."""
     return {name: values.pop(name) for name in list(values) if name in names}

@@ -20,8 +20,8 @@ from kammil.training.recipe import Recipe
 HELD_OUT = 0.1
 """Share of the texts to validate with where no validation file is named and they are not more than `MOST_HELD_OUT`."""
 MOST_HELD_OUT = 5_000
-"""Most texts to validate with. The interval of their bits is 0.02 to either side, and the figures of 100,000 take
-longer than to count a million texts (docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
+"""Maximum number of texts to validate with. The interval of their bits is 0.02 to either side, and the figures of
+100,000 take longer than to count a million (docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
 MANY, _COUNTED, _BLENDED = 2_000_000, 13_000_000, 4_000_000
 """Number of characters from which on a line says how long preparing takes; those that a minute of a free processor
 prepares for a counter or a network, and for a blend, whose counts are compressed and compared with a counter's."""
@@ -147,12 +147,12 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
 
 
 def held_out_share(number: int) -> float:
-    """Return the share of so many texts that is held out to validate with."""
+    """Return the share of a number of texts that is held out to validate with."""
     return min(HELD_OUT, MOST_HELD_OUT / max(1, number))
 
 
 def draw(texts: list[str], number: int, seed: int) -> list[str]:
-    """Draw so many of the texts by the seed, in their own order; all if there are no more."""
+    """Draw a number of texts by the seed, in their own order; all if there are no more."""
     if number >= len(texts):
         return texts
     chosen = np.random.default_rng(seed).permutation(len(texts))[:number]

@@ -1,10 +1,9 @@
 """Write down what happened in a run: `events.jsonl` always, TensorBoard where it is asked for.
 
-Both listen to the same events. A line of `events.jsonl` is one event as JSON: `time`, `event`, the member of a
-blend that learns beside others, and the fields of the class of that name in `events`; numbers that are not finite are
-null. The last line, `Evaluated`, has the figures on the validation texts. While the run goes on the file stands beside
-its checkpoint, then in the model folder. A resumed run goes on with it, so the steps of an epoch that was interrupted
-stand there twice.
+A line of `events.jsonl` is one event as JSON: `time`, `event`, the member of a blend that learns beside others, and the
+fields of the class of that name in `progress`; numbers that are not finite are null. The last line, `Evaluated`, has
+the figures on the validation texts. A resumed run goes on with the file beside its checkpoint, so the steps of an epoch
+that was interrupted stand there twice.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from kammil.progress import EpochEnded, Event, Listener, MemberEvent, PhaseProgr
 TENSORBOARD_FOLDER = "runs"
 """Folder beside the model folder; the default of `tensorboard --logdir` in its own examples."""
 _INTERVAL, _SHARE = 1.0, 1 / 300
-"""Fewest seconds between two steps that are written down, at first and as a share of the seconds so far: a run has
+"""Minimum seconds between two steps that are written down, at first and as a share of the seconds so far: a run has
 thousands, and one of ten hours writes some 1,700."""
 
 
@@ -42,7 +41,6 @@ def line(name: str, fields: Mapping[str, Any]) -> bytes:
 
 
 def _finite(value: Any) -> Any:
-    """Replace numbers that JSON does not have by None."""
     if isinstance(value, Mapping):
         return {name: _finite(cell) for name, cell in value.items()}
     if isinstance(value, list | tuple):
@@ -50,7 +48,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class Thinned:
+class RateLimited:
     """Passes on the events of learning; of its steps the first of each epoch, and then one a second or fewer."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
@@ -72,11 +70,7 @@ class Thinned:
 
 
 class EventLog:
-    """Appends events to a file, which is created with the first of them.
-
-    Args:
-        file: goes on from its last whole line, if it exists.
-    """
+    """Appends events to a file, behind its last whole line."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -106,12 +100,8 @@ class EventLog:
         return content[: content.rfind(b"\n") + 1]
 
 
-class Curves:
-    """Makes curves of events: bits and learning rate by step, bits and accuracy by epoch.
-
-    Args:
-        write: called with a figure's name, the figure, and the number of the step, counted over all epochs.
-    """
+class ScalarWriter:
+    """Calls `write` with name, value and step of bits, accuracy and learning rate; steps count over all epochs."""
 
     def __init__(self, write: Callable[[str, float, int], object]) -> None:
         self._write, self._steps = write, dict[int | None, int]()
@@ -166,4 +156,4 @@ def tracked(out: Path, trackers: Sequence[str]) -> Generator[list[Listener]]:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H.%M.%S")
     folder = out.absolute().parent / TENSORBOARD_FOLDER / out.name / now
     with SummaryWriter(str(folder)) as writer:
-        yield [Curves(writer.add_scalar)]
+        yield [ScalarWriter(writer.add_scalar)]

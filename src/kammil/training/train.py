@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Unpack
@@ -18,16 +18,17 @@ from kammil.locks import run_lock
 from kammil.models.family import MergingLearner, family
 from kammil.progress import Listener, ignore, listening
 from kammil.training import tracking
-from kammil.training.clock import Clock
-from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, total_seconds
+from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe
-from kammil.training.run import ParentModel, Run
-from kammil.training.sizing import Sizes, options_of_base
+from kammil.training.record import data_summary, is_up_to_date
+from kammil.training.request import ParentModel, RunRequest
+from kammil.training.run import Run
 from kammil.training.texts import Dataset, Source, check, prepare
+from kammil.training.time_budget import TimeBudget, auto_sizes, options_of_base
 from kammil.views.progress import notebook_display
 
 REPORT_SHARE = 0.08
-"""Most of the time of a run that its report may take."""
+"""Maximum share of the time of a run that its report may take."""
 
 
 def train(
@@ -63,12 +64,11 @@ def train(
     wrong input.
     """
     given: dict[str, Any] = {**options}
-    recipe, on_event = Recipe.of(given), notebook_display() if listen is None else listen
+    recipe, listen = Recipe.of(given), notebook_display() if listen is None else listen
     if not recipe.members:
         recipe = recipe.changed(options_of_base(recipe, given))
-    clock = Clock(recipe.training.minutes, recipe.training.clock)
-    report_seconds = _report_seconds(recipe.training.minutes) if report else 0.0
-    target = Path(out)
+    minutes, target = recipe.training.minutes, Path(out)
+    budget = TimeBudget(minutes, recipe.training.clock)
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     family(recipe.model).check_base(recipe.settings)
@@ -79,40 +79,28 @@ def train(
         data = prepare(recipe, source, validation)
         if recipe.members:
             return _Prepared(data)
-        sizes = Sizes(recipe, given, resumed=target if resume else None)
-        return _Prepared(data, sizes.choose(sum(map(len, data.train))))
+        characters = sum(map(len, data.train))
+        return _Prepared(data, auto_sizes(recipe, given, characters, resumed=target if resume else None))
 
     with process_group.joined():
-        on_event = on_event if process_group.is_first() else ignore
+        listen = listen if process_group.is_first() else ignore
         _check_free(target, replace=replace)
-        with _lock(target), listening(on_event):
+        with _lock(target), listening(listen):
             _check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
             prepared = process_group.made_by_first(_Prepared, read)
-            data = prepared.data
-            if recipe.members:
-                return train_members(
-                    recipe,
-                    given,
-                    data,
-                    target,
-                    replace=replace,
-                    on_event=on_event,
-                    report_seconds=report_seconds,
-                    track=track,
-                )
-            with clock.stopped():
-                base = _base(recipe, target, replace=replace, on_event=on_event, track=track)
-            run = Run(
-                recipe.changed(prepared.sizes),
-                data,
-                target,
-                base,
-                clock=clock,
-                report_seconds=report_seconds,
-                allow_counter=given.get("model") is None,
+            request = RunRequest(
+                recipe=recipe.changed(prepared.sizes),
+                data=prepared.data,
+                out=target,
+                resume=resume,
+                replace=replace,
+                listen=listen,
                 track=track,
+                report_seconds=_report_seconds(minutes) if report else 0.0,
+                any_family=given.get("model") is None,
+                budget=budget,
             )
-            return run.train(resume=resume, replace=replace, on_event=on_event)
+            return _train_members(request, given) if recipe.members else _train(request)
 
 
 @dataclass(frozen=True)
@@ -125,8 +113,11 @@ class _Prepared:
 
 
 def _lock(out: Path) -> AbstractContextManager[None]:
-    """Hold the lock of a model, in the process that writes."""
     return run_lock(out) if process_group.is_first() else nullcontext()
+
+
+def _report_seconds(minutes: float | None) -> float:
+    return SECONDS if minutes is None else min(SECONDS, REPORT_SHARE * 60 * minutes)
 
 
 def _check_free(out: Path, *, replace: bool) -> None:
@@ -134,43 +125,51 @@ def _check_free(out: Path, *, replace: bool) -> None:
         folders.check_free(out, replace=replace)
 
 
-def _report_seconds(minutes: float | None) -> float:
-    """Return about how long the report of a run of so many minutes may take; None: the run has no limit."""
-    return SECONDS if minutes is None else min(SECONDS, REPORT_SHARE * 60 * minutes)
+def _train(request: RunRequest) -> TrainResult:
+    with nullcontext() if request.budget is None else request.budget.stopped():
+        base = _base(request)
+    return Run(replace(request, base=base)).train()
 
 
-def _base(recipe: Recipe, out: Path, *, replace: bool, on_event: Listener, track: Sequence[str]) -> ParentModel | None:
-    """Open the base that the recipe names, or train it first, in the folder `OUT-base`; None without a base."""
-    if recipe.base is None:
-        return None
-    if isinstance(recipe.base, str):
-        return ParentModel(folders.read(Path(recipe.base)), ())
-    base, source, validation = _base_recipe(recipe.base)
-    data = _base_texts(base, source, validation)
-    return ParentModel(
-        train_or_reuse(base, data, out.with_name(f"{out.name}-base"), replace=replace, on_event=on_event, track=track),
-        data.train,
+def _part(request: RunRequest, recipe: Recipe, data: Dataset, name: str) -> RunRequest:
+    """Return the request of a base or a member, whose folder stands beside that of the model."""
+    return RunRequest(
+        recipe=recipe,
+        data=data,
+        out=request.out.with_name(f"{request.out.name}-{name}"),
+        resume=True,
+        replace=request.replace,
+        listen=request.listen,
+        track=request.track,
     )
 
 
-def train_or_reuse(
-    recipe: Recipe, data: Dataset, place: Path, *, replace: bool, on_event: Listener, track: Sequence[str] = ()
-) -> folders.ModelFiles:
-    """Train a base or a member in the folder `place`, or open the one that is there, and return it.
+def _base(request: RunRequest) -> ParentModel | None:
+    """Open the base that the recipe names, or train it first, in the folder `OUT-base`; None without a base."""
+    named = request.recipe.base
+    if named is None:
+        return None
+    if isinstance(named, str):
+        return ParentModel(folders.read(Path(named)), ())
+    recipe, source, validation = _base_recipe(named)
+    data = _base_texts(recipe, source, validation)
+    return ParentModel(train_or_reuse(_part(request, recipe, data, "base")), data.train)
+
+
+def train_or_reuse(request: RunRequest) -> folders.ModelFiles:
+    """Train one of several models, or open the one that is there, and return it.
 
     A finished model of the same recipe and texts is reused, even if its own base is gone, and an interrupted one is
     resumed. The folder is kept, so that a second run need not train it again.
     """
+    recipe, out = request.recipe, request.out
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
-    with _lock(place):
-        base_summary = _base_summary(recipe)
-        if not process_group.number_of_first(is_up_to_date(place, recipe, data, base_summary)):
-            base = _base(recipe, place, replace=replace, on_event=on_event, track=track)
-            run = Run(recipe, data, place, base, track=track)
-            _check_free(place, replace=replace)
-            run.train(resume=True, replace=replace, on_event=on_event)
-        return folders.read(place)
+    with _lock(out):
+        if not process_group.number_of_first(is_up_to_date(out, recipe, request.data, _base_summary(recipe))):
+            _check_free(out, replace=request.replace)
+            _train(request)
+        return folders.read(out)
 
 
 def _base_summary(recipe: Recipe) -> Mapping[str, Any] | None:
@@ -184,7 +183,6 @@ def _base_summary(recipe: Recipe) -> Mapping[str, Any] | None:
 
 
 def _base_recipe(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
-    """Return the recipe of a base, its training texts, and its validation texts, from the table that describes it."""
     flat = dict(options)
     if "source" not in flat:
         raise OptionError("base names no source; give the texts to train it on, such as source = 'shami+atsad'.")
@@ -194,43 +192,30 @@ def _base_recipe(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
 
 @lru_cache(maxsize=2)
 def _prepared(recipe: str, source: str, validation: str | None) -> Dataset:
-    """Prepare texts once: most bases of one recipe share them, and finding their near-duplicates takes a minute."""
     return process_group.made_by_first(Dataset, lambda: prepare(Recipe.model_validate_json(recipe), source, validation))
 
 
 def _base_texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
-    """Prepare the texts of a base; of a recipe, only what decides on the texts is part of the cache's key."""
     seed = recipe.training.seed if validation is None else 0
     reading = Recipe.of({"seed": seed} | {name: getattr(recipe, name) for name in READING})
     return _prepared(reading.model_dump_json(), source, validation)
 
 
-def train_members(
-    recipe: Recipe,
-    options: Mapping[str, Any],
-    data: Dataset,
-    out: Path,
-    *,
-    replace: bool,
-    on_event: Listener,
-    report_seconds: float = 0.0,
-    track: Sequence[str] = (),
-) -> TrainResult:
+def _train_members(request: RunRequest, given: Mapping[str, Any]) -> TrainResult:
     """Train each member in a folder `OUT-1`, `OUT-2`, ..., from its own base, and merge them into one model."""
-    common = {name: value for name, value in options.items() if name != "members"}
+    recipe, common = request.recipe, {name: value for name, value in given.items() if name != "members"}
     learner = family(recipe.model).learner()
     if not isinstance(learner, MergingLearner):
         raise OptionError(f"members are for the blend; a {recipe.model} has none.")
     models: list[folders.ModelFiles] = []
-    for number, member_options in enumerate(recipe.members, 1):
+    for number, options in enumerate(recipe.members, 1):
         # Counts that stay would differ from member to member; those of a blend are counted once for all.
-        own = {"base_counts": False} | common | member_options
+        own = {"base_counts": False} | common | options
         member = Recipe.of(own)
         member = member.changed(options_of_base(member, own))
         if changed := next((name for name in READING if getattr(member, name) != getattr(recipe, name)), None):
             raise OptionError(f"member {number} has {changed} of its own; all members learn the same texts.")
-        place = out.with_name(f"{out.name}-{number}")
-        models.append(train_or_reuse(member, data, place, replace=replace, on_event=on_event, track=track))
+        models.append(train_or_reuse(_part(request, member, request.data, str(number))))
     first = models[0]
     if any(model.vocabulary.characters != first.vocabulary.characters for model in models):
         raise OptionError(
@@ -243,25 +228,20 @@ def train_members(
     except ValueError as error:
         raise OptionError(f"the members do not fit together: {error}.") from error
     used = [model.description.training.get("used") for model in models]
-    common_use = used[0] if all(use == used[0] for use in used) else None
     seconds = sum(float(model.metrics["training_seconds"]) for model in models)
-
-    def finish() -> TrainResult:
-        return publish(
-            TrainedModel(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines, common_use),
-            recipe,
-            data,
-            first.description.training["data"]["base"],
-            out,
-            history=(),
-            seconds=seconds,
-            earlier=sum(map(total_seconds, models)) - seconds,
-            learnt_by_base=max(
-                (n for model in models if (n := model.metrics.get(LEARNT_BY_BASE)) is not None), default=None
-            ),
-            members=[model.metrics.get("history", []) for model in models],
-            replace=replace,
-            report_seconds=report_seconds,
-        )
-
-    return process_group.made_by_first(TrainResult, finish)
+    learnt = [number for model in models if (number := model.metrics.get(LEARNT_BY_BASE)) is not None]
+    merged = TrainedModel(
+        recipe.model,
+        settings,
+        first.vocabulary,
+        artifacts,
+        first.seen,
+        first.baselines,
+        used[0] if all(use == used[0] for use in used) else None,
+        base=first.description.training["data"]["base"],
+        histories=[model.metrics.get("history", []) for model in models],
+        seconds=seconds,
+        earlier_seconds=sum(map(total_seconds, models)) - seconds,
+        learnt_by_base=max(learnt, default=None),
+    )
+    return process_group.made_by_first(TrainResult, lambda: publish(merged, request))

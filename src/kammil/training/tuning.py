@@ -1,11 +1,8 @@
 """Search for the settings of a family that cost the fewest bits on validation texts.
 
-A study is a folder: `study.db`, an SQLite file of Optuna's, and `best.toml`, which `kammil train --config` takes. A
-trial is one training run with settings drawn from the family's search space. The first trial has the family's
-defaults, so that the best is never worse than they are; the next ten are drawn at random; those after them by a
-tree-structured Parzen estimator (Bergstra et al. 2011), which prefers what good trials had in common. Where an epoch
-but the first ends behind the median of earlier trials at that epoch, the trial is pruned.
-
+A study is a folder: `study.db`, Optuna's SQLite file, and `best.toml`, for `kammil train --config`. A trial is one
+training. The first has the family's defaults, the next ten are drawn at random, those after them by a tree-structured
+Parzen estimator (Bergstra et al. 2011); one that is behind the median of earlier trials after an epoch is pruned.
 Optuna keeps everything after every trial, so the same command goes on where it stopped, and several programs may work
 on one study. The trial of a program that was killed has no heartbeat, and is made again.
 """
@@ -28,9 +25,19 @@ from kammil.data.files import STDIN
 from kammil.data.sources import SEPARATOR
 from kammil.errors import DataError, FolderError, KammilError, MissingExtraError, OptionError
 from kammil.files import reason
-from kammil.progress import EpochEnded, Event, Listener, MemberEvent, TrainingEnded, ignore
-from kammil.training.recipe import Recipe, toml
-from kammil.training.search_space import SPACES, Space, contains, suggest
+from kammil.progress import (
+    EpochEnded,
+    Event,
+    Listener,
+    MemberEvent,
+    TrainingEnded,
+    TrainingStarted,
+    ignore,
+    listening,
+    note,
+)
+from kammil.training.recipe import Recipe, options_toml
+from kammil.training.record import difference
 from kammil.training.texts import Source, check, load_normalised
 from kammil.training.train import train
 
@@ -41,7 +48,7 @@ if TYPE_CHECKING:
 STUDY, BEST = "study.db", "best.toml"
 """Files of a study's folder."""
 _LOCK = "lock"
-_NAME, _RUN, _REPEATS = "kammil", "run", "repeats"
+_NAME, _DESCRIPTION, _REPEATS = "kammil", "run", "repeats"
 """Name of the study in its file, its attribute that describes it, and that of a trial: the first of the same settings,
 which was stopped."""
 _RANDOM_TRIALS, _JUDGES = 10, 5
@@ -51,13 +58,74 @@ _HEARTBEAT = 20
 
 
 @dataclass(frozen=True)
+class Range:
+    """A range of numbers to choose from."""
+
+    low: float
+    """Smallest number that may be chosen."""
+    high: float
+    """Largest number that may be chosen."""
+    step: float | None = None
+    """Distance of the numbers; None: any real number, and equal factors are equally likely."""
+
+    def suggest(self, trial: Trial, name: str) -> float:
+        """Let a trial of Optuna's draw a number."""
+        if self.step is None:
+            return trial.suggest_float(name, self.low, self.high, log=True)
+        if all(isinstance(number, int) for number in (self.low, self.high, self.step)):
+            return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step))
+        return trial.suggest_float(name, self.low, self.high, step=self.step)
+
+
+Space = Mapping[str, Range | tuple[float, ...]]
+"""For each option what may be chosen: numbers of a range, or one of a few."""
+
+_ALL: Space = {"batch_size": (4, 8, 16, 32), "weight_decay": Range(1e-3, 0.3)}
+_DESCENT: Space = {**_ALL, "learning_rate": Range(1e-3, 1.6e-2), "dropout": Range(0.0, 0.6, 0.05)}
+_GRU: Space = {**_DESCENT, "embedding": (32, 64, 128, 256), "hidden": Range(128, 768, 64)}
+SPACES: Mapping[str, Space] = {
+    "ngram": {"order": Range(2, 12, 1)},
+    "gru": _GRU,
+    "words": {**_GRU, "word_texts": Range(2, 8, 1)},
+    "subwords": {**_GRU, "subwords": (250, 500, 1000, 2000, 4000)},
+    "attention": {**_GRU, "attention": (32, 64, 128)},
+    "transformer": {
+        **_DESCENT,
+        "learning_rate": Range(5e-4, 8e-3),
+        "width": (64, 128, 192, 256),
+        "layers": Range(1, 6, 1),
+        "heads": (2, 4, 8),
+    },
+    "pretrained": {**_ALL, "learning_rate": Range(1e-5, 2e-3)},
+    "blend": {**_GRU, "gate": (32, 64, 96, 128, 192)},
+}
+"""The search space of each family. An option that is given is not searched for."""
+
+
+def suggest(trial: Trial, space: Space) -> dict[str, float]:
+    """Let a trial of Optuna's draw a value for each option."""
+    return {
+        name: values.suggest(trial, name) if isinstance(values, Range) else trial.suggest_categorical(name, values)
+        for name, values in space.items()
+    }
+
+
+def contains(values: Range | tuple[float, ...], value: float | None) -> bool:
+    """Whether a value can be chosen."""
+    if value is None or not isinstance(values, Range):
+        return value in (values if isinstance(values, tuple) else ())
+    steps = 0.0 if values.step is None else (value - values.low) / values.step
+    return values.low <= value <= values.high and abs(steps - round(steps)) < 1e-9
+
+
+@dataclass(frozen=True)
 class Tuned:
-    """What a study has found so far."""
+    """Results of a study so far."""
 
     best: Path
     """A TOML file of the best settings, with all that was given."""
     options: Mapping[str, Any]
-    """Those settings, by option."""
+    """The best settings, by option."""
     bits: float
     """Bits per character and end of text on the validation texts, of the model as it runs; with the objective
     `completion`, those of the target."""
@@ -90,6 +158,20 @@ class TrialEnded:
     error: str = ""
     """Why it failed."""
 
+    @property
+    def sentence(self) -> str:
+        """Return in words how the trial ended."""
+        settings = ", ".join(f"{name} {shown(value)}" for name, value in self.settings.items())
+        if self.bits is None:
+            return f"trial {self.number} failed: {self.error} ({settings})"
+        how = ", best so far" if self.best else ", pruned" if self.state == "pruned" else ""
+        return f"trial {self.number}: {self.bits:.3f} bits{how} ({settings})"
+
+
+def shown(value: object) -> str:
+    """Format a value of an option for people."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
 
 def tune(
     source: Source,
@@ -98,7 +180,6 @@ def tune(
     trials: int,
     validation: Source | None = None,
     listen: Listener = ignore,
-    on_begin: Callable[[int], None] | None = None,
     on_trial: Callable[[TrialEnded], None] | None = None,
     **options: Any,
 ) -> Tuned:
@@ -110,9 +191,8 @@ def tune(
         out: folder of the study; one of the same texts and options is gone on with.
         trials: number of complete and pruned trials of the study, those of earlier calls included. Programs that work
             on it at the same time each finish the trial that they are at, so there may be a few more.
-        listen: called with the events of every training.
-        on_begin: called before every trial of this program, with its number, from 0.
-        on_trial: called after it.
+        listen: called with the events of every training, and a notice before and after it.
+        on_trial: called after every trial of this program.
         options: as of `train`; `seed` also decides what is drawn, `minutes` is the time of one trial.
 
     A trial that fails, for example because its loss becomes infinite, counts for nothing, and the next one begins; but
@@ -138,13 +218,15 @@ def tune(
     except ModuleNotFoundError as error:
         raise MissingExtraError("tuning needs optuna", "tune") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    run = _Study(Path(out), recipe, {**options, "model": family}, space)
-    with run.opened(source, validation):
-        while run.done() < trials:
-            ended = run.make_trial(source, validation, listen, on_begin or (lambda _: None))
-            if ended is not None and on_trial is not None:
-                on_trial(ended)
-        return run.result()
+    study = _Study(Path(out), recipe, {**options, "model": family}, space, source, validation)
+    with listening(listen), study.opened():
+        while study.done() < trials:
+            ended = study.make_trial(listen)
+            if ended is not None:
+                note(ended.sentence)
+                if on_trial is not None:
+                    on_trial(ended)
+        return study.result()
 
 
 def _refuse(source: Source | None) -> None:
@@ -166,11 +248,20 @@ class _Study:
 
     study: Study
 
-    def __init__(self, folder: Path, recipe: Recipe, options: Mapping[str, Any], space: Space) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        options: Mapping[str, Any],
+        space: Space,
+        source: Source,
+        validation: Source | None,
+    ) -> None:
         self.folder, self.recipe, self.options, self.space = folder, recipe, options, space
+        self.source, self.validation, self.began = source, validation, False
 
     @contextmanager
-    def opened(self, source: Source, validation: Source | None) -> Generator[None]:
+    def opened(self) -> Generator[None]:
         """Open or create the study; `FolderError` for a folder of something else, `OptionError` for another study."""
         import optuna
         from filelock import FileLock
@@ -178,7 +269,8 @@ class _Study:
         from sqlalchemy import URL
         from sqlalchemy.exc import SQLAlchemyError
 
-        texts = [load_normalised(self.recipe, each).sha256 for each in (source, validation) if each is not None]
+        sources = [each for each in (self.source, self.validation) if each is not None]
+        texts = [load_normalised(self.recipe, each).sha256 for each in sources]
         described = {name: str(values) for name, values in self.space.items()}
         current: dict[str, Any] = {"texts": texts, "search space": described}
         current |= {name: value for name, value in self.options.items() if value is not None}
@@ -202,11 +294,15 @@ class _Study:
                 self.study = optuna.create_study(
                     storage=storage, study_name=_NAME, direction="minimize", pruner=pruner, load_if_exists=True
                 )
-                stored: dict[str, Any] | None = self.study.user_attrs.get(_RUN)
+                stored: dict[str, Any] | None = self.study.user_attrs.get(_DESCRIPTION)
                 if stored is None:
-                    self.study.set_user_attr(_RUN, current)
+                    self.study.set_user_attr(_DESCRIPTION, current)
                 else:
-                    _refuse_another(self.folder, stored, current)
+                    every = dict.fromkeys(stored) | current
+                    if changed := difference(stored, dict(sorted(every.items()))):
+                        raise OptionError(
+                            f"the study in {self.folder} has another {changed}; give the same, or another --out."
+                        )
                 if all(trial.state == TrialState.FAIL for trial in self.study.get_trials(deepcopy=False)):
                     self.study.enqueue_trial(self._defaults())
         except (OSError, ValueError) as error:
@@ -226,13 +322,11 @@ class _Study:
 
         return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
-    def make_trial(
-        self, source: Source, validation: Source | None, listen: Listener, on_begin: Callable[[int], object]
-    ) -> TrialEnded | None:
+    def make_trial(self, listen: Listener) -> TrialEnded | None:
         """Draw settings, or take those of a trial that was stopped, and train with them; None if another program took
         this one for dead, and made it again.
 
-        What is drawn depends on the seed and on how many trials were begun, so a study that was stopped draws the same.
+        The settings depend on the seed and the number of trials begun, so a study that was stopped draws the same.
         """
         import optuna
         from optuna.trial import TrialState
@@ -248,9 +342,9 @@ class _Study:
         def objective(trial: Trial) -> float:
             nonlocal number, failure
             number = trial.number
-            on_begin(number)
+            note(f"trial {number} begins")
             try:
-                return self._train(trial, source, validation, listen)
+                return self._train(trial, listen)
             except KammilError as error:
                 failure = error
                 raise
@@ -271,14 +365,16 @@ class _Study:
         best = self.study.best_trial.number == number
         return TrialEnded(number, ended.params, ended.value, names[ended.state], best, str(failure or ""))
 
-    def _train(self, trial: Trial, source: Source, validation: Source | None, listen: Listener) -> float:
+    def _train(self, trial: Trial, listen: Listener) -> float:
         """Train with the settings of a trial; return the bits on the validation texts."""
         from optuna import TrialPruned
 
         place = self.folder / f"trial-{trial.user_attrs.get(_REPEATS, trial.number)}"
 
         def on_event(event: Event) -> None:
-            listen(event)
+            if not isinstance(event, TrainingStarted) or not self.began:  # where it learns is the same in every trial
+                listen(event)
+            self.began |= isinstance(event, TrainingStarted)
             if isinstance(event, MemberEvent):  # of members that learn side by side the first is watched
                 event = event.event if event.member == 1 else event
             if isinstance(event, TrainingEnded) and event.reason == "interrupt":  # not a whole training
@@ -291,7 +387,8 @@ class _Study:
         shutil.rmtree(place, ignore_errors=True)
         try:
             given: dict[str, Any] = {**self.options, **suggest(trial, self.space)}
-            trained = train(source, validation=validation, out=place / "model", report=False, listen=on_event, **given)
+            out = place / "model"
+            trained = train(self.source, validation=self.validation, out=out, report=False, listen=on_event, **given)
         except _StoppedError:
             raise KeyboardInterrupt from None
         finally:
@@ -305,7 +402,6 @@ class _Study:
 
     @staticmethod
     def _repeat(study: Study, trial: FrozenTrial) -> None:
-        """Queue the settings of a trial that did not end by itself."""
         study.enqueue_trial(trial.params, user_attrs={_REPEATS: trial.user_attrs.get(_REPEATS, trial.number)})
 
     def result(self) -> Tuned:
@@ -330,29 +426,13 @@ class _Study:
         )
 
     def _options(self, trial: FrozenTrial) -> dict[str, Any]:
-        """Return what was given and what was drawn; of what was not drawn again the defaults hold."""
         return {**{name: value for name, value in self.options.items() if value is not None}, **trial.params}
 
     def _write_best(self) -> None:
-        """Write the TOML file of the best trial."""
         best = self.study.best_trial
         heading = f"# {self.study.best_value:.3f} bits per character on the validation texts, trial {best.number}\n"
-        files.write_atomic(self.folder / BEST, (heading + _config(self._options(best))).encode("utf-8", "replace"))
+        files.write_atomic(self.folder / BEST, (heading + options_toml(self._options(best))).encode("utf-8", "replace"))
 
     def _defaults(self) -> dict[str, Any]:
-        """Return the defaults of the options that are searched for, where they are in the space."""
         known = {**self.recipe.training.model_dump(), **self.recipe.settings}
         return {name: known[name] for name, values in self.space.items() if contains(values, known[name])}
-
-
-def _config(options: Mapping[str, Any]) -> str:
-    """Return options as a file for `kammil train --config`, one a line."""
-    return "".join(f"{name} = {toml(value)}\n" for name, value in options.items())
-
-
-def _refuse_another(folder: Path, stored: Mapping[str, Any], current: Mapping[str, Any]) -> None:
-    """Raise `OptionError` for a study of other texts or options."""
-    for name in sorted(stored.keys() | current.keys()):
-        if stored.get(name) != current.get(name):
-            values = "" if name in ("texts", "search space") else f" ({stored.get(name)!r}, not {current.get(name)!r})"
-            raise OptionError(f"the study in {folder} has another {name}{values}; give the same, or another --out.")

@@ -1,8 +1,7 @@
 """Verify a model's folder: compute every figure in it again, from its texts, and say which differ.
 
-What the folder says of its texts (hash, numbers, leaks) is compared with the texts, and what it says of the model
-(`metrics.json`) with the model as it runs from the folder. Times and the history of training, which no second run can
-give again, and the card, which is written from `metrics.json`, are named as not verified.
+Hash, numbers and leaks are compared with the texts, and `metrics.json` with the model as it runs from the folder. Times
+and history cannot be reproduced, and the card is written from `metrics.json`: they are listed as unverified.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from kammil.evaluation.evaluate import LOOPS, evaluate
 from kammil.evaluation.text_overlap import NO_RUN
 from kammil.models.layers import count_parameters
 from kammil.progress import phase
-from kammil.training.publish import data_summary
 from kammil.training.recipe import Recipe
+from kammil.training.record import data_summary
 from kammil.training.texts import MOST_HELD_OUT, Dataset, Source, draw, load_normalised, prepare
 
 TOLERANCE = 5e-4
-"""Largest difference that counts as equal, in bits, in shares, and relative to larger values: another processor rounds
+"""Maximum difference that counts as equal, in bits, in shares, and relative to larger values: another processor rounds
 sums differently, and a figure is shown with three digits. Numbers of texts and of characters must be equal."""
 _VERIFIED = ("validation", "parameters")
 """Entries of `metrics.json` that can be computed again; all others depend on the machine, or on weights that are no
@@ -49,11 +48,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a folder says, beside what was found."""
+    """The figures of a folder, recorded and computed again."""
 
     checks: tuple[Check, ...]
     not_verified: tuple[str, ...]
-    """What could not be computed again, and why."""
+    """Figures that could not be computed again, and why."""
 
     @property
     def differing(self) -> tuple[Check, ...]:

@@ -20,14 +20,15 @@ from kammil.cli import main
 from kammil.data import sources
 from kammil.data.splits import leaks
 from kammil.errors import FolderError, OptionError
-from kammil.evaluation import plots
+from kammil.evaluation import model_card, plots
 from kammil.evaluation.evaluate import evaluate
 from kammil.evaluation.measures import HELP, KEYS, TAKEN
 from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.typing_report import simulate
 from kammil.locks import run_lock
-from kammil.progress import EpochEnded, Event
-from kammil.training.comparison import report, rows
+from kammil.progress import EpochEnded, Event, Notice
+from kammil.training import train as training
+from kammil.training.comparison import report, suite
 from kammil.training.comparison import split as parts_
 from kammil.training.comparison.compare import compare
 from kammil.training.comparison.split import gather
@@ -164,6 +165,7 @@ def test_the_split_lies_beside_the_models_and_their_cards_can_be_followed(
     command = shlex.split(line)
     assert command[:2] == ["kammil", "train"]
     monkeypatch.chdir(folder)
+    (folder / "recipe.toml").write_text(model_card.recipe_toml(folders.card(folder / name)), "utf-8")
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as left:
         main()
@@ -188,13 +190,15 @@ def forbidden(*_: object, **__: object) -> None:
 
 
 def test_finished_rows_are_kept(standings: Ranking, file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "train", forbidden)
-    monkeypatch.setattr(rows, "scorecard", forbidden)
-    monkeypatch.setattr(rows.compressors, "ppmd", forbidden)
-    said: list[str] = []
-    again = compare(file, out=folder, say=said.append, **TINY)
+    monkeypatch.setattr(suite, "train_or_reuse", forbidden)
+    monkeypatch.setattr(suite, "scorecard", forbidden)
+    monkeypatch.setattr(suite.compressors, "ppmd", forbidden)
+    heard: list[Event] = []
+    again = compare(file, out=folder, listen=heard.append, report=False, **TINY)
     assert again.to_dict() == standings.to_dict()
-    assert said[1:] == [f"{row.name}: done before" for row in standings.rows]
+    assert [event.sentence for event in heard if isinstance(event, Notice)][1:] == [
+        f"{row.name}: done before" for row in standings.rows
+    ]
     fewer = compare(file, out=folder, **dict[str, Any](TINY | {"families": ["gru"]}))
     assert fewer.best == "gru" and fewer.figures["gru"] == standings.figures["gru"]
 
@@ -204,7 +208,7 @@ def test_finished_rows_are_kept(standings: Ranking, file: Path, folder: Path, mo
     ("changed", "message"),
     [
         ({"hidden": 24}, "the row gru in .* has another hidden .16 then, 24 now.; give --replace"),
-        ({"minutes": 2.0}, "the row ngram in .* has another minutes"),
+        ({"minutes": 2.0}, "the row .* in .* has another minutes"),
         ({"seed": 1}, "has another SHA-256"),
         ({"hiden": 24}, "there is no option 'hiden'"),
         ({"model": "gru"}, "model is no option of a comparison"),
@@ -251,11 +255,11 @@ def test_a_trained_model_is_measured_without_being_trained_again(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(rows, "scorecard", _after_two(rows.scorecard))
+        broken.setattr(suite, "scorecard", _after_two(suite.scorecard))
         with pytest.raises(OSError, match="power"):
             compare(file, out=tmp_path / "x", **COUNTED)
     assert (tmp_path / "x" / "ngram" / "model.json").exists()
-    monkeypatch.setattr(rows, "train", forbidden)
+    monkeypatch.setattr(training, "Run", forbidden)
     assert compare(file, out=tmp_path / "x", **COUNTED).best == "ngram"
 
 
@@ -276,10 +280,11 @@ def _after_two(scorecard: Callable[..., object]) -> Callable[..., object]:
 def test_replace_makes_only_what_differs(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = TINY | {"epochs": 1}
     first = compare(file, out=tmp_path / "x", **options)
-    said: list[str] = []
+    heard: list[Event] = []
     second = compare(
-        file, out=tmp_path / "x", replace=True, say=said.append, **dict[str, Any](options | {"hidden": 24})
+        file, out=tmp_path / "x", replace=True, listen=heard.append, **dict[str, Any](options | {"hidden": 24})
     )
+    said = [event.sentence for event in heard if isinstance(event, Notice)]
     assert [line for line in said if "at work" in line] == ["gru: at work"]
     assert second.figures["ngram"] == first.figures["ngram"]
     assert second.figures["gru"] != first.figures["gru"]

@@ -13,8 +13,9 @@ from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation.evaluate import evaluate
 from kammil.evaluation.learning_curve import LearningCurve
+from kammil.progress import Event, Notice
 from kammil.training.comparison import curve as curves
-from kammil.training.comparison import rows
+from kammil.training.comparison import suite
 from kammil.training.comparison.split import gather
 from kammil.training.recipe import Recipe
 
@@ -72,10 +73,11 @@ def test_what_is_finished_is_kept(
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("a finished model was made again")
 
-    monkeypatch.setattr(rows, "train", forbidden)
-    monkeypatch.setattr(rows, "scorecard", forbidden)
-    said: list[str] = []
-    again = kammil.curve(file, out=folder, say=said.append, **OPTIONS)
+    monkeypatch.setattr(suite, "train_or_reuse", forbidden)
+    monkeypatch.setattr(suite, "scorecard", forbidden)
+    heard: list[Event] = []
+    again = kammil.curve(file, out=folder, listen=heard.append, **OPTIONS)
+    said = [event.sentence for event in heard if isinstance(event, Notice)]
     assert again.to_dict() == made.to_dict()
     assert said[1:] == [f"{point.name}: done before" for point in made.points]
     fewer = kammil.curve(file, out=folder, model="ngram", shares=[0.25])

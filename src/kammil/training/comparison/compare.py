@@ -1,40 +1,33 @@
 """Compare all families on one leak-free split with equal training time, beside baselines and compressors.
 
-A comparison is a folder: the split, a model folder for each family, the finished rows (`store`), and in the end
-`results.json`. A second call adds only the rows that are missing, and resumes an interrupted training.
+A comparison is a `Suite`: the split, a folder for each family and baseline, and in the end `results.json`. A second
+call adds only the rows that are missing, and resumes an interrupted training.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kammil import files, process_group
+from kammil import files
 from kammil.completion.completer import load
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import text_overlap
 from kammil.evaluation.ranking import Ranking, rank
 from kammil.evaluation.report import REPORT
-from kammil.locks import run_lock
 from kammil.models.family import FAMILIES, family
-from kammil.progress import Event, ignore, listening
-from kammil.training.comparison.page import comparison_report, repeat_command
-from kammil.training.comparison.rows import baseline_rows, family_row
-from kammil.training.comparison.split import ComparisonSplit, gather, write
-from kammil.training.comparison.store import ResultStore
-from kammil.training.recipe import Recipe
+from kammil.progress import Listener, ignore, note
+from kammil.training.comparison.report import comparison_report, repeat_command
+from kammil.training.comparison.split import gather, write
+from kammil.training.comparison.suite import Suite, baseline_rows, model_rows, row_key
+from kammil.training.recipe import Recipe, options_toml
+from kammil.training.record import without_folders
 from kammil.training.texts import printable
 
 RESULTS = "results.json"
-
-Say = Callable[[str], None]
-
-
-def _silent(line: str) -> None:
-    del line
 
 
 def compare(
@@ -47,8 +40,7 @@ def compare(
     test: str | Path | None = None,
     replace: bool = False,
     report: bool = True,
-    listen: Callable[[Event], None] = ignore,
-    say: Say = _silent,
+    listen: Listener = ignore,
     **options: Any,
 ) -> Ranking:
     """Train or reuse a model of each family, measure all on the test texts, and rank them.
@@ -61,62 +53,45 @@ def compare(
         validation, test: files; for what is not given, a leak-free tenth of `source`, 5,000 texts at most.
         replace: compute rows again whose texts or options have changed, instead of raising an error.
         report: write `report.html` into the folder, a page for people, which quotes a few test texts.
-        listen: called with the events of training.
-        say: called with a line of text on each step.
+        listen: called with the events of training, and a notice on each step.
         options: of `Recipe`, `TrainingOptions` and the families' settings; a setting goes to the families that have it.
 
     Raises `KammilError` with one sentence; rows that were finished by then are kept.
     """
-    if process_group.is_launched():
-        raise OptionError("a comparison runs in one process; start it without a launcher.")
     left_out: dict[str, str] = {}
     signatures = text_overlap.signatures()  # first: a missing library must be reported before hours of training
     recipes = _recipes(families, options | {"minutes": minutes}, left_out)
-    store = ResultStore(Path(out))
-    with run_lock(store.path), listening(listen):
+    suite = Suite(Path(out), what="comparison", listen=listen)
+    with suite.locked():
         parts = gather(next(iter(recipes.values())), source, validation, test)
-        makers = baseline_rows(parts)
-        keys = {name: parts.key() for name in makers}
-        for name, recipe in recipes.items():
-            options_of = recipe.model_dump(mode="json")
-            keys[name] = parts.key() | options_of.pop("training") | options_of.pop("settings") | options_of
-        store.open(keys, replace=replace)
-        split_files = write(parts, store.path)
-        for name, recipe in recipes.items():
-            makers[name] = family_row(store.path / name, recipe, parts, split_files, replace=replace, on_event=listen)
-        say(
+        baselines = baseline_rows(parts)
+        keys = {name: row_key(parts) for name in baselines}
+        keys |= {name: row_key(parts, recipe) for name, recipe in recipes.items()}
+        suite.open(keys, replace=replace)
+        texts = write(parts, suite.path)
+        note(
             f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
             f"{parts.leaks.exact} of these stand in the training part, "
             f"{parts.leaks.near} are near-duplicates of its texts"
         )
-        for name, make in makers.items():
-            if name in store.rows:
-                say(f"{name}: done before")
-                continue
-            say(f"{name}: at work")
-            try:
-                store.add(keys[name], *make())
-            except MissingExtraError as error:
-                if name in recipes:
-                    raise
-                left_out[name] = error.what
-                say(f"{name}: left out: {error}")
-        done = [name for name in makers if name in store.rows]
-        ranking = rank([store.rows[name] for name in done], {name: store.columns[name] for name in done})
+        left_out |= suite.complete(baselines, optional=True)
+        models = {name: (recipe, parts, texts) for name, recipe in recipes.items()}
+        suite.complete(model_rows(suite, models, replace=replace))
+        done = [name for name in (*baselines, *recipes) if name in suite.rows]
+        ranking = rank([suite.rows[name] for name in done], {name: suite.columns[name] for name in done})
         ranking = dataclasses.replace(
             ranking, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
         )
-        files.write_atomic(store.path / RESULTS, json.dumps(ranking.to_dict(), ensure_ascii=False, indent=2).encode())
+        files.write_atomic(suite.path / RESULTS, json.dumps(ranking.to_dict(), ensure_ascii=False, indent=2).encode())
         if report:
-            command = repeat_command(source, minutes, families, validation, test, options)
-            _write_report(store.path, ranking, parts, command)
+            best, name = load(suite.path / ranking.best), printable(suite.path.resolve().name)
+            command, toml = (
+                repeat_command(source, minutes, families, validation, test),
+                options_toml(without_folders(options)),
+            )
+            page = comparison_report(ranking, parts, best, name=name, command=command, toml=toml)
+            files.write_atomic(suite.path / REPORT, page.encode("utf-8", "replace"))
         return ranking
-
-
-def _write_report(folder: Path, ranking: Ranking, parts: ComparisonSplit, command: str) -> None:
-    best = load(folder / ranking.best)
-    page = comparison_report(ranking, parts, best, name=printable(folder.resolve().name), command=command)
-    files.write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
 
 
 def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Recipe]:

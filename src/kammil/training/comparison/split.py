@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from kammil import __version__, files
 from kammil.data.splits import Leakage, leaks, split
 from kammil.training import texts as training_texts
 from kammil.training.recipe import Recipe
+from kammil.training.record import sha256
 
 TYPED = 150
-"""Most test texts that are typed, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU, 0.05 s with
-a blend, 0.3 s with subwords, and none should take a minute (docs/log.md#what-does-typing-cost-in-a-comparison)."""
-
-
+"""Maximum number of test texts that are typed, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU,
+0.3 s with subwords, and no row should take a minute (docs/log.md#what-does-typing-cost-in-a-comparison)."""
 _SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER}"
 
 
@@ -38,15 +36,12 @@ class ComparisonSplit:
     leaks: Leakage
     """How many test texts are near-duplicates of training texts."""
     least: int
-    """Fewest training texts that a character of the vocabulary must be in; others are unknown."""
+    """Minimum number of training texts that hold a character of the vocabulary; others are unknown."""
 
     def key(self) -> dict[str, Any]:
         """Return what the figures of every row depend on: version and hashes of the texts."""
         parts = {"training": self.train, "validation": self.validation, "test": self.test, "typed": self.typed}
-        sums = {
-            f"SHA-256 of the {n} texts": hashlib.sha256(json.dumps(t).encode()).hexdigest()[:16]
-            for n, t in parts.items()
-        }
+        sums = {f"SHA-256 of the {name} texts": sha256(texts)[:16] for name, texts in parts.items()}
         return {"Kammil": __version__, "least": self.least} | sums
 
     def to_dict(self) -> dict[str, Any]:

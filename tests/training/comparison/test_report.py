@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from tests.views.conftest import ParsedPage
 
 from kammil.evaluation.ranking import RANKED_BY, Ranking
+from kammil.progress import Event, Notice
 from kammil.training.comparison.compare import compare
-from kammil.training.comparison.page import repeat_command
+from kammil.training.comparison.report import repeat_command
+from kammil.training.recipe import options_toml
+from kammil.training.record import without_folders
 
 TINY: dict[str, Any] = {"families": ["ngram", "gru"], "minutes": 1.0, "embedding": 8, "hidden": 16, "epochs": 1}
 
@@ -20,9 +24,9 @@ TINY: dict[str, Any] = {"families": ["ngram", "gru"], "minutes": 1.0, "embedding
 def made(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> tuple[Ranking, Path, list[str]]:
     place = tmp_path_factory.mktemp("a-place-of-the-machine")
     (place / "posts.txt").write_text("\n".join(texts[:160]), "utf-8")
-    said: list[str] = []
-    ranking = compare(place / "posts.txt", out=place / "results", say=said.append, device="cpu", threads=1, **TINY)
-    return ranking, place / "results", said
+    heard: list[Event] = []
+    ranking = compare(place / "posts.txt", out=place / "results", listen=heard.append, device="cpu", threads=1, **TINY)
+    return ranking, place / "results", [event.sentence for event in heard if isinstance(event, Notice)]
 
 
 @pytest.mark.long
@@ -58,19 +62,16 @@ def test_a_comparison_that_is_done_gets_its_report_anew(made: tuple[Ranking, Pat
 
 
 def test_the_command_by_hand(tmp_path: Path) -> None:
+    command = repeat_command(tmp_path / "a b.txt", 0.5, ["gru", "blend"], None, "lev30/test")
+    assert shlex.split(command) == [
+        *("kammil", "compare", "a b.txt", "--minutes", "0.5", "--families", "gru,blend", "--test", "lev30/test"),
+        *("--config", "recipe.toml"),
+    ]
     options: dict[str, Any] = {
         "seed": 3,
-        "sender": "Abu Ali",
-        "raw": False,
-        "rules": {"urls": False, "numbers": True},
-        "hidden": 64,
+        "rules": {"urls": False},
         "exclude": (str(tmp_path / "b.txt"),),
         "where": None,
     }
-    command = repeat_command(tmp_path / "a b.txt", 0.5, ["gru", "blend"], None, "lev30/test", options)
-    assert shlex.split(command) == [
-        *("kammil", "compare", "a b.txt", "--minutes", "0.5", "--families", "gru,blend", "--test", "lev30/test"),
-        *("--seed", "3", "--from", "Abu Ali", "--without", "urls", "--with", "numbers", "--set", "hidden=64"),
-        *("--set", 'exclude=["b.txt"]'),
-    ]
-    assert repeat_command("sample", 1, None, None, None, {"raw": True}) == "kammil compare sample --minutes 1 --raw"
+    found = tomllib.loads(options_toml(without_folders(options)))
+    assert found == {"seed": 3, "rules": {"urls": False}, "exclude": ["b.txt"]}

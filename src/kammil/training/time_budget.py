@@ -1,0 +1,179 @@
+"""The minutes of a run: how many are left, how many its figures will take, and how large a model they make."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kammil import model_folder, process_group
+from kammil.errors import OptionError
+from kammil.evaluation.metrics import TARGET, predict
+from kammil.language_model import LanguageModel
+from kammil.locks import RUN, training_folder
+from kammil.models.family import CountingLearner, family
+from kammil.progress import note
+from kammil.training.options import TimeKind, TrainingOptions
+from kammil.training.recipe import Recipe
+from kammil.vocabulary import CharacterVocabulary
+
+_MIN_SHARE = 0.5
+"""Processor time as a share of time as it passes, below which a run is told that it got little of the processor."""
+_TIMED = (1, 4, 16, 64)
+"""Numbers of texts that are timed one after the other, while each takes a short time."""
+_TIMED_SHARE = 0.02
+"""Maximum share of the minutes for one of them."""
+_MILLION = 1_000_000
+
+
+class TimeBudget:
+    """The time of a run, from its construction on; without minutes there is no limit."""
+
+    def __init__(self, minutes: float | None, kind: TimeKind = "wall") -> None:
+        """Start to count."""
+        self._timers: dict[TimeKind, Callable[[], float]] = {"wall": time.monotonic, "processor": time.process_time}
+        self._kind: TimeKind = kind
+        self.seconds = None if minutes is None else 60 * minutes
+        self._started = {kind: now() for kind, now in self._timers.items()}
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start, without those in `stopped`."""
+        return self._elapsed(self._kind)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the limit, at least 0; infinite without a limit."""
+        return float("inf") if self.seconds is None else max(0.0, self.seconds - self.elapsed)
+
+    @contextmanager
+    def stopped(self) -> Generator[None]:
+        """Stand still within the block: a base that is trained there has a time limit of its own."""
+        before = {kind: now() for kind, now in self._timers.items()}
+        try:
+            yield
+        finally:
+            for kind, now in self._timers.items():
+                self._started[kind] += now() - before[kind]
+
+    def figures_seconds(
+        self, models: Sequence[LanguageModel], vocabulary: CharacterVocabulary, texts: Sequence[str]
+    ) -> float:
+        """Return about how many seconds `evaluate` takes for the models on the texts; 0 without a limit."""
+        if self.seconds is None:
+            return 0.0
+        seconds = 0.0
+        for size in _TIMED:
+            number = min(size, len(texts))
+            sample = [texts[i * len(texts) // number] for i in range(number)]  # at even distances
+            began = self.elapsed
+            for model in models:
+                predict(model, vocabulary, sample, TARGET)
+            took = self.elapsed - began
+            seconds = took * max(len(texts) / number, sum(map(len, texts)) / sum(map(len, sample)))
+            if number == len(texts) or took > _TIMED_SHARE * self.seconds:
+                break
+        return seconds
+
+    def overrun(self) -> str | None:
+        """Return a sentence if the limit was passed by more than a tenth."""
+        if self.seconds is None or self.elapsed <= 1.1 * self.seconds:
+            return None
+        return (
+            f"this took {self.elapsed:.0f} seconds, not {self.seconds:.0f}: all texts are counted and measured, "
+            "however long that takes"
+        )
+
+    def shortfall(self) -> str | None:
+        """Return a sentence if the processor worked for this program less than half of the minutes that passed.
+
+        None without minutes, and with those of the processor, of which others take nothing.
+        """
+        passed, worked = self._elapsed("wall"), self._elapsed("processor")
+        if self.seconds is None or self._kind == "processor" or worked >= _MIN_SHARE * passed:
+            return None
+        return (
+            f"the processor worked on this run for {worked:.0f} of {passed:.0f} seconds, probably because other "
+            "programs used it too; with --set clock=processor the minutes count only such seconds"
+        )
+
+    def _elapsed(self, kind: TimeKind) -> float:
+        return self._timers[kind]() - self._started[kind]
+
+
+def auto_sizes(
+    recipe: Recipe, given: Mapping[str, Any], characters: int, *, resumed: Path | None = None
+) -> dict[str, int]:
+    """Return the options that a run takes from its number of characters and its minutes, and tell them in a sentence.
+
+    There are none without minutes, beside a base or members, on another device than the CPU, in several processes, or
+    where `given` has one of them: the others have their defaults then. `resumed` is the model whose interrupted run
+    goes on, with the sizes that it had.
+    """
+    learner, minutes = family(recipe.model).learner(), recipe.training.minutes
+    named = ("base", "members", *learner.sized)
+    if minutes is None or not learner.sized or any(given.get(name) for name in named):
+        return {}
+    if process_group.size() > 1 or (threads := _threads(recipe.training)) is None:
+        return {}
+    chosen = dict(learner.sizes(characters, minutes, threads))
+    stored = _stored(resumed) if resumed is not None else {}
+    chosen |= {name: stored[name] for name in chosen if name in stored}
+    sizes = ", ".join(_counted(name, value) for name, value in chosen.items())
+    note(f"{sizes}: {_rounded(characters)} characters, {minutes:g} minute{'' if minutes == 1 else 's'}")
+    return chosen
+
+
+def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a run that starts from a model folder which differ from the defaults of other runs.
+
+    They are the shapes of the weights of the base and, where its vocabulary stays, what the family has found better
+    for such runs; what is `given` is left out.
+    """
+    learner = family(recipe.model).learner()
+    if recipe.base is not None and isinstance(learner, CountingLearner):
+        raise OptionError(
+            f"a model of the family {recipe.model} counts its texts and starts from nothing; leave base out."
+        )
+    if not isinstance(recipe.base, str) or not learner.of_base:
+        return {}
+    base, _ = model_folder.summary(Path(recipe.base))
+    names = [name for name in learner.of_base if name in base.settings and given.get(name) is None]
+    options = {name: base.settings[name] for name in names}
+    if not learner.needs_vocabulary(recipe.settings | options, base):
+        return options
+    return options | {name: value for name, value in learner.from_base.items() if given.get(name) is None}
+
+
+def _threads(options: TrainingOptions) -> int | None:
+    """Return the CPU threads that learn at the same time as the clock counts; None on another device."""
+    from kammil.training.optim import make_accelerator
+
+    if make_accelerator(options.device).device.type != "cpu":
+        return None
+    if options.clock == "processor":
+        return 1
+    import torch
+
+    return options.threads or torch.get_num_threads()
+
+
+def _stored(out: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((training_folder(out) / RUN).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _counted(name: str, number: int) -> str:
+    words = {"hidden": ("unit", "units"), "networks": ("member", "members"), "epochs": ("pass", "passes")}
+    one, many = words.get(name, (name, name))
+    most = "at most " if name == "epochs" else ""
+    return most + (f"one {one}" if number == 1 else f"{number:,} {many}")
+
+
+def _rounded(number: int) -> str:
+    return f"{number / _MILLION:.3g} million" if number >= _MILLION else f"{float(f'{number:.2g}'):,.0f}"
