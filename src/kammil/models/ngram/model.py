@@ -104,7 +104,7 @@ class _Level:
         ids, counts, starts = ids.astype(np.int64), counts.astype(np.float64), offsets[:-1].astype(np.int64)
         if len(keys) == 0 or len(offsets) != len(keys) + 1 or offsets[0] != 0 or offsets[-1] != len(ids):
             raise ValueError("the counts are not consistent")
-        if ((ids < UNK) | (ids >= size)).any():
+        if (offsets[1:] <= offsets[:-1]).any() or ((ids < UNK) | (ids >= size)).any():  # no differences: they may wrap
             raise ValueError("the counts are not consistent")
         widths = np.diff(offsets.astype(np.int64))
         self._table = CountTable(keys.astype(np.uint64), widths, np.zeros_like(widths), ids, counts.astype(np.int64))
