@@ -25,7 +25,7 @@ def test_compare_twice(run: Run, file: Path, tmp_path: Path) -> None:
     made = {path.name for path in (tmp_path / "both").iterdir()}
     split = {"train.txt", "validation.txt", "test.txt"}
     results = {"suite.json", "results.json", "README.md", "comparison.png", "report.html"}
-    assert made == {"ngram", "gru"} | split | results
+    assert {"ngram", "gru"} | split | results <= made
     assert kammil.load(tmp_path / "both" / "gru").complete("شو").text is not None
     again = run("compare", file, "--families", "ngram", "--families", "gru", "--out", "both", "--json", *COMPARED)
     assert again.code == 0 and "at work" not in again.err
