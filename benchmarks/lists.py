@@ -1,4 +1,4 @@
-"""What lists of three hold, letter by letter: the wanted word, or function words alone.
+"""Contents of lists of three, letter by letter: the wanted word, or function words alone.
 
 Texts are drawn from each file and typed by the simulation of `kammil evaluate --typing`, which corrects nothing.
 Counted at each word, before its first letter and after one, two and three, where letters are left to type: lists whose

@@ -48,7 +48,7 @@ _PAUSE_SECONDS = 0.4
 
 
 Offer = tuple[str, "Sequence[Suggestion]", str]
-"""What may follow a text: ghost text; suggestions, best first; and all ghost text, for somebody who has paused."""
+"""Offers after a text: ghost text; suggestions, best first; and all ghost text, for somebody who has paused."""
 _NO_OFFER: Offer = ("", (), "")
 
 

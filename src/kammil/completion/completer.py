@@ -390,7 +390,7 @@ class Completer:
         """Return what holds for stock phrases as ghost text, as `refusals` does for words; None for a model that has
         none."""
         options: Options = {"forbid": forbid, "allow_offensive": allow_offensive, "clause": True, "stock_phrases": True}
-        if self.stock_phrases is None:
+        if not self._has_messages:  # the phrases themselves are opened where they are looked up, not on an event loop
             return None
         return self.constraints({**options, "length": MAX_CHARACTERS}, 1, taught=taught)
 

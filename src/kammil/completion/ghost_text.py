@@ -92,7 +92,7 @@ class Phrase:
     stock: bool = False
     """Whether no model wrote the words: they end a message that was written beforehand."""
     sure: str = ""
-    """Of a stock phrase, what is ghost text by itself: the words at its beginning that the model is sure of."""
+    """Beginning of a stock phrase that is ghost text by itself: the words that the model is sure of."""
 
 
 def ghost_rule(ghost: str, threshold: float | None = None) -> GhostRule:

@@ -46,18 +46,19 @@ _MAX_PLACES = 320
 
 
 class StockPhrase(NamedTuple):
-    """What may be appended to a text."""
+    """A continuation of a text: the end of a message."""
 
     text: str
     """The rest of a begun word, or words; to the end of the clause, its mark included."""
     likeness: float
-    """Of the text and what the message has before the phrase, from 0 to 1."""
+    """Similarity of the text and what the message has before the phrase, from 0 to 1."""
 
 
 def sureness(bits: Sequence[float], likeness: float) -> float:
     """Return the log-odds that a continuation with these bits makes sense to a reader.
 
-    Fitted to 3,650 grades of what may follow 520 texts: docs/log.md, "Who ends a thought: a model, or a message?".
+    Fitted to grades of 2,655 texts after 520 prompts (`benchmarks/sureness.py`): docs/log.md, "Who ends a thought: a
+    model, or a message?".
     """
     return 0.3 - 0.235 * sum(bits) / math.sqrt(max(1, len(bits))) + 6.1 * likeness
 
@@ -101,8 +102,8 @@ class StockPhrases:
         ids: NDArray[np.integer],
         lengths: NDArray[np.integer],
     ) -> None:
-        self._folds, self._tokens, self._ids, self.lengths = folds, tokens, ids, lengths
-        self._begins = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        self._folds, self._tokens, self._ids = folds, tokens, ids
+        self.begins = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         self._message_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         self._fold_of = np.cumsum(begins_fold, dtype=np.int32) - 1
         words_of_messages = self._fold_of[ids]
@@ -133,7 +134,7 @@ class StockPhrases:
             return []
         # Messages that share no rare word with the text are left out before the order of words is looked at.
         known = [fold for fold in map(self._number, before) if fold is not None]
-        shared = np.zeros(len(self._begins) - 1, np.float32)
+        shared = np.zeros(len(self.begins) - 1, np.float32)
         for fold in set(known):
             messages = self._message_of[self._places[self._first[fold] : self._first[fold + 1]]]
             shared[messages] += self._weights[fold]
@@ -151,7 +152,7 @@ class StockPhrases:
 
     def _likenesses(self, places: Places, known: Sequence[int], unknown: float) -> NDArray[np.float64]:
         """Return the likeness of what stands before each place and a text of known words, and others of some weight."""
-        begins = self._begins[self._message_of[places]]
+        begins = self.begins[self._message_of[places]]
         shared = np.zeros(len(places))
         for fold in set(known):
             held = self._places[self._first[fold] : self._first[fold + 1]]
@@ -166,7 +167,7 @@ class StockPhrases:
 
     def _phrase(self, place: int, begun: str, between: str) -> str:
         """Return what follows a place to the end of its clause; empty for nothing, or too much."""
-        end = self._begins[self._message_of[place] + 1]
+        end = self.begins[self._message_of[place] + 1]
         word, _, gap = self._tokens[self._ids[place]].partition("\0")
         text = ""
         if begun and fold_spelling(word[: len(begun)]) == fold_spelling(begun):

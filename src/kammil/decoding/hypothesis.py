@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
+import numpy as np
 import regex
 
 from kammil.decoding.options import DecodingOptions
@@ -52,7 +53,7 @@ class Hypothesis:
     refused_lengths: tuple[int, ...] = ()
     """Lengths at which the text would end with a blocked word."""
     likeness: float | None = None
-    """Of a stock phrase, how alike its message and the prompt are (`completion.stock_phrases`); None for a draw."""
+    """Similarity of the prompt and the message of a stock phrase (`completion.stock_phrases`); None for a draw."""
     sureness: float | None = None
     """Log-odds that the text makes sense; None where they are not known."""
 
@@ -65,7 +66,7 @@ class Hypothesis:
 
     @property
     def worth(self) -> float:
-        """What the text is worth; minus infinity where `sureness` is not known."""
+        """Return `worth` of the text; minus infinity where `sureness` is not known."""
         return -math.inf if self.sureness is None else worth(self.sureness, len(self.text))
 
     @property
@@ -176,7 +177,7 @@ class Hypothesis:
 def worth(sureness: float, characters: int) -> float:
     """Return the logarithm of the probability that a text makes sense, and a quarter of that of its length: of texts
     that are equally sure, the longer one saves more."""
-    return -math.log1p(math.exp(-sureness)) + math.log(max(1, characters)) / 4
+    return -float(np.logaddexp(0.0, -sureness)) + math.log(max(1, characters)) / 4
 
 
 def _before_opening(text: str, end: int) -> int:

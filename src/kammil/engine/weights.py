@@ -1,4 +1,4 @@
-"""What an engine is given: the weights of networks and gate, the n-gram experts, and 7-bit integers of weights.
+"""Inputs of an engine: the weights of networks and gate, the n-gram experts, and 7-bit integers of weights.
 
 Each row of a matrix has its own scale, so that its largest weight becomes the largest integer. A matrix that is
 multiplied when the model runs would be quantized to the same integers then, so storing them costs no accuracy.
@@ -37,7 +37,7 @@ _INTEGERS, _SCALES, _SHAPE = ".whole", ".scales", ".shape"
 _MAX_SCALE = 1e6  # no trained weights need a larger one
 _MAX_ELEMENTS = 1 << 26
 _MAX_ALL_ELEMENTS = 1 << 27
-"""Of one matrix, and of all: half a gigabyte when unpacked, which may be compressed a thousandfold in a folder."""
+"""Maximum numbers of one matrix, and of all: half a gigabyte unpacked; it may be compressed a thousandfold."""
 
 
 @dataclass(frozen=True)

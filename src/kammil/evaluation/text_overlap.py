@@ -23,7 +23,7 @@ _ORDER, _BETA = 6, 2
 _WORDS = 4
 """Longest n-gram of words in BLEU."""
 NO_RUN = f"no run of {_WORDS} words"
-"""What is shown in place of a BLEU of 0."""
+"""Words shown in place of a BLEU of 0."""
 
 
 def chrf_columns(written: Sequence[str], true: Sequence[str]) -> Array:
