@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import kammil
 from kammil.cli import main
 from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError, OptionError
+from kammil.evaluation import model_card
 from kammil.language_model import CONFIG, TOKENIZER
 from kammil.models.pretrained.checkpoint import open_base, own_weights
 from kammil.progress import EpochEnded, Event
@@ -259,7 +261,10 @@ def test_the_command_and_its_repetition(
     with contextlib.suppress(SystemExit):
         main()
     card = Path("texts-pretrained", "README.md").read_text("utf-8")
-    assert "--model pretrained" in card and f"--base {options['base']}" in card
+    assert "kammil train texts.txt" in card and "--config recipe.toml" in card
+    repeated = tomllib.loads(model_card.recipe_toml(card))
+    assert (repeated["model"], repeated["base"], repeated["epochs"]) == ("pretrained", Path(options["base"]).name, 1)
+    assert {name: repeated[name] for name in rest} == rest
 
 
 def test_it_is_compared_where_a_base_is_named() -> None:

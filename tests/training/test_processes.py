@@ -63,6 +63,7 @@ import json, os, signal, sys, time, warnings
 from pathlib import Path
 import kammil
 from kammil.errors import KammilError
+from kammil.progress import EpochEnded
 warnings.simplefilter("error")
 given = json.loads(Path("given.json").read_text("utf-8"))
 rank = int(os.environ["RANK"])

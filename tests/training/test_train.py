@@ -93,7 +93,7 @@ def test_a_card_says_the_line_of_python_that_makes_its_model_again(
     train(few[:40], out="model", model="ngram", order=3, least=2, rules={"urls": False}, validation=held_out)
     (line,) = [line for line in folders.read(Path("model")).card.splitlines() if line.startswith("kammil.train(")]
     Path("recipe.toml").write_text(model_card.recipe_toml(folders.card(Path("model"))), "utf-8")
-    exec(line, {"kammil": kammil, "tomllib": tomllib, "texts": few[:40], "validation_texts": few[40:]})
+    exec(line, {"kammil": kammil, "tomllib": tomllib, "Path": Path, "texts": few[:40], "validation_texts": few[40:]})
     one, other = (folders.read(Path(name)) for name in ("model", "model-again"))
     assert one.description == other.description
     assert {k: a.tolist() for k, a in one.artifacts.weights.items()} == {

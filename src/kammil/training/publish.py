@@ -171,7 +171,7 @@ def _repeat_command(data: Dataset, name: str) -> str:
     if data.arguments is not None:
         return shlex.join(["kammil", "train", *data.arguments, "--config", "recipe.toml", "--out", out])
     validation = "" if data.validation_split_off else ", validation=validation_texts"
-    return f'kammil.train(texts{validation}, **tomllib.load(open("recipe.toml", "rb")), out={out!r})'
+    return f'kammil.train(texts{validation}, **tomllib.loads(Path("recipe.toml").read_text("utf-8")), out={out!r})'
 
 
 def total_seconds(model: folders.ModelFiles) -> float:

@@ -342,9 +342,12 @@ class _Study:
         def objective(trial: Trial) -> float:
             nonlocal number, failure
             number = trial.number
+            drawn = suggest(
+                trial, self.space
+            )  # before anybody listens: a trial that is stopped is made again with these
             note(f"trial {number} begins")
             try:
-                return self._train(trial, listen)
+                return self._train(trial, drawn, listen)
             except KammilError as error:
                 failure = error
                 raise
@@ -365,8 +368,8 @@ class _Study:
         best = self.study.best_trial.number == number
         return TrialEnded(number, ended.params, ended.value, names[ended.state], best, str(failure or ""))
 
-    def _train(self, trial: Trial, listen: Listener) -> float:
-        """Train with the settings of a trial; return the bits on the validation texts."""
+    def _train(self, trial: Trial, drawn: Mapping[str, float], listen: Listener) -> float:
+        """Train with the settings that a trial drew; return the bits on the validation texts."""
         from optuna import TrialPruned
 
         place = self.folder / f"trial-{trial.user_attrs.get(_REPEATS, trial.number)}"
@@ -386,7 +389,7 @@ class _Study:
 
         shutil.rmtree(place, ignore_errors=True)
         try:
-            given: dict[str, Any] = {**self.options, **suggest(trial, self.space)}
+            given: dict[str, Any] = {**self.options, **drawn}
             out = place / "model"
             trained = train(self.source, validation=self.validation, out=out, report=False, listen=on_event, **given)
         except _StoppedError:
