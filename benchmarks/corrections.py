@@ -28,7 +28,7 @@ import numpy as np
 import kammil
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
-from kammil.completion.suggestions import MIN_PROBABILITY
+from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.data import sources
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
 from kammil.evaluation.keystrokes import Help, keystrokes_saved, type_texts

@@ -24,8 +24,8 @@ import numpy as np
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.completion.unasked import is_function_word
+from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.data import sources
 from kammil.evaluation.bootstrap import Interval, Statistic, estimates, quotient
 from kammil.evaluation.suggestion_hits import suggestion_hits

@@ -30,7 +30,7 @@ from xml.etree import ElementTree
 import regex
 
 import kammil
-from kammil.completion.suggestions import MIN_PROBABILITY
+from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.data import sources, splits
 from kammil.evaluation.keystrokes import Help, type_texts
 from kammil.evaluation.suggestion_hits import suggestion_hits

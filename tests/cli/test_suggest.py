@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Result, Run, on_terminal, refused
 
 import kammil
-from kammil.completion.suggestions import MIN_PROBABILITY
+from kammil.completion.word_search import MIN_PROBABILITY
 
 
 def test_suggest_prints_words_the_best_first(run: Run, trained: Path) -> None:

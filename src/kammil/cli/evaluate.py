@@ -79,7 +79,7 @@ def evaluate(
     """Measure how good a model is on texts it has not seen. The figures stand with their intervals beside those
     of baselines; samples follow."""
     from kammil.completion.completer import load
-    from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
+    from kammil.completion.options import SuggestOptions
     from kammil.data import sources
     from kammil.errors import OptionError
     from kammil.evaluation import evaluate, metrics, plots, typing_report
@@ -93,7 +93,7 @@ def evaluate(
     if not typing and (option := next((name for name, value in only_typing.items() if value is not None), None)):
         raise OptionError(f"{option} is about suggestions; give --typing too.")
     share_of_slips = check_slips(0.0 if slips is None else slips)
-    least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
+    least = (SuggestOptions.of() if threshold is None else SuggestOptions.of(threshold=threshold)).threshold
     metrics.check_task(target, min_length)
     if plot is not None or plot_positions is not None:
         plots.ready()

@@ -52,28 +52,23 @@ def suggest(
     from dataclasses import asdict
 
     from kammil.completion.completer import load
-    from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
+    from kammil.completion.options import ListKeywords, RefusalKeywords, SuggestOptions
 
-    least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
+    refusing: RefusalKeywords = {"forbid": forbid or (), "allow_offensive": allow_offensive}
+    asked: ListKeywords = {**refusing, "correct": not no_correct}
+    if threshold is not None:
+        asked["threshold"] = threshold
+    SuggestOptions.of(k=k, **asked)  # before the model is opened
     completer = load(model, profile=open_profile(profile), block=block)
     for i, prefix in enumerate(texts_or_stdin(None if text is None else [text])):
         if ghost is not None:
-            phrase = completer.phrase(
-                prefix, ghost=ghost, threshold=threshold, forbid=forbid or (), allow_offensive=allow_offensive
-            )
+            phrase = completer.phrase(prefix, ghost=ghost, threshold=threshold, **refusing)
             if json:
                 print_json(asdict(phrase), indent=None)
             else:
                 typer.echo(for_stdout(phrase.added))
             continue
-        suggestions = completer.suggest(
-            prefix,
-            k,
-            threshold=least,
-            correct=not no_correct,
-            forbid=forbid or (),
-            allow_offensive=allow_offensive,
-        )
+        suggestions = completer.suggest(prefix, k, **asked)
         if json:
             print_json([asdict(suggestion) for suggestion in suggestions], indent=None)
             continue

@@ -5,30 +5,33 @@ Shapes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import numpy as np
 
 from kammil import model_folder as folders
-from kammil.completion import ghost_text, suggestions
+from kammil.completion import ghost_text
 from kammil.completion.adaptation import CANNOT_LEARN, Adaptation
 from kammil.completion.begun_word import BegunWord, WordReader
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
 from kammil.completion.openings import Openings
+from kammil.completion.options import GhostKeywords, ListKeywords, SuggestKeywords, SuggestOptions
 from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
 from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, are_enough, bundled, choose, stock_hypotheses
-from kammil.completion.suggestions import Suggestion, letters_to_correct, seen_as_typed
+from kammil.completion.suggestions import Query, Suggestion, TypedText, to_suggestions
 from kammil.completion.unasked import unasked_politics
+from kammil.completion.word_search import MAX_STATES, WordSearch
 from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, read_list_file
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate
@@ -240,16 +243,7 @@ class Completer:
         constraints = self.constraints(options, 1)  # not in the generator: report wrong options now
         return self._pieces(prompt, constraints)
 
-    def suggest(
-        self,
-        prefix: str,
-        k: int = 3,
-        *,
-        threshold: float = suggestions.MIN_PROBABILITY,
-        correct: bool = True,
-        forbid: Sequence[str] = (),
-        allow_offensive: bool = False,
-    ) -> list[Suggestion]:
+    def suggest(self, prefix: str, k: int = 3, **options: Unpack[ListKeywords]) -> list[Suggestion]:
         """Suggest at most `k` words: endings of the current word, then next words, each group most probable first.
 
         Where the current word is more probably complete, next words come first, and rare endings are left out. None is
@@ -258,23 +252,78 @@ class Completer:
         spelling than the model would write, or be Arabic in Latin letters, as words before may be: then a suggestion
         may replace them (`Suggestion.replaces`), unless `correct` is false. None is a blocked word, or makes one of the
         word that was begun, or writes a string of `forbid`; `allow_offensive` has words of the list of offensive words
-        suggested too.
-        `OptionError` for a k below 1, or a threshold that is no probability.
+        suggested too. `OptionError` for an option out of range (`SuggestOptions`).
         """
-        seen = self.normalise(prefix)
-        variants = self.variants(prefix, seen) if correct else None  # first: it reads up to the begun word
-        return suggestions.suggest(
+        query = self.query(prefix, SuggestOptions.of(k=k, **options))
+        begun = self.begun_word(query)  # first: it reads up to the begun word
+        (found,) = self.suggest_after([query], *self._read(query.text.seen).result, [begun])
+        return found
+
+    def query(
+        self,
+        prefix: str,
+        options: SuggestOptions,
+        *,
+        seen: str | None = None,
+        ghost: bool = False,
+        taught: frozenset[BlockedWord] | None = None,
+    ) -> Query:
+        """Return what `suggest_after` and `phrase_after` are asked.
+
+        Args:
+            prefix: the text so far.
+            options: checked ones.
+            seen: the text after normalisation, if it is known.
+            ghost: whether ghost text is wanted.
+            taught: as in `word_block`.
+        """
+        text = TypedText.of(self.vocabulary, prefix, self.normalise(prefix) if seen is None else seen)
+        refusals = self.refusals(options.forbid, allow_offensive=options.allow_offensive, taught=taught)
+        stock = None
+        if ghost and options.words >= ghost_text.MAX_WORDS and self._has_messages:
+            # The phrases themselves are opened where they are looked up, not on an event loop.
+            allowed: Options = {"forbid": options.forbid, "allow_offensive": options.allow_offensive}
+            stock = self.constraints(
+                {**allowed, "clause": True, "stock_phrases": True, "length": MAX_CHARACTERS}, 1, taught=taught
+            )
+        return Query(text, options, refusals, stock)
+
+    def begun_word(self, query: Query, state_cache: StateCache | None = None) -> BegunWord | None:
+        """Return the interpretations of the last word (typos, spellings, transliteration); None if only the typed word
+        is possible."""
+        if not query.options.correct:
+            return None
+        text, cache = query.text, self.state_cache if state_cache is None else state_cache
+        return self.word_reader.after(self.language_model, cache, text.ids, text.letters, text.as_typed)
+
+    def suggest_after(
+        self,
+        queries: Sequence[Query],
+        log_probabilities: LogProbabilities,
+        state: State,
+        begun: Sequence[BegunWord | None],
+    ) -> list[list[Suggestion]]:
+        """Suggest words after R texts that were read, in one search.
+
+        Args:
+            queries: equal in `k`, `threshold` and refusals.
+            log_probabilities: (R, V), of what follows the texts.
+            state: after them.
+            begun: `begun_word` of each.
+        """
+        options, refusals = queries[0].options, queries[0].refusals
+        search = WordSearch(
             self.language_model,
-            self.vocabulary,
             self.character_classes,
-            seen,
-            *self._read(seen).result,
-            k=k,
-            threshold=threshold,
-            refusals=self.refusals(forbid, allow_offensive=allow_offensive),
-            variants=variants,
+            options.k,
+            options.threshold,
+            max(MAX_STATES, options.k),
+            refusals=refusals,
             openings=self.openings,
         )
+        texts = [query.text.seen for query in queries]
+        found = search.run(texts, log_probabilities, state, begun)
+        return [to_suggestions(self.vocabulary, text, words) for text, words in zip(texts, found, strict=True)]
 
     @property
     def openings(self) -> Openings:
@@ -301,34 +350,18 @@ class Completer:
             return []
         return stock_hypotheses(self.stock_phrases, self.language_model, constraints, log_probabilities, state)
 
-    def variants(self, prefix: str, seen: str) -> BegunWord | None:
-        """Return what may be meant by the word at the end of a prefix, or before a next word, which the model has seen
-        as `seen`; None for nothing else than what was typed."""
-        ids = np.concatenate([[BOS], self.vocabulary.encode(seen)])
-        letters, as_typed = letters_to_correct(prefix, seen), seen_as_typed(prefix, seen)
-        return self.word_reader.after(self.language_model, self.state_cache, ids, letters, as_typed)
-
     def reading(self, prompt: str, state_cache: StateCache | None = None) -> tuple[str, int]:
         """Return the Arabic words that those at the end of a prompt in Latin letters are read as, and the characters
         that they take the place of: as `suggest` reads them, of the last `MAX_READ` characters; empty and 0 for none.
         """
         prompt = prompt[-MAX_READ:]
-        seen = self.normalise(prompt)
-        ids = np.concatenate([[BOS], self.vocabulary.encode(seen)])
-        letters, as_typed = letters_to_correct(prompt, seen), seen_as_typed(prompt, seen)
+        text = TypedText.of(self.vocabulary, prompt, self.normalise(prompt))
         cache = self.state_cache if state_cache is None else state_cache
-        arabic, replaces = self.word_reader.reading(self.language_model, cache, ids, letters, as_typed)
+        arabic, replaces = self.word_reader.reading(self.language_model, cache, text.ids, text.letters, text.as_typed)
         return self.vocabulary.decode(np.array(arabic, np.int64)), replaces
 
     def phrase(
-        self,
-        prefix: str,
-        *,
-        words: int = ghost_text.MAX_WORDS,
-        ghost: ghost_text.GhostLevel = ghost_text.GHOST,
-        threshold: float | None = None,
-        forbid: Sequence[str] = (),
-        allow_offensive: bool = False,
+        self, prefix: str, *, threshold: float | None = None, **options: Unpack[GhostKeywords]
     ) -> ghost_text.Phrase:
         """Predict ghost text: the most probable next word, then the most probable one after it, and so on.
 
@@ -336,63 +369,37 @@ class Completer:
         is none where the word at hand is more probably complete, and none that names a ruler or a party, or is a
         religious formula, unless the text has begun it. It may be a stock phrase (`ghost_text`). With a `threshold`
         words are shown from that probability on, whatever they save. At most `words`, and none twice. What `suggest`
-        refuses is refused here too. `OptionError` for fewer words than one, an unknown step, or a threshold that is no
-        probability.
+        refuses is refused here too. `OptionError` for an option out of range (`SuggestOptions`).
         """
-        rule = ghost_text.ghost_rule(ghost, threshold)
-        seen = self.normalise(prefix)
-        return self.phrase_after(
-            seen,
-            *self._read(seen).result,
-            words=words,
-            rule=rule,
-            refusals=self.refusals(forbid, allow_offensive=allow_offensive),
-            constraints=self.stock_constraints(forbid, allow_offensive=allow_offensive),
-        )
+        given: SuggestKeywords = {**options}
+        if threshold is not None:
+            given["threshold"] = threshold
+        query = self.query(prefix, SuggestOptions.of(**given), ghost=True)
+        rule = ghost_text.ghost_rule(query.options.ghost, threshold)
+        return self.phrase_after(query, *self._read(query.text.seen).result, rule)
 
     def phrase_after(
-        self,
-        seen: str,
-        log_probabilities: LogProbabilities,
-        state: State,
-        *,
-        words: int,
-        rule: ghost_text.GhostRule,
-        refusals: Refusals[Any] | None,
-        constraints: Constraints | None,
+        self, query: Query, log_probabilities: LogProbabilities, state: State, rule: ghost_text.GhostRule | None = None
     ) -> ghost_text.Phrase:
-        """Predict ghost text after a prefix that was read: see `ghost_text.phrase`; `constraints` are for stock
-        phrases."""
-        model = self.language_model
+        """Predict ghost text after a text that was read: `log_probabilities`, (1, V), follow it; `rule` wins over that
+        of the options."""
+        rule = ghost_text.GHOST_RULES[query.options.ghost] if rule is None else rule
+        seen = query.text.seen
         ghost = ghost_text.phrase(
-            model,
+            self.language_model,
             self.vocabulary,
             self.character_classes,
             seen,
             log_probabilities,
             state,
-            words=words,
+            words=query.options.words,
             rule=rule,
-            refusals=refusals,
+            refusals=query.refusals,
         )
-        if constraints is None or words < ghost_text.MAX_WORDS:
+        if query.stock is None:
             return ghost
-        stock = self.stock_hypotheses(constraints.at(seen), log_probabilities, state)
+        stock = self.stock_hypotheses(query.stock.at(seen), log_probabilities, state)
         return ghost_text.or_stock_phrase(ghost, seen, stock, rule)
-
-    def stock_constraints(
-        self,
-        forbid: Sequence[str] = (),
-        *,
-        allow_offensive: bool = False,
-        taught: frozenset[BlockedWord] | None = None,
-    ) -> Constraints | None:
-        """Return what holds for stock phrases as ghost text, as `refusals` does for words; None for a model that has
-        none."""
-        options: Options = {"forbid": forbid, "allow_offensive": allow_offensive, "clause": True, "stock_phrases": True}
-        if not self._has_messages:  # the phrases themselves are opened where they are looked up, not on an event loop
-            return None
-        return self.constraints({**options, "length": MAX_CHARACTERS}, 1, taught=taught)
 
     @cached_property
     def word_reader(self) -> WordReader:
@@ -541,6 +548,24 @@ class Completer:
         return self.state_cache.decoder(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
 
 
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
+
+
+def _of_text(
+    method: Callable[Concatenate[Completer, str, Asked], Answer],
+) -> Callable[Concatenate[Session, Asked], Answer]:
+    """Return a method of `Completer` as one of a session, whose text it takes."""
+
+    @wraps(method)
+    def asked(session: Session, *args: Asked.args, **options: Asked.kwargs) -> Answer:
+        return method(session.model, session.text, *args, **options)
+
+    parameters = [*inspect.signature(method).parameters.values()]
+    setattr(asked, "__signature__", inspect.Signature([parameters[0], *parameters[2:]]))  # noqa: B010
+    return asked
+
+
 class Session:
     """One text that is being typed, with a state cache of its own: a keystroke costs what it changed.
 
@@ -558,8 +583,7 @@ class Session:
     """
 
     def __init__(self, model: Completer, *, megabytes: float = MAX_MEGABYTES) -> None:
-        self._model = model.with_own_cache(megabytes)
-        self._text = ""
+        self.model, self._text = model.with_own_cache(megabytes), ""
 
     @property
     def text(self) -> str:
@@ -569,52 +593,13 @@ class Session:
     def update(self, text: str) -> None:
         """Set the whole text typed so far, and read what is new of it."""
         self._text = text
-        self._model.after(text)
+        self.model.after(text)
 
-    def complete(self, **options: Unpack[Options]) -> Completion:
-        """Complete the text; see `Completer.complete`."""
-        return self._model.complete(self._text, **options)
-
-    def samples(self, n: int, **options: Unpack[Options]) -> list[Completion]:
-        """Write `n` completions of the text; see `Completer.samples`."""
-        return self._model.samples(self._text, n, **options)
-
-    def stream(self, **options: Unpack[Options]) -> Iterator[str]:
-        """Stream the text of `complete` in pieces; see `Completer.stream`."""
-        return self._model.stream(self._text, **options)
-
-    def suggest(
-        self,
-        k: int = 3,
-        *,
-        threshold: float = suggestions.MIN_PROBABILITY,
-        correct: bool = True,
-        forbid: Sequence[str] = (),
-        allow_offensive: bool = False,
-    ) -> list[Suggestion]:
-        """Suggest endings of the current word, or next words; see `Completer.suggest`."""
-        return self._model.suggest(
-            self._text, k, threshold=threshold, correct=correct, forbid=forbid, allow_offensive=allow_offensive
-        )
-
-    def phrase(
-        self,
-        *,
-        words: int = ghost_text.MAX_WORDS,
-        ghost: ghost_text.GhostLevel = ghost_text.GHOST,
-        threshold: float | None = None,
-        forbid: Sequence[str] = (),
-        allow_offensive: bool = False,
-    ) -> ghost_text.Phrase:
-        """Predict ghost text after the text; see `Completer.phrase`."""
-        return self._model.phrase(
-            self._text,
-            words=words,
-            ghost=ghost,
-            threshold=threshold,
-            forbid=forbid,
-            allow_offensive=allow_offensive,
-        )
+    complete = _of_text(Completer.complete)
+    samples = _of_text(Completer.samples)
+    stream = _of_text(Completer.stream)
+    suggest = _of_text(Completer.suggest)
+    phrase = _of_text(Completer.phrase)
 
 
 def load(

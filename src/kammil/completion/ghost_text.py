@@ -25,13 +25,11 @@ import numpy as np
 
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.stock_phrases import SURE
-from kammil.completion.suggestions import check_threshold
 from kammil.completion.unasked import without_unasked
 from kammil.completion.word_list import MIN_OF_BEST
 from kammil.completion.word_search import WordSearch
 from kammil.decoding import Hypothesis
 from kammil.decoding.word_block import Refusals
-from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.spacing import keys_saved
 from kammil.text import ends_unspaced, open_word
@@ -95,14 +93,9 @@ class Phrase:
     """Beginning of a stock phrase that is ghost text by itself: the words that the model is sure of."""
 
 
-def ghost_rule(ghost: str, threshold: float | None = None) -> GhostRule:
-    """Return the rule of a step of the dial, or the one that asks for nothing but a probability.
-
-    `OptionError` for a step that does not exist, or a threshold that is no probability.
-    """
-    if ghost not in GHOST_RULES:
-        raise OptionError(f"ghost is {ghost!r}, but it must be one of: {', '.join(GHOST_RULES)}.")
-    return GHOST_RULES[ghost] if threshold is None else GhostRule(check_threshold(threshold), 0.0)
+def ghost_rule(ghost: GhostLevel, threshold: float | None = None) -> GhostRule:
+    """Return the rule of a step of the dial, or the one that asks for nothing but a probability."""
+    return GHOST_RULES[ghost] if threshold is None else GhostRule(threshold, 0.0)
 
 
 def or_stock_phrase(ghost: Phrase, prompt: str, stock: Sequence[Hypothesis], rule: GhostRule) -> Phrase:
@@ -132,15 +125,16 @@ def phrase(
     since people rarely write a word twice, and before what the text has not called for (`unasked`).
 
     Args:
-        model, vocabulary, classes, prefix, log_probabilities, state: as for `suggestions.suggest`.
+        model: the language model.
+        vocabulary: its characters.
+        classes: `CharacterClasses.of(vocabulary)`.
+        prefix: as the model sees it.
+        log_probabilities: (1, V), of what follows the prefix.
+        state: after the prefix.
         words: most words.
         rule: which words are shown.
         refusals: what is not written, however probable; None for nothing.
-
-    Raises: `OptionError` for fewer words than one.
     """
-    if words < 1:
-        raise OptionError(f"words is {words}, but a phrase has at least one.")
     space, open_part = classes.space, open_word(prefix)
     complete = float(classes.complete([prefix], np.exp(log_probabilities))[0])
     used = {open_part, open_word(prefix.removesuffix(open_part).rstrip())}

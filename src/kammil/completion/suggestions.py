@@ -10,27 +10,28 @@ Latin letters. A suggestion may begin with what is meant (`begun_word`), and the
 Behind a space a next word may follow words in Latin letters as they are meant, and replaces them, too.
 Its probability is that the word is meant, given what was typed: model times channel, divided by the sum over all.
 
-Shapes: R prefixes, V vocabulary.
+Shapes: T characters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from kammil.completion.begun_word import MAX_RUN, MAX_TYPED, BegunWord
-from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.openings import Openings
-from kammil.completion.word_search import MAX_CHARACTERS, MAX_STATES, MIN_PROBABILITY, FoundWord, WordSearch
+import numpy as np
+
+from kammil.completion.begun_word import MAX_RUN, MAX_TYPED
+from kammil.completion.options import SuggestOptions
+from kammil.completion.word_search import MAX_CHARACTERS, FoundWord
+from kammil.decoding import Constraints
 from kammil.decoding.word_block import Refusals
-from kammil.errors import OptionError
-from kammil.language_model import LanguageModel, LogProbabilities, State
+from kammil.language_model import Ids
 from kammil.text import ends_unspaced, graphemes, open_word, role
-from kammil.vocabulary import CharacterVocabulary
+from kammil.vocabulary import BOS, CharacterVocabulary
 
 MAX_REPLACED = (MAX_RUN + 1) * (MAX_TYPED + 1)
-"""Most characters that a suggestion replaces."""
+"""Maximum number of characters that a suggestion replaces."""
 
 
 @dataclass(frozen=True)
@@ -54,45 +55,6 @@ class Suggestion:
         return prefix[: len(prefix) - self.replaces] + self.added
 
 
-def suggest(
-    model: LanguageModel,
-    vocabulary: CharacterVocabulary,
-    classes: CharacterClasses,
-    prefix: str,
-    log_probabilities: LogProbabilities,
-    state: State,
-    *,
-    k: int = 3,
-    threshold: float = MIN_PROBABILITY,
-    refusals: Refusals[Any] | None = None,
-    variants: BegunWord | None = None,
-    openings: Openings | None = None,
-) -> list[Suggestion]:
-    """Suggest at most `k` words after one prefix, none below `threshold`, in the order of `WordSearch.run`.
-
-    Args:
-        model: the language model.
-        vocabulary: its characters.
-        classes: `CharacterClasses.of(vocabulary)`.
-        prefix: as the model sees it.
-        log_probabilities: (1, V), of what follows the prefix.
-        state: after the prefix.
-        k: most suggestions.
-        threshold: least probability of each.
-        refusals: see `WordSearch`.
-        variants: what the word at the end of the prefix may be meant for; None corrects nothing.
-        openings: see `WordSearch`.
-
-    Raises: `OptionError` for k below 1, or a threshold that is no probability.
-    """
-    if k < 1:
-        raise OptionError(f"k is {k}, but at least one suggestion must be asked for.")
-    width = max(MAX_STATES, k)
-    search = WordSearch(model, classes, k, check_threshold(threshold), width, refusals=refusals, openings=openings)
-    (found,) = search.run([prefix], log_probabilities, state, [variants])
-    return to_suggestions(vocabulary, prefix, found)
-
-
 def to_suggestions(vocabulary: CharacterVocabulary, prefix: str, found: Sequence[FoundWord]) -> list[Suggestion]:
     """Convert the results of a search after a prefix to suggestions."""
     suggestions: list[Suggestion] = []
@@ -109,25 +71,36 @@ def to_suggestions(vocabulary: CharacterVocabulary, prefix: str, found: Sequence
     return suggestions
 
 
-def letters_to_correct(prefix: str, seen: str) -> int:
-    """Return how many characters at the end of a prefix a suggestion may replace: those of its open word; 0 for none.
+@dataclass(frozen=True)
+class TypedText:
+    """A text while it is typed, as a model sees it."""
 
-    It is 0 where the model has not seen the word as it was typed, since the characters that are replaced are counted in
-    what was typed.
-    """
-    word = open_word(seen)
-    return len(word) if prefix.endswith(word) else 0
+    seen: str
+    """The text after normalisation."""
+    ids: Ids
+    """(T,): its ids, BOS first."""
+    letters: int
+    """Characters of its open word; 0 where the model has not seen the word as it was typed, since the characters that a
+    suggestion replaces are counted in what was typed."""
+    as_typed: int
+    """Characters at its end, at most `MAX_REPLACED`, that stand there as they were typed."""
+
+    @classmethod
+    def of(cls, vocabulary: CharacterVocabulary, text: str, seen: str) -> Self:
+        """Return a text that was typed and is `seen` after normalisation."""
+        word = open_word(seen)
+        alike = [a == b for a, b in zip(text[: -MAX_REPLACED - 1 : -1], seen[: -MAX_REPLACED - 1 : -1], strict=False)]
+        ids = np.concatenate([[BOS], vocabulary.encode(seen)])
+        return cls(seen, ids, len(word) * text.endswith(word), [*alike, False].index(False))
 
 
-def seen_as_typed(prefix: str, seen: str) -> int:
-    """Return how many characters at the end of a prefix, of the last `MAX_REPLACED`, the model has seen as they were
-    typed."""
-    alike = [a == b for a, b in zip(prefix[: -MAX_REPLACED - 1 : -1], seen[: -MAX_REPLACED - 1 : -1], strict=False)]
-    return [*alike, False].index(False)
+@dataclass(frozen=True)
+class Query:
+    """What is asked for after a text that is being typed."""
 
-
-def check_threshold(threshold: float) -> float:
-    """Return the threshold; `OptionError` if it is no probability."""
-    if not 0 <= threshold <= 1:
-        raise OptionError(f"threshold is {threshold}, but it must be between 0 and 1, such as {MIN_PROBABILITY}.")
-    return threshold
+    text: TypedText
+    options: SuggestOptions
+    refusals: Refusals[Any] | None
+    """What is not suggested, nor shown as ghost text; None for nothing."""
+    stock: Constraints | None = None
+    """What holds for stock phrases as ghost text; None for none."""

@@ -24,19 +24,41 @@ MAX_PATTERNS = 20_000
 """Characters of all forbidden and forced strings together at most."""
 
 
-def _option(default: Any, description: str, *, reason: str, **bounds: Any) -> Any:
-    """Return a field of `DecodingOptions`.
+class FrozenOptions(BaseModel):
+    """Options that are checked once, and never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def checked(cls, options: Mapping[str, object]) -> Self:
+        """Return the options; `OptionError` with one sentence for the first that is wrong."""
+        try:
+            return cls.model_validate(options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "options"
+            if first["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(name, cls.model_fields, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(cls.model_fields)}."
+                raise OptionError(f"there is no option {name!r}; {hint}", option=name) from error
+            extra = cls.model_fields[name].json_schema_extra if name in cls.model_fields else None
+            reason = extra["reason"] if isinstance(extra, dict) else first["msg"]
+            raise OptionError(f"{name} is {first['input']!r}, but {reason}.", option=name) from error
+
+
+def option(default: Any, description: str, *, reason: str, **bounds: Any) -> Any:
+    """Return a field of `FrozenOptions`.
 
     Args:
         default: its default.
-        description: one sentence, for `kammil complete --help`, the API's document and plug-ins.
+        description: one sentence, for `--help`, the API's document and plug-ins.
         reason: what a wrong value is told, after "but".
         bounds: those of `pydantic.Field`.
     """
     return Field(default=default, description=description, json_schema_extra={"reason": reason}, **bounds)
 
 
-class DecodingOptions(BaseModel):
+class DecodingOptions(FrozenOptions):
     """How a text is decoded: by sampling, or, with beams, by searching.
 
     Flags, fields of the API and the reasons of errors are made of these fields; `Options` says the same to type
@@ -48,54 +70,52 @@ class DecodingOptions(BaseModel):
     text ends.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    length: int = _option(  # the notebook's task asks for 30
+    length: int = option(  # the notebook's task asks for 30
         30, "Most characters to write.", reason=f"it must be a whole number from 0 to {MAX_LENGTH}", ge=0, le=MAX_LENGTH
     )
-    temperature: float = _option(
+    temperature: float = option(
         0.7,
         "0: always the most probable character; 1: as the model says; above: bolder.",
         reason="it must be 0 (always the most probable) or more, such as 0.7",
         ge=0,
         allow_inf_nan=False,
     )
-    seed: int = _option(
+    seed: int = option(
         0,
         "Random seed; the same seed gives the same completion.",
         reason=f"it must be a whole number from 0 to {2**64 - 1}",
         ge=0,
         lt=2**64,
     )
-    stop: tuple[str, ...] = _option((), "Stop before this string.", reason="it must be a list of strings")
-    min_length: int = _option(  # before, the model cannot end its text, and no stop string counts
+    stop: tuple[str, ...] = option((), "Stop before this string.", reason="it must be a list of strings")
+    min_length: int = option(  # before, the model cannot end its text, and no stop string counts
         0,
         "Fewest characters to write.",
         reason=f"it must be a whole number from 0 to {MAX_LENGTH}",
         ge=0,
         le=MAX_LENGTH,
     )
-    top_k: int | None = _option(
+    top_k: int | None = option(
         None,
         "Choose among the k most probable characters only.",
         reason="it must be a whole number of at least 1",
         ge=1,
     )
-    top_p: float = _option(
+    top_p: float = option(
         1.0,
         "Choose among the most probable characters that hold this share of the probability.",
         reason="it must be above 0 and at most 1, such as 0.9",
         gt=0,
         le=1,
     )
-    min_p: float = _option(
+    min_p: float = option(
         0.0,
         "Choose among characters with at least this share of the best one's probability.",
         reason="it must be between 0 and 1, such as 0.05",
         ge=0,
         le=1,
     )
-    typical_p: float = _option(
+    typical_p: float = option(
         1.0,
         "Choose among characters that are about as surprising as the model expects, up to this share of the "
         "probability.",
@@ -103,7 +123,7 @@ class DecodingOptions(BaseModel):
         gt=0,
         le=1,
     )
-    repetition_penalty: float = _option(
+    repetition_penalty: float = option(
         1.0,
         "Multiply the log-probability of characters that were written before.",
         reason="it must be above 0 and at most 100, such as 1.2",
@@ -111,7 +131,7 @@ class DecodingOptions(BaseModel):
         le=100,
         allow_inf_nan=False,
     )
-    presence_penalty: float = _option(
+    presence_penalty: float = option(
         0.0,
         "Subtract this from the log-probability of characters that were written before.",
         reason="it must be from -2 to 2, such as 0.5",
@@ -119,7 +139,7 @@ class DecodingOptions(BaseModel):
         le=2,
         allow_inf_nan=False,
     )
-    frequency_penalty: float = _option(
+    frequency_penalty: float = option(
         0.0,
         "Subtract this for each time that a character was written before.",
         reason="it must be from -2 to 2, such as 0.2",
@@ -127,53 +147,53 @@ class DecodingOptions(BaseModel):
         le=2,
         allow_inf_nan=False,
     )
-    forbid: tuple[str, ...] = _option((), "Never write this string.", reason="it must be a list of strings")
-    force: tuple[str, ...] = _option(  # in any order, wherever they fit best; they may overlap
+    forbid: tuple[str, ...] = option((), "Never write this string.", reason="it must be a list of strings")
+    force: tuple[str, ...] = option(  # in any order, wherever they fit best; they may overlap
         (),
         "Write this string somewhere.",
         reason=f"it must be a list of at most {MAX_FORCED} strings",
         max_length=MAX_FORCED,
     )
-    allow_offensive: bool = _option(  # `Completer` knows the list
+    allow_offensive: bool = option(  # `Completer` knows the list
         False, "Write words of the list of offensive words too.", reason="it must be true or false"
     )
-    no_copy: int | None = _option(  # letters as `text.fold` counts them
+    no_copy: int | None = option(  # letters as `text.fold` counts them
         None,
         f"Copy at most this many letters in a row from the training texts; {RUN} or more.",
         reason=f"it must be a whole number of at least {RUN}: shorter runs of the training texts are not kept",
         ge=RUN,
         le=MAX_LENGTH,
     )
-    beams: int = _option(
+    beams: int = option(
         1,
         "Beam search: follow this many candidates and keep the most probable text.",
         reason=f"it must be a whole number from 1 to {MAX_BEAMS}",
         ge=1,
         le=MAX_BEAMS,
     )
-    best_of: int = _option(  # see `sampling.keep_best`
+    best_of: int = option(  # see `sampling.keep_best`
         1,
         "Draw this many completions and keep the most probable per character, of those that write no word twice.",
         reason=f"it must be a whole number from 1 to {MAX_BEAMS}",
         ge=1,
         le=MAX_BEAMS,
     )
-    whole_words: bool = _option(  # a single word stays, and what `min_length` and `force` ask for
+    whole_words: bool = option(  # a single word stays, and what `min_length` and `force` ask for
         False,
         "End with a whole word: leave out the word that is unfinished at the length limit.",
         reason="it must be true or false",
     )
-    clause: bool = _option(  # see `hypothesis._ends_clause`
+    clause: bool = option(  # see `hypothesis._ends_clause`
         False,
         "End with the first clause or sentence that holds a whole new word; `best_of` prefers draws that end so.",
         reason="it must be true or false",
     )
-    stock_phrases: bool = _option(  # `Completer` has them, for models that belong to the project's messages
+    stock_phrases: bool = option(  # `Completer` has them, for models that belong to the project's messages
         False,
         "Choose among ends of messages that were written beforehand, too; `best_of` draws the others.",
         reason="it must be true or false",
     )
-    read_latin: bool = _option(  # `Completer` reads them
+    read_latin: bool = option(  # `Completer` reads them
         False,
         "Read words in Latin letters at the end of the text as Arabic, where they are Arabic, and go on in Arabic.",
         reason="it must be true or false",
@@ -188,18 +208,7 @@ class DecodingOptions(BaseModel):
     def for_texts(cls, n: int, options: Mapping[str, object]) -> Self:
         """Return the checked options of a call for n texts: those of `of`, but a preset chooses only where it can."""
         options = dict(options)
-        try:
-            made = cls.model_validate({**_preset(options.pop("preset", None), options, n), **options})
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else "options"
-            if first["type"] == "extra_forbidden":
-                near = difflib.get_close_matches(name, cls.model_fields, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(cls.model_fields)}."
-                raise OptionError(f"there is no option {name!r}; {hint}", option=name) from error
-            extra = cls.model_fields[name].json_schema_extra if name in cls.model_fields else None
-            reason = extra["reason"] if isinstance(extra, dict) else first["msg"]
-            raise OptionError(f"{name} is {first['input']!r}, but {reason}.", option=name) from error
+        made = cls.checked({**_preset(options.pop("preset", None), options, n), **options})
         for kind, name in (("stop", "stop"), ("forbidden", "forbid"), ("forced", "force")):
             if not all(getattr(made, name)):
                 raise OptionError(f"a {kind} string is empty, but it must hold at least one character.", option=name)

@@ -52,8 +52,8 @@ from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.ghost_text import GHOST_RULES, GhostRule
 from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE
-from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.completion.unasked import without_unasked
+from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.decoding.word_block import Refusals
 from kammil.evaluation.bootstrap import Array
 from kammil.evaluation.suggestion_hits import (

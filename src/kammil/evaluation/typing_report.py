@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST
 from kammil.completion.openings import Openings
-from kammil.completion.suggestions import MIN_PROBABILITY
+from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.errors import DataError
 from kammil.evaluation.baselines import load_baselines
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient, ratio

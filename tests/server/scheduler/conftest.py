@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kammil.completion.completer import Completer
+from kammil.completion.options import SuggestOptions
 from kammil.decoding.options import Options
 from kammil.language_model import Ids
 from kammil.server.scheduler import Generation, Scheduler, SuggestCall
@@ -50,6 +51,6 @@ async def until(true: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
-def suggest_call(model: Completer, prefix: str, *, max_words: int = 0) -> SuggestCall:
-    seen = model.normalise(prefix)
-    return SuggestCall(time.monotonic() + 60, model.state_cache, seen, ids_of(model, prefix), 3, 0.01, max_words)
+def suggest_call(model: Completer, prefix: str, *, words: int = 0) -> SuggestCall:
+    query = model.query(prefix, SuggestOptions.of(words=max(1, words)), ghost=words > 0)
+    return SuggestCall(time.monotonic() + 60, model.state_cache, query, ghost=words > 0)

@@ -75,7 +75,7 @@ async def crowd(scheduler: Scheduler, model: Completer) -> list[object]:
     async def one(i: int) -> object:
         await asyncio.sleep(0.002 * i)
         if i == 5:
-            found, _ = await scheduler.run(suggest_call(model, "شو حل", max_words=2))
+            found, _ = await scheduler.run(suggest_call(model, "شو حل", words=2))
             return [word.text for word in found]
         if i == 6:
             found, _ = await scheduler.run(suggest_call(model, "مرحبا كي"))
@@ -114,7 +114,7 @@ def wanted(alone: Completer) -> list[object]:
         ("scheduler", "row_shapes"),
         ("scheduler", "concat_states"),
         ("scheduler", "select_rows"),
-        ("scheduler", "to_suggestions"),
+        ("scheduler", "Completer.suggest_after"),
         ("scheduler", "Scheduler._start_decoding"),
         ("scheduler", "Scheduler._update_stats"),
         ("scheduler", "Scheduler._suggest"),

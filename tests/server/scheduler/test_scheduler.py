@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.server.scheduler.conftest import generate_call, ids_of, run, until
+from tests.server.scheduler.conftest import generate_call, ids_of, run, suggest_call, until
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.suggestions import letters_to_correct
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.server.scheduler import Delta, GeneratedText, ModelUpdate, Scheduler, ScoreCall, SuggestCall
+from kammil.server.scheduler import Delta, GeneratedText, ModelUpdate, Scheduler, ScoreCall
 from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله على كل شي بس", "?!"]
@@ -171,23 +170,8 @@ def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> No
     prefixes = ["شو حل", "مرحبا ", "", "الحمد", "لا حول ولا ", "شو اخباؤ"]
 
     async def work(scheduler: Scheduler) -> list[Any]:
-        return await asyncio.gather(
-            *(
-                scheduler.run(
-                    SuggestCall(
-                        time.monotonic() + 60,
-                        bundled.state_cache,
-                        bundled.normalise(prefix),
-                        ids_of(bundled, prefix),
-                        3,
-                        0.01,
-                        most,
-                        letters=letters_to_correct(prefix, bundled.normalise(prefix)),
-                    )
-                )
-                for prefix in prefixes
-            )
-        )
+        calls = [suggest_call(bundled, prefix, words=most) for prefix in prefixes]
+        return await asyncio.gather(*map(scheduler.run, calls))
 
     for prefix, (found, phrase) in zip(prefixes, run(bundled, work), strict=True):
         wanted = bundled.suggest(prefix, 3)

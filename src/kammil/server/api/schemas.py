@@ -6,14 +6,14 @@ their own, except for those that promise another answer than this server gives (
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
-from kammil.completion.ghost_text import GHOST, GhostLevel
+from kammil.completion.options import SuggestOptions
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
-from kammil.completion.suggestions import MIN_PROBABILITY
-from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions
+from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions, FrozenOptions
 from kammil.server.api.errors import ApiError
 
 MAX_PROMPTS = 64
@@ -54,27 +54,32 @@ Forbidden = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], 
 _FORBID = "Up to 16 strings that are not written, nor finished where the text so far begins them."
 
 Request = TypeVar("Request", bound=ApiRequest)
-_NOT_SERVED = ("length", "min_length", "force", "no_copy")
-"""Decoding options that requests cannot set; `length` is `max_tokens` there."""
 
 
-def _with_decoding_options(request: type[Request]) -> type[Request]:
-    """Add a field for each decoding option that the request does not declare itself, null by default."""
-    fields: dict[str, Any] = {
-        name: (Annotated[(field.annotation, *field.metadata)] | None, Field(None, description=field.description))  # pyright: ignore[reportOperatorIssue]
-        for name, field in DecodingOptions.model_fields.items()
-        if name not in request.model_fields and name not in _NOT_SERVED
-    }
-    return create_model(
-        request.__name__, __base__=request, __doc__=request.__doc__, __module__=request.__module__, **fields
-    )
+def _with_options(
+    source: type[FrozenOptions], *not_served: str, nullable: bool = False
+) -> Callable[[type[Request]], type[Request]]:
+    """Add a field for each option that a request does not declare itself; a nullable one is null by default."""
+
+    def extended(request: type[Request]) -> type[Request]:
+        fields: dict[str, Any] = {}
+        for name, field in source.model_fields.items():
+            if name not in request.model_fields and name not in not_served:
+                kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+                default = None if nullable else field.default
+                fields[name] = kind | None if nullable else kind, Field(default, description=field.description)
+        return create_model(
+            request.__name__, __base__=request, __doc__=request.__doc__, __module__=request.__module__, **fields
+        )
+
+    return extended
 
 
 def _described(option: str) -> str | None:
     return DecodingOptions.model_fields[option].description
 
 
-@_with_decoding_options
+@_with_options(DecodingOptions, "length", "min_length", "force", "no_copy", nullable=True)  # `length` is `max_tokens`
 class CompletionRequest(ApiRequest):
     """`POST /v1/completions`."""
 
@@ -179,23 +184,14 @@ class CompletionResponse(BaseModel):
     usage: Usage | None = None
 
 
+@_with_options(SuggestOptions, "words")  # `words` is `phrase`
 class SuggestRequest(ApiRequest):
     """`POST /v1/suggest`."""
 
     prefix: str = Field(description="The text so far.")
-    k: int = Field(default=3, ge=1, le=32, description="Most words to suggest.")
-    threshold: float = Field(
-        default=MIN_PROBABILITY, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word."
-    )
-    correct: bool = Field(
-        default=True,
-        description="Also suggest words in place of the begun one, if it may have a slip of a key, or be Arabic in "
-        "Latin letters.",
-    )
+    k: int = Field(default=3, ge=1, le=32, description="Maximum number of words to suggest.")
     phrase: int = Field(default=0, ge=0, le=32, description="Most words of ghost text; 0 for none.")
-    ghost: GhostLevel = Field(default=GHOST, description="How readily ghost text is shown.")
     forbid: Forbidden = Field(default=[], description=_FORBID)
-    allow_offensive: bool = Field(default=False, description="Suggest words of the list of offensive words too.")
     model: Model = None
     session: Session = None
 

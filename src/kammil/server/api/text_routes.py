@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from kammil.completion.adaptation import CANNOT_LEARN
+from kammil.completion.options import SuggestOptions
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
-from kammil.completion.suggestions import letters_to_correct, seen_as_typed
 from kammil.errors import OptionError
 from kammil.server.api import bodies, schemas
 from kammil.server.api.completions import MAX_CHARACTERS, SPECIAL_NAMES
@@ -28,26 +28,15 @@ async def suggest(
     """Suggest the most probable words after a prefix."""
     completer = loaded.completer
     prefix = _check_length(request.prefix, "prefix")
-    normalised = await bodies.run_off_loop(len(prefix), partial(completer.normalise, prefix))
-    ids = np.concatenate([[BOS], completer.vocabulary.encode(normalised)])
-    forbid, allow_offensive = request.forbid, request.allow_offensive
+    seen = await bodies.run_off_loop(len(prefix), partial(completer.normalise, prefix))
+    asked = request.model_dump(include=set(SuggestOptions.model_fields))
+    options = SuggestOptions.of(**asked, words=max(1, request.phrase))
     taught = loaded.learnt_texts.taught_words(request.session)
-    call = SuggestCall(
-        time.monotonic() + settings.timeout,
-        loaded.state_cache(request.session),
-        normalised,
-        ids,
-        request.k,
-        request.threshold,
-        request.phrase,
-        request.ghost,
-        completer.refusals(forbid, allow_offensive=allow_offensive, taught=taught),
-        letters_to_correct(prefix, normalised) if request.correct else 0,
-        seen_as_typed(prefix, normalised) if request.correct else 0,
-        completer.stock_constraints(forbid, allow_offensive=allow_offensive, taught=taught) if request.phrase else None,
-    )
+    query = completer.query(prefix, options, seen=seen, ghost=request.phrase > 0, taught=taught)
+    deadline = time.monotonic() + settings.timeout
+    call = SuggestCall(deadline, loaded.state_cache(request.session), query, ghost=request.phrase > 0)
     suggestions, ghost = await loaded.scheduler.run(call)
-    loaded.count_answered(call, len(normalised))
+    loaded.count_answered(call, len(seen))
     words = [
         schemas.SuggestedWord(text=one.text, completion=one.added, probability=one.probability, replaces=one.replaces)
         for one in suggestions

@@ -8,19 +8,18 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import GHOST, GhostLevel, Phrase
+from kammil.completion.ghost_text import Phrase
 from kammil.completion.state_cache import STRIDE, StateCache
 from kammil.completion.stock_phrases import choose
-from kammil.completion.suggestions import Suggestion
+from kammil.completion.suggestions import Query, Suggestion
 from kammil.decoding import Constraints, FinishReason, Hypothesis
 from kammil.decoding.sampling import NO_PROBABILITIES, SequenceGroup
-from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_positions
 from kammil.vocabulary import BOS, PAD, UNK
@@ -304,39 +303,15 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
 
     Args:
         deadline: see `EngineRequest`.
-        state_cache: cache for the states after the prefix.
-        prefix: the text so far, normalised.
-        ids: the ids of `prefix`, (T,), starting with BOS.
-        k: most words to suggest.
-        threshold: least probability of a word.
-        max_words: most words of the ghost text; 0 for none.
-        ghost: how readily it is shown.
-        refusals: what is not suggested; None for nothing.
-        letters: characters at the end of the prefix that a suggestion may replace; 0 for none.
-        as_typed: characters at its end that were typed as they are there; see `WordReader.after`.
-        constraints: what stock phrases may be written; None for none.
+        state_cache: cache for the states after the text.
+        query: what is asked.
+        ghost: whether ghost text is wanted.
     """
 
-    def __init__(
-        self,
-        deadline: float,
-        state_cache: StateCache,
-        prefix: str,
-        ids: Ids,
-        k: int,
-        threshold: float,
-        max_words: int = 0,
-        ghost: GhostLevel = GHOST,
-        refusals: Refusals[Any] | None = None,
-        letters: int = 0,
-        as_typed: int = 0,
-        constraints: Constraints | None = None,
-    ) -> None:
+    def __init__(self, deadline: float, state_cache: StateCache, query: Query, *, ghost: bool = False) -> None:
         super().__init__(deadline)
-        self.state_cache, self.prefix, self.ids = state_cache, prefix, ids
-        self.k, self.threshold, self.max_words = k, threshold, max_words
-        self.ghost, self.refusals, self.letters, self.as_typed = ghost, refusals, letters, as_typed
-        self.constraints = constraints
+        self.state_cache, self.query, self.ghost = state_cache, query, ghost
+        self.ids = query.text.ids
 
 
 class ScoreCall(EngineRequest[list[TokenLogprobs]]):

@@ -26,11 +26,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import GHOST_RULES
 from kammil.completion.state_cache import STRIDE, Prefill
 from kammil.completion.stock_phrases import are_enough
-from kammil.completion.suggestions import to_suggestions
-from kammil.completion.word_search import MAX_STATES, FoundWord, WordSearch
+from kammil.completion.suggestions import Suggestion
 from kammil.decoding import Hypothesis, beam_steps
 from kammil.language_model import LogProbabilities, State, concat_states, max_rows, select_rows
 from kammil.server.memory import trim_heap
@@ -303,7 +301,8 @@ class Scheduler:
             states = self.completer.language_model.pad_states([state for _, _, state in prefixes])
             for (call, log_probabilities, _), state in zip(prefixes, states, strict=True):
                 alone = id(call) if self._unbatched else None
-                key = (call.k, call.threshold, id(call.refusals), alone, row_shapes(state))
+                query = call.query
+                key = (query.options.k, query.options.threshold, id(query.refusals), alone, row_shapes(state))
                 groups.setdefault(key, []).append((call, log_probabilities, state))
         except Exception as error:
             self._replies.fail([call for call, _, _ in prefixes], error)
@@ -311,53 +310,27 @@ class Scheduler:
         for group in groups.values():
             calls = [call for call, _, _ in group]
             try:
-                runner, k, refusals = self.completer.language_model, calls[0].k, calls[0].refusals
-                classes, threshold = self.completer.character_classes, calls[0].threshold
-                search = WordSearch(
-                    runner,
-                    classes,
-                    k,
-                    threshold,
-                    max(MAX_STATES, k),
-                    refusals=refusals,
-                    openings=self.completer.openings,
-                )
-                word_reader = self.completer.word_reader
-                found = search.run(
-                    [call.prefix for call in calls],
+                found = self.completer.suggest_after(
+                    [call.query for call in calls],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
                     concat_states([state for _, _, state in group]),
-                    [
-                        word_reader.after(runner, call.state_cache, call.ids, call.letters, call.as_typed)
-                        for call in calls
-                    ],
+                    [self.completer.begun_word(call.query, call.state_cache) for call in calls],
                 )
             except Exception as error:
                 self._replies.fail(calls, error)
                 continue
             for (call, log_probabilities, state), words in zip(group, found, strict=True):
                 # Checked for each request, since ghost text takes a while.
-                if not call.max_words or self._replies.still_wanted(call):
+                if not call.ghost or self._replies.still_wanted(call):
                     self._resolve_words(call, words, log_probabilities, state)
 
     def _resolve_words(
-        self, call: SuggestCall, words: Sequence[FoundWord], log_probabilities: LogProbabilities, state: State
+        self, call: SuggestCall, words: list[Suggestion], log_probabilities: LogProbabilities, state: State
     ) -> None:
         """Answer with the words that were found, and with ghost text if it was asked for."""
-        completer = self.completer
         try:
-            ghost = None
-            if call.max_words:
-                ghost = completer.phrase_after(
-                    call.prefix,
-                    log_probabilities,
-                    state,
-                    words=call.max_words,
-                    rule=GHOST_RULES[call.ghost],
-                    refusals=call.refusals,
-                    constraints=call.constraints,
-                )
-            self._replies.resolve(call, (to_suggestions(completer.vocabulary, call.prefix, words), ghost))
+            ghost = self.completer.phrase_after(call.query, log_probabilities, state) if call.ghost else None
+            self._replies.resolve(call, (words, ghost))
         except Exception as error:
             self._replies.fail([call], error)
 
