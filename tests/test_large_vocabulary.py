@@ -13,6 +13,7 @@ import pytest
 from kammil import language_model
 from kammil.completion.completer import Completer
 from kammil.completion.explain import explain
+from kammil.completion.options import SuggestOptions
 from kammil.completion.scoring import score_texts
 from kammil.evaluation.greedy import continuations, greedy_predictions
 from kammil.evaluation.metrics import score_in_batches
@@ -101,7 +102,7 @@ OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "served suggestions": lambda model: served(
         model,
         lambda model: [
-            SuggestCall(LATER, model.state_cache, text[:i], ids_of(text[:i]), 3, 0.0)
+            SuggestCall(LATER, model.state_cache, model.query(text[:i], SuggestOptions.of(threshold=0.0)))
             for text in TEXTS[:4]
             for i in range(8)
         ],

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.decoding import Constraints, DecodingOptions
-from kammil.decoding.beam_search import _ordered_extensions, beam_search, beam_steps  # pyright: ignore[reportPrivateUsage]
-from kammil.decoding.constraints import ConstraintState
+from kammil.decoding.beam_search import beam_search, beam_steps, ordered_extensions
 from kammil.errors import FolderError, OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
@@ -187,31 +186,32 @@ def scored(*beams: dict[str, float]) -> NDArray[np.float64]:
     return scores
 
 
-def dealt(guide: Constraints, memory: ConstraintState, scores: NDArray[np.float64]) -> list[tuple[int, str, bool]]:
-    """Beam, letter, and whether a forced string is missing then, in the order of the search."""
-    parents, ids, due = _ordered_extensions(scores, memory, guide)
-    return [(int(p), LETTERS[id - SPECIALS], bool(d)) for p, id, d in zip(parents, ids, due, strict=True)]
+def dealt(guide: Constraints, texts: list[str], scores: NDArray[np.float64]) -> list[tuple[int, str]]:
+    """Beam and letter in the order of the search."""
+    beams = [guide.hypothesis() for _ in texts]
+    for beam, text in zip(beams, texts, strict=True):
+        for letter in text:
+            beam.add(letter, 1.0)
+    parents, ids = ordered_extensions(scores, guide.missing_after(beams))
+    return [(int(p), LETTERS[id - SPECIALS]) for p, id in zip(parents, ids, strict=True)]
 
 
 def test_extensions_are_gone_through_by_their_scores() -> None:
     guide = Constraints(DecodingOptions(), CharacterVocabulary(LETTERS), NEVER, None)
     scores = scored({"c": -2.0, "b": -1.0}, {"b": -1.0, "a": -1.0})
-    order = [(0, "b", False), (1, "a", False), (1, "b", False), (0, "c", False)]  # of equals, the better beam
-    assert dealt(guide, guide.initial_state(2), scores) == order
+    assert dealt(guide, ["", ""], scores) == [(0, "b"), (1, "a"), (1, "b"), (0, "c")]  # of equals, the better beam
 
 
 def test_beams_are_dealt_to_those_that_are_as_far_with_what_is_forced() -> None:
     guide = Constraints(DecodingOptions(force=("ab",)), CharacterVocabulary(LETTERS), NEVER, None)
-    first = np.array([LETTER["c"], LETTER["a"]])
-    memory = guide.after(guide.initial_state(1), np.zeros(2, np.int64), first)  # "c" and "a"
     scores = scored({"a": -1.0, "b": -2.0, "c": -3.0}, {"a": -1.5, "b": -9.0, "c": -2.5})
-    assert dealt(guide, memory, scores) == [
-        (0, "a", True),  # the best of those that miss one character
-        (0, "b", True),  # of those that miss two
-        (1, "b", False),  # of those that miss none
-        (1, "a", True),  # then all second best
-        (1, "c", True),
-        (0, "c", True),
+    assert dealt(guide, ["c", "a"], scores) == [
+        (0, "a"),  # the best of those that miss one character
+        (0, "b"),  # of those that miss two
+        (1, "b"),  # of those that miss none
+        (1, "a"),  # then all second best
+        (1, "c"),
+        (0, "c"),
     ]
 
 

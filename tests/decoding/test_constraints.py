@@ -10,7 +10,6 @@ import pytest
 from kammil.data import bloom
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, Hypothesis, LogWeights, log_softmax
-from kammil.decoding.constraints import ConstraintState
 from kammil.errors import OptionError
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -26,13 +25,12 @@ def guide(bias: dict[int, float] | None = None, **options: Any) -> Constraints:
 
 
 def written(rules: Constraints, text: str) -> tuple[list[Hypothesis], Any]:
-    """A draft that holds a text, and what the guide remembers of it."""
-    draft, memory = Hypothesis(rules.options), rules.initial_state(1)
+    """A draft that holds a text, and how often it has each character."""
+    draft, counts = rules.hypothesis(), rules.counts(1)
     for letter in text:
-        ids = LETTERS.encode(letter)
-        memory = rules.after(memory, np.zeros(1, np.int64), ids)
-        draft.add(letter, 1.0, due=bool(rules.missing(memory.states)[0]))
-    return [draft], memory
+        counts = rules.counted(counts, np.zeros(1, np.int64), LETTERS.encode(letter))
+        draft.add(letter, 1.0)
+    return [draft], counts
 
 
 def allowed(rules: Constraints, text: str) -> set[str | None]:
@@ -47,7 +45,7 @@ def test_what_needs_neither_rules_nor_filters(options: dict[str, Any]) -> None:
     rules = guide(**options)
     assert rules.static_mask and rules.only_temperature
     weights, ends = rules.apply(ROWS, *written(rules, ""))
-    assert np.array_equal(weights, ROWS + rules.refused) and not ends.any()
+    assert np.array_equal(weights, ROWS + rules.mask) and not ends.any()
 
 
 @pytest.mark.parametrize("options", [{"top_k": 5}, {"top_p": 0.9}, {"min_p": 0.1}, {"typical_p": 0.9}])
@@ -95,7 +93,6 @@ def test_the_end_waits_for_the_shortest_length_and_for_what_is_forced() -> None:
 def test_what_is_forced_may_be_as_long_as_the_text() -> None:
     rules = guide(force=["ab"], length=2)
     assert [allowed(rules, text) for text in ("", "a")] == [{"a"}, {"b"}]
-    assert rules.initial_state(2).states.tolist() == [0, 0]
     for force, forbid, message in (
         (["abc"], [], "force is 'abc', which needs 3 characters, but length is 2; raise one of them."),
         (["ab"], ["b"], "force is 'ab', but what forbid names leaves no way to write it in 2 characters."),
@@ -139,7 +136,7 @@ def test_a_text_whose_end_must_wait_and_has_nothing_else_ends() -> None:
 def test_each_text_of_a_batch_keeps_its_own_rules(options: dict[str, Any]) -> None:
     rules = guide(**options)
     some = [written(rules, text) for text in ("", "c", "abcabcabcabc")]
-    together = ConstraintState(*(np.concatenate([getattr(m, name) for _, m in some]) for name in ("counts", "states")))
+    together = np.concatenate([counts for _, counts in some])
     rows = ROWS.repeat(3, axis=0)
     weights, ends = rules.apply(rows, [draft for [draft], _ in some], together)
     assert np.array_equal(rows, ROWS.repeat(3, axis=0))  # what a model said stays as it is
@@ -156,9 +153,8 @@ def test_a_character_that_is_never_written_cannot_be_forced() -> None:
 
 def test_counts_are_those_of_each_text() -> None:
     rules = guide(presence_penalty=1.0)
-    memory = rules.initial_state(2)
+    counts = rules.counts(2)
     for parents, ids in (([0, 1], [A, B]), ([1, 1], [B, C])):
-        memory = rules.after(memory, np.array(parents), np.array(ids))
-    assert memory.counts[:, SPECIALS:].tolist() == [[0, 2, 0], [0, 1, 1]]
-    assert memory.select(np.array([1])).counts[:, SPECIALS:].tolist() == [[0, 1, 1]]
-    assert guide().initial_state(2).counts.shape == (2, 0)
+        counts = rules.counted(counts, np.array(parents), np.array(ids))
+    assert counts[:, SPECIALS:].tolist() == [[0, 2, 0], [0, 1, 1]]
+    assert guide().counts(2).shape == (2, 0)

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kammil.decoding import DecodingOptions, Hypothesis
+from kammil.decoding.refusals import Refusals, StringAutomaton
 from kammil.text import MAX_OPEN_WORD, graphemes, open_word, words
 
 FLAG, JOINER = "\U0001f1f1\U0001f1e7", "\N{ZERO WIDTH JOINER}"  # two halves
@@ -22,6 +23,14 @@ def draft(text: str = "", **options: Any) -> Hypothesis:
     for character in text:
         made.add(character, 1.0)
     return made
+
+
+def forcing(string: str, letters: str = "abcdex ", **options: Any) -> Hypothesis:
+    """A draft that must write a string of these letters."""
+    pieces = ["", "", "", "", *letters]
+    refusals = Refusals([StringAutomaton((), [string], pieces)], pieces)
+    decoding = DecodingOptions.of(force=[string], **options)
+    return Hypothesis(decoding, refusals=refusals, refusal_states=refusals.start(""))
 
 
 def test_nothing_is_asked_for() -> None:
@@ -43,7 +52,7 @@ def test_a_copy_goes_on_alone() -> None:
     other = one.extended("c", 2.0)
     assert (one.text, one.bits) == ("ab", [1, 1])
     assert (other.text, other.bits) == ("abc", [1, 1, 2])
-    forced = Hypothesis(DecodingOptions(force=("x",))).extended("a", 1.0, due=True)
+    forced = forcing("x").extended("a", 1.0)
     assert (forced.forced_left, forced.protected) == (True, 1)
 
 
@@ -131,9 +140,9 @@ def test_a_word_before_a_grapheme_that_was_cut_is_whole() -> None:
 def test_a_whole_word_leaves_what_was_asked_for() -> None:
     assert draft("ab cd ef", length=8, min_length=5, whole_words=True).text == "ab cd"
     assert draft("ab cd ef", length=8, min_length=6, whole_words=True).text == "ab cd ef"
-    forced = Hypothesis(DecodingOptions(force=("cd",), length=7, whole_words=True))
-    for character, due in zip("ab cd e", (True, True, True, True, False, False, False), strict=True):
-        forced.add(character, 1.0, due=due)
+    forced = forcing("cd", length=7, whole_words=True)
+    for character in "ab cd e":
+        forced.add(character, 1.0)
     assert (forced.text, forced.protected) == ("ab cd", 5)
 
 
@@ -162,15 +171,20 @@ OPENING = regex.compile(
 def test_whole_words_of_any_text(text: str, stop: list[str], least: int, due_until: int) -> None:
     """A beginning of the text as it is without; streamed pieces are never taken back."""
     options: dict[str, Any] = {"length": len(text), "stop": stop, "min_length": min(least, len(text))}
-    plain, whole = (Hypothesis(DecodingOptions.of(**options, whole_words=on)) for on in (False, True))
-    for hypothesis in (plain, whole):
-        hypothesis.forced_left = due_until > 0
+    forced, letters = (
+        text[:due_until].ljust(due_until, "x"),
+        "".join({*text, "x"}),
+    )  # it stands after so many characters
+    plain, whole = (
+        forcing(forced, letters, **options, whole_words=on) if forced else draft(**options, whole_words=on)
+        for on in (False, True)
+    )
     sent = ""
-    for i, character in enumerate(text):
+    for character in text:
         if whole.reason is not None:
             break
-        plain.add(character, 1.0, due=i + 1 < due_until)
-        whole.add(character, 1.0, due=i + 1 < due_until)
+        plain.add(character, 1.0)
+        whole.add(character, 1.0)
         safe = whole.text[: whole.safe()]
         assert safe.startswith(sent)
         sent = safe
@@ -219,9 +233,9 @@ def test_the_first_stop_string_ends_the_text_before_it() -> None:
 
 def test_no_stop_string_counts_before_what_is_asked_for() -> None:
     assert draft("aba", stop=["a"], min_length=2).text == "ab"
-    made = Hypothesis(DecodingOptions(force=("b",), stop=("a",)))
-    for character, due in (("a", True), ("b", False), ("c", False)):
-        made.add(character, 1.0, due=due)
+    made = forcing("b", stop=("a",))
+    for character in "abc":
+        made.add(character, 1.0)
     assert (made.text, made.reason, made.protected) == ("abc", None, 2)
     made.add("a", 1.0)
     assert (made.text, made.reason) == ("abc", "stop")

@@ -395,7 +395,7 @@ OPTIONS: list[Options] = [
 
 def groups(model: Completer) -> list[SequenceGroup]:
     calls = [model.constraints(options, 1) for options in OPTIONS]
-    return [SequenceGroup(call, [Hypothesis(call.options) for _ in range(1 + i % 3)]) for i, call in enumerate(calls)]
+    return [SequenceGroup(call, [call.hypothesis() for _ in range(1 + i % 3)]) for i, call in enumerate(calls)]
 
 
 def test_groups_get_together_what_each_gets_alone(tiny: Completer) -> None:
@@ -445,6 +445,6 @@ def test_a_filter_that_is_added_is_seen_everywhere(tiny: Completer, monkeypatch:
     )
     assert [len(filters(call.options)) for call in (plain, first, second)] == [1, 2, 2]
     assert [call.only_temperature for call in (plain, first, second)] == [True, False, False]
-    some = [SequenceGroup(call, [Hypothesis(call.options)]) for call in (plain, first, second, first)]
+    some = [SequenceGroup(call, [call.hypothesis()]) for call in (plain, first, second, first)]
     ids, _, failures = decode_step(some, np.log(np.full((4, tiny.vocabulary.size), 1 / 7, np.float32)))
     assert not failures and ids.tolist()[1:] == [4, 5, 4]  # calls that share a pass of the filters do not mix

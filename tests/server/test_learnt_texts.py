@@ -20,7 +20,7 @@ from tests.server.asgi import ask
 import kammil
 from kammil.completion.completer import Completer
 from kammil.data.blocklist import BlockedWord, Blocklist, is_offensive, offensive_words
-from kammil.decoding.word_block import WordBlock
+from kammil.decoding.refusals import WordBlock
 from kammil.server import learnt_texts, model_pool
 from kammil.server.api.errors import ApiError
 from kammil.server.app import create

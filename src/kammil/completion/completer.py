@@ -32,11 +32,11 @@ from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, are_en
 from kammil.completion.suggestions import Query, Suggestion, TypedText, to_suggestions
 from kammil.completion.unasked import unasked_politics
 from kammil.completion.word_search import MAX_STATES, WordSearch
-from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, read_list_file
+from kammil.data.blocklist import BlockedWord, read_list_file
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate
 from kammil.decoding.options import MAX_COMPLETIONS, Options
-from kammil.decoding.word_block import AllOf, ForbiddenStrings, Refusals, WordBlock
+from kammil.decoding.refusals import Refusal, Refusals, StringAutomaton, WordBlock, WordBlocks
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
 from kammil.models.family import load_model
@@ -89,8 +89,6 @@ class Score:
 
 MAX_READ = 1_000
 """Most characters at the end of a prompt by which its last words in Latin letters are read."""
-_MAX_WORD_BLOCKS = 8
-"""Most lists of blocked words that are kept ready: one for each set of words that a user taught."""
 
 
 class Completer:
@@ -124,8 +122,7 @@ class Completer:
     ) -> None:
         self._has_messages = messages
         self._openings: tuple[Mapping[str, int], Openings] | None = None
-        self.own_blocked_words = tuple(block)
-        self._word_blocks: dict[tuple[bool, frozenset[BlockedWord]], WordBlock] = {}
+        self._word_blocks = WordBlocks(vocabulary, block)
         self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
@@ -139,8 +136,7 @@ class Completer:
         if not isinstance(self._language_model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
         runner = self._language_model.fork(learnt=learnt)
-        own, messages = self.own_blocked_words, self._has_messages
-        forked = Completer(runner, self.vocabulary, self.rules, self.model, block=own, messages=messages)
+        forked = Completer(runner, self.vocabulary, self.rules, self.model, messages=self._has_messages)
         forked._word_blocks = self._word_blocks.copy()
         if learnt:
             forked._adaptation.take_words_of(self._adaptation)
@@ -326,6 +322,11 @@ class Completer:
         return [to_suggestions(self.vocabulary, text, words) for text, words in zip(texts, found, strict=True)]
 
     @property
+    def own_blocked_words(self) -> tuple[BlockedWord, ...]:
+        """Return the words that are never written, beside those of the list of offensive words."""
+        return self._word_blocks.own
+
+    @property
     def openings(self) -> Openings:
         """Return the words that a text may begin with."""
         self._adaptation.sync_profile()
@@ -486,22 +487,7 @@ class Completer:
         """
         self._adaptation.sync_profile()
         exempt = self._adaptation.taught_words if taught is None else taught
-        key = (allow_offensive, frozenset[BlockedWord]() if allow_offensive else exempt)
-        found = self._word_blocks.pop(key, None)
-        if found is None:
-            own = self.own_blocked_words
-            if not key[1]:
-                offensive = () if allow_offensive else offensive_words().entries
-                words = Blocklist([*own, *offensive]) if own or allow_offensive else offensive_words()
-                found = WordBlock(words, self.vocabulary.writable_pieces)
-            elif (every := self.word_block(taught=frozenset())) is not None:
-                found = every.without(key[1].difference(own))  # their own list holds for those who taught, too
-            else:
-                return None
-            while len(self._word_blocks) >= _MAX_WORD_BLOCKS:
-                self._word_blocks.pop(next(iter(self._word_blocks)))
-        self._word_blocks[key] = found  # the one used last
-        return found if found.blocklist.entries else None
+        return self._word_blocks.get(exempt, allow_offensive=allow_offensive)
 
     def refusals(
         self,
@@ -509,15 +495,11 @@ class Completer:
         *,
         allow_offensive: bool = False,
         taught: frozenset[BlockedWord] | None = None,
-    ) -> Refusals[Any] | None:
-        """Return what must not be suggested: blocked words (see `word_block`), and strings; None for nothing."""
-        parts: list[Refusals[int]] = []
-        if (block := self.word_block(allow_offensive=allow_offensive, taught=taught)) is not None:
-            parts.append(block)
-        if forbid:
-            checked = DecodingOptions.of(forbid=forbid)
-            parts.append(ForbiddenStrings(checked.forbid, self.vocabulary.writable_pieces))
-        return AllOf(parts) if len(parts) > 1 else next(iter(parts), None)
+    ) -> Refusals:
+        """Return what must not be suggested: blocked words (see `word_block`), and strings."""
+        block, pieces = self.word_block(allow_offensive=allow_offensive, taught=taught), self.vocabulary.writable_pieces
+        parts: list[Refusal[Any]] = [] if block is None else [block]
+        return Refusals([*parts, StringAutomaton(forbid, (), pieces)] if forbid else parts, pieces)
 
     def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
         """Yield the hypotheses of n completions after every step, or only when they are finished."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from kammil.completion.unasked import without_unasked
 from kammil.completion.word_list import MIN_OF_BEST
 from kammil.completion.word_search import WordSearch
 from kammil.decoding import Hypothesis
-from kammil.decoding.word_block import Refusals
+from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.spacing import keys_saved
 from kammil.text import ends_unspaced, open_word
@@ -117,7 +117,7 @@ def phrase(
     *,
     words: int = MAX_WORDS,
     rule: GhostRule = GHOST_RULES[GHOST],
-    refusals: Refusals[Any] | None = None,
+    refusals: Refusals = NO_REFUSALS,
 ) -> Phrase:
     """Predict the most probable word after a prefix, then the most probable one after it, and so on.
 

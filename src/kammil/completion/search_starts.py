@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kammil.completion.begun_word import BegunWord
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.variants import fitting_states
-from kammil.decoding.word_block import Refusals
+from kammil.decoding.refusals import Refusals
 from kammil.language_model import LanguageModel, State, concat_states, select_rows
 
 _REFUSED = object()
@@ -51,7 +51,7 @@ class Starts:
         root: int,
         prefix: str,
         classes: CharacterClasses,
-        refusals: Refusals[Any] | None,
+        refusals: Refusals,
         threshold: float,
     ) -> Self | None:
         """Return where words begin that the begun one of a prefix may be meant for, other than as it was typed: those
@@ -93,13 +93,11 @@ class Starts:
         )
 
 
-def _marks(word: BegunWord, prefix: str, space: int | None, refusals: Refusals[Any] | None) -> list[Any]:
+def _marks(word: BegunWord, prefix: str, space: int | None, refusals: Refusals) -> list[Any]:
     """Return the state of the refusals after each meaning, `_REFUSED` for one that must not be written.
 
     Words in Latin letters before the last one count as they are meant and as they were typed.
     """
-    if refusals is None:
-        return [None] * len(word.wanted)
     marks: list[Any] = []
     before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.replaces, len(word.typed)}}
     for ids, replaced in zip(word.wanted, word.replaces, strict=True):
@@ -109,7 +107,7 @@ def _marks(word: BegunWord, prefix: str, space: int | None, refusals: Refusals[A
             if refused is not None and id in refused:
                 mark = _REFUSED
                 break
-            mark = refusals.after(mark, id)
+            mark = refusals.after_id(mark, id)
             spaces -= id == space
             if id == space and not spaces:
                 mark = refusals.either(mark, before[len(word.typed)])

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from kammil.completion.begun_word import MAX_RUN, MAX_TYPED
 from kammil.completion.options import SuggestOptions
 from kammil.completion.word_search import MAX_CHARACTERS, FoundWord
 from kammil.decoding import Constraints
-from kammil.decoding.word_block import Refusals
+from kammil.decoding.refusals import Refusals
 from kammil.language_model import Ids
 from kammil.text import ends_unspaced, graphemes, open_word, role
 from kammil.vocabulary import BOS, CharacterVocabulary
@@ -100,7 +100,7 @@ class Query:
 
     text: TypedText
     options: SuggestOptions
-    refusals: Refusals[Any] | None
-    """What is not suggested, nor shown as ghost text; None for nothing."""
+    refusals: Refusals
+    """What is not suggested, nor shown as ghost text."""
     stock: Constraints | None = None
     """What holds for stock phrases as ghost text; None for none."""

@@ -29,7 +29,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +40,8 @@ from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
 from kammil.completion.search_starts import Starts
 from kammil.completion.unasked import is_function_word
 from kammil.completion.word_list import FoundWord, WordList, is_stretched
+from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
 from kammil.decoding.sampling import NO_PROBABILITIES
-from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 from kammil.text import ends_unspaced, open_word
@@ -86,7 +85,7 @@ class WordSearch:
         threshold: least probability of a word.
         width: most beginnings kept on a level for each prefix, fewer for a model with large states; None keeps all.
         max_characters: most characters of a suggestion, a space before it included.
-        refusals: what is not suggested, however probable; None for nothing.
+        refusals: what is not suggested, however probable.
         max_piece: the same of a piece of a script without spaces.
         openings: words that a text may begin with; None for what the model says.
     """
@@ -97,7 +96,7 @@ class WordSearch:
     threshold: float = MIN_PROBABILITY
     width: int | None = MAX_STATES
     max_characters: int = MAX_CHARACTERS
-    refusals: Refusals[Any] | None = None
+    refusals: Refusals = NO_REFUSALS
     max_piece: int = MAX_PIECE
     openings: Openings | None = None
     steps: int = field(default=0, init=False)
@@ -155,7 +154,7 @@ class WordSearch:
             state,
             np.stack([self._first_ids(prefix, row) for prefix, row in zip(prefixes, p, strict=True)]),
             np.array([ends_unspaced(prefix) for prefix in prefixes]),
-            [None if self.refusals is None else self.refusals.start(prefix) for prefix in prefixes],
+            [self.refusals.start(prefix) for prefix in prefixes],
             [()] * len(prefixes),
             [0] * len(prefixes),
         )
@@ -258,15 +257,8 @@ class WordSearch:
 
     def _is_refused(self, ids: Sequence[int]) -> bool:
         """Return whether a text must not begin with a word."""
-        if self.refusals is None:
-            return False
-        mark = self.refusals.start("")
-        for id in ids:
-            refused = self.refusals.refused(mark)
-            if refused is not None and id in refused:
-                return True
-            mark = self.refusals.after(mark, id)
-        return self._is_blocked(mark)
+        states = self.refusals.after_ids(self.refusals.start(""), ids)
+        return states is None or self.refusals.blocked(states)
 
     def _with_meanings(
         self,
@@ -297,7 +289,7 @@ class WordSearch:
                 for ids, q, replaced, mark in zip(part.wanted, closed.tolist(), part.replaced, part.marks, strict=True)
                 if q >= self.threshold
                 and (q > complete[i] or is_stretched(typed, ids, self.classes.folds))
-                and not self._is_blocked(mark)
+                and not self.refusals.blocked(mark)
             ]
         return Starts.joined(self.model, parts), whole
 
@@ -354,11 +346,11 @@ class WordSearch:
             p = np.exp(step)
             closed = weight * (p @ classes.close) * classes.words[ids] * ~piece  # (N,)
             separate = weight * (1 - p @ classes.extends.astype(np.float32)) * classes.words[ids] * piece  # (N,)
-            marks = self._marks_after([marks[i] for i in parent.tolist()], ids)
+            marks = [self.refusals.after_id(marks[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
             p = self._without_refused(p, marks)
             closed[self._is_unlikely_foreign(ids, closed)] = 0
             for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
-                if not self._is_blocked(marks[index]):
+                if not self.refusals.blocked(marks[index]):
                     found[root[index]].take(self._found(starts, *_path(levels, level, index), float(closed[index])))
                     to_beat[root[index]] = found[root[index]].to_beat
             within = classes.continues[ids, None]  # False for the space before a new word
@@ -367,7 +359,7 @@ class WordSearch:
                 longer = within_piece & (level + 1 < self.max_piece)
                 allowed = np.where(piece[:, None], longer, allowed)
                 for index in np.flatnonzero(piece & (separate >= self.threshold)).tolist():
-                    if not self._is_blocked(marks[index]):
+                    if not self.refusals.blocked(marks[index]):
                         _, path = _path(levels, level, index)
                         candidates[root[index]][tuple(path)] = float(separate[index])
         else:
@@ -409,26 +401,16 @@ class WordSearch:
 
         return list(heapq.merge(words, others, key=saving)) if others else words
 
-    def _marks_after(self, marks: list[Any], ids: Ids) -> list[Any]:
-        """Return the states of the refusals after one more id each."""
-        if self.refusals is None:
-            return marks
-        return [self.refusals.after(mark, id) for mark, id in zip(marks, ids.tolist(), strict=True)]
-
     def _is_unlikely_foreign(self, ids: Ids, probabilities: NDArray[np.float64]) -> _Flags:
         """Return which words are of a foreign script and not probable enough for one, (N,), by their last ids."""
         least = max(self.threshold, min(FOREIGN * self.threshold, MIN_FOREIGN))
         return self.classes.foreign[ids] & (probabilities < least)
 
-    def _is_blocked(self, mark: object) -> bool:
-        return self.refusals is not None and self.refusals.blocked(mark)
-
-    def _without_refused(self, p: _Floats, marks: Sequence[Any]) -> _Floats:
+    def _without_refused(self, p: _Floats, states: Sequence[States]) -> _Floats:
         """Return the probabilities, (N, V), negative where an id must not follow."""
         copied = False
-        for row, mark in enumerate(marks if self.refusals is not None else ()):
-            assert self.refusals is not None
-            if (refused := self.refusals.refused(mark)) is not None:
+        for row, state in enumerate(states if self.refusals.parts else ()):
+            if (refused := self.refusals.refused(state)) is not None:
                 p, copied = (p if copied else p.copy()), True
                 p[row, refused] = -1
         return p

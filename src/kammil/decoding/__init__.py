@@ -1,8 +1,7 @@
 """From log-probabilities to text: options, constraints, filters, samplers, hypotheses; sampling and beam search.
 
-A step of a text goes through them in this order: what may follow at all, and penalties (`constraints`, made of
-`automaton` and `no_copy`), `filters`, then `samplers`; a `hypothesis` takes the character. `sampling` draws texts,
-`beam_search` searches for them.
+In each step of a text `constraints` say what may follow at all (a list of `refusals`) and add penalties; then come
+`filters` and a sampler; a `hypothesis` takes the character. `sampling` draws texts, `beam_search` searches for them.
 """
 
 from kammil.decoding.beam_search import beam_search, beam_steps
@@ -12,11 +11,12 @@ from kammil.decoding.filters import (
     apply_penalties,
     filters,
     forbid,
+    greedy,
     log_softmax,
+    sample,
 )
 from kammil.decoding.hypothesis import FinishReason, Hypothesis
 from kammil.decoding.options import PRESETS, DecodingOptions
-from kammil.decoding.samplers import greedy, sample
 from kammil.decoding.sampling import SequenceGroup, decode_step, generate, is_sound, keep_best
 
 __all__ = [

@@ -17,7 +17,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.decoding.constraints import Constraints, ConstraintState
+from kammil.decoding.constraints import Constraints
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
@@ -49,20 +49,20 @@ def beam_steps(
     options = constraints.options
     if options.length == 0:
         return [constraints.hypothesis()]
-    live, totals, constraint_state = [constraints.hypothesis()], np.zeros(1), constraints.initial_state(1)
+    live, totals, counts = [constraints.hypothesis()], np.zeros(1), constraints.counts(1)
     finished: dict[str, tuple[float, Hypothesis]] = {}
     for step in range(1, options.length + 1):
-        weights, ends = constraints.apply(log_probabilities.astype(np.float64), live, constraint_state)
+        weights, ends = constraints.apply(log_probabilities.astype(np.float64), live, counts)
         if np.isnan(weights).any():
             raise FolderError(NO_PROBABILITIES)
         scores = totals[:, None] + weights  # (B, V)
-        parents, ids, due = _ordered_extensions(scores, constraint_state, constraints)  # (B * V,) at most
+        parents, ids = ordered_extensions(scores, constraints.missing_after(live))  # (B * V,) at most
         unfinished, chosen, ended = list[Hypothesis](), list[int](), 0
         for rank, (parent, id) in enumerate(zip(parents.tolist(), ids.tolist(), strict=True)):
             if len(unfinished) == options.beams or (step == options.length and ended == options.beams):
                 break
             bits = 0.0 if ends[parent] else -float(log_probabilities[parent, id]) / math.log(2)
-            hypothesis = live[parent].extended(constraints.piece(id), bits, due=bool(due[rank]))
+            hypothesis = live[parent].extended(constraints.piece(id), bits)
             if hypothesis.reason is None:
                 unfinished.append(hypothesis)
                 chosen.append(rank)
@@ -80,7 +80,7 @@ def beam_steps(
         # Log-probabilities only fall, and are divided by `length` at most.
         if len(best) == n and best[-1] >= totals.max() / options.length:
             break
-        live, constraint_state = unfinished, constraints.after(constraint_state, parents[kept], ids[kept])
+        live, counts = unfinished, constraints.counted(counts, parents[kept], ids[kept])
         log_probabilities, state = model.step(ids[kept], select_rows(state, parents[kept]))
         yield partial(_best, n, finished.values(), zip(totals / step, live, strict=True))
     return _best(n, finished.values())
@@ -94,24 +94,21 @@ def _best(n: int, *scored: Iterable[tuple[float, Hypothesis]]) -> list[Hypothesi
     return [*different.values()][:n]
 
 
-def _ordered_extensions(
-    scores: NDArray[np.float64], constraint_state: ConstraintState, constraints: Constraints
-) -> tuple[Ids, Ids, NDArray[np.bool_]]:
-    """Return extensions in the order of the search: their beams, their ids, and whether a forced string is missing.
+def ordered_extensions(scores: NDArray[np.float64], missing: Ids | None) -> tuple[Ids, Ids]:
+    """Return extensions in the order of the search: their beams, and their ids.
 
-    They are ordered by score; with forced strings, first the best of each number of missing characters, then all second
-    best, and so on.
+    They are ordered by score, (B, V); with forced strings, of which `missing` characters are needed, (B, V), first the
+    best of each number of missing characters, then all second best, and so on.
     """
     order = np.argsort(-scores, axis=None, kind="stable")  # of equals, the better beam, the lower id
     order = order[np.isfinite(scores.ravel()[order])]
-    parents, ids = np.divmod(order, scores.shape[1])
-    missing = constraints.missing(constraints.states(constraint_state, parents, ids))
-    if missing.any():
-        by = np.argsort(missing, kind="stable")
-        _, first = np.unique(missing[by], return_index=True)
+    if missing is not None:
+        needed = missing.ravel()[order]
+        by = np.argsort(needed, kind="stable")
+        _, first = np.unique(needed[by], return_index=True)
         begins = np.repeat(first, np.diff(np.append(first, len(by))))
         rank = np.empty_like(by)
         rank[by] = np.arange(len(by)) - begins
-        by_rank = np.argsort(rank, kind="stable")
-        parents, ids, missing = parents[by_rank], ids[by_rank], missing[by_rank]
-    return parents, ids, missing > 0
+        order = order[np.argsort(rank, kind="stable")]
+    parents, ids = np.divmod(order, scores.shape[1])
+    return parents, ids

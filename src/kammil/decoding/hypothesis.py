@@ -13,7 +13,7 @@ import numpy as np
 import regex
 
 from kammil.decoding.options import DecodingOptions
-from kammil.decoding.word_block import WordBlock
+from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
 from kammil.text import graphemes, open_word, role, words
 
 _OPENING = frozenset("#＃@\"'¿¡")
@@ -46,10 +46,10 @@ class Hypothesis:
     """Where the part begins that may still be cut off: behind `min_length` and the forced strings."""
     forced_left: bool = False
     """Some forced string is still missing."""
-    block: WordBlock | None = None
-    """Words that the text must not end with."""
-    block_state: int = 0
-    """State of `block` after the prompt and the text."""
+    refusals: Refusals = field(default=NO_REFUSALS, compare=False)
+    """What must not be written."""
+    refusal_states: States = ()
+    """Their states after the prompt and the text."""
     refused_lengths: tuple[int, ...] = ()
     """Lengths at which the text would end with a blocked word."""
     likeness: float | None = None
@@ -78,27 +78,28 @@ class Hypothesis:
             decisions = self.bits if self.end_bits is None else [*self.bits, self.end_bits]
         return sum(decisions) / len(decisions) if decisions else 0.0
 
-    def extended(self, character: str | None, bits: float, *, due: bool = False) -> Hypothesis:
+    def extended(self, character: str | None, bits: float) -> Hypothesis:
         """Return a copy with one more character."""
         longer = copy.copy(self)
         longer.bits = self.bits.copy()
-        longer.add(character, bits, due=due)
+        longer.add(character, bits)
         return longer
 
-    def add(self, character: str | None, bits: float, *, due: bool = False) -> None:
-        """Append a character; None is the end of the text. `due`: a forced string is still missing after it."""
+    def add(self, character: str | None, bits: float) -> None:
+        """Append a character; None is the end of the text."""
         if character is None:
             self.end_bits, self.reason = bits, "end"
             self.text = self.text[: self._fitting(len(self.text))]
             return
         self.text += character
         self.bits.append(bits)
-        if self.block is not None:
-            self.block_state = self.block.blocklist.after(self.block_state, character)
-            if self.block.blocked(self.block_state):
+        if self.refusal_states:
+            self.refusal_states = self.refusals.after(self.refusal_states, character)
+            if self.refusals.blocked(self.refusal_states):
                 self.refused_lengths = (*self.refused_lengths, len(self.text))
         if self.forced_left:
-            self.protected, self.forced_left = max(self.protected, len(self.text)), due
+            self.protected = max(self.protected, len(self.text))
+            self.forced_left = self.refusals.missing(self.refusal_states)
         stops = self.decoding.stop
         if stops and (found := [at for at in (self.text.find(stop, self.protected) for stop in stops) if at >= 0]):
             self.text, self.reason = self.text[: self._fitting(min(found))], "stop"

@@ -24,9 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.decoding.constraints import Constraints
-from kammil.decoding.filters import LogWeights
+from kammil.decoding.filters import LogWeights, greedy, sample
 from kammil.decoding.hypothesis import Hypothesis
-from kammil.decoding.samplers import greedy, sample
 from kammil.errors import FolderError
 from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 from kammil.text import fold, role, words
@@ -61,7 +60,7 @@ class SequenceGroup:
         """The texts that have not ended."""
         self.generators = [np.random.default_rng([seed, first + i]) for i in range(len(hypotheses))]
         self._indices = list(range(first, first + len(hypotheses)))
-        self.state = constraints.initial_state(len(hypotheses))
+        self.counts = constraints.counts(len(hypotheses))
         self._prunes = constraints.options.clause and constraints.n == 1 < len(hypotheses)
         self._best_bits = math.inf  # mean bits of the best text so far
 
@@ -73,11 +72,11 @@ class SequenceGroup:
         """Draw the number by which each text is sampled; none at temperature 0."""
         return [generator.random() for generator in self.generators] if self.constraints.options.temperature else []
 
-    def refused_words(self) -> dict[int, Ids]:
-        """Return the ids that each row must not get, so that it writes no blocked word; rows with none are left out."""
-        if self.constraints.block is None:
+    def refused(self) -> dict[int, Ids]:
+        """Return the ids that each row must not get; rows with none are left out."""
+        if not self.constraints.refusals.parts:
             return {}
-        rows = ((row, self.constraints.refused_words(hypothesis)) for row, hypothesis in enumerate(self.live))
+        rows = ((row, self.constraints.refused(hypothesis)) for row, hypothesis in enumerate(self.live))
         return {row: ids for row, ids in rows if ids is not None}
 
     def second_chance(self, row: int) -> float:
@@ -88,7 +87,7 @@ class SequenceGroup:
         """Keep only these of the texts."""
         self.live, self.generators = [self.live[row] for row in rows], [self.generators[row] for row in rows]
         self._indices = [self._indices[row] for row in rows]
-        self.state = self.state.select(np.array(rows, np.int64))
+        self.counts = self.counts[np.array(rows, np.int64)]
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_] | None) -> None:
         """Append to each text the character of its id, (B,), which has this log-probability under the model, (B,).
@@ -96,16 +95,13 @@ class SequenceGroup:
         `ends` says where nothing may follow, so that the end was no decision of the model and costs nothing;
         `FolderError` elsewhere for a log-probability that is not finite.
         """
-        forced_left: list[bool] | None = None
-        if not self.constraints.static_mask:
-            self.state = self.constraints.after(self.state, np.arange(len(ids)), ids)
-            forced_left = (self.constraints.missing(self.state.states) > 0).tolist()
+        if self.constraints.counting:
+            self.counts = self.constraints.counted(self.counts, np.arange(len(ids)), ids)
         for row, (id, log_probability) in enumerate(zip(ids.tolist(), log_probabilities.tolist(), strict=True)):
             bits = 0.0 if ends is not None and ends[row] else log_probability / -math.log(2)
             if not math.isfinite(bits):  # there was no id to choose, or NaN
                 raise FolderError(NO_PROBABILITIES)
-            due = forced_left is not None and forced_left[row]
-            self.live[row].add(self.constraints.piece(id), bits, due=due)
+            self.live[row].add(self.constraints.piece(id), bits)
         if self._prunes:
             self._prune()
 
@@ -184,15 +180,15 @@ def _choose(
     none."""
     constraints, ends = groups[0].constraints, None
     if not constraints.static_mask:
-        weights, ends = constraints.apply(log_probabilities.astype(np.float64), groups[0].live, groups[0].state)
+        weights, ends = constraints.apply(log_probabilities.astype(np.float64), groups[0].live, groups[0].counts)
         for keep in constraints.filters:
             weights = keep(weights)
         return sample(weights, np.array(chances)) if chances else greedy(weights), ends
-    weights = log_probabilities + constraints.refused  # in double precision
+    weights = log_probabilities + constraints.mask  # in double precision
     masked = list[tuple[int, Ids, SequenceGroup, int]]()
     begin = 0
     for group in groups:
-        masked += [(begin + row, refused, group, row) for row, refused in group.refused_words().items()]
+        masked += [(begin + row, refused, group, row) for row, refused in group.refused().items()]
         begin += len(group)
     # A filter must see what is refused: else nothing may be left. Without one a character is drawn from all, and again
     # from the others where it is refused: that is the same distribution, and what `_sample_in_bulk` can do.
@@ -282,7 +278,7 @@ def _sample_in_bulk(
     model: LanguageModel, sampler: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
 ) -> Iterator[list[Hypothesis]]:
     """Yield the text that `decode_step` would give, after every `_BULK` characters, or where a word was refused."""
-    options, refused = constraints.options, constraints.refused
+    options, refused = constraints.options, constraints.mask
     generator, chances = np.random.default_rng([options.seed, 0]), np.zeros(0)
     while hypothesis.reason is None:
         if not len(chances):
@@ -292,7 +288,7 @@ def _sample_in_bulk(
             before, chances, temperature=options.temperature, refused=refused
         )
         for i, (id, log_probability) in enumerate(zip(ids.tolist(), log_probabilities.tolist(), strict=True)):
-            words = constraints.refused_words(hypothesis)
+            words = constraints.refused(hypothesis)
             if words is None or id not in words:
                 _append(constraints, hypothesis, id, log_probability)
                 if hypothesis.reason is None:
@@ -324,7 +320,7 @@ def _second_chance(constraints: Constraints, index: int, hypothesis: Hypothesis)
 
 def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_probability: float) -> None:
     """Append a sampled id."""
-    bits = log_probability / -math.log(2) - float(constraints.refused[id])
+    bits = log_probability / -math.log(2) - float(constraints.mask[id])
     if not math.isfinite(bits):
         raise FolderError(NO_PROBABILITIES)
     hypothesis.add(constraints.piece(id), bits)

@@ -42,7 +42,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,7 @@ from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE
 from kammil.completion.unasked import without_unasked
 from kammil.completion.word_search import MIN_PROBABILITY
-from kammil.decoding.word_block import Refusals
+from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.evaluation.bootstrap import Array
 from kammil.evaluation.suggestion_hits import (
     SuggestedTexts,
@@ -198,7 +198,7 @@ def type_with_help(
     threshold: float = MIN_PROBABILITY,
     typed: Sequence[str] | None = None,
     channel: Channel | None = None,
-    refusals: Refusals[Any] | None = None,
+    refusals: Refusals = NO_REFUSALS,
     openings: Openings | None = None,
 ) -> TypingRuns:
     """Type texts, as the model sees them, with each kind of help; the other arguments as in `suggestion_hits`."""
@@ -242,7 +242,7 @@ def first_ghost_words(
     texts: Sequence[str],
     threshold: float,
     typed: Sequence[str] | None = None,
-    refusals: Refusals[Any] | None = None,
+    refusals: Refusals = NO_REFUSALS,
 ) -> SuggestedTexts:
     """Search the first word of ghost text at every position; what the text has not called for is left out."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
 from kammil.completion.openings import Openings
 from kammil.completion.word_search import WordSearch
-from kammil.decoding.word_block import Refusals
+from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.language_model import LanguageModel, State, max_rows, select_rows
 from kammil.progress import steps
 from kammil.spacing import keys_saved, space_after, stays
@@ -101,7 +101,7 @@ def suggestion_hits(
     *,
     typed: Sequence[str] | None = None,
     channel: Channel | None = None,
-    refusals: Refusals[Any] | None = None,
+    refusals: Refusals = NO_REFUSALS,
     openings: Openings | None = None,
     keep: Callable[[str, str], bool] = lambda _prefix, _added: True,
 ) -> SuggestedTexts:

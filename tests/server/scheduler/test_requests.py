@@ -44,7 +44,7 @@ def test_the_best_texts_are_returned_best_first(bundled: Completer) -> None:
         call = generate_call(bundled, "شو", {"length": 3, "best_of": 4}, 2)
         for sequence, bits in zip(call.sequences, (3.0, 1.0, 4.0, 2.0), strict=True):
             for character in str(int(bits)) * 3:
-                sequence.hypothesis.add(character, bits, due=False)
+                sequence.hypothesis.add(character, bits)
         assert [text.text for text in call.texts()] == ["111", "222"]
 
     asyncio.run(main())
@@ -58,7 +58,7 @@ def test_deltas_make_the_text(bundled: Completer, characters: list[tuple[str, bo
         sent, reasons = "", []
         for character, look in characters:
             if sequence.hypothesis.reason is None:
-                sequence.hypothesis.add(character, 1.0, due=False)
+                sequence.hypothesis.add(character, 1.0)
             if look or sequence.hypothesis.reason is not None:
                 for delta in call.new_deltas():
                     sent += delta.text

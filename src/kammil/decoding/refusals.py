@@ -1,0 +1,471 @@
+"""What must not be written: blocked words, strings, copies of training texts. Each is a *refusal* of ids, with a state.
+
+A text that is generated does not end a blocked word: while the word at its end is one, no character outside words may
+follow, nor the end of the text, but letters may, since ordinary words begin like blocked ones. What was typed counts.
+Character by character a sampled text has the model's distribution on condition that the character is not refused; that
+is not its distribution over whole texts without blocked words, for which they would have to be drawn anew.
+
+Shapes: B batch, V vocabulary, S states, C classes of ids, N strings.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import deque
+from collections.abc import Iterable, Sequence
+from copy import copy
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from kammil.data.blocklist import SEPARATOR, BlockedWord, Blocklist, fold_character, offensive_words
+from kammil.data.bloom import RUN, BloomFilter
+from kammil.errors import OptionError
+from kammil.language_model import Ids
+from kammil.text import fold
+from kammil.vocabulary import EOS, CharacterVocabulary
+
+S = TypeVar("S")
+NO_LIMIT = 1 << 20
+"""Characters left to write where none are counted."""
+MAX_WORD_BLOCKS = 8
+"""Maximum number of word blocks that are kept ready."""
+_NEVER = 1 << 30
+"""More characters than any completion has."""
+_NONE = np.zeros(0, np.int64)
+
+
+class Refusal(Protocol[S]):
+    """Decides which ids may follow a text, from a state `S` that is kept beside the text."""
+
+    def start(self, text: str) -> S:
+        """Return the state after a text that was typed."""
+        ...
+
+    def after(self, state: S, character: str) -> S:
+        """Return the state after one more character."""
+        ...
+
+    def either(self, state: S, other: S) -> S:
+        """Return the state after one of two texts, of which what is refused after either is refused."""
+        ...
+
+    def refused(self, state: S, room: int) -> Ids | None:
+        """Return the ids that must not follow where `room` characters are left to write; None for none."""
+        ...
+
+    def blocked(self, state: S) -> bool:
+        """Return whether the text must not end here."""
+        ...
+
+
+States = tuple[Any, ...]
+"""The state of each refusal of a list."""
+
+
+class Refusals(Refusal[States]):
+    """A list of refusals.
+
+    Args:
+        parts: the refusals.
+        pieces: the character of each id, (V,); "" for one that cannot be written.
+    """
+
+    def __init__(self, parts: Sequence[Refusal[Any]] = (), pieces: Sequence[str] = ()) -> None:
+        self.parts, self._pieces = tuple(parts), pieces
+        self._only = self.parts[0] if len(self.parts) == 1 else None
+
+    def start(self, text: str) -> States:
+        """Return the states after a text that was typed."""
+        return tuple(part.start(text) for part in self.parts)
+
+    def after(self, state: States, character: str) -> States:
+        """Return the states after one more character."""
+        if self._only is not None:  # as a rule
+            return (self._only.after(state[0], character),)
+        return tuple([part.after(one, character) for part, one in zip(self.parts, state, strict=True)])
+
+    def either(self, state: States, other: States) -> States:
+        """Return the states after one of two texts."""
+        return tuple(part.either(one, two) for part, one, two in zip(self.parts, state, other, strict=True))
+
+    def refused(self, state: States, room: int = NO_LIMIT) -> Ids | None:
+        """Return the ids that must not follow; None for none."""
+        if self._only is not None:
+            return self._only.refused(state[0], room)
+        found = (part.refused(one, room) for part, one in zip(self.parts, state, strict=True))
+        refused = [ids for ids in found if ids is not None]
+        return np.concatenate(refused) if refused else None
+
+    def blocked(self, state: States) -> bool:
+        """Return whether the text must not end here."""
+        if self._only is not None:
+            return self._only.blocked(state[0])
+        return any(part.blocked(one) for part, one in zip(self.parts, state, strict=True))
+
+    def missing(self, state: States) -> bool:
+        """Return whether a forced string is missing."""
+        return any(
+            isinstance(part, StringAutomaton) and part.missing(one) for part, one in zip(self.parts, state, strict=True)
+        )
+
+    def after_id(self, state: States, id: int) -> States:
+        """Return the states after one more id."""
+        return self.after(state, self._pieces[id]) if self.parts else state
+
+    def after_ids(self, state: States, ids: Iterable[int]) -> States | None:
+        """Return the states after several ids; None where one of them is refused."""
+        for id in ids:
+            refused = self.refused(state)
+            if refused is not None and id in refused:
+                return None
+            state = self.after_id(state, id)
+        return state
+
+
+NO_REFUSALS = Refusals()
+
+
+class WordBlock(Refusal[int]):
+    """A list of blocked words for the characters of a vocabulary.
+
+    Args:
+        blocklist: the words.
+        pieces: the character of each id, (V,); "" for one that cannot be written.
+    """
+
+    def __init__(self, blocklist: Blocklist, pieces: Sequence[str]) -> None:
+        self.blocklist, self._pieces = blocklist, pieces
+        letters: dict[str, list[int]] = {}
+        separators, ligatures = [EOS], list[int]()
+        for id, piece in enumerate(pieces):
+            folded = fold_character(piece) if piece else ""
+            if folded == SEPARATOR:
+                separators.append(id)
+            elif len(folded) == 1:
+                letters.setdefault(folded, []).append(id)
+            elif folded:
+                ligatures.append(id)
+        self._letters = {letter: np.array(ids, np.int64) for letter, ids in letters.items()}
+        self._separators, self._ligatures = np.array(separators, np.int64), ligatures
+        self._all_letters = np.concatenate([_NONE, *self._letters.values(), np.array(ligatures, np.int64)])
+        self._refused: dict[int, Ids | None] = {}
+        self._refused_last: dict[int, Ids] = {}
+
+    def without(self, exempt: Iterable[BlockedWord]) -> WordBlock:
+        """Return the same without some of the words (`Blocklist.without`)."""
+        shorter = copy(self)
+        shorter.blocklist, shorter._refused, shorter._refused_last = self.blocklist.without(exempt), {}, {}
+        return shorter
+
+    def start(self, text: str) -> int:
+        """Return the state after a text that was typed."""
+        return self.blocklist.start(text)
+
+    def after(self, state: int, character: str) -> int:
+        """Return the state after one more character."""
+        return self.blocklist.after(state, character)
+
+    def either(self, state: int, other: int) -> int:
+        """Return the state after one of two texts."""
+        return self.blocklist.either(state, other)
+
+    def refused(self, state: int, room: int = NO_LIMIT) -> Ids | None:
+        """Return the ids that must not follow, the last one among them; None for none, which is the rule."""
+        if state not in self._refused:
+            self._refused[state] = self._find_refused(state)
+        if room > 1:
+            return self._refused[state]
+        if state not in self._refused_last:  # and those with which a blocked word would be whole
+            ends = [id for id, piece in enumerate(self._pieces) if piece and self.blocked(self.after(state, piece))]
+            refused = self._refused[state]
+            self._refused_last[state] = np.append(_NONE if refused is None else refused, np.array(ends, np.int64))
+        return self._refused_last[state]
+
+    def blocked(self, state: int) -> bool:
+        """Return whether the text must not end here."""
+        return self.blocklist.blocked(state)
+
+    def _find_refused(self, state: int) -> Ids | None:
+        letters, no_end = self.blocklist.refused(state)
+        parts = [self._separators] if no_end else []
+        if letters is None:
+            parts.append(self._all_letters)
+        else:
+            parts += [self._letters[letter] for letter in letters if letter in self._letters]
+            if not self.blocklist.idle(state):
+                parts += [np.array([id], np.int64) for id in self._ligatures if self._ligature_refused(state, id)]
+        return np.concatenate(parts) if parts else None
+
+    def _ligature_refused(self, state: int, id: int) -> bool:
+        for letter in fold_character(self._pieces[id]):
+            letters, no_end = self.blocklist.refused(state)
+            if no_end if letter == SEPARATOR else letters is None or letter in letters:
+                return True
+            state = self.blocklist.after(state, letter)
+        return False
+
+
+class WordBlocks:
+    """The blocked words of a model, ready for the last `MAX_WORD_BLOCKS` sets of words that a user taught.
+
+    Args:
+        vocabulary: of the model.
+        own: entries that are blocked beside those of the list of offensive words.
+    """
+
+    def __init__(self, vocabulary: CharacterVocabulary, own: Sequence[BlockedWord] = ()) -> None:
+        self._vocabulary, self.own = vocabulary, tuple(own)
+        self._ready: dict[tuple[bool, frozenset[BlockedWord]], WordBlock] = {}
+
+    def copy(self) -> WordBlocks:
+        """Return a copy that another thread may use."""
+        other = copy(self)
+        other._ready = self._ready.copy()
+        return other
+
+    def get(self, exempt: frozenset[BlockedWord], *, allow_offensive: bool) -> WordBlock | None:
+        """Return the block without some offensive words, or without all of them; None for no words."""
+        key = allow_offensive, frozenset[BlockedWord]() if allow_offensive else exempt
+        found = self._ready.pop(key, None)
+        if found is None:
+            if not key[1]:
+                offensive = () if allow_offensive else offensive_words().entries
+                words = Blocklist([*self.own, *offensive]) if self.own or allow_offensive else offensive_words()
+                found = WordBlock(words, self._vocabulary.writable_pieces)
+            elif (every := self.get(frozenset(), allow_offensive=False)) is not None:
+                found = every.without(key[1].difference(self.own))  # their own list holds for those who taught, too
+            else:
+                return None
+            while len(self._ready) >= MAX_WORD_BLOCKS:
+                self._ready.pop(next(iter(self._ready)))
+        self._ready[key] = found  # the one used last
+        return found if found.blocklist.entries else None
+
+
+class StringAutomaton(Refusal[int]):
+    """Forbidden and forced strings as one automaton, code point by code point: both are kept to, exactly.
+
+    Aho & Corasick (1975) find many strings at once in one pass: a state is the longest end of the text that begins one
+    of them. Beside it stands which forced strings are there already. Every state knows how many characters it needs at
+    least until nothing is missing, without a forbidden string on the way; a character is refused if what is needed
+    after it no longer fits. So no choice leads into a dead end.
+
+    Args:
+        forbid: strings that must not be written.
+        force: strings that must be.
+        pieces: the character of each id, (V,); "" for one that cannot be written.
+
+    `OptionError` for a forced string that cannot be written.
+    """
+
+    def __init__(self, forbid: Sequence[str], force: Sequence[str], pieces: Sequence[str]) -> None:
+        """Build the states that can be reached, and what each needs."""
+        for string in force:
+            lost = sorted(set(string) - set(pieces))
+            if lost:
+                raise OptionError(f"force is {string!r}, but this model cannot write {lost[0]!r}; leave it out.")
+        wanted, writable = set("".join([*forbid, *force])), set(pieces) - {""}
+        letters = sorted(wanted & writable)
+        number = {letter: i for i, letter in enumerate(letters)}
+        usable = len(letters) + bool(writable - wanted)  # classes that can be written
+        self._class: Ids = np.array([number.get(piece, len(letters)) for piece in pieces], np.int64)  # (V,)
+        self._writable = np.array([piece != "" for piece in pieces])  # (V,)
+        # Letters that only a text that was typed can have come behind the class of all others.
+        number |= {letter: i for i, letter in enumerate(sorted(wanted - writable), len(letters) + 1)}
+        self._refused: dict[tuple[bytes, bool], Ids] = {}
+        self._number, self._other, self._longest = number, len(letters), max(map(len, forbid), default=0)
+        refused, bad = _tree(forbid, number, self._other)
+        wanted_to, found = _tree(force, number, self._other)
+        self._after_typed = refused
+        # States: a node of each tree and the set of forced strings that stand, those that can be reached. A text may
+        # begin behind any beginning of a forbidden string, which was typed; what is forced must be written whole.
+        complete = (1 << len(force)) - 1
+        states: dict[tuple[int, int, int, bool], int] = {(node, 0, 0, False): node for node in range(len(refused))}
+        table, queue = list[list[int]](), deque(states)
+        while queue:
+            node, wish, have, _ = queue.popleft()
+            row: list[int] = []
+            for symbol in range(len(letters) + 1):
+                to, below = refused[node][symbol], wanted_to[wish][symbol]
+                after = (to, below, have | found[below], bad[to] != 0)
+                if after not in states:
+                    states[after] = len(states)
+                    queue.append(after)
+                row.append(states[after])
+            table.append(row)
+        listed = list(states)
+        self._next: Ids = np.array(table, np.int64)  # (S, C)
+        wrong = np.array([written for *_, written in listed])
+        self._needs = np.where(
+            wrong, _NEVER, np.where([have == complete for _, _, have, _ in listed], 0, _NEVER)
+        )  # (S,)
+        while True:  # shortest ways back from where nothing is missing
+            below = self._needs[self._next[:, :usable]].min(axis=1, initial=_NEVER)
+            shorter = np.where(wrong, _NEVER, np.minimum(self._needs, below + 1))
+            if (shorter == self._needs).all():
+                break
+            self._needs = shorter
+
+    def start(self, text: str) -> int:
+        """Return the state after a text that was typed: it may hold forbidden strings, and begin one."""
+        node = 0
+        for letter in text[max(0, len(text) - self._longest) :]:
+            node = self._after_typed[node][self._number.get(letter, self._other)]
+        return node
+
+    def after(self, state: int, character: str) -> int:
+        """Return the state after one more character."""
+        return int(self._next[state, self._number.get(character, self._other)])
+
+    def either(self, state: int, other: int) -> int:
+        """Return the state after the first of two texts: what is forbidden is forbidden in what is written."""
+        del other
+        return state
+
+    def refused(self, state: int, room: int = NO_LIMIT) -> Ids:
+        """Return the ids that must not follow where `room` characters are left to write."""
+        needs = self._needs[self._next[state]]  # (C,)
+        key = (needs <= room - 1).tobytes(), bool(self._needs[state])
+        if key not in self._refused:
+            allowed = (needs <= room - 1)[self._class] & self._writable
+            allowed[EOS] = not self._needs[state]
+            self._refused[key] = np.flatnonzero(~allowed)
+        return self._refused[key]
+
+    def blocked(self, state: int) -> bool:
+        """Return False: the end is refused as long as a forced string is missing, and is no length to cut back to."""
+        del state
+        return False
+
+    def missing(self, state: int) -> int:
+        """Return the minimum number of characters until every forced string stands."""
+        return int(self._needs[state])
+
+    def missing_after(self, states: Sequence[int]) -> Ids:
+        """Return the same after each id, (B, V), in some states, (B,)."""
+        return self._needs[self._next[list(states)]][:, self._class]
+
+
+def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[list[list[int]], list[int]]:
+    """Return where each class of letters leads from each node, and which of the strings end there (bits).
+
+    `number` are the classes of letters that matter, `other` that of all others, which lead to the root.
+    """
+    width = max([other, *number.values()]) + 1
+    to, found = [[-1] * width], [0]
+    for i, string in enumerate(strings):
+        node = 0
+        for letter in string:
+            if to[node][number[letter]] < 0:
+                to[node][number[letter]] = len(to)
+                to.append([-1] * width)
+                found.append(0)
+            node = to[node][number[letter]]
+        found[node] |= 1 << i
+    suffix, queue = [0] * len(to), deque([0])
+    while queue:  # level by level: a node's longest proper end is complete before the node is
+        node = queue.popleft()
+        for symbol, below in enumerate(to[node]):
+            instead = to[suffix[node]][symbol] if node else 0
+            if below < 0:
+                to[node][symbol] = instead
+            else:
+                suffix[below] = instead
+                found[below] |= found[instead]
+                queue.append(below)
+    return to, found
+
+
+_ADDRESS = regex.compile(r"[@＠]|//|www\.", regex.IGNORECASE)
+"""Without any of these there is no address or handle in a text, nor will there be with one letter more."""
+_BACK = 32
+"""Letters before the end that one more character may still change: a mark composes with the letter it stands on."""
+
+
+class NoCopy(Refusal[str]):
+    """No verbatim copy: the character is refused that would make a run of copied letters longer than k.
+
+    More than k letters in a row count as copied if the Bloom filter knows each of their runs of `RUN`. That errs on one
+    side only: a stretch of a training text is never missed. What is refused beyond need: letters whose runs stand in
+    several texts, and, by chance, a new stretch with probability q ** (k - 10), where q is how often the filter takes
+    a new run for a known one: 0.05 as a rule, at most 0.4 for the bundled model's; from k = 18 on that is less than one
+    in a thousand. Letters are those of `text.fold`. Only what is written counts: the state is the text so far.
+
+    Args:
+        k: letters in a row that may be copied, at least 12.
+        runs: those of the training texts.
+        pieces: the character of each id, (V,); "" for one that cannot be written.
+    """
+
+    def __init__(self, k: int, runs: BloomFilter, pieces: Sequence[str]) -> None:
+        """Find out which characters may add letters, and which may change those before them."""
+        self._k, self._runs, self._size = k, runs, len(pieces)
+        folded = [fold(piece) for piece in pieces]
+        joiners = [id for id, piece in enumerate(pieces) if piece and _joins(piece)]
+        self._joiners = [(id, pieces[id]) for id in joiners]
+        self._reach = 1 + max((len(folded[id]) for id in joiners), default=0)
+        others = [id for id in range(len(pieces)) if folded[id] and id not in set(joiners)]
+        # A ligature may stand for a whole phrase of 18 letters, and would have all others looked at in every step.
+        widths = sorted({len(folded[id]) for id in others})
+        self._others = {n: [(id, pieces[id], folded[id]) for id in others if len(folded[id]) == n] for n in widths}
+
+    def start(self, text: str) -> str:
+        """Return the text that is written: none."""
+        del text
+        return ""
+
+    def after(self, state: str, character: str) -> str:
+        """Return the text after one more character."""
+        return state + character
+
+    def either(self, state: str, other: str) -> str:
+        """Return the text, which is one."""
+        del other
+        return state
+
+    def blocked(self, state: str) -> bool:
+        """Return False: a text may end wherever it may be."""
+        del state
+        return False
+
+    def refused(self, state: str, room: int = NO_LIMIT) -> Ids | None:
+        """Return the ids that must not follow a text that holds no such copy; None for none."""
+        del room
+        text = state
+        letters = fold(text)[-(self._k + _BACK) :]
+        copied = RUN - 1 + _stretches(self._runs.contains([letters]))[0]  # (L - 11,)
+        last = min(len(letters), RUN - 1 if len(copied) == 0 else int(copied[-1]))
+        longer: list[tuple[int, str]] = []
+        for width, pieces in self._others.items():
+            if last + width > self._k:
+                if _ADDRESS.search(text):  # one more letter may make an address, whose letters are none
+                    longer += [(id, fold(text + piece)) for id, piece, _ in pieces]
+                else:
+                    longer += [(id, letters[-self._k :] + folded) for id, _, folded in pieces]
+        if copied[-_BACK:].max(initial=last) + self._reach > self._k:
+            longer += [(id, fold(text + piece)) for id, piece in self._joiners]
+        if not longer:
+            return None
+        refused = np.zeros(self._size, np.bool_)
+        longer = [(id, tail[-(self._k + _BACK) :]) for id, tail in longer]
+        for _, group in groupby(sorted(longer, key=lambda one: len(one[1])), key=lambda one: len(one[1])):
+            ids, texts = zip(*group, strict=True)
+            most = _stretches(self._runs.contains(texts)).max(axis=1, initial=0)  # (N,)
+            refused[list(ids)] = most + RUN - 1 > self._k
+        return np.flatnonzero(refused) if refused.any() else None
+
+
+def _joins(piece: str) -> bool:
+    """Whether a character may compose with the one before: a mark, or a part of a Korean syllable."""
+    first = unicodedata.normalize("NFKD", piece)[0]
+    return unicodedata.category(first)[0] == "M" or "\u1100" <= first <= "\u11ff"
+
+
+def _stretches(known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many known runs stand in a row up to each one, (N, R)."""
+    count = known.cumsum(axis=1)
+    return count - np.maximum.accumulate(np.where(known, 0, count), axis=1)
