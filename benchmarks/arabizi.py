@@ -1,4 +1,4 @@
-"""Measure Arabic words for what is typed in Latin letters (`kammil.completion.readings`), on pairs kept for it.
+"""Measure Arabic words for what is typed in Latin letters (`kammil.completion.transliteration`), on pairs kept for it.
 
 Texts of `recipes/arabizi.tsv` are typed in Latin letters, word by word, with a list of three. A list is right where it
 holds the Arabic word of the pair, in any spelling that `fold_spelling` makes equal. For each number of letters typed,

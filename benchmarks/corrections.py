@@ -1,4 +1,4 @@
-"""Measure what corrections of slips and spellings bring and cost (`kammil.completion.variants`).
+"""Measure what corrections of slips and spellings bring and cost (`kammil.completion.channel`).
 
 A simulated writer types texts with a list of three, as they are and with 3 % slips (`kammil.evaluation.slips`), where
 begun words are corrected and where they are not. For each file: keys saved, %, and the quotient of the two, with 95 %

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.completion.test_suggestions import counter
 
 from kammil.completion import begun_word as module
-from kammil.completion.begun_word import APART, MAX_RUN, MAX_TYPED, TYPED_IN_LATIN, BegunWord, WordReader
+from kammil.completion.begun_word import MAX_RUN, MAX_TYPED, SPLIT_ARTICLE_SHARE, TYPED_IN_LATIN, BegunWord, WordReader
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.suggestions import Suggestion
@@ -49,10 +49,14 @@ def test_shares_are_those_of_a_mixture(teacher: Completer) -> None:
     found = words.after(teacher.language_model, teacher.state_cache, encoded(teacher, "kif"), 3)
     assert found is not None and found.readings is not None
     variants = found.variants.weights
-    weights = [variants[0], *(found.variants.otherwise * variants[1:]), *(TYPED_IN_LATIN * found.readings.weights)]
-    assert found.shares == pytest.approx(np.array(weights) / sum(weights))
-    assert found.wanted == [*found.variants.wanted, *found.readings.wanted]
-    for ids, p in zip(found.wanted, found.p, strict=True):
+    weights = [
+        variants[0],
+        *(found.variants.memory[0].prior * variants[1:]),
+        *(TYPED_IN_LATIN * found.readings.weights),
+    ]
+    assert found.posterior == pytest.approx(np.array(weights) / sum(weights))
+    assert found.intended == [*found.variants.intended, *found.readings.intended]
+    for ids, p in zip(found.intended, found.p, strict=True):
         log_probabilities, _ = teacher.after(teacher.vocabulary.decode(np.array(ids)))
         assert p == pytest.approx(np.exp(log_probabilities[0]), rel=1e-4, abs=1e-7)
 
@@ -63,17 +67,17 @@ def test_the_article_is_as_probable_as_letters_are_to_follow_it_where_it_stands_
     articles = words.channel.latin.articles
     found = words.after(teacher.language_model, teacher.state_cache, encoded(teacher, "el"), 2)
     assert found is not None
-    first = len(found.variants.wanted)
-    assert any(ids in articles for ids in found.wanted[first:])
+    first = len(found.variants.intended)
+    assert any(ids in articles for ids in found.intended[first:])
     weights = [
-        share * (APART * p @ classes.continues if row >= first and ids in articles else p @ classes.close)
-        for row, (ids, share, p) in enumerate(zip(found.wanted, found.shares, found.p, strict=True))
+        share * (SPLIT_ARTICLE_SHARE * p @ classes.continues if row >= first and ids in articles else p @ classes.close)
+        for row, (ids, share, p) in enumerate(zip(found.intended, found.posterior, found.p, strict=True))
     ]
     ended = found.ended(classes, articles)
-    assert (ended.ids, ended.is_read, ended.is_article) == (found.wanted[int(np.argmax(weights))], True, True)
+    assert (ended.ids, ended.is_read, ended.is_article) == (found.intended[int(np.argmax(weights))], True, True)
     shares = ended.share, ended.as_typed, ended.arabic
     assert shares == pytest.approx([x / sum(weights) for x in (max(weights), weights[0], sum(weights[first:]))])
-    as_typed = found.variants.weights[0] / found.shares[0]  # what all weights were divided by
+    as_typed = found.variants.weights[0] / found.posterior[0]  # what all weights were divided by
     assert ended.likelihood == pytest.approx(sum(weights[first:]) * as_typed / TYPED_IN_LATIN)
 
 
@@ -95,8 +99,8 @@ def test_where_arabic_is_typed_nothing_changes_and_no_step_is_added(teacher: Com
     assert (one is None) == (other is None)
     if one is not None and other is not None:
         assert one.readings is None
-        assert (one.wanted, one.replaces) == (other.wanted, other.replaces)
-        assert (one.shares == other.shares).all()
+        assert (one.intended, one.num_replaced) == (other.intended, other.num_replaced)
+        assert (one.posterior == other.posterior).all()
 
 
 class CountingCalls:
@@ -172,7 +176,7 @@ def test_behind_arabic_in_latin_letters_the_next_words_are_those_of_the_arabic_t
 
 
 def test_a_next_word_that_both_texts_have_stands_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LEAST_READ", 0.0)
+    monkeypatch.setattr(module, "MIN_ARABIC", 0.0)
     monkeypatch.setattr(module, "TYPED_IN_LATIN", 0.5)
     model = counter(["kif حال", "kif بيت", *["كيف حال"] * 40, "abcdefghijklmnopqrstuvwxyz"], 6)
     found = model.suggest("kif ", 5)
@@ -190,9 +194,9 @@ def test_behind_other_words_nothing_is_replaced(teacher: Completer, prefix: str)
 def test_what_may_be_arabic_or_not_is_not_replaced(teacher: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = encoded(teacher, "shu ")
     word = reader(teacher).after(teacher.language_model, teacher.state_cache, ids, 0, len(ids) - 1)
-    assert word is not None and 0.9 < word.shares[1] < 1 and word.shares.sum() <= 1
-    assert (word.wanted[0], word.replaces) == ((), [0, 4])
-    monkeypatch.setattr(module, "LEAST_READ", 1.0)
+    assert word is not None and 0.9 < word.posterior[1] < 1 and word.posterior.sum() <= 1
+    assert (word.intended[0], word.num_replaced) == ((), [0, 4])
+    monkeypatch.setattr(module, "MIN_ARABIC", 1.0)
     assert reader(teacher).after(teacher.language_model, teacher.state_cache, ids, 0, len(ids) - 1) is None
 
 
@@ -238,8 +242,8 @@ def test_the_next_letter_goes_on_from_the_last(teacher: Completer) -> None:
             found = words.after(model, teacher.state_cache, ids[:end], letters, end)
             anew = fresh.after(model, teacher.with_own_cache().state_cache, ids[:end], letters, end)
             assert found is not None and anew is not None
-            assert (found.wanted, found.replaces) == (anew.wanted, anew.replaces)
-            assert found.shares == pytest.approx(anew.shares)
+            assert (found.intended, found.num_replaced) == (anew.intended, anew.num_replaced)
+            assert found.posterior == pytest.approx(anew.posterior)
     assert words.after(model, teacher.state_cache, ids, 0) is None
     assert words.after(model, teacher.state_cache, ids, MAX_TYPED + 1) is None
 

@@ -19,7 +19,7 @@ VOCABULARY = CharacterVocabulary(" 1abابتةهأإىيلك我")
 def weights(channel: Channel, typed: str) -> dict[str, float]:
     """What may be wanted by a typed letter, and with what weight."""
     (id,) = VOCABULARY.encode(typed)
-    wanted, likelihood, _ = channel.wanted(int(id))
+    wanted, likelihood, _ = channel.intended(int(id))
     return dict(zip(VOCABULARY.decode(wanted), likelihood.tolist(), strict=True))
 
 
@@ -39,7 +39,7 @@ def test_the_letter_itself_costs_nothing_and_comes_first(channel: Channel) -> No
         assert first == (typed, 1.0)
         assert all(0 < weight < 1 for _, weight in others)
     for special in (BOS, EOS, UNK):
-        ids, likelihood, spellings = channel.wanted(special)
+        ids, likelihood, spellings = channel.intended(special)
         assert (ids.tolist(), likelihood.tolist(), spellings) == ([special], [1.0], 1)
 
 

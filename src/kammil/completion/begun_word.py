@@ -7,10 +7,11 @@ In "shu a5b" the model would read an Arabic word after a Latin one, which is rar
 before the begun one are read first, each for what it is most probably meant, and the begun word after these. A
 reading of it then takes the place of them all: شو أخبار. Who has typed more than `MAX_RUN` such words has passed over
 as many lists, and means Latin letters. Behind a space no word is begun: what may be meant there is the text as it was
-typed, or the words before the space in Arabic, if the last one is Arabic with at least `LEAST_READ`.
+typed, or the words before the space in Arabic, if the last one is Arabic with at least `MIN_ARABIC`.
 
 The article is joined to its word in Arabic, and often apart in Latin letters: "el 5er" is الخير. So a word that is read
-as the article, "el", has no space behind it, and is as probable as letters are to follow it, times `APART`.
+as the article, "el", has no space behind it, and is as probable as letters are to follow it, times
+`SPLIT_ARTICLE_SHARE`.
 
 Latin letters may be English, too (`english`). Of a run of words some are English and some Arabic, and most words are
 what the one before is, so a word is taken for what it most probably is among the others of its run (a hidden Markov
@@ -32,12 +33,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.completion.channel import Channel
+from kammil.completion.channel import MAX_DROPPED, Channel, Edits
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.english import english_probability, is_listed
-from kammil.completion.readings import Readings
+from kammil.completion.lattice import WIDTH, Beam, fitting_states, is_padded
 from kammil.completion.state_cache import StateCache
-from kammil.completion.variants import MAX_DROPPED, MAX_VARIANTS, Variants, fitting_states
+from kammil.completion.transliteration import Begun
 from kammil.language_model import Ids, LanguageModel, State, concat_states, max_rows
 
 MAX_TYPED = 16
@@ -47,10 +48,10 @@ TYPED_IN_LATIN = 0.01
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_RUN = 8
 """Most words in Latin letters before the begun one that are read, too."""
-APART = 0.3
+SPLIT_ARTICLE_SHARE = 0.3
 """Share of the articles in Latin letters that are apart from their words. Between 0.1 and 1 it hardly matters
 (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
-LEAST_READ = 0.9
+MIN_ARABIC = 0.9
 """Least probability that a word in Latin letters before a space is Arabic for a next word to replace it: 88 of 92 are
 that sure, and two of 84 that are Latin (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
 SWITCH = 0.1
@@ -58,7 +59,7 @@ SWITCH = 0.1
 SURE = 0.8
 """Least probability that a begun word is English for it not to be read: with 1/2, the beginnings of one in a hundred
 Arabic words would be taken for English ones (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
-_ROWS = MAX_VARIANTS + MAX_DROPPED
+_ROWS = WIDTH + MAX_DROPPED
 MAX_BYTES = 1 << 20
 """Most bytes that are kept for the next key of a text: after some thousands of characters."""
 
@@ -83,103 +84,105 @@ class EndedWord(NamedTuple):
 
 @dataclass(frozen=True)
 class BegunWord:
-    """A word while it is typed, and what it may be meant for. The first meaning is the word as it was typed."""
+    """A word while it is typed, and what may be intended. The first meaning is the word as it was typed."""
 
-    wanted: list[tuple[int, ...]]
+    intended: list[tuple[int, ...]]
     """Ids of each meaning, N."""
-    replaces: list[int]
+    num_replaced: list[int]
     """How many ids each takes the place of, N."""
-    shares: NDArray[np.float64]
+    posterior: NDArray[np.float64]
     """(N,): the probability of each."""
     p: NDArray[np.float32]
     """(N, V): probabilities of what follows each."""
     state: State
     """State of the model after each, N rows."""
-    variants: Variants
-    before: Readings
+    variants: Beam[Edits]
+    """Slips and spellings; the word as it was typed stands first."""
+    before: Beam[Begun]
     """The readings before the first letter."""
-    readings: Readings | None
-    """Readings of the word; None where it cannot be Arabic."""
+    readings: Beam[Begun] | None
+    """Arabic words for Latin letters; None where the word cannot be Arabic."""
     english: float = 0.0
     """Probability that a word in Latin letters is English here, given the words before."""
     is_english: bool = False
     """Whether the text is English up to here, so that no word of the model's own scripts follows."""
 
     @classmethod
-    def start(cls, p: NDArray[np.float32], state: State, english: float = 0.0, before: Readings | None = None) -> Self:
+    def start(
+        cls, p: NDArray[np.float32], state: State, english: float = 0.0, before: Beam[Begun] | None = None
+    ) -> Self:
         """Return a word before its first letter: `p`, (1, V), follows the text, of which this is the state; `before`
         are the readings there if they follow another text."""
-        before = before or Readings.start(p, state)
-        return cls([()], [0], np.ones(1), p, state, Variants.start(p, state), before, None, english)
+        before = Beam.start(p, state, Begun({"": 1.0})) if before is None else before
+        return cls([()], [0], np.ones(1), p, state, Beam.start(p, state, Edits()), before, None, english)
 
     @property
     def typed(self) -> tuple[int, ...]:
         """Return the ids as they were typed."""
-        return self.variants.typed
+        return self.variants.memory[0].typed
 
     def after(self, model: LanguageModel, channel: Channel, id: int) -> BegunWord:
         """Return the word after one more typed letter."""
-        variants = self.variants.after(model, channel, id)
-        return replace(self, variants=variants, readings=self._read(model, channel, variants)).mixed(model, channel)
+        variants = self.variants.after(model, channel.arcs, id, kept=(*self.typed, id))
+        longer = replace(self, variants=variants)
+        return replace(longer, readings=longer._read(model, channel, self.readings)).mixed(model, channel)
 
     def mixed(self, model: LanguageModel, channel: Channel) -> BegunWord:
-        """Return the word with its meanings, and the shares of each."""
+        """Return the word with its meanings, and the posterior of each."""
         variants, readings = self.variants, self.readings
-        wanted, p, state = variants.wanted, variants.p, variants.state
-        weights = np.concatenate([variants.weights[:1], variants.otherwise * variants.weights[1:]])
-        letters = channel.latin.latin(variants.typed) if channel.latin and self.english else None
+        intended, p, state, weights = variants.intended, variants.p, variants.state, variants.weights.copy()
+        weights[1:] *= variants.memory[0].prior
+        letters = channel.latin.latin(self.typed) if channel.latin and self.english else None
         english = 0.0 if letters is None else self.english * english_probability(letters, whole=False)
         arabic = 0.0 if readings is None else (1 - self.english) * float(readings.weights.sum())
         is_english = english > (0.5 if self.english > 0.5 else SURE) * (english + arabic)
         if readings is not None and not is_english:
-            wanted, p = wanted + readings.wanted, np.concatenate([p, readings.p])
+            intended, p = intended + readings.intended, np.concatenate([p, readings.p])
             state = concat_states(model.pad_states([state, readings.state]))
             share = TYPED_IN_LATIN
             if self.english > 0.5 and english > 0:  # behind Latin letters any others are probable to the model
                 share = arabic / english * weights.sum() / readings.weights.sum()
             weights = np.concatenate([weights, share * readings.weights])
-        replaces = [len(variants.typed)] * len(wanted)
-        shares = weights / weights.sum()
         return replace(
             self,
-            wanted=wanted,
-            replaces=replaces,
-            shares=shares,
+            intended=intended,
+            num_replaced=[len(self.typed)] * len(intended),
+            posterior=weights / weights.sum(),
             p=p,
             state=state,
             is_english=is_english and self.english >= 0.5,
         )
 
-    def following(self, arabic: tuple[int, ...], replaced: int) -> BegunWord:
+    def following(self, arabic: tuple[int, ...], num_replaced: int) -> BegunWord:
         """Return the word after Arabic words that take the place of so many ids before it: so do its readings."""
         if self.readings is None:
             return self
-        first = len(self.variants.wanted)
-        wanted = self.wanted[:first] + [(*arabic, *ids) for ids in self.wanted[first:]]
-        replaces = [n if row < first else n + replaced for row, n in enumerate(self.replaces)]
-        return replace(self, wanted=wanted, replaces=replaces)
+        first = len(self.variants.intended)
+        intended = self.intended[:first] + [(*arabic, *ids) for ids in self.intended[first:]]
+        more = [n if row < first else n + num_replaced for row, n in enumerate(self.num_replaced)]
+        return replace(self, intended=intended, num_replaced=more)
 
     def ended(self, classes: CharacterClasses, articles: Container[tuple[int, ...]]) -> EndedWord:
         """Return what the word is most probably meant for if it is whole; to one of the articles the next is joined."""
-        first = len(self.variants.wanted)
-        is_article = np.array([row >= first and ids in articles for row, ids in enumerate(self.wanted)])
-        closed = np.where(is_article, APART * (self.p @ classes.continues), self.p @ classes.close)
-        weights = self.shares * closed
+        first = len(self.variants.intended)
+        is_article = np.array([row >= first and ids in articles for row, ids in enumerate(self.intended)])
+        closed = np.where(is_article, SPLIT_ARTICLE_SHARE * (self.p @ classes.continues), self.p @ classes.close)
+        weights = self.posterior * closed
         row, shares = int(np.argmax(weights)), weights / weights.sum()
-        best = self.wanted[row], row >= first, bool(is_article[row])
+        best = self.intended[row], row >= first, bool(is_article[row])
         likelihood = 0.0 if self.readings is None else self.readings.weights @ closed[first:]
         return EndedWord(*best, float(shares[row]), float(shares[0]), float(shares[first:].sum()), float(likelihood))
 
-    def _read(self, model: LanguageModel, channel: Channel, variants: Variants) -> Readings | None:
-        """Return the readings after one more letter; None if there are none."""
+    def _read(self, model: LanguageModel, channel: Channel, readings: Beam[Begun] | None) -> Beam[Begun] | None:
+        """Return the readings after one more letter than these; None if there are none."""
         latin = channel.latin
-        signs = latin.signs(variants.typed) if latin else None
-        if latin is None or signs is None or len(fitting_states(model, [self.before.state, variants.state])) < 2:
+        signs = latin.signs(self.typed) if latin else None
+        if latin is None or signs is None or not is_padded(model):
             return None
-        readings, unread = (self.before, signs) if self.readings is None else (self.readings, signs[-1])
+        readings, unread = (self.before, signs) if readings is None else (readings, signs[-1])
         for sign in unread:
-            readings = readings.after(model, latin, sign)
-        return readings if readings.wanted else None
+            readings = readings.after(model, latin.arcs, sign)
+        return readings if readings.intended else None
 
 
 class WordReader:
@@ -229,11 +232,11 @@ class WordReader:
         """Return the Arabic words that those in Latin letters at the end of a text (T,) are most probably meant for,
         and how many ids they take the place of, 0 where these are more probably no Arabic; arguments as of `after`."""
         word = self.after(model, state_cache, ids, letters, as_typed)
-        first = 1 if letters == 0 or word is None else len(word.variants.wanted)
-        if word is None or word.shares[first:].sum() <= 0.5:
+        first = 1 if letters == 0 or word is None else len(word.variants.intended)
+        if word is None or word.posterior[first:].sum() <= 0.5:
             return (), 0
-        best = first + int(np.argmax(word.shares[first:]))
-        return word.wanted[best], word.replaces[best]
+        best = first + int(np.argmax(word.posterior[first:]))
+        return word.intended[best], word.num_replaced[best]
 
     def _word(
         self,
@@ -250,7 +253,7 @@ class WordReader:
         *known, word = self._latest.get(state_cache, (b"", -1, None))
         if word is None or (*known,) != key or typed[: len(word.typed)] != word.typed:
             (p, state), (read, after) = (state_cache.decoder(text).result for text in (before, arabic))
-            word = BegunWord.start(np.exp(p), state, english, Readings.start(np.exp(read), after))
+            word = BegunWord.start(np.exp(p), state, english, Beam.start(np.exp(read), after, Begun({"": 1.0})))
         elif word.english != english:
             word = replace(word, english=english)
             word = word.mixed(model, self.channel) if word.typed else word
@@ -267,7 +270,7 @@ class WordReader:
         word = BegunWord.start(np.exp(typed), state)
         if meant.is_english:
             return replace(word, is_english=True)
-        if not meant.replaced or meant.words[-1].arabic < LEAST_READ:
+        if not meant.replaced or meant.words[-1].arabic < MIN_ARABIC:
             return None
         p, read = state_cache.decoder(meant.ids).result
         states = fitting_states(model, [state, read])
@@ -275,9 +278,9 @@ class WordReader:
             return None
         return replace(
             word,
-            wanted=[(), meant.arabic],
-            replaces=[0, meant.replaced],
-            shares=np.array([meant.words[-1].as_typed, meant.words[-1].share]),
+            intended=[(), meant.arabic],
+            num_replaced=[0, meant.replaced],
+            posterior=np.array([meant.words[-1].as_typed, meant.words[-1].share]),
             p=np.concatenate([word.p, np.exp(p)]),
             state=concat_states([*states.values()]),
         )

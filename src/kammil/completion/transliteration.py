@@ -20,6 +20,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.completion.lattice import MIN_SHARE, NO_LETTER, Arc, Arcs, Beam
 from kammil.language_model import Ids
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
@@ -35,9 +36,21 @@ ARTICLES = (*(before + "ال" for before in ("", *BEFORE_ARTICLE.replace("ل", "
 Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
 """Letter, or `FIRST` and letter -> sign -> probability; letter -> vowel behind it -> probability."""
 
+MAX_SILENT = 3
+"""Maximum number of letters that are tried as not written before each letter."""
+
 _Floats = NDArray[np.float64]
+_NO_LETTERS = np.zeros(0, np.int64), np.zeros(0)
 Written = Mapping[str, tuple[float, float]]
 """Begin of what is written for a letter -> probability of all that begins so, and of exactly that."""
+
+
+class Begun(dict[str, float]):
+    """What may be typed of the last letter of a text -> weight."""
+
+    def joined(self, other: Begun) -> Begun:
+        """Return what may be typed of it in either way."""
+        return Begun({text: self.get(text, 0.0) + other.get(text, 0.0) for text in {**self, **other}})
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,53 @@ class Transliteration:
         """Return a word in lower case; None if it has characters other than Latin ones, or with `letters` no letter."""
         text = [self.characters.get(id, "") for id in ids]
         return "".join(text) if all(text) and (not letters or any(map(str.isalpha, text))) else None
+
+    def arcs(self, beam: Beam[Begun], sign: str) -> Arcs[Begun]:
+        """Return the arcs of a typed letter: it goes on with what is written for the last Arabic letter, or begins what
+        is written for a new one, before which one may not be written at all."""
+        closed = np.array([self._closed(*row) for row in zip(beam.intended, beam.memory, strict=True)])
+        letters, probabilities = self.silent[beam.intended == [()]]
+        weights = closed[:, None] * beam.p[:, letters] * probabilities  # (N, L)
+        flat = weights.ravel()
+        order = np.argsort(-flat, kind="stable")[:MAX_SILENT]
+        order = order[flat[order] >= MIN_SHARE * closed.max(initial=0.0)]
+        rows, columns = np.divmod(order, max(1, len(letters)))
+        silent = [
+            Arc(row, letter, weight, Begun())
+            for row, letter, weight in zip(rows.tolist(), letters[columns].tolist(), flat[order].tolist(), strict=True)
+        ]
+
+        def begins(sources: Beam[Begun], rows: range) -> list[Arc[Begun]]:
+            found: list[Arc[Begun]] = []
+            for row in rows:
+                letters, probabilities = self.begun[not sources.intended[row]].get(sign, _NO_LETTERS)
+                whole = closed[row] if row < len(closed) else sources.weights[row]
+                weights = whole * sources.p[row, letters] * probabilities
+                pairs = zip(letters.tolist(), weights.tolist(), strict=True)
+                found += [Arc(row, letter, weight, Begun({sign: weight})) for letter, weight in pairs]
+            return found
+
+        longer = [self._longer(ids, begun, sign) for ids, begun in zip(beam.intended, beam.memory, strict=True)]
+        goes_on = [Arc(row, NO_LETTER, sum(begun.values()), begun) for row, begun in enumerate(longer) if begun]
+        return Arcs([*goes_on, *begins(beam, range(len(closed)))], silent, begins)
+
+    def _longer(self, ids: tuple[int, ...], begun: Begun, sign: str) -> Begun:
+        """Return what may be typed of the last letter of a text after one more typed letter."""
+        written = self.written[len(ids) == 1][ids[-1]] if ids else {}
+        return Begun(
+            {
+                text + sign: weight * written[text + sign][0] / written[text][0]
+                for text, weight in begun.items()
+                if text + sign in written
+            }
+        )
+
+    def _closed(self, ids: tuple[int, ...], begun: Begun) -> float:
+        """Return the weight of a text whose last letter is typed to its end."""
+        if not ids:
+            return 1.0
+        written = self.written[len(ids) == 1][ids[-1]]
+        return sum(weight * written[text][1] / written[text][0] for text, weight in begun.items())
 
 
 def _articles(id_of: Mapping[str, int]) -> dict[tuple[int, ...], tuple[int, ...]]:

@@ -17,7 +17,7 @@ space is typed; but a person who has written a whole word reads a list of longer
 docs/log.md#what-comes-after-a-whole-word.) Words of other scripts stand between pieces (`pieces`) by the same measure.
 
 Where the begun word may be meant for another one (`begun_word`), the search begins from all that it may be meant for
-at once (`search_starts`), each as probable as it is that it is meant. A word that begins so replaces what was typed; so
+at once (`search_roots`), each as probable as it is that it is meant. A word that begins so replaces what was typed; so
 does a meaning that is a whole word by itself, if it is more probable than what was typed is as a whole word. Next words
 are searched in the same way where the words before them may be meant for others.
 
@@ -37,14 +37,14 @@ from kammil.completion.begun_word import BegunWord
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
-from kammil.completion.search_starts import Starts
+from kammil.completion.search_roots import SearchRoots
 from kammil.completion.unasked import is_function_word
 from kammil.completion.word_list import FoundWord, WordList, is_stretched
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
-from kammil.text import ends_unspaced, open_word
+from kammil.text import open_word
 
 MIN_PROBABILITY = 0.01
 """Least probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
@@ -147,26 +147,16 @@ class WordSearch:
         p = np.exp(log_probabilities)  # (R, V)
         if not np.isfinite(p).all():
             raise FolderError(NO_PROBABILITIES)
-        starts = Starts(
-            np.arange(len(prefixes)),
-            np.array([1.0 if each is None else each.shares[0] for each in variants]),
-            p,
-            state,
-            np.stack([self._first_ids(prefix, row) for prefix, row in zip(prefixes, p, strict=True)]),
-            np.array([ends_unspaced(prefix) for prefix in prefixes]),
-            [self.refusals.start(prefix) for prefix in prefixes],
-            [()] * len(prefixes),
-            [0] * len(prefixes),
-        )
-        complete = self.classes.complete(prefixes, p) * starts.weight  # (R,)
-        all_starts, whole = self._with_meanings(starts, prefixes, variants, complete)
+        roots = SearchRoots.as_typed(prefixes, variants, p, state, self.classes, self.refusals)
+        complete = self.classes.complete(prefixes, p) * roots.weight  # (R,)
+        all_roots, whole = self._with_meanings(roots, prefixes, variants, complete)
         opening = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
         careful = [self.classes.careful_in(prefix) for prefix in prefixes]
         typed = [() if each is None else each.typed for each in variants]
         k = self.k + MAX_LEFT_OUT * bool(opening)
-        found, proven = self._search(all_starts, k, careful, typed)
+        found, proven = self._search(all_roots, k, careful, typed)
         for i, each in enumerate(variants):
-            if each is not None and len(each.wanted) > 1:
+            if each is not None and len(each.intended) > 1:
                 words = WordList(k, self.classes.folds, careful[i], typed[i])
                 for word in _once([*found[i], *whole.get(i, [])], each.typed, self.classes.space):
                     words.take(word)
@@ -187,34 +177,23 @@ class WordSearch:
             i for i, prefix in enumerate(prefixes) if is_complete[i] or (len(found[i]) < self.k and open_word(prefix))
         ]
         if unfilled and self.classes.space is not None:
-            rows = np.array(unfilled)
-            spaced_starts = Starts(
-                np.arange(len(rows)),
-                starts.weight[rows],
-                p[rows],
-                select_rows(state, rows),
-                np.broadcast_to(np.arange(p.shape[1]) == self.classes.space, (len(rows), p.shape[1])),
-                np.zeros(len(rows), np.bool_),
-                [starts.marks[i] for i in unfilled],
-                [()] * len(rows),
-                [0] * len(rows),
-            )
-            wanted = max(self.k if is_complete[i] else self.k - len(found[i]) for i in unfilled)
-            next_words, next_proven = self._search(spaced_starts, wanted, [careful[i] for i in unfilled])
-            proven[rows] &= next_proven
+            spaced_roots = roots.before_space(unfilled, self.classes.space)
+            num_wanted = max(self.k if is_complete[i] else self.k - len(found[i]) for i in unfilled)
+            next_words, next_proven = self._search(spaced_roots, num_wanted, [careful[i] for i in unfilled])
+            proven[unfilled] &= next_proven
             for i, spaced in zip(unfilled, next_words, strict=True):
                 words = self._merge(spaced, pieces.pop(i, []))
                 found[i] = (words + found[i] if is_complete[i] else found[i] + words)[: self.k]
         for i, words in pieces.items():  # the vocabulary has no space
             found[i] = (words + found[i])[: self.k]
-        self._add_content(found, starts, prefixes)
+        self._add_content(found, roots, prefixes)
         for i, each in enumerate(variants):
             if each is not None and each.is_english:
                 found[i] = [word for word in found[i] if self.classes.foreign[word.ids[-1]]]
         self.optimal += int(proven.sum())
         return found
 
-    def _add_content(self, found: list[list[FoundWord]], starts: Starts, prefixes: Sequence[str]) -> None:
+    def _add_content(self, found: list[list[FoundWord]], roots: SearchRoots, prefixes: Sequence[str]) -> None:
         """Give the third place of next words to one of content where the first three are function words alone."""
         bare = [
             self.k >= PLACES
@@ -225,8 +204,8 @@ class WordSearch:
         if not any(bare):
             return
         search = replace(self, threshold=self.threshold * MIN_CONTENT)
-        starts = replace(starts, allowed=starts.allowed & np.array(bare)[:, None])
-        longer, _ = search._search(starts, MAX_FOUND, [self.classes.careful_in(prefix) for prefix in prefixes])
+        roots = replace(roots, allowed=roots.allowed & np.array(bare)[:, None])
+        longer, _ = search._search(roots, MAX_FOUND, [self.classes.careful_in(prefix) for prefix in prefixes])
         self.steps += search.steps
         for words, more in zip(found, longer, strict=True):
             last = words[PLACES - 1 :]
@@ -262,40 +241,42 @@ class WordSearch:
 
     def _with_meanings(
         self,
-        starts: Starts,
+        roots: SearchRoots,
         prefixes: Sequence[str],
         begun: Sequence[BegunWord | None],
         complete: NDArray[np.float64],
-    ) -> tuple[Starts, dict[int, list[FoundWord]]]:
-        """Return the starts and those of what the begun words may be meant for, and the meanings that are whole words,
+    ) -> tuple[SearchRoots, dict[int, list[FoundWord]]]:
+        """Return the roots and those of what the begun words may be meant for, and the meanings that are whole words,
         by prefix.
 
         `complete` is the probability that what was typed is one, (R,).
         """
-        parts, whole = [starts], dict[int, list[FoundWord]]()
+        parts, whole = [roots], dict[int, list[FoundWord]]()
         for i, word in enumerate(begun):
             if word is None:
                 continue
-            part = Starts.of_meanings(word, i, prefixes[i], self.classes, self.refusals, self.threshold)
+            part = SearchRoots.of_meanings(word, i, prefixes[i], self.classes, self.refusals, self.threshold)
             if part is None:
                 continue
             parts.append(part)
             typed = word.typed
-            last = np.array([ids[-1] for ids in part.wanted])
+            last = np.array([ids[-1] for ids in part.replacement])
             closed = part.weight * (part.p @ self.classes.close) * self.classes.words[last]
             closed[self._is_unlikely_foreign(last, closed)] = 0
             whole[i] = [
                 FoundWord(np.array(ids, np.int64), q, replaced)
-                for ids, q, replaced, mark in zip(part.wanted, closed.tolist(), part.replaced, part.marks, strict=True)
+                for ids, q, replaced, states in zip(
+                    part.replacement, closed.tolist(), part.num_replaced, part.refusal_states, strict=True
+                )
                 if q >= self.threshold
                 and (q > complete[i] or is_stretched(typed, ids, self.classes.folds))
-                and not self.refusals.blocked(mark)
+                and not self.refusals.blocked(states)
             ]
-        return Starts.joined(self.model, parts), whole
+        return SearchRoots.joined(self.model, parts), whole
 
     def _search(
         self,
-        starts: Starts,
+        roots: SearchRoots,
         k: int,
         careful: Sequence[frozenset[int]],
         typed: Sequence[tuple[int, ...]] | None = None,
@@ -305,13 +286,9 @@ class WordSearch:
         `careful` are the ids of the careful spellings of each root's text, `typed` those of the word at its end.
         """
         num_roots = len(careful)
-        p, state, allowed, marks = (
-            self._without_refused(starts.p, starts.marks),
-            starts.state,
-            starts.allowed,
-            starts.marks,
-        )
-        root, weight, piece, classes = starts.root, starts.weight, starts.piece, self.classes  # (N,)
+        classes, refusals, states = self.classes, self.refusals, roots.refusal_states
+        p, state, allowed = self._without_refused(roots.p, states), roots.state, roots.allowed
+        root, weight, piece = roots.prefix, roots.weight, roots.is_piece  # (N,)
         found = [
             WordList(k, classes.folds, each, ids) for each, ids in zip(careful, typed or [()] * num_roots, strict=True)
         ]
@@ -346,12 +323,12 @@ class WordSearch:
             p = np.exp(step)
             closed = weight * (p @ classes.close) * classes.words[ids] * ~piece  # (N,)
             separate = weight * (1 - p @ classes.extends.astype(np.float32)) * classes.words[ids] * piece  # (N,)
-            marks = [self.refusals.after_id(marks[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
-            p = self._without_refused(p, marks)
+            states = [refusals.after_id(states[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
+            p = self._without_refused(p, states)
             closed[self._is_unlikely_foreign(ids, closed)] = 0
             for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
-                if not self.refusals.blocked(marks[index]):
-                    found[root[index]].take(self._found(starts, *_path(levels, level, index), float(closed[index])))
+                if not self.refusals.blocked(states[index]):
+                    found[root[index]].take(self._found(roots, *_path(levels, level, index), float(closed[index])))
                     to_beat[root[index]] = found[root[index]].to_beat
             within = classes.continues[ids, None]  # False for the space before a new word
             allowed = classes.continues if within.all() else np.where(within, classes.continues, classes.begin)
@@ -359,7 +336,7 @@ class WordSearch:
                 longer = within_piece & (level + 1 < self.max_piece)
                 allowed = np.where(piece[:, None], longer, allowed)
                 for index in np.flatnonzero(piece & (separate >= self.threshold)).tolist():
-                    if not self.refusals.blocked(marks[index]):
+                    if not self.refusals.blocked(states[index]):
                         _, path = _path(levels, level, index)
                         candidates[root[index]][tuple(path)] = float(separate[index])
         else:
@@ -368,10 +345,10 @@ class WordSearch:
         return self._with_pieces([each.words for each in found], candidates, dropped <= to_beat, dropped_piece, k)
 
     @staticmethod
-    def _found(starts: Starts, row: int, path: list[int], q: float) -> FoundWord:
-        """Return the word of a path that begins in a row of the starts."""
-        wanted = starts.wanted[row]
-        return FoundWord(np.array([*wanted, *path], np.int64), q, starts.replaced[row] if wanted else 0)
+    def _found(roots: SearchRoots, row: int, path: list[int], q: float) -> FoundWord:
+        """Return the word of a path that begins in a row of the roots."""
+        replacement = roots.replacement[row]
+        return FoundWord(np.array([*replacement, *path], np.int64), q, roots.num_replaced[row])
 
     def _with_pieces(
         self,
@@ -415,20 +392,6 @@ class WordSearch:
                 p[row, refused] = -1
         return p
 
-    def _first_ids(self, prefix: str, p: _Floats) -> _Flags:
-        """Return which ids may come first, (V,): those that continue the current word, or else begin a word.
-
-        After a sign it is a space if that is more probable than a word without one: after a comma, but not after an
-        opening bracket or the sign of a hashtag. Both are never allowed, so no word is suggested twice. A letter of a
-        script without spaces may get a mark; what follows it is decided as after a sign.
-        """
-        classes = self.classes
-        if word := open_word(prefix):  # digits behind a number say nothing
-            return (classes.continues & ~(classes.digits & word.isdecimal())) | classes.unspaced
-        space = np.arange(len(p)) == classes.space
-        first = space if prefix and not prefix[-1].isspace() and p @ space > p @ classes.begin else classes.begin
-        return first | (classes.extends & classes.continues) if ends_unspaced(prefix) else first
-
 
 def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None) -> list[FoundWord]:
     """Return each word once, most probable first: one that several variants begin is as probable as all of them, and
@@ -447,7 +410,7 @@ def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None)
 
 
 def _path(levels: Sequence[tuple[Ids, Ids]], level: int, index: int) -> tuple[int, list[int]]:
-    """Return the row where a beginning starts, and the ids from there to it, given its level and its row there."""
+    """Return the row where a beginning roots, and the ids from there to it, given its level and its row there."""
     path: list[int] = []
     for parent, ids in reversed(levels[: level + 1]):
         path.append(int(ids[index]))
