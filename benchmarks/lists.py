@@ -3,7 +3,7 @@
 Texts are drawn from each file and typed by the simulation of `kammil evaluate --typing`, which corrects nothing.
 Counted at each word, before its first letter and after one, two and three, where letters are left to type: lists whose
 first word is the wanted one, to the letter, lists that hold it, and lists of function words alone
-(`kammil.completion.unasked.is_function_word`).
+(`kammil.completion.unsolicited.is_function_word`).
 
 Printed and written to lists.json by model and file: numbers of places, and shares in per cent with 95 % intervals.
 Run: `python benchmarks/lists.py FILE [FILE ...]`: texts, or tables with a column `text`, such as everyday/validation
@@ -24,7 +24,7 @@ import numpy as np
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.unasked import is_function_word
+from kammil.completion.unsolicited import is_function_word
 from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.data import sources
 from kammil.evaluation.bootstrap import Interval, Statistic, estimates, quotient

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import kammil
-from kammil.completion.unasked import is_function_word
+from kammil.completion.unsolicited import is_function_word
 from kammil.models.family import FAMILIES
 from kammil.text import words
 from kammil.training.recipe import Recipe

@@ -541,7 +541,7 @@ def test_a_fork_may_know_what_was_learnt(
     before = (tmp_path / "me.jsonl").read_bytes()
     fork = model.fork(learnt=True)
     knows = model.score(first).bits
-    assert fork.score(first).bits == knows and fork.taught_words == model.taught_words
+    assert fork.score(first).bits == knows and fork.user_allowed_words == model.user_allowed_words
     fork.learn(second)
     assert model.score(second).bits != fork.score(second).bits and model.score(first).bits == knows
     fork.forget(first)

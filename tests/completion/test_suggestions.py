@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
 from kammil.completion.suggestions import Suggestion
-from kammil.completion.unasked import is_function_word
+from kammil.completion.unsolicited import is_function_word
 from kammil.completion.word_search import MIN_ENDING_OF_COMPLETE, WordSearch
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State, select_rows

@@ -368,12 +368,14 @@ def test_an_offensive_word_is_exempt_for_the_session_that_taught_it_alone() -> N
     other.learn("a", "شو حلو")
     other.learn("a", f"قال {word} هون")
     other.learn(None, f"قال {word} هون")
-    assert other.taught_words("a") == other.taught_words(None) != frozenset() == other.taught_words("b")
+    assert (
+        other.user_allowed_words("a") == other.user_allowed_words(None) != frozenset() == other.user_allowed_words("b")
+    )
     again = LearntTexts(kammil.load())
     again.restore(other)
-    assert again.taught_words("a") == other.taught_words("a") != again.taught_words("b")
-    assert other.forget("a") and other.taught_words("a")
-    assert other.forget("a") and not other.taught_words("a") and other.taught_words(None)
+    assert again.user_allowed_words("a") == other.user_allowed_words("a") != again.user_allowed_words("b")
+    assert other.forget("a") and other.user_allowed_words("a")
+    assert other.forget("a") and not other.user_allowed_words("a") and other.user_allowed_words(None)
 
 
 def test_offensive_words_are_looked_for_once_in_each_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,9 +491,9 @@ def test_every_session_may_be_shown_the_words_of_the_profile(tmp_path: Path) -> 
     async def work(app: FastAPI) -> None:
         loaded = await app.state.pool.open()
         known = loaded.learnt_texts
-        assert known.taught_words("a") == known.taught_words(None) != frozenset()
+        assert known.user_allowed_words("a") == known.user_allowed_words(None) != frozenset()
         body = {"text": "كيفك اليوم", "session": "b", "private": True}
         assert (await ask(app, "POST", "/v1/learn", body)).status == 200
-        assert loaded.private["b"].learnt_texts.taught_words("b") == known.taught_words("a")
+        assert loaded.private["b"].learnt_texts.user_allowed_words("b") == known.user_allowed_words("a")
 
     served(Path("levantine"), work, profile=tmp_path / "me.jsonl")

@@ -34,7 +34,7 @@ class Adaptation:
         self._version = -1
         self._synced: Counter[str] = Counter()  # texts of the profile that the model has learnt
         self._taught: Counter[BlockedWord] = Counter()
-        self.taught_words: frozenset[BlockedWord] = frozenset()
+        self.user_allowed_words: frozenset[BlockedWord] = frozenset()
         """Entries of the list of offensive words that learnt texts hold: who wrote them may be shown them."""
         self.first_words = Counter[str]()
         """First word of learnt texts -> how many begin with it."""
@@ -90,7 +90,7 @@ class Adaptation:
 
     def take_words_of(self, other: Adaptation) -> None:
         """Count the words of the texts that another has learnt, for a model that has learnt them too."""
-        self._taught, self.taught_words = other._taught.copy(), other.taught_words
+        self._taught, self.user_allowed_words = other._taught.copy(), other.user_allowed_words
         self.first_words = other.first_words.copy()
 
     def _count_words(self, learnt: Iterable[str], forgotten: Iterable[str]) -> None:
@@ -103,10 +103,9 @@ class Adaptation:
                 for begin, end in words(text[:MAX_OPENING])[:1]:
                     self.first_words[text[begin:end]] += step
         self.first_words += Counter()  # without those of forgotten texts
-        self.taught_words = frozenset(entry for entry, count in self._taught.items() if count > 0)
+        self.user_allowed_words = frozenset(entry for entry, count in self._taught.items() if count > 0)
 
     def _adaptive_model(self) -> AdaptiveModel:
-        """Return the model; `OptionError` if it cannot learn."""
         if not isinstance(self._model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
         return self._model

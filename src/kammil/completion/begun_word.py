@@ -1,26 +1,10 @@
-"""Interpretations of a begun word: its spelling variants, and its readings if it is typed in Latin letters.
+"""Interpretations of a begun word: its slips and spellings, and Arabic words if it is typed in Latin letters.
 
-A word in Latin letters may be a Latin word, as it was typed or with a slip (`variants`), or an Arabic one (`readings`).
-Each has the weight P_model(u) * P(typed | u), an Arabic one times `TYPED_IN_LATIN`; the shares of all sum to one.
-
-In "shu a5b" the model would read an Arabic word after a Latin one, which is rare. So words in Latin letters directly
-before the begun one are read first, each for what it is most probably meant, and the begun word after these. A
-reading of it then takes the place of them all: شو أخبار. Who has typed more than `MAX_RUN` such words has passed over
-as many lists, and means Latin letters. Behind a space no word is begun: what may be meant there is the text as it was
-typed, or the words before the space in Arabic, if the last one is Arabic with at least `MIN_ARABIC`.
-
-The article is joined to its word in Arabic, and often apart in Latin letters: "el 5er" is الخير. So a word that is read
-as the article, "el", has no space behind it, and is as probable as letters are to follow it, times
-`SPLIT_ARTICLE_SHARE`.
-
-Latin letters may be English, too (`english`). Of a run of words some are English and some Arabic, and most words are
-what the one before is, so a word is taken for what it most probably is among the others of its run (a hidden Markov
-model with two states). What is English stays, and behind it no words of the model's own scripts are offered, unless an
-Arabic word is begun: that is read as if those before it were Arabic, too.
-
-States of a transformer fit into no batch with those of longer texts: it reads no Latin letters.
-
-Shapes: N meanings, V vocabulary.
+Arabic is joined to the Arabic before it. So of "shu a5b" the words directly before the begun one are read first, each
+for what it is most probably meant; then the begun word, whose readings take the place of them all: شو أخبار. In a run
+of words in Latin letters each is English or Arabic by a hidden Markov model with two states; English stays as it is.
+Behind a space no word is begun, and the words before it may be meant in Arabic. States of a transformer fit into no
+batch with those of longer texts: it reads no Latin letters. Shapes: N meanings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -42,26 +26,26 @@ from kammil.completion.transliteration import Begun
 from kammil.language_model import Ids, LanguageModel, State, concat_states, max_rows
 
 MAX_TYPED = 16
-"""Most letters of a word that is corrected: a longer one is a hashtag, or no word."""
+"""Maximum number of letters of a word that is corrected: a longer one is a hashtag, or no word."""
 TYPED_IN_LATIN = 0.01
 """Share of the Arabic words that are typed in Latin letters. Between 0.001 and 0.1 it hardly matters
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_RUN = 8
-"""Most words in Latin letters before the begun one that are read, too."""
+"""Maximum number of words in Latin letters before the begun one that are read, too."""
 SPLIT_ARTICLE_SHARE = 0.3
 """Share of the articles in Latin letters that are apart from their words. Between 0.1 and 1 it hardly matters
 (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
 MIN_ARABIC = 0.9
-"""Least probability that a word in Latin letters before a space is Arabic for a next word to replace it: 88 of 92 are
+"""Minimum probability that a word in Latin letters before a space is Arabic for a next word to replace it: 88 of 92 are
 that sure, and two of 84 that are Latin (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
 SWITCH = 0.1
 """Probability that a word is English after Arabic, or Arabic after English."""
 SURE = 0.8
-"""Least probability that a begun word is English for it not to be read: with 1/2, the beginnings of one in a hundred
+"""Minimum probability that a begun word is English for it not to be read: with 1/2, the beginnings of one in a hundred
 Arabic words would be taken for English ones (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 _ROWS = WIDTH + MAX_DROPPED
 MAX_BYTES = 1 << 20
-"""Most bytes that are kept for the next key of a text: after some thousands of characters."""
+"""Maximum number of bytes that are kept for the next key of a text: after some thousands of characters."""
 
 
 class EndedWord(NamedTuple):

@@ -1,20 +1,10 @@
-"""The channel: with what probability a writer who wants one letter types another.
+"""Slips and spellings: with what probability a writer who intends one letter types another.
 
-What is typed reaches the model through it (`variants`). For a word w with the prefix u of which x was typed, after the
-text c:
-
-    score(w) = P_model(w | c) * P_channel(x | u) / P_channel(x | x)
-
-P_channel is a product over the letters. It is divided by the probability of typing each letter as it is wanted, so what
-was typed as it is costs nothing.
-
-*Spellings* (ا for أ, ه for ة, ي for ى): how probable it is that somebody writes one letter where another one writes the
-other is estimated from all pairs of spellings of one word in corpora. *Slips* (a neighbour on the keyboard, a letter
-dropped, doubled, or exchanged with the next, a key too many) are as frequent among each other as in the corpora. Few
-are left there, since people correct what they publish; while they type, they are `SLIPS` of the letters.
-`recipes/channel.py` counts both; the counts are in `channel.json`.
-
-Shapes: V vocabulary.
+*Spellings* (ا for أ, ه for ة, ي for ى) are estimated from all pairs of spellings of one word in corpora. *Slips* (a
+neighbour on the keyboard, a letter dropped, doubled, or exchanged with the next, a key too many) are as frequent among
+each other as in corpora, where few are left, and `SLIPS` of the letters together. `recipes/channel.py` counts both into
+`channel.json`. Every probability is divided by that of typing each letter as it is intended: what was typed costs
+nothing. Shapes: N texts, A letters that may be intended, L letters, V vocabulary.
 """
 
 from __future__ import annotations
@@ -215,7 +205,6 @@ class Channel:
 
 
 def _best(weights: _Floats, number: int, floor: float) -> list[tuple[int, int]]:
-    """Return rows and columns of the highest weights, the best first, none below the floor."""
     flat = weights.ravel()
     order = np.argsort(-flat, kind="stable")[:number]
     rows, columns = np.divmod(order[flat[order] >= floor], max(1, weights.shape[1]))

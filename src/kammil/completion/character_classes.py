@@ -16,11 +16,11 @@ from kammil.text import fold_spelling, open_word, role
 from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 
 MIN_UNSPACED_LETTERS = 0.1
-"""Least share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched. Of Arabic
+"""Minimum share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched. Of Arabic
 posts the letters of a few emoticons are."""
 
 MIN_SCRIPT = 0.1
-"""Least probability that a text begins in a script, of all letters that may begin one, for the script not to be
+"""Minimum probability that a text begins in a script, of all letters that may begin one, for the script not to be
 foreign. To the bundled model Latin is: 0.02."""
 
 CAREFUL = ("ة", "أإآ")

@@ -30,7 +30,7 @@ from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
 from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, are_enough, bundled, choose, stock_hypotheses
 from kammil.completion.suggestions import Query, Suggestion, TypedText, to_suggestions
-from kammil.completion.unasked import unasked_politics
+from kammil.completion.unsolicited import unsolicited_politics
 from kammil.completion.word_search import MAX_STATES, WordSearch
 from kammil.data.blocklist import BlockedWord, read_list_file
 from kammil.data.bloom import BloomFilter
@@ -88,7 +88,7 @@ class Score:
 
 
 MAX_READ = 1_000
-"""Most characters at the end of a prompt by which its last words in Latin letters are read."""
+"""Maximum number of characters at the end of a prompt by which its last words in Latin letters are read."""
 
 
 class Completer:
@@ -421,9 +421,9 @@ class Completer:
         self._adaptation.learn(text)
 
     @property
-    def taught_words(self) -> frozenset[BlockedWord]:
+    def user_allowed_words(self) -> frozenset[BlockedWord]:
         """Return the entries of the list of offensive words in learnt texts: who wrote them may be shown them."""
-        return self._adaptation.taught_words
+        return self._adaptation.user_allowed_words
 
     def forget(self, text: str) -> None:
         """Undo one `learn` of the same text; `OptionError` if it was not learnt."""
@@ -473,7 +473,7 @@ class Completer:
         runs = self.runs if decoding.no_copy is not None else None
         block = self.word_block(allow_offensive=decoding.allow_offensive, taught=taught)
         return Constraints(
-            decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, unasked_politics, n
+            decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, unsolicited_politics, n
         )
 
     def word_block(
@@ -486,7 +486,7 @@ class Completer:
         that it has learnt.
         """
         self._adaptation.sync_profile()
-        exempt = self._adaptation.taught_words if taught is None else taught
+        exempt = self._adaptation.user_allowed_words if taught is None else taught
         return self._word_blocks.get(exempt, allow_offensive=allow_offensive)
 
     def refusals(
@@ -525,7 +525,6 @@ class Completer:
             yield from generate(self.language_model, constraints, log_probabilities, state, n)
 
     def _read(self, seen: str) -> CachedDecoder:
-        """Read a normalised text, from the longest prefix that is cached."""
         self._adaptation.sync_profile()
         return self.state_cache.decoder(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
 

@@ -1,17 +1,9 @@
-"""Ghost text: the most probable word, then the most probable one after that, and so on, while each is worth reading.
+"""Ghost text: the most probable word, then the most probable one after that, while each is worth reading (`GhostRule`).
 
-Ghost text is read whether or not it was wanted, and to read a wrong word costs as much time as a key and more
-(`evaluation.typing_speed`). So a word is shown only if it saves more keys than that on the average (`GhostRule`), and
-none where the word at hand is more probably complete. A last letter is none: it is as soon typed as read.
-
-Where none is sure, or the sure ones begin it, a *stock phrase* may stand in their place: the end of a message that was
-written beforehand, if it is likely to make sense (`stock_phrases`).
-
-In a script without spaces a word is a piece of letters (`suggestions`), the one that saves most among those that are
-probable enough, and the next piece follows at once.
-
-A greedy completion (the most probable character, again and again) is no substitute: it does not look for words, falls
-into loops, and gives loops a high probability.
+A wrong word costs as much time to read as a key and more, so none is shown where the word at hand is more probably
+complete. Where no word is sure, or the sure ones begin it, a *stock phrase* may stand in their place, if it is likely
+to make sense (`stock_phrases`). In a script without spaces a word is a piece of letters (`pieces`). A greedy completion
+is no substitute: it does not look for words, falls into loops, and gives loops a high probability.
 """
 
 from __future__ import annotations
@@ -25,7 +17,7 @@ import numpy as np
 
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.stock_phrases import SURE
-from kammil.completion.unasked import without_unasked
+from kammil.completion.unsolicited import strip_unsolicited
 from kammil.completion.word_list import MIN_OF_BEST
 from kammil.completion.word_search import WordSearch
 from kammil.decoding import Hypothesis
@@ -44,9 +36,9 @@ class GhostRule:
     """When a word of ghost text is shown."""
 
     threshold: float
-    """Least probability of a word, given the text before it."""
+    """Minimum probability of a word, given the text before it."""
     charge: float
-    """Least number of keys that a word saves on the average, its probability times its letters: what it costs to read
+    """Minimum number of keys that a word saves on the average, its probability times its letters: what it costs to read
     it. The key that takes the word is paid for by the space that comes with it; of a piece without a space it is not,
     so that it saves one less."""
     sureness: float = math.inf
@@ -76,7 +68,7 @@ are right, of *balanced* 73 %, of eager 63 %. The table: docs/log.md#when-does-g
 GHOST: GhostLevel = "balanced"
 """The step where none is chosen."""
 MAX_WORDS = 8
-"""Most words of ghost text."""
+"""Maximum number of words of ghost text."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ def or_stock_phrase(ghost: Phrase, prompt: str, stock: Sequence[Hypothesis], rul
     """Return the best stock phrase after a prompt that is sure enough and agrees with the ghost text, else that."""
     for one in stock:  # that of greatest worth first
         is_sure = one.sureness is not None and one.sureness >= rule.sureness
-        if is_sure and one.text.startswith(ghost.added) and without_unasked(prompt, one.text) == one.text:
+        if is_sure and one.text.startswith(ghost.added) and strip_unsolicited(prompt, one.text) == one.text:
             return Phrase(one.text, 2 ** -sum(one.bits), stock=True, sure=ghost.added)
     return ghost
 
@@ -122,7 +114,7 @@ def phrase(
     """Predict the most probable word after a prefix, then the most probable one after it, and so on.
 
     There is none where the word at hand is more probably complete. Ghost text ends before a word that it already has,
-    since people rarely write a word twice, and before what the text has not called for (`unasked`).
+    since people rarely write a word twice, and before what the text has not called for (`unsolicited`).
 
     Args:
         model: the language model.
@@ -131,7 +123,7 @@ def phrase(
         prefix: as the model sees it.
         log_probabilities: (1, V), of what follows the prefix.
         state: after the prefix.
-        words: most words.
+        words: maximum number of words.
         rule: which words are shown.
         refusals: what is not written, however probable; None for nothing.
     """
@@ -157,7 +149,7 @@ def phrase(
             break
         used.add(word)
         added, probability = added + piece, probability * space_share * word_probability
-        shown = without_unasked(prefix, added)
+        shown = strip_unsolicited(prefix, added)
         if shown != added:  # whole words of it, or nothing
             return next(each for each in reversed(phrases) if len(each.added) <= len(shown))
         phrases.append(Phrase(added, probability))

@@ -112,7 +112,6 @@ class Beam(Generic[M]):
         return sources._step(model, {ids: arc for ids, arc in best.items() if arc.weight >= least})
 
     def _join(self, found: dict[tuple[int, ...], Arc[M]], arcs: Sequence[Arc[M]]) -> None:
-        """Add the texts to which some arcs lead to those that were found."""
         for arc in arcs:
             ids = self.intended[arc.row]
             ids = ids if arc.letter == NO_LETTER else (*ids, arc.letter)

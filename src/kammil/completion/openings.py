@@ -1,9 +1,8 @@
 """Openings: the words that a text may begin with, where nothing is typed yet.
 
-A model has read reviews, posts and messages, each of which begins in its own way, so its surest first words are those
-that stand everywhere: ما, انا, لا. A bundled model has counts of the words with which people's messages open
-(`openings.txt`, made by `recipes/openings.py`), beside what it makes of its texts. And who has taught a model texts
-opens the next one as those: their first words are counted, too. Any other model has learnt its openings already.
+A model has read reviews, posts and messages, so its surest first words are those that stand everywhere. A bundled model
+has counts of the words with which messages open (`openings.txt`, made by `recipes/openings.py`), beside its own
+probabilities; and first words of texts that it was taught are counted, too.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from kammil.completion.unasked import is_religious
+from kammil.completion.unsolicited import is_religious
 from kammil.language_model import Ids
 from kammil.text import open_word
 from kammil.vocabulary import SPECIALS, CharacterVocabulary

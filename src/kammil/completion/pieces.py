@@ -17,8 +17,9 @@ import numpy as np
 from kammil.language_model import Ids
 
 MAX_PIECE = 8
-"""Most characters of a piece of a script without spaces. In Japanese translations five pieces save 30.0 % of the
-keystrokes with 4, 31.6 % with 6, 32.0 % with 8, 32.2 % with 12; in Chinese messages no more with 8 than with 4."""
+"""Maximum number of characters of a piece of a script without spaces. In Japanese translations five pieces save 30.0 %
+of the keystrokes with 4, 31.6 % with 6, 32.0 % with 8, 32.2 % with 12; in Chinese messages no more with 8 than with
+4."""
 SINGLE = 0.01
 """Keys that a tap on a single letter saves, by an estimate that puts it behind everything that saves more. It takes the
 place of one key, but of several where an input method spells the letter. With 0.5 five suggestions save 8.8 % of the
@@ -39,7 +40,7 @@ def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], 
 
     Args:
         candidates: the pieces.
-        k: most pieces.
+        k: maximum number of pieces.
 
     Returns: ids and probabilities in the order of the choice, and what the last of k pieces adds; 0 if they are fewer.
     """

@@ -1,11 +1,9 @@
 """A profile: texts that a person wrote, in a file of their own, so that any model can learn them when it is opened.
 
-The file holds plain texts, oldest first, and nothing of a model: it goes with any blend and outlives retraining. It is
-JSON lines: `{"kammil-profile": 1}`, then `{"text": "..."}` for every time that a text was learnt. The user chooses its
-path; nobody else can read it, and it is never sent anywhere.
-
-Learning appends a line; the file is rewritten only to forget a text or to drop the oldest. A lock file beside it
-serialises programs that write at the same time, and each sees what the others wrote.
+The file is JSON lines, `{"kammil-profile": 1}` and then `{"text": "..."}` for every time that a text was learnt, oldest
+first. The user chooses its path; nobody else can read it, and it is never sent anywhere. Learning appends a line; the
+file is rewritten only to forget a text or to drop the oldest. A lock file beside it serialises programs that write at
+the same time, and each sees what the others wrote.
 """
 
 from __future__ import annotations
@@ -26,10 +24,10 @@ from kammil.errors import DataError, OptionError
 FORMAT = 1
 """Version of the format: incremented when an older Kammil could misread a new profile."""
 MAX_TEXTS, MAX_TOTAL_CHARACTERS = 2_000, 400_000
-"""Most texts, and most characters of all texts; beyond that the oldest are dropped. A blend learns as many in a quarter
-of a second when it is opened; whoever has more texts should train on them."""
+"""Maximum number of texts, and of characters of all texts; beyond that the oldest are dropped. A blend learns as many
+in a quarter of a second when it is opened; whoever has more texts should train on them."""
 MAX_CHARACTERS = 4_000
-"""Most characters of one text."""
+"""Maximum number of characters of one text."""
 _MAX_BYTES = 16 << 20
 """Largest file that is opened, in bytes: more than twice what `MAX_TOTAL_CHARACTERS` can take."""
 _FORMAT_KEY = "kammil-profile"
@@ -129,11 +127,9 @@ class Profile:
 
     @property
     def _lock(self) -> Path:
-        """Return the path of an empty lock file."""
         return self.path.with_name(f".{self.path.name}.lock")
 
     def _check_first_line(self) -> None:
-        """Raise `DataError` for a file that does not begin as a profile does; its other lines may be damaged."""
         content, _ = _read(self.path)
         if content:
             _check_head(content.partition(b"\n")[0], self.path)
@@ -171,15 +167,13 @@ class Profile:
         self._touch()
 
     def _write(self, texts: list[str]) -> None:
-        """Rewrite the file atomically."""
         head = json.dumps({_FORMAT_KEY: FORMAT}).encode() + b"\n"
         files.write_atomic(self.path, head + b"".join(map(_line, texts)), private=True)
         self._num_lines, self._can_append = len(texts), True
         self._touch()
 
     def _touch(self) -> None:
-        """Give the file a time that no earlier state had, so that all readers see that it has changed."""
-        now = max(time.time_ns(), (self._stamp or (0, 0, 0))[2] + 1)
+        now = max(time.time_ns(), (self._stamp or (0, 0, 0))[2] + 1)  # no earlier state had this time
         os.utime(self.path, ns=(now, now))
         self._stamp = _stamp(self.path)
 
@@ -208,10 +202,9 @@ def _newest(texts: list[str]) -> list[str]:
 
 
 def _line(text: str) -> bytes:
-    """Encode a text as a line of the file; with escapes if it has a lone surrogate, which UTF-8 cannot encode."""
     try:
         return json.dumps({"text": text}, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError:
+    except UnicodeEncodeError:  # a lone surrogate
         return json.dumps({"text": text}).encode() + b"\n"
 
 
@@ -278,7 +271,6 @@ def _text(line: bytes, number: int, path: Path) -> str:
 
 
 def _json(line: bytes) -> dict[str, Any] | None:
-    """Parse a line as a JSON object; None for anything else."""
     try:
         value: Any = json.loads(line.decode())
     except (ValueError, RecursionError):
@@ -287,7 +279,6 @@ def _json(line: bytes) -> dict[str, Any] | None:
 
 
 def _why(error: OSError | ValueError) -> str:
-    """Return the reason of an error without its path, which our sentence already has."""
     if isinstance(error, ValueError):
         return "no file can have that name"
     return error.strerror or str(error)

@@ -54,9 +54,8 @@ class PackedArrays:
         return tuple(np.ndarray(shape, dtype, self.data, at) for dtype, shape, at in self.layouts)
 
 
-@lru_cache(1024)
+@lru_cache(1024)  # texts of one length have equal layouts, of a kilobyte each
 def _interned(layouts: ArrayLayouts) -> ArrayLayouts:
-    """Return one object for equal layouts: texts of one length have the same, and each takes a kilobyte."""
     return layouts
 
 
@@ -255,7 +254,6 @@ class Prefill:
         return self.goal - self.depth
 
     def _plan_stop(self) -> None:
-        """Make the present position the last stop, and choose the next."""
         left = len(self.path) - self.depth
         size = min(left, STRIDE - self.depth % STRIDE) if left > 3 * STRIDE // 2 else left
         if self.shortened and left:
@@ -301,12 +299,10 @@ class CachedDecoder:
 
 
 def _label(ids: Ids) -> Label:
-    """Convert ids (T,) to a label."""
     return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def _ids(label: Label) -> Ids:
-    """Convert a label to ids, (T,)."""
     return np.frombuffer(label.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
 
 
@@ -325,7 +321,6 @@ def _common_length(a: Label, b: Label) -> int:
 
 
 def _unpack(block: PackedArrays) -> Result:
-    """Return the result that a block holds."""
     log_probabilities, *state = block.arrays()
     return cast(LogProbabilities, log_probabilities), tuple(state)
 

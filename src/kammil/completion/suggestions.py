@@ -1,14 +1,8 @@
 """Suggestions: the most probable next words, or endings of the current word, with their exact probabilities.
 
-Within a word its endings are suggested; if fewer than k are probable enough, next words fill the rest of the list.
-Where the word is more probably complete than not, next words come first (`word_search`). In a script without spaces a
-suggestion is a piece of text (`pieces`). So the probabilities of all suggestions after a prefix sum to at most one; the
-rest is the probability that the word is complete already, or that something else than a word comes next.
-
-The begun word may have been typed with a slip, in another spelling than the one that the model would complete, or in
-Latin letters. A suggestion may begin with what is meant (`begun_word`), and then says how many characters it replaces.
-Behind a space a next word may follow words in Latin letters as they are meant, and replaces them, too.
-Its probability is that the word is meant, given what was typed: model times channel, divided by the sum over all.
+The probabilities of all suggestions after a text sum to at most one; the rest is the probability that the word is
+complete already, or that something else than a word comes next. Of a suggestion that replaces what was typed it is the
+probability that the word is intended, given what was typed: model times channel, divided by the sum over all.
 
 Shapes: T characters.
 """

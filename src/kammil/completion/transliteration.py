@@ -142,7 +142,6 @@ class Transliteration:
         )
 
     def _closed(self, ids: tuple[int, ...], begun: Begun) -> float:
-        """Return the weight of a text whose last letter is typed to its end."""
         if not ids:
             return 1.0
         written = self.written[len(ids) == 1][ids[-1]]

@@ -1,9 +1,9 @@
 """The best words of a search, one slot for each: spellings of one word are not suggested beside each other.
 
-قهوة and قهوه are one word, as are أحمد and احمد, على and علي, الخير and الخيير. Of its spellings the most probable one
-is kept; but where the text so far has ta marbuta, or hamza on an alef, the one that has them, unless it is much less
-probable (his book, كتابه, is no كتابة). Nor is a doubled vowel a spelling of a single one where it is about as
-probable: تغيير is not تغير. What only stretches the word that was typed is no ending of it.
+Of the spellings of a word (قهوة and قهوه, الخير and الخيير) the most probable one is kept; but where the text so far
+has ta marbuta, or hamza on an alef, the one that has them, unless it is much less probable (his book, كتابه, is no
+كتابة). A doubled vowel that is about as probable is another word: تغيير is not تغير. What only stretches the word that
+was typed is no ending of it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import regex
 from kammil.language_model import Ids
 
 MIN_OF_BEST = 0.2
-"""Least probability of a careful spelling, and of a word with a doubled vowel, as a share of the other one."""
+"""Minimum probability of a careful spelling, and of a word with a doubled vowel, as a share of the other one."""
 _REPEATED, _STRETCHED, _DOUBLED = map(regex.compile, (r"(.)\1", r"(\p{L})\1{2,}", r"(?<=.)([اوي])\1"))
 
 
@@ -44,7 +44,7 @@ class WordList:
     """The k most probable words, each in one spelling.
 
     Args:
-        k: most words.
+        k: maximum number of words.
         folds: for each id the letters by which it is compared.
         careful: ids of the careful spellings that the text so far has.
         typed: ids of the word at its end.
@@ -96,7 +96,6 @@ def is_stretched(typed: Sequence[int], ids: Sequence[int], folds: Sequence[str])
 
 
 def _unstretched(letters: str) -> tuple[str, str]:
-    """Return letters with none of them stretched, and the same with no vowel doubled."""
     if _REPEATED.search(letters) is None:
         return letters, letters
     letters = _STRETCHED.sub(r"\1", letters)
@@ -108,8 +107,7 @@ def _letters(ids: Sequence[int], folds: Sequence[str]) -> str:
 
 
 def _is_better(one: _Entry, other: _Entry) -> bool:
-    """Return whether one spelling is to be shown rather than another one of the same word: one that leaves what was
-    typed as it is, or a careful one, unless it is much less probable."""
+    # What leaves the typed letters as they are, or is careful, is better unless it is much less probable.
     ranks = [(not entry.word.replaced, entry.careful) for entry in (one, other)]
     if ranks[0] != ranks[1]:
         more, less = (one, other) if ranks[0] > ranks[1] else (other, one)

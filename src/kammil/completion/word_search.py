@@ -1,27 +1,10 @@
 """The search for words: the k most probable closed words, or pieces of text, after a prefix.
 
-A closed word's probability is that of its characters, one after the other, and then of any character that is no part of
-a word, or the end of the text.
-
-Words are found by branch and bound. No word is more probable than any of its beginnings, so a beginning that is less
-probable than the threshold, or not more probable than the k best words found so far, is dropped with all its words. The
-others are extended level by level, all beginnings of one level in a single step of the model, since a step of 16 rows
-costs about twice a step of one. When no beginning is left the k best are proven. A level keeps at most `MAX_STATES`
-beginnings, the most probable, which bounds the work: a list may then miss a word, but the probabilities in it are
-exact.
-
-Within a word its endings are found; if fewer than k are probable enough, next words fill the rest of the list. Where
-the word is more probably complete than not, next words come first, and then those endings that somebody may want. (The
-simulated writer saves 0.7 points of keystrokes less than with endings first, for next words are shown again when the
-space is typed; but a person who has written a whole word reads a list of longer ones in vain:
-docs/log.md#what-comes-after-a-whole-word.) Words of other scripts stand between pieces (`pieces`) by the same measure.
-
-Where the begun word may be meant for another one (`begun_word`), the search begins from all that it may be meant for
-at once (`search_roots`), each as probable as it is that it is meant. A word that begins so replaces what was typed; so
-does a meaning that is a whole word by itself, if it is more probable than what was typed is as a whole word. Next words
-are searched in the same way where the words before them may be meant for others.
-
-Shapes: R roots (prefixes searched together), N beginnings, V vocabulary.
+A word is closed by any character that is no part of a word, or the end of the text. No word is more probable than any
+of its beginnings, so a beginning that is less probable than the threshold, or than the k best words so far, is dropped
+with all its words (branch and bound). All beginnings of a level are one step of the model; at most `MAX_STATES` of them
+are kept, so that a list may miss a word, but its probabilities are exact. The search begins from all that the begun
+word may be meant for (`search_roots`). Shapes: R prefixes searched together, N beginnings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -38,7 +21,7 @@ from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
 from kammil.completion.search_roots import SearchRoots
-from kammil.completion.unasked import is_function_word
+from kammil.completion.unsolicited import is_function_word
 from kammil.completion.word_list import FoundWord, WordList, is_stretched
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
 from kammil.decoding.sampling import NO_PROBABILITIES
@@ -47,11 +30,11 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, m
 from kammil.text import open_word
 
 MIN_PROBABILITY = 0.01
-"""Least probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
+"""Minimum probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
 threshold of 0.002, 28.7 % with this one, 27.8 % with 0.02, 24.8 % with 0.05; the share of useful lists rises from 21 to
 21, 22 and 29 % (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
 MIN_ENDING_OF_COMPLETE = 0.05
-"""Least probability of an ending where the word at hand is more probably complete: longer words that nobody wants
+"""Minimum probability of an ending where the word at hand is more probably complete: longer words that nobody wants
 there would be in the way of next words (docs/log.md#what-comes-after-a-whole-word)."""
 FOREIGN, MIN_FOREIGN = 20, 0.2
 """How many times as probable a word must be in a script of which the model has read little, up to a probability from
@@ -64,11 +47,12 @@ function words alone fall from 53 to 21 % of those before a word, keystrokes sav
 MAX_LEFT_OUT = 2
 """Religious words that a list at the start of a text may lose: so many more words are searched there."""
 MAX_STATES = 12
-"""Most beginnings of one length. At 150 positions of lev30/validation lists of three hold 99.3 % of the probability of
-the true ones with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all with 24."""
+"""Maximum number of beginnings of one length. At 150 positions of lev30/validation lists of three hold 99.3 % of the
+probability of the true ones with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all
+with 24."""
 MAX_CHARACTERS = 32
-"""Most characters of a suggestion: the longest of the 51,224 words of lev30/train and train_other, a hashtag, has
-29."""
+"""Maximum number of characters of a suggestion: the longest of the 51,224 words of lev30/train and train_other, a
+hashtag, has 29."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -82,9 +66,10 @@ class WordSearch:
         model: steps beginnings.
         classes: of the model's vocabulary.
         k: words wanted for each prefix, at least one.
-        threshold: least probability of a word.
-        width: most beginnings kept on a level for each prefix, fewer for a model with large states; None keeps all.
-        max_characters: most characters of a suggestion, a space before it included.
+        threshold: minimum probability of a word.
+        width: maximum number of beginnings kept on a level for each prefix, fewer for a model with large states; None
+            keeps all.
+        max_characters: maximum number of characters of a suggestion, a space before it included.
         refusals: what is not suggested, however probable.
         max_piece: the same of a piece of a script without spaces.
         openings: words that a text may begin with; None for what the model says.
@@ -235,7 +220,6 @@ class WordSearch:
         return [word for i, word in enumerate(found) if i <= first or not religious[i]]
 
     def _is_refused(self, ids: Sequence[int]) -> bool:
-        """Return whether a text must not begin with a word."""
         states = self.refusals.after_ids(self.refusals.start(""), ids)
         return states is None or self.refusals.blocked(states)
 
@@ -292,9 +276,8 @@ class WordSearch:
         found = [
             WordList(k, classes.folds, each, ids) for each, ids in zip(careful, typed or [()] * num_roots, strict=True)
         ]
-        to_beat = np.zeros(num_roots)  # the k-th best probability, once there are k words
-        dropped = np.zeros(num_roots)  # the most probable beginning that was dropped for the width
-        dropped_piece = np.zeros(num_roots)
+        # The k-th best probability, once there are k words; the most probable beginning that was dropped for the width.
+        to_beat, dropped, dropped_piece = (np.zeros(num_roots) for _ in range(3))
         candidates: list[dict[tuple[int, ...], float]] = [{} for _ in range(num_roots)]
         within_piece = classes.unspaced | (classes.extends & classes.continues)  # (V,)
         levels: list[tuple[Ids, Ids]] = []
@@ -346,7 +329,6 @@ class WordSearch:
 
     @staticmethod
     def _found(roots: SearchRoots, row: int, path: list[int], q: float) -> FoundWord:
-        """Return the word of a path that begins in a row of the roots."""
         replacement = roots.replacement[row]
         return FoundWord(np.array([*replacement, *path], np.int64), q, roots.num_replaced[row])
 
@@ -370,16 +352,13 @@ class WordSearch:
         return words, proven
 
     def _merge(self, words: list[FoundWord], others: list[FoundWord]) -> list[FoundWord]:
-        """Merge two lists by the keys that they save on the average; both keep their order, so that of each the first
-        few stand in a shorter list too. The key that takes a word is paid for by the space that comes with it."""
-
+        # By the keys that they save; the key that takes a word is paid for by the space that comes with it.
         def saving(found: FoundWord) -> float:
             return -found.probability * (len(found.ids) - int(self.classes.unspaced[found.ids].any()))
 
         return list(heapq.merge(words, others, key=saving)) if others else words
 
     def _is_unlikely_foreign(self, ids: Ids, probabilities: NDArray[np.float64]) -> _Flags:
-        """Return which words are of a foreign script and not probable enough for one, (N,), by their last ids."""
         least = max(self.threshold, min(FOREIGN * self.threshold, MIN_FOREIGN))
         return self.classes.foreign[ids] & (probabilities < least)
 
@@ -410,7 +389,6 @@ def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None)
 
 
 def _path(levels: Sequence[tuple[Ids, Ids]], level: int, index: int) -> tuple[int, list[int]]:
-    """Return the row where a beginning roots, and the ids from there to it, given its level and its row there."""
     path: list[int] = []
     for parent, ids in reversed(levels[: level + 1]):
         path.append(int(ids[index]))

@@ -1,10 +1,9 @@
 """Beam search: the most probable texts, as far as a few at a time can find them. Shapes: B beams, V vocabulary.
 
-The score of a text is the mean log-probability of its decisions, the end among them: without a mean, the shortest text
-would win (Graves 2012, arXiv:1211.3711; lengths: Wu et al. 2016, arXiv:1609.08144). With as many beams as there are
-beginnings, the search is exact. Texts that come out are all different. With forced strings the beams are dealt to
-those that are as far with them, so that texts which have yet to pay for a forced string are not crowded out by those
-which put it off (Post & Vilar 2018, arXiv:1804.06609).
+The score of a text is the mean log-probability of its decisions, the end among them: else the shortest text would win
+(Graves 2012, arXiv:1211.3711; Wu et al. 2016, arXiv:1609.08144). With as many beams as there are beginnings the search
+is exact. With forced strings the beams are dealt to those that are as far with them, so that texts which have yet to
+pay for one are not crowded out by those which put it off (Post & Vilar 2018, arXiv:1804.06609).
 """
 
 from __future__ import annotations
@@ -87,7 +86,6 @@ def beam_steps(
 
 
 def _best(n: int, *scored: Iterable[tuple[float, Hypothesis]]) -> list[Hypothesis]:
-    """Return the n different texts of the highest scores, best first."""
     different: dict[str, Hypothesis] = {}
     for _, hypothesis in sorted(chain(*scored), key=lambda scored: -scored[0]):
         different.setdefault(hypothesis.text, hypothesis)

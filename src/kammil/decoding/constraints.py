@@ -190,7 +190,6 @@ class Constraints:
 
 
 def _impossible(options: DecodingOptions, free: StringAutomaton) -> str:
-    """Say why the forced strings cannot be written."""
     alone = free.missing(0)
     named = ", ".join(map(repr, options.force))
     if alone > options.length:

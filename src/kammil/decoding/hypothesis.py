@@ -130,8 +130,6 @@ class Hypothesis:
         return any(CLAUSE_END.match(c) and not before.isdigit() for before, c in pairwise(" " + self.text[:-1]))
 
     def _ends_clause(self, mark: str) -> bool:
-        """Return whether a mark, the last character, ends a clause with a new word; one behind a digit may be part of a
-        number."""
         return CLAUSE_END.match(mark) is not None and not self.text[-2:-1].isdigit() and self.has_new_word()
 
     def safe(self) -> int:
@@ -163,13 +161,11 @@ class Hypothesis:
                 return end
 
     def _closed(self, end: int, start: int = 0) -> int:
-        """Return the greatest length, `end` at most, behind a grapheme and no opening sign; else `start`."""
         while (shorter := self._fitting(_grapheme_boundary(self.text, _before_opening(self.text, end), start))) < end:
             end = shorter
         return end
 
     def _fitting(self, end: int) -> int:
-        """Return the greatest length, `end` at most, at which the text may end."""
         while end in self.refused_lengths:
             end -= 1
         return end
@@ -214,12 +210,10 @@ def _grapheme_boundary(text: str, end: int, start: int = 0) -> int:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of `text` that begins `stop`."""
     return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)
 
 
 def _last_whole_grapheme(text: str) -> int:
-    """Return where the last grapheme begins if it was cut (it ends in a joiner, or is half a flag), else the length."""
     last = "".join(graphemes(text)[-1:])
     cut = last.endswith("\N{ZERO WIDTH JOINER}") or (len(last) == 1 and "\U0001f1e6" <= last <= "\U0001f1ff")
     return len(text) - len(last) if cut else len(text)

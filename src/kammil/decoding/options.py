@@ -71,7 +71,11 @@ class DecodingOptions(FrozenOptions):
     """
 
     length: int = option(  # the notebook's task asks for 30
-        30, "Most characters to write.", reason=f"it must be a whole number from 0 to {MAX_LENGTH}", ge=0, le=MAX_LENGTH
+        30,
+        "Maximum number of characters to write.",
+        reason=f"it must be a whole number from 0 to {MAX_LENGTH}",
+        ge=0,
+        le=MAX_LENGTH,
     )
     temperature: float = option(
         0.7,
@@ -90,7 +94,7 @@ class DecodingOptions(FrozenOptions):
     stop: tuple[str, ...] = option((), "Stop before this string.", reason="it must be a list of strings")
     min_length: int = option(  # before, the model cannot end its text, and no stop string counts
         0,
-        "Fewest characters to write.",
+        "Minimum number of characters to write.",
         reason=f"it must be a whole number from 0 to {MAX_LENGTH}",
         ge=0,
         le=MAX_LENGTH,

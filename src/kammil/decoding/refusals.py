@@ -460,12 +460,10 @@ class NoCopy(Refusal[str]):
 
 
 def _joins(piece: str) -> bool:
-    """Whether a character may compose with the one before: a mark, or a part of a Korean syllable."""
     first = unicodedata.normalize("NFKD", piece)[0]
     return unicodedata.category(first)[0] == "M" or "\u1100" <= first <= "\u11ff"
 
 
 def _stretches(known: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many known runs stand in a row up to each one, (N, R)."""
     count = known.cumsum(axis=1)
     return count - np.maximum.accumulate(np.where(known, 0, count), axis=1)

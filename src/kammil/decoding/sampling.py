@@ -35,7 +35,7 @@ Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 """Signature of `LanguageModel.step`."""
 
 _BULK = 32
-"""Most characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
+"""Maximum number of characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
 _RUN = re.compile(r"(.)\1{3}|([^\w\s]+)(?:\s+\2){2}", re.DOTALL)
 """A character four times in a row, or a mark or emoji three times between spaces."""
 _RECENT = 200
@@ -313,13 +313,11 @@ def _sample_in_bulk(
 
 
 def _second_chance(constraints: Constraints, index: int, hypothesis: Hypothesis) -> float:
-    """Draw a number by the seed, the index of a text and the place in it alone."""
     # The last number is not 0: NumPy takes seeds that differ in zeros at their end for the same.
     return np.random.default_rng([constraints.options.seed, index, len(hypothesis.bits), 1]).random()
 
 
 def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_probability: float) -> None:
-    """Append a sampled id."""
     bits = log_probability / -math.log(2) - float(constraints.mask[id])
     if not math.isfinite(bits):
         raise FolderError(NO_PROBABILITIES)
@@ -379,7 +377,6 @@ def is_sound(hypothesis: Hypothesis) -> bool:
 
 
 def _repeats(prompt: str, text: str) -> bool:
-    """Return whether a text repeats a word of three letters or more, of itself or of the prompt."""
     whole = prompt + text
     found = [(end > len(prompt), fold(whole[begin:end], underscores=True)) for begin, end in words(whole)]
     times = Counter(word for _, word in found if len(word) > 2)
@@ -387,7 +384,5 @@ def _repeats(prompt: str, text: str) -> bool:
 
 
 def _folded_words(text: str) -> list[str]:
-    """Return the words of a text as they are compared. Scripts without spaces have none: what `words` finds in them are
-    letters, and people write those twice."""
     found = (text[begin:end] for begin, end in words(text) if role(text[begin]) != "unspaced")
     return [fold(word, underscores=True) for word in found]

@@ -52,7 +52,7 @@ from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.ghost_text import GHOST_RULES, GhostRule
 from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE
-from kammil.completion.unasked import without_unasked
+from kammil.completion.unsolicited import strip_unsolicited
 from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.evaluation.bootstrap import Array
@@ -247,7 +247,7 @@ def first_ghost_words(
     """Search the first word of ghost text at every position; what the text has not called for is left out."""
 
     def called_for(prefix: str, added: str) -> bool:
-        return without_unasked(prefix, added) == added
+        return strip_unsolicited(prefix, added) == added
 
     return suggestion_hits(model, vocabulary, texts, 1, threshold, typed=typed, refusals=refusals, keep=called_for)
 

@@ -18,8 +18,8 @@ class LearntTexts:
     """The list of learnt texts, which always agrees with what the model has learnt.
 
     Only the scheduler's thread may use it, in model updates that run to their ends, so an abandoned request cannot make
-    the two disagree; `taught_words` and `check_fits` may be asked from any thread. The bounds are those of a profile;
-    the bundled model takes some 120 bytes per learnt character.
+    the two disagree; `user_allowed_words` and `check_fits` may be asked from any thread. The bounds are those of a
+    profile; the bundled model takes some 120 bytes per learnt character.
 
     Args:
         completer: the model that learns and forgets. What it had learnt before, the texts of the server's profile, is
@@ -30,12 +30,12 @@ class LearntTexts:
 
     def __init__(self, completer: Completer, siblings: Callable[[], Iterable[LearntTexts]] = tuple) -> None:
         self._completer, self.siblings = completer, siblings
-        self._words_of_profile = completer.taught_words
+        self._words_of_profile = completer.user_allowed_words
         self.size = (0, 0)
         """Number of texts, and of their characters."""
         self._texts: dict[Session, deque[tuple[str, int, frozenset[BlockedWord]]]] = {}
         """Texts of each session, oldest first, each with its length after normalisation, and its offensive words."""
-        self._taught_words: dict[Session, frozenset[BlockedWord]] = {}
+        self._user_allowed_words: dict[Session, frozenset[BlockedWord]] = {}
         """Entries of the list of offensive words in the texts of each session that wrote some."""
 
     def check_fits(self, text: str) -> int:
@@ -63,10 +63,10 @@ class LearntTexts:
         self._unite_taught_words(session, words)
         return len(known)
 
-    def taught_words(self, session: Session) -> frozenset[BlockedWord]:
+    def user_allowed_words(self, session: Session) -> frozenset[BlockedWord]:
         """Return the entries of the list of offensive words that a session taught, which it alone may be shown, and
         those that the model knew before, which every session may."""
-        return self._words_of_profile | self._taught_words.get(session, frozenset())
+        return self._words_of_profile | self._user_allowed_words.get(session, frozenset())
 
     def counts(self) -> dict[Session, int]:
         """Return the number of texts of each session."""
@@ -92,16 +92,16 @@ class LearntTexts:
                 self._completer.learn(text)
                 self._texts.setdefault(session, deque()).append((text, size, words))
                 self._count(1, size)
-        self._taught_words = dict(other._taught_words)
+        self._user_allowed_words = dict(other._user_allowed_words)
 
     def _unite_taught_words(self, session: Session, changed: frozenset[BlockedWord]) -> None:
         """Unite the offensive words of a session again, if the text that came or went has some."""
         if not changed:
             return
         if words := frozenset[BlockedWord]().union(*(words for _, _, words in self._texts.get(session, ()))):
-            self._taught_words[session] = words
+            self._user_allowed_words[session] = words
         else:
-            self._taught_words.pop(session, None)
+            self._user_allowed_words.pop(session, None)
 
     def _count(self, texts: int, characters: int) -> None:
         self.size = (self.size[0] + texts, self.size[1] + characters)

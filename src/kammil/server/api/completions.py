@@ -195,7 +195,7 @@ def _check_with_prompts(
             options,
             n,
             bias=_logit_bias(request.logit_bias or {}, completer.vocabulary),
-            taught=loaded.learnt_texts.taught_words(request.session),
+            taught=loaded.learnt_texts.user_allowed_words(request.session),
         ),
         n,
         request.logprobs,

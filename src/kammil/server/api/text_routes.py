@@ -31,7 +31,7 @@ async def suggest(
     seen = await bodies.run_off_loop(len(prefix), partial(completer.normalise, prefix))
     asked = request.model_dump(include=set(SuggestOptions.model_fields))
     options = SuggestOptions.of(**asked, words=max(1, request.phrase))
-    taught = loaded.learnt_texts.taught_words(request.session)
+    taught = loaded.learnt_texts.user_allowed_words(request.session)
     query = completer.query(prefix, options, seen=seen, ghost=request.phrase > 0, taught=taught)
     deadline = time.monotonic() + settings.timeout
     call = SuggestCall(deadline, loaded.state_cache(request.session), query, ghost=request.phrase > 0)

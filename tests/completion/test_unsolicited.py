@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.completion.unasked import is_function_word, unasked_politics, without_unasked
+from kammil.completion.unsolicited import is_function_word, strip_unsolicited, unsolicited_politics
 from kammil.text import words
 
 
@@ -53,24 +53,24 @@ ENTRIES = listed("rulers") + listed("formulas")
     ],
 )
 def test_what_is_shown(text: str, ghost: str, shown: str) -> None:
-    assert without_unasked(text, ghost) == shown
+    assert strip_unsolicited(text, ghost) == shown
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_every_entry_waits_until_it_is_begun(entry: str) -> None:
-    assert without_unasked("شفنا مبارح ", entry + " كمان") == ""
+    assert strip_unsolicited("شفنا مبارح ", entry + " كمان") == ""
     first, *others = entry.split()
-    assert without_unasked("شفنا مبارح و", entry) == ""
+    assert strip_unsolicited("شفنا مبارح و", entry) == ""
     if others:
         rest = " ".join(others)
-        assert without_unasked(f"شفنا مبارح {first} ", rest).startswith(others[0]) or rest in ENTRIES
+        assert strip_unsolicited(f"شفنا مبارح {first} ", rest).startswith(others[0]) or rest in ENTRIES
     else:
-        assert without_unasked(f"شفنا مبارح {first[:-1]}", first[-1]) == first[-1]
+        assert strip_unsolicited(f"شفنا مبارح {first[:-1]}", first[-1]) == first[-1]
 
 
 @given(st.text("ابسيلنرهـ وّ\u200c😂", max_size=20), st.text("ابسيلنره ", max_size=20))
 def test_what_is_shown_is_a_beginning_in_whole_words(text: str, ghost: str) -> None:
-    shown = without_unasked(text, ghost)
+    shown = strip_unsolicited(text, ghost)
     assert ghost.startswith(shown)
     ends = {end - len(text) for _, end in words(text + ghost)} | {0, len(ghost)}
     assert len(shown) in ends
@@ -78,12 +78,12 @@ def test_what_is_shown_is_a_beginning_in_whole_words(text: str, ghost: str) -> N
 
 @pytest.mark.parametrize("entry", listed("rulers") + listed("politics"))
 def test_every_entry_is_brought_up_unless_the_text_speaks_of_such_things(entry: str) -> None:
-    assert unasked_politics("شفنا مبارح ")(entry + " كمان")
-    assert unasked_politics("شفنا مبارح و")(entry)
-    assert not unasked_politics("شفنا مبارح ")("كمان")
-    assert not unasked_politics(f"شفنا مبارح {entry} ")("كمان")
-    assert not unasked_politics("كل الحكومات ")(entry)
-    assert not unasked_politics(f"{entry} و")("حزب البعث")
+    assert unsolicited_politics("شفنا مبارح ")(entry + " كمان")
+    assert unsolicited_politics("شفنا مبارح و")(entry)
+    assert not unsolicited_politics("شفنا مبارح ")("كمان")
+    assert not unsolicited_politics(f"شفنا مبارح {entry} ")("كمان")
+    assert not unsolicited_politics("كل الحكومات ")(entry)
+    assert not unsolicited_politics(f"{entry} و")("حزب البعث")
 
 
 EVERYDAY = [
@@ -109,7 +109,7 @@ EVERYDAY = [
     ],
 )
 def test_what_is_brought_up(text: str, completion: str, brought_up: bool) -> None:
-    assert unasked_politics(text)(completion) == brought_up
+    assert unsolicited_politics(text)(completion) == brought_up
 
 
 def test_function_words() -> None:

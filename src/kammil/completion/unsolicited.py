@@ -1,19 +1,10 @@
 """What models bring up by themselves and should not: rulers and parties, politics, religious formulas.
 
-Models have them from their texts, where they are among the surest words of all. Two places where a machine speaks
-keep from them.
-
-Ghost text stands in somebody's own sentence before they have thought of its next word. A ruler's name there is an
-opinion that the writer did not utter, a blessing is one that not everybody gives. So such an *entry* (`rulers.txt`,
-`formulas.txt`) is shown only if the text has begun it: at least one whole word of it, or three letters, are typed. A
-proclitic and the article (و, ف, ب, ل, ك, ع, ال) are not counted among them, since they do not begin a name.
-
-Of several completions that were drawn, one that brings up rulers or politics (`rulers.txt`, `politics.txt`) where the
-text does not speak of them is chosen last.
-
-Lists of suggestions stand outside the text, and the writer looks for a word there: they are not affected, but where a
-text begins a list holds one religious word at most, and further on not only words that may follow any other
-(`function_words.txt`).
+In ghost text a ruler's name is an opinion that the writer did not utter, and a blessing is one that not everybody
+gives: such an *entry* (`rulers.txt`, `formulas.txt`) is shown only if a whole word of it, or three letters, are typed,
+proclitics and the article not counted. Of completions that were drawn, one that brings up rulers or politics
+(`politics.txt`) where the text does not is chosen last. Lists are not affected, but hold one religious word at most
+where a text begins, and elsewhere not only function words (`function_words.txt`).
 """
 
 from __future__ import annotations
@@ -34,7 +25,7 @@ _ARTICLE = regex.compile(r"ال[^ل]..")
 _PROCLITICS = regex.compile(r"[وف]?(?:[بكعل]?ال|لل|[بكعل])?")
 
 
-def without_unasked(text: str, ghost: str) -> str:
+def strip_unsolicited(text: str, ghost: str) -> str:
     """Return the words of ghost text before the first entry that the text has not begun.
 
     Args:
@@ -65,7 +56,7 @@ def is_function_word(word: str) -> bool:
     return not _entries("function_words").last_words.isdisjoint((folded, folded.removeprefix("و")))
 
 
-def unasked_politics(text: str) -> Callable[[str], bool]:
+def unsolicited_politics(text: str) -> Callable[[str], bool]:
     """Return a function that says whether a completion of a text names a ruler, a party or what politics is about, and
     the text does not. What is found in the text is found once, for all its completions."""
     entries = _entries("rulers", "politics")
@@ -94,7 +85,6 @@ def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int,
 
 
 def _stems(word: str) -> Iterator[str]:
-    """Yield a folded word, and what is left of it without each possible run of proclitics."""
     yield word
     longest = _PROCLITICS.match(word)
     for end in range(1, (longest.end() if longest else 0) + 1):
