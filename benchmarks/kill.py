@@ -131,7 +131,7 @@ def save(place: Path) -> None:
 
 def save_again(place: Path) -> None:
     """The same as a training does: with the lock, which clears what was left."""
-    from kammil.locks import run_lock
+    from kammil.storage import run_lock
 
     with run_lock(place / "model"):
         save(place)

@@ -21,8 +21,8 @@ import regex
 
 import kammil
 from corpora import described
-from kammil import files
 from kammil import model_folder as folders
+from kammil import storage
 from kammil.data import datasets, sources
 from kammil.data.blocklist import is_offensive
 from kammil.evaluation.metrics import half
@@ -66,7 +66,7 @@ def main() -> None:
     metrics = json.loads((here / folders.METRICS).read_text("utf-8"))
     metrics |= {"memorisation": checked, "licence": f"texts of {', '.join(terms)} terms, listed in its README.md"}
     folders.write_metrics(here, metrics)
-    files.write_atomic(here / folders.CARD, card(here, checked, rows, ADVICE[given.name]).encode())
+    storage.write_atomic(here / folders.CARD, card(here, checked, rows, ADVICE[given.name]).encode())
     print(f"{sum(f.stat().st_size for f in here.iterdir()) / 1e6:.2f} MB in {here.relative_to(ROOT)}")
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 import polars as pl
 import regex
 
-from kammil import files
+from kammil import storage
 from kammil.completion.channel import FILE
 from kammil.data import sources
 from kammil.keyboard import NEIGHBOURS
@@ -58,7 +58,7 @@ def main() -> None:
     levantine = count_words(table.filter(pl.col("dialect") == "levantine")["text"].to_list())
     glottal = {"ق": spellings(levantine, GLOTTAL, GLOTTAL_FREQUENT)["ق"]}
     derived = {"spellings": spellings(words) | glottal, "slips": slips(words)}
-    files.write_atomic(OUT, (json.dumps(derived, ensure_ascii=False, indent=1) + "\n").encode())
+    storage.write_atomic(OUT, (json.dumps(derived, ensure_ascii=False, indent=1) + "\n").encode())
     print(json.dumps(derived["slips"]), f"{sum(words.values()):,} words, {len(words):,} different")
 
 

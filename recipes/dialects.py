@@ -19,7 +19,7 @@ import regex
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from kammil import files
+from kammil import storage
 from kammil.data import sources
 from kammil.data.cleaning import CleaningRules
 from kammil.data.dialects import DIALECTS, FILE, Counts, keys, likely
@@ -46,7 +46,7 @@ def main() -> None:
     rows = {word: np.rint(weights / scale).astype(int).tolist() for word, weights in sorted(found.words.items())}
     described = {"scale": scale, "bias": np.rint(found.bias / scale).astype(int).tolist()} | measured
     content = json.dumps(described | {"words": rows}, ensure_ascii=False, separators=(",", ":"))
-    files.write_atomic(OUT, content.replace("],", "],\n").encode())
+    storage.write_atomic(OUT, content.replace("],", "],\n").encode())
     print(json.dumps(measured, indent=1), f"{len(content.encode()):,} bytes")
 
 

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from kammil import files
+from kammil import storage
 from kammil.completion.transliteration import FILE, FIRST, VOWELS, Table
 
 PAIRS = Path(__file__).parent / "arabizi.tsv"
@@ -52,7 +52,7 @@ def main() -> None:
         name: {a: {e: round(p, 5) for e, p in row.items() if p >= 0.00001} for a, row in rows.items()}
         for name, rows in zip(("signs", "vowels"), table, strict=True)
     }
-    files.write_atomic(OUT, (json.dumps(stored, ensure_ascii=False, indent=1) + "\n").encode())
+    storage.write_atomic(OUT, (json.dumps(stored, ensure_ascii=False, indent=1) + "\n").encode())
     for part in ("learn", "test"):
         nats = [-math.log(p) if (p := likelihood(table, *pair)) else math.inf for pair in words(part)]
         explained = [n for n in nats if n < math.inf]

@@ -34,10 +34,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from kammil import folder_swap, locks
+from kammil import storage
 from kammil.errors import FolderError, nearest
-from kammil.files import reason, write_atomic
 from kammil.language_model import DOCUMENTS, Artifacts
+from kammil.storage import reason, write_atomic
 from kammil.vocabulary import CharacterVocabulary
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -116,7 +116,7 @@ def new(path: Path, *, replace: bool = False, check: Callable[..., None] | None 
         yield draft
         draft.chmod(0o755)
         check(path, replace=replace)  # again: another program may have written there in the meantime
-        folder_swap.replace(draft, target)
+        storage.replace(draft, target)
     except OSError as error:
         raise FolderError(f"cannot write {path}: {reason(error)}; free some space or name another place.") from error
     finally:
@@ -231,7 +231,7 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
         raise FolderError(f"{folder} cannot be opened: {reason(error)}; name another model folder.") from error
     if folder.is_file():
         raise FolderError(f"{folder} is a file, not a model folder; train a model on it with: kammil train {folder}")
-    if not exists and not locks.recover(folder):
+    if not exists and not storage.recover(folder):
         hint, bundled = nearest(str(folder), PRETRAINED), " and ".join(PRETRAINED)
         raise FolderError(
             f"there is no model folder at {folder}{hint}; the bundled models are {bundled}; "

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kammil import files
 from kammil import model_folder as folders
+from kammil import storage
 from kammil.models.transformer import network as transformer
 from kammil.models.transformer.model import TransformerSettings
 from kammil.text import RAW, TextRules
@@ -38,7 +38,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TextRules], Pat
             format=folders.FORMAT, family="transformer", settings=settings.model_dump(), rules=rules.to_stored()
         )
         folders.write(folder, description, vocabulary, transformer.export(network), seen={}, baselines={})
-        files.write_atomic(folder / folders.CARD, CARD.encode())
+        storage.write_atomic(folder / folders.CARD, CARD.encode())
         return folder
 
     return make

@@ -20,8 +20,8 @@ from tests.exporting.conftest import CHARACTERS
 from tokenizers import Tokenizer
 
 import kammil
-from kammil import files
 from kammil import model_folder as folders
+from kammil import storage
 from kammil.decoding.options import DecodingOptions
 from kammil.errors import FolderError, KammilError, MissingExtraError, OptionError
 from kammil.exporting import huggingface
@@ -199,7 +199,7 @@ def test_a_checkpoint_is_replaced_whole_and_nothing_else_is(noise: Noise, tmp_pa
 
 
 def test_what_cannot_be_written_leaves_nothing(noise: Noise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, out, write = noise(RAW), tmp_path / "out", files.write_atomic
+    folder, out, write = noise(RAW), tmp_path / "out", storage.write_atomic
 
     def full(path: Path, content: bytes, **options: Any) -> None:
         if path.name == "tokenizer.json":
@@ -207,7 +207,7 @@ def test_what_cannot_be_written_leaves_nothing(noise: Noise, tmp_path: Path, mon
         write(path, content, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_atomic", full)
+        patch.setattr(storage, "write_atomic", full)
         with pytest.raises(FolderError, match="no space"):
             kammil.export(folder, "hf", out)
     assert not list(tmp_path.iterdir())

@@ -45,8 +45,8 @@ def compare(
 ) -> None:
     """Train every model family on one leak-free split and rank them. Each family gets the same time; compressors and
     simple baselines are ranked beside them."""
-    from kammil import files
     from kammil import model_folder as folders
+    from kammil import storage
     from kammil.evaluation import plots
     from kammil.evaluation.report import REPORT
     from kammil.training.comparison import compare as comparison
@@ -69,7 +69,7 @@ def compare(
             listen=listen,
             **options,
         )
-    files.write_atomic(target / folders.CARD, tables.markdown(standings).encode("utf-8", "replace"))
+    storage.write_atomic(target / folders.CARD, tables.markdown(standings).encode("utf-8", "replace"))
     with optional_figure():
         plots.save(plots.figure(plots.comparison(standings)), target / tables.FIGURE)
     if json:

@@ -34,8 +34,8 @@ def report(
 ) -> None:
     """Write a page for people about a model, as train does: figures on texts it has not seen, and how it was made.
     Without FILE the page has the figures of its training, and quotes no text."""
-    from kammil import files as file_system
     from kammil import model_folder as folders
+    from kammil import storage
     from kammil.completion.completer import load
     from kammil.data import sources
     from kammil.errors import OptionError
@@ -73,5 +73,5 @@ def report(
             )
         else:
             page = model_report(name, model.model, stored_evaluation(model.model.metrics), command=how, toml=toml)
-    file_system.write_atomic(path, page.encode("utf-8", "replace"))
+    storage.write_atomic(path, page.encode("utf-8", "replace"))
     typer.echo(f"report: {path}")

@@ -96,8 +96,8 @@ def train(
 
 def what_is_kept(out: Path) -> str:
     """Return the sentence on a training that was stopped: what is kept of it, and how to continue."""
-    from kammil.locks import interrupted
     from kammil.model_folder import MODEL
+    from kammil.storage import interrupted
 
     if interrupted(out):
         return f"the state after the last whole epoch of {out} is kept; go on with --resume"

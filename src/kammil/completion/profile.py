@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from kammil import files
+from kammil import storage
 from kammil.errors import DataError, OptionError
 
 FORMAT = 1
@@ -144,7 +144,7 @@ class Profile:
                 self._check_first_line()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._lock, timeout=_LOCK_SECONDS, mode=0o600, poll_interval=0.002):
-                files.draft_of(self.path).unlink(missing_ok=True)  # texts that a killed program was writing
+                storage.draft_of(self.path).unlink(missing_ok=True)  # texts that a killed program was writing
                 if read:
                     self.refresh()
                 yield
@@ -168,7 +168,7 @@ class Profile:
 
     def _write(self, texts: list[str]) -> None:
         head = json.dumps({_FORMAT_KEY: FORMAT}).encode() + b"\n"
-        files.write_atomic(self.path, head + b"".join(map(_line, texts)), private=True)
+        storage.write_atomic(self.path, head + b"".join(map(_line, texts)), private=True)
         self._num_lines, self._can_append = len(texts), True
         self._touch()
 

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from kammil import files
+from kammil import storage
 from kammil.errors import FolderError, MissingExtraError
 from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.calibration import BINS, Calibration
@@ -120,7 +120,7 @@ def save(figure: Figure, path: Path) -> None:
     try:
         with _quiet():
             figure.savefig(out, dpi=150, format=path.suffix[1:].lower() or "png")
-        files.write_atomic(path, out.getvalue())
+        storage.write_atomic(path, out.getvalue())
     except (ValueError, FolderError) as error:
         reason = getattr(error.__cause__, "strerror", None) or error
         raise FolderError(f"cannot write the figure {path}: {reason}; name another file.") from error

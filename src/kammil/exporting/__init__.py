@@ -12,13 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from kammil import files
 from kammil import model_folder as folders
+from kammil import storage
 from kammil.errors import FolderError, OptionError
 from kammil.exporting import huggingface, onnx
 from kammil.exporting.onnx import EXAMPLE
-from kammil.files import reason
-from kammil.locks import run_lock
+from kammil.storage import reason, run_lock
 
 Part = Literal["all", "network"]
 
@@ -75,8 +74,8 @@ def export(
         if path.exists() and not replace:
             raise FolderError(f"{path} exists already; give --replace to replace it, or another --out.")
     content, warning = onnx.write(folders.read(Path(folder)), part)
-    files.write_atomic(target, content)
-    files.write_atomic(program, EXAMPLE.encode())
+    storage.write_atomic(target, content)
+    storage.write_atomic(program, EXAMPLE.encode())
     return Export(target, program, warning)
 
 
@@ -89,7 +88,7 @@ def _export_folder(folder: Path, out: Path, part: Part, *, replace: bool) -> Exp
     check(out, replace=replace)
     with run_lock(out), folders.new(out, replace=replace, check=check) as draft:
         for name, content in contents.items():
-            files.write_atomic(draft / name, content)
+            storage.write_atomic(draft / name, content)
     return Export(out, None, warning)
 
 

@@ -14,10 +14,10 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from kammil import files
+from kammil import storage
 from kammil.errors import FolderError
-from kammil.locks import CHECKPOINT
 from kammil.progress import EpochEnded
+from kammil.storage import CHECKPOINT
 
 _META = "history"
 
@@ -56,7 +56,7 @@ class Checkpoint:
             for k, v in entry.items()
         }
         content = save(tensors, {_META: json.dumps([asdict(event) for event in history])})
-        files.write_atomic(self._file, content)
+        storage.write_atomic(self._file, content)
 
     def read(self) -> bytes:
         """Return the content of the file, empty where there is none; `FolderError` if it cannot be read."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil import files
 from kammil import model_folder as folders
+from kammil import storage
 from kammil.completion.completer import load
 from kammil.errors import FolderError, KammilError
 from kammil.evaluation import model_card, plots
@@ -141,11 +141,11 @@ def publish(model: TrainedModel, request: RunRequest) -> TrainResult:
             | {name: value for name, value in optional.items() if value not in (None, (), "")},
         )
         values = {figure: interval and interval["value"] for figure, interval in figures["model"].items()}
-        files.write_atomic(draft / folders.EVENTS, model.events + tracking.line("Evaluated", values))
+        storage.write_atomic(draft / folders.EVENTS, model.events + tracking.line("Evaluated", values))
         name, written = printable(out.name), folders.read(draft)
         command, toml = _repeat_command(data, name), recipe_toml(recipe)
         card = model_card.model_card(name, written, evaluation, command=command, toml=toml)
-        files.write_atomic(draft / folders.CARD, card.encode())
+        storage.write_atomic(draft / folders.CARD, card.encode())
         if request.report_seconds:
             try:
                 page = model_report(
@@ -159,7 +159,7 @@ def publish(model: TrainedModel, request: RunRequest) -> TrainResult:
                     toml=toml,
                     seconds=request.report_seconds,
                 )
-                files.write_atomic(draft / REPORT, page.encode("utf-8", "replace"))
+                storage.write_atomic(draft / REPORT, page.encode("utf-8", "replace"))
             except FolderError as error:
                 note(f"no report: {error}")
         report = out / REPORT if (draft / REPORT).exists() else None

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil import files, process_group
 from kammil import model_folder as folders
+from kammil import process_group, storage
 from kammil.data import bloom
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, counter_check
 from kammil.language_model import Artifacts, LanguageModel, Settings
-from kammil.locks import RUN, clear_training_folder, interrupted, training_folder
 from kammil.models.family import Learner, NetworkTask, TrainingTexts, family, load_model
 from kammil.progress import CounterAhead, EpochEnded, Event, Listener, Notice, TrainingEnded, ignore, listening, note
+from kammil.storage import RUN, clear_training_folder, interrupted, training_folder
 from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
 from kammil.training.recipe import Recipe
 from kammil.training.record import difference, fingerprint, sha256
@@ -246,7 +246,7 @@ class Run:
                     f"the interrupted run for {out} has another {changed}; give the same, or --replace to begin anew."
                 )
         clear_training_folder(out)
-        files.write_atomic(file, json.dumps(current).encode())
+        storage.write_atomic(file, json.dumps(current).encode())
 
 
 def _licence(base: folders.ModelFiles) -> str | None:

@@ -13,9 +13,9 @@ from kammil import model_folder, process_group
 from kammil.errors import OptionError
 from kammil.evaluation.metrics import TARGET, predict
 from kammil.language_model import LanguageModel
-from kammil.locks import RUN, training_folder
 from kammil.models.family import CountingLearner, family
 from kammil.progress import note
+from kammil.storage import RUN, training_folder
 from kammil.training.options import TimeKind, TrainingOptions
 from kammil.training.recipe import Recipe
 from kammil.vocabulary import CharacterVocabulary

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.files import reason
 from kammil.progress import EpochEnded, Event, Listener, MemberEvent, PhaseProgress, TrainingProgress
+from kammil.storage import reason
 
 TENSORBOARD_FOLDER = "runs"
 """Folder beside the model folder; the default of `tensorboard --logdir` in its own examples."""

@@ -14,9 +14,9 @@ from kammil import process_group
 from kammil.errors import OptionError
 from kammil.evaluation.measurements import SECONDS
 from kammil.evaluation.model_card import LEARNT_BY_BASE
-from kammil.locks import run_lock
 from kammil.models.family import MergingLearner, family
 from kammil.progress import Listener, ignore, listening
+from kammil.storage import run_lock
 from kammil.training import tracking
 from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kammil import files
+from kammil import storage
 from kammil.data.files import STDIN
 from kammil.data.sources import SEPARATOR
 from kammil.errors import DataError, FolderError, KammilError, MissingExtraError, OptionError
-from kammil.files import reason
 from kammil.progress import (
     EpochEnded,
     Event,
@@ -36,6 +35,7 @@ from kammil.progress import (
     listening,
     note,
 )
+from kammil.storage import reason
 from kammil.training.recipe import Recipe, options_toml
 from kammil.training.record import difference
 from kammil.training.texts import Source, check, load_normalised
@@ -434,7 +434,9 @@ class _Study:
     def _write_best(self) -> None:
         best = self.study.best_trial
         heading = f"# {self.study.best_value:.3f} bits per character on the validation texts, trial {best.number}\n"
-        files.write_atomic(self.folder / BEST, (heading + options_toml(self._options(best))).encode("utf-8", "replace"))
+        storage.write_atomic(
+            self.folder / BEST, (heading + options_toml(self._options(best))).encode("utf-8", "replace")
+        )
 
     def _defaults(self) -> dict[str, Any]:
         known = {**self.recipe.training.model_dump(), **self.recipe.settings}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kammil import files
+from kammil import storage
 from kammil.completion.explain import Attribution, CharacterScore, Explanation
 from kammil.errors import FolderError
 from kammil.text import visible, visible_label
@@ -147,9 +147,9 @@ def save(explanation: Explanation, name: str, path: Path) -> None:
         if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout
             path.write_bytes(content)
         else:
-            files.write_atomic(path, content)
+            storage.write_atomic(path, content)
     except (OSError, ValueError) as error:
-        raise FolderError(f"cannot write {path}: {files.reason(error)}; name another file.") from error
+        raise FolderError(f"cannot write {path}: {storage.reason(error)}; name another file.") from error
 
 
 def marked_words(explanation: Explanation, attributes: Callable[[float], str]) -> str:

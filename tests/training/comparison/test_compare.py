@@ -25,8 +25,8 @@ from kammil.evaluation.evaluate import evaluate
 from kammil.evaluation.measures import HELP, KEYS, TAKEN
 from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.typing_report import simulate
-from kammil.locks import run_lock
 from kammil.progress import EpochEnded, Event, Notice
+from kammil.storage import run_lock
 from kammil.training import train as training
 from kammil.training.comparison import report, suite
 from kammil.training.comparison import split as parts_

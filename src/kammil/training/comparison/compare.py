@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kammil import files
+from kammil import storage
 from kammil.completion.completer import load
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import text_overlap
@@ -82,7 +82,7 @@ def compare(
         ranking = dataclasses.replace(
             ranking, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
         )
-        files.write_atomic(suite.path / RESULTS, json.dumps(ranking.to_dict(), ensure_ascii=False, indent=2).encode())
+        storage.write_atomic(suite.path / RESULTS, json.dumps(ranking.to_dict(), ensure_ascii=False, indent=2).encode())
         if report:
             best, name = load(suite.path / ranking.best), printable(suite.path.resolve().name)
             command, toml = (
@@ -90,7 +90,7 @@ def compare(
                 options_toml(without_folders(options)),
             )
             page = comparison_report(ranking, parts, best, name=name, command=command, toml=toml)
-            files.write_atomic(suite.path / REPORT, page.encode("utf-8", "replace"))
+            storage.write_atomic(suite.path / REPORT, page.encode("utf-8", "replace"))
         return ranking
 
 

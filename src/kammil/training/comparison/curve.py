@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kammil import files
+from kammil import storage
 from kammil.errors import OptionError
 from kammil.evaluation.learning_curve import CurvePoint, LearningCurve, learning_curve
 from kammil.progress import Listener, ignore, note
@@ -72,7 +72,7 @@ def curve(
         ]
         data = whole.to_dict() | {"model": recipe.model, "minutes": recipe.training.minutes}
         result = learning_curve(points, {name: suite.columns[name] for name in parts}, random, data)
-        files.write_atomic(suite.path / RESULTS, json.dumps(result.to_dict(), ensure_ascii=False, indent=2).encode())
+        storage.write_atomic(suite.path / RESULTS, json.dumps(result.to_dict(), ensure_ascii=False, indent=2).encode())
         return result
 
 

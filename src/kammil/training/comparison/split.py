@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kammil import __version__, files
+from kammil import __version__, storage
 from kammil.data.splits import Leakage, leaks, split
 from kammil.training import texts as training_texts
 from kammil.training.recipe import Recipe
@@ -84,7 +84,7 @@ def write(parts: ComparisonSplit, folder: Path, *, train: str = "train") -> File
         lines = texts[name] if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts[name]]
         content = "".join(f"{_SURROGATE.sub(_REPLACED, line)}\n" for line in lines).encode()
         if not path.exists() or path.read_bytes() != content:
-            files.write_atomic(path, content)
+            storage.write_atomic(path, content)
     return Files(**paths)
 
 

@@ -19,15 +19,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from kammil import files, process_group
+from kammil import process_group, storage
 from kammil.completion.completer import Completer, load
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.evaluation import baselines, compressors
 from kammil.evaluation.bootstrap import Array
 from kammil.evaluation.ranking import Row
 from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
-from kammil.locks import run_lock
 from kammil.progress import Listener, listening, note
+from kammil.storage import run_lock
 from kammil.text import RAW
 from kammil.training.comparison.split import ComparisonSplit, Files
 from kammil.training.recipe import Recipe
@@ -92,7 +92,7 @@ class Suite:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FolderError(f"cannot write {self.path}: {error.strerror}; name another place with --out.") from error
-        files.write_atomic(self.path / _SUITE, json.dumps({"format": _FORMAT}).encode())
+        storage.write_atomic(self.path / _SUITE, json.dumps({"format": _FORMAT}).encode())
         self._keys.update(keys)
 
     def complete(self, makers: Mapping[str, Maker], *, optional: bool = False) -> dict[str, str]:
@@ -114,7 +114,7 @@ class Suite:
             described = json.dumps({"row": asdict(row), "key": self._keys[name]})
             contiguous = {measure: np.ascontiguousarray(sums) for measure, sums in columns.items()}
             (self.path / name).mkdir(exist_ok=True)
-            files.write_atomic(self.path / name / ROW, save_arrays(contiguous, {"row": described}))
+            storage.write_atomic(self.path / name / ROW, save_arrays(contiguous, {"row": described}))
             self.rows[name], self.columns[name] = row, columns
         return left_out
 

@@ -1,4 +1,4 @@
-"""One program at a time trains a model; others are refused at once, by name, and a kill frees the lock."""
+"""A file or a folder is replaced as a whole, by one program at a time; whatever a kill leaves is mended."""
 
 from __future__ import annotations
 
@@ -15,14 +15,155 @@ from typing import Any
 
 import pytest
 
+from kammil import model_folder as folders
+from kammil import storage
 from kammil.errors import FolderError, OptionError
-from kammil.locks import clear_training_folder, run_lock, training_folder
+from kammil.storage import clear_training_folder, draft_of, run_lock, training_folder, write_atomic
 from kammil.training.train import train
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_a_draft_that_is_a_link_is_not_followed(tmp_path: Path, private: bool) -> None:
+    """A stranger's folder may hold one, where `kammil report` writes."""
+    path, other = tmp_path / "report.html", tmp_path / "other.txt"
+    other.write_text("mine", "utf-8")
+    draft_of(path).symlink_to(other)
+    write_atomic(path, b"page", private=private)
+    assert other.read_text("utf-8") == "mine"
+    assert path.read_bytes() == b"page" and not path.is_symlink()
+    assert not draft_of(path).exists()
+
+
+def test_a_draft_that_cannot_be_removed_is_said(tmp_path: Path) -> None:
+    draft_of(tmp_path / "a").mkdir()
+    with pytest.raises(FolderError, match="cannot write"):
+        write_atomic(tmp_path / "a", b"")
+
+
+REPLACE = """
+import os, signal, sys
+from pathlib import Path
+from kammil import storage, model_folder as folders
+sys.path.insert(0, {tests!r})
+
+def dies(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{fault}
+with folders.new(Path("model"), replace=True) as draft:
+    storage.write_atomic(draft / folders.MODEL, b'{{"format": 1, "family": "new"}}')
+"""
+"""A program that replaces a model and is killed on the way."""
+
+BETWEEN = """
+storage.exchange = lambda *_: False
+rename = Path.rename
+Path.rename = lambda path, to: dies() if path.suffix == ".draft" else rename(path, to)
+"""
+"""Killed between the two renames, on a system that cannot exchange folders."""
+
+EXCHANGED = "import shutil; storage.shutil.rmtree = dies"
+"""Killed after the exchange, before the old folder is removed."""
+
+COMPLETE = "storage.replace = dies"
+"""Killed when the draft is complete."""
+
+
+def model(place: Path, family: str) -> None:
+    place.mkdir(parents=True)
+    write_atomic(place / folders.MODEL, f'{{"format": 1, "family": "{family}"}}'.encode())
+
+
+def _family(place: Path) -> str:
+    return folders._json(place, folders.MODEL)["family"]  # pyright: ignore[reportPrivateUsage]
+
+
+def killed(where: Path, fault: str) -> None:
+    """Replace `model` in a program that is killed on the way."""
+    code = REPLACE.format(tests=str(Path(__file__).parent), fault=fault)
+    done = subprocess.run([sys.executable, "-c", code], cwd=where, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def names(where: Path) -> list[str]:
+    return sorted(path.name for path in where.iterdir())
+
+
+needs_exchange = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no exchange of folders here")
+
+
+@needs_exchange
+def test_two_folders_change_places_in_one_step(tmp_path: Path) -> None:
+    model(tmp_path / "a", "a")
+    model(tmp_path / "b", "b")
+    assert storage.exchange(tmp_path / "a", tmp_path / "b")
+    assert (_family(tmp_path / "a"), _family(tmp_path / "b")) == ("b", "a")
+
+
+def test_what_is_not_there_is_not_exchanged(tmp_path: Path) -> None:
+    model(tmp_path / "a", "a")
+    assert not storage.exchange(tmp_path / "a", tmp_path / "b")
+    assert _family(tmp_path / "a") == "a"
+
+
+@needs_exchange
+@pytest.mark.parametrize(("fault", "stands"), [(COMPLETE, "old"), (EXCHANGED, "new")])
+def test_a_kill_leaves_a_whole_model_under_the_name(tmp_path: Path, fault: str, stands: str) -> None:
+    model(tmp_path / "model", "old")
+    killed(tmp_path, fault)
+    assert _family(tmp_path / "model") == stands
+    with run_lock(tmp_path / "model"):  # as a training does
+        assert names(tmp_path) == [".model.training", "model"]
+    assert _family(tmp_path / "model") == stands
+    assert names(tmp_path) == ["model"]
+
+
+def test_what_was_put_aside_comes_back_at_the_next_training(tmp_path: Path) -> None:
+    model(tmp_path / "model", "old")
+    killed(tmp_path, BETWEEN)
+    assert "model" not in names(tmp_path)
+    with run_lock(tmp_path / "model"):
+        assert _family(tmp_path / "model") == "old"
+    assert names(tmp_path) == ["model"]
+
+
+def test_what_was_put_aside_comes_back_when_it_is_opened(tmp_path: Path) -> None:
+    model(tmp_path / "model", "old")
+    killed(tmp_path, BETWEEN)
+    assert folders.summary(tmp_path / "model")[0].family == "old"
+    assert names(tmp_path) == ["model"]
+
+
+def test_what_a_living_program_put_aside_is_left_alone(tmp_path: Path) -> None:
+    model(tmp_path / ".model.abcdefgh.old", "old")
+    with run_lock(tmp_path / "model"):
+        (tmp_path / "model").rename(tmp_path / ".model.abcdefgh.old")
+        with pytest.raises(FolderError, match="there is no model folder"):
+            folders.summary(tmp_path / "model")
+        (tmp_path / ".model.abcdefgh.old").rename(tmp_path / "model")
+
+
+def test_only_what_was_left_of_this_very_model_goes(tmp_path: Path) -> None:
+    others = [".model.b.abcdefgh.draft", ".other.abcdefgh.draft", ".model.short.draft", "model.abcdefgh.draft"]
+    for name in (*others, ".model.abcdefgh.draft", ".model.abcd_f12.old", "model"):
+        model(tmp_path / name, "x")
+    (tmp_path / ".model.12345678.draft").write_text("a file")
+    with run_lock(tmp_path / "model"):
+        pass
+    assert names(tmp_path) == sorted([*others, ".model.12345678.draft", "model"])
+
+
+def test_of_two_that_were_put_aside_none_is_chosen(tmp_path: Path) -> None:
+    for name in (".model.aaaaaaaa.old", ".model.bbbbbbbb.old"):
+        model(tmp_path / name, "x")
+    storage.restore(tmp_path / "model")
+    assert names(tmp_path) == [".model.aaaaaaaa.old", ".model.bbbbbbbb.old"]
+
 
 HOLD = """
 import sys
 from pathlib import Path
-from kammil.locks import run_lock
+from kammil.storage import run_lock
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
