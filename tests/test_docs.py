@@ -39,3 +39,10 @@ def test_code_links_to_entries_of_the_log_that_exist() -> None:
     linked = {anchor for source in sources for anchor in re.findall(r"docs/log\.md#([\w-]+)", source)}
     assert len(linked) >= 3
     assert linked <= known
+
+
+def test_the_index_of_the_log_has_a_row_for_each_entry() -> None:
+    log = (ROOT / "docs" / "log.md").read_text("utf-8")
+    entries = re.findall(r"^### (.*?)\n.*?2026-(\d\d-\d\d)", log, re.MULTILINE | re.DOTALL)
+    assert len(entries) > 100
+    assert [(title, date) for date, title in re.findall(r"^\| (\S+) \| \[(.*)\]\(#", log, re.MULTILINE)] == entries
