@@ -50,62 +50,56 @@ COMMANDS = (
 )
 
 Pages = Mapping[str, "str | Pages"]
-GUIDES: Pages = {
-    "Type with it": {
+SITE: Pages = {
+    "Home": "index.md",
+    "Start": {
+        "Five-minute start": "start.md",
+        "From a spreadsheet": "spreadsheet.md",
+        "FAQ": "faq.md",
+    },
+    "Use": {
         "The playground": "playground.md",
         "Editors and terminals": "editors.md",
         "Adapt to a user": "profiles.md",
         "Choose how it writes": "decoding.md",
+        "Offensive words": "offensive-words.md",
+        "Bundled models": {"*": "models/*"},
+        "Commands": "commands.md",
     },
-    "Train your own": {
+    "Train": {
         "On your own texts": "train.md",
         "In your language": "your-language.md",
-        "From a spreadsheet": "spreadsheet.md",
         "From a chat": "chat.md",
-    },
-    "How good is it?": {
-        "Read the figures": "figures.md",
-        "Read the report": "report.md",
-    },
-    "Build with it": {
-        "Serve": "serving.md",
-        "Embed in a page": "embed.md",
-        "Offensive words": "offensive-words.md",
-        "Export": "export.md",
-    },
-    "Go further": {
         "Tune": "tuning.md",
         "Fine-tune a pretrained model": "pretrained.md",
         "Several machines": "distributed.md",
-        "Add a family": "family.md",
     },
-}
-SITE: Pages = {
-    "Home": "index.md",
-    "Five-minute start": "start.md",
-    "Lesson": {"*": "lessons/*"},
-    "Guides": GUIDES,
-    "Reference": {
+    "Serve": {
+        "The server": "serving.md",
+        "Embed in a page": "embed.md",
         "Python": "python.md",
-        "Commands": "commands.md",
+        "Export": "export.md",
     },
-    "Models": {"*": "models/*"},
-    "Benchmarks": {
-        "Figures": "benchmarks.md",
+    "Understand": {
+        "Lesson": {"*": "lessons/*"},
+        "Read the figures": "figures.md",
+        "Read the report": "report.md",
+        "Benchmarks": "benchmarks.md",
         "Families side by side": "comparison/README.md",
-    },
-    "FAQ": "faq.md",
-    "Behind it": {
-        "Architecture": "architecture.md",
         "Log of experiments": "log.md",
-        "Contributing": "contributing.md",
+    },
+    "Contribute": {
+        "How to": "contributing.md",
+        "Architecture": "architecture.md",
+        "Add a family": "family.md",
         "Changes": "changelog.md",
+        "Your folders and scripts": "changed.md",
     },
 }
 """The site: title -> page, or a section of such.
 
-Pages that are not there are left out; pages of docs/ that no entry names stand under "Guides". `*` takes in all pages
-of a folder, under their own headings."""
+Pages that are not there are left out; pages of docs/ that no entry names stand under "Contribute". `*` takes in all
+pages of a folder, under their own headings."""
 OUTSIDE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Pages of the site that do not stand in docs/."""
 LEV30 = {
@@ -367,8 +361,8 @@ def navigation(text: str) -> str:
     """mkdocs.yml with its navigation."""
     named = "\n".join(_entries(SITE, "  "))
     others = sorted(page.name for page in (ROOT / "docs").glob("*.md") if f": {page.name}\n" not in f"{named}\n")
-    guides = {**GUIDES, **{heading(ROOT / "docs" / page): page for page in others}}
-    lines = _entries({**SITE, "Guides": guides}, "  ")
+    contribute = {**SITE["Contribute"], **{heading(ROOT / "docs" / page): page for page in others}}
+    lines = _entries({**SITE, "Contribute": contribute}, "  ")
     return re.sub(
         r"(# nav: [^\n]*\nnav:\n).*?(# /nav)",
         lambda match: "\n".join([match[1][:-1], *lines, match[2]]),
