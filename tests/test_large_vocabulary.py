@@ -21,7 +21,8 @@ from kammil.evaluation.suggestion_hits import suggestion_hits
 from kammil.language_model import ExpertAttribution, Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram.counting import fit
 from kammil.models.ngram.model import NGramModel, NGramSettings
-from kammil.server.scheduler import Generation, Scheduler, ScoreCall, SuggestCall
+from kammil.server.scheduler.requests import Generation, ScoreCall, SuggestCall
+from kammil.server.scheduler.scheduler import Scheduler
 from kammil.text import RAW
 from kammil.vocabulary import BOS, CharacterVocabulary
 

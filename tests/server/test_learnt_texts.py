@@ -22,11 +22,11 @@ from kammil.completion.completer import Completer
 from kammil.data.blocklist import BlockedWord, Blocklist, is_offensive, offensive_words
 from kammil.decoding.refusals import WordBlock
 from kammil.server import learnt_texts, model_pool
-from kammil.server.api.errors import ApiError
+from kammil.server.api.responses import ApiError
 from kammil.server.app import create
 from kammil.server.learnt_texts import LearntTexts
 from kammil.server.model_pool import LoadedModel
-from kammil.server.scheduler import Scheduler
+from kammil.server.scheduler.scheduler import Scheduler
 from kammil.server.settings import ServerSettings
 
 TEXT = "قطايف بالجوز والقشطة"

@@ -15,7 +15,7 @@ import pytest
 from kammil.errors import FolderError
 from kammil.server import model_pool
 from kammil.server.model_pool import LoadedModel, ModelPool
-from kammil.server.scheduler import ModelUpdate
+from kammil.server.scheduler.requests import ModelUpdate
 from kammil.server.settings import ServerSettings
 from kammil.vocabulary import BOS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kammil.errors import OptionError
-from kammil.server.settings import _REASONS, VARIABLE, ServerSettings  # pyright: ignore[reportPrivateUsage]
+from kammil.server.settings import VARIABLE, ServerSettings
 
 HERE = ["127.0.0.1", "127.8.9.1", "::1", "localhost"]
 ELSEWHERE = ["0.0.0.0", "::", "192.168.1.5", "8.8.8.8", "fe80::1", "localhost.example", "my-machine"]
@@ -39,7 +39,7 @@ def test_a_server_that_others_reach_warns_without_a_key() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"port": 70000}, "port is 70000, but it must be a whole number from 0"),
+        ({"port": 70000}, "port is 70000, but it must be"),
         ({"queue": 0}, "queue is 0"),
         ({"host": ""}, "host is ''"),
         ({"origins": ["*"]}, "origins is '*'"),
@@ -58,8 +58,7 @@ def test_what_is_wrong_is_named_in_one_sentence(options: dict[str, object], said
     assert said in str(refused.value) and str(refused.value).endswith(".") and ". " not in str(refused.value)
 
 
-def test_every_setting_has_a_reason_and_passes_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(_REASONS) == set(ServerSettings.model_fields)
+def test_every_setting_passes_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "")
     origins = ["https://friend.example", "http://[::1]:9000/", "chrome-extension://abc", "null"]
     settings = ServerSettings.of(folders=["a", "b"], port=1, api_key="sesame", origins=origins)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self, TypedDict
@@ -42,7 +43,7 @@ class FrozenOptions(BaseModel):
                 hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(cls.model_fields)}."
                 raise OptionError(f"there is no option {name!r}; {hint}", option=name) from error
             extra = cls.model_fields[name].json_schema_extra if name in cls.model_fields else None
-            reason = extra["reason"] if isinstance(extra, dict) else first["msg"]
+            reason = extra["reason"] if isinstance(extra, dict) else re.sub(r"^\w+ should", "it must", first["msg"])
             raise OptionError(f"{name} is {first['input']!r}, but {reason}.", option=name) from error
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from kammil.completion.completer import Completer
 from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS
 from kammil.data.blocklist import BlockedWord, offensive_words
-from kammil.server.api.errors import ApiError
+from kammil.server.api.responses import ApiError
 
 Session = str | None
 """Name of a client's session; None for clients without one."""
@@ -17,15 +17,12 @@ Session = str | None
 class LearntTexts:
     """The list of learnt texts, which always agrees with what the model has learnt.
 
-    Only the scheduler's thread may use it, in model updates that run to their ends, so an abandoned request cannot make
-    the two disagree; `user_allowed_words` and `check_fits` may be asked from any thread. The bounds are those of a
-    profile; the bundled model takes some 120 bytes per learnt character.
+    Only the scheduler's thread may use it, in model updates that run to their ends; `user_allowed_words` and
+    `check_fits` may be asked from any thread. The bounds are those of a profile.
 
     Args:
-        completer: the model that learns and forgets. What it had learnt before, the texts of the server's profile, is
-            not listed: all sessions get it, and none can have it forgotten.
-        siblings: returns the lists that share the bounds with this one. It counts what their threads are about to add
-            a moment late, so the bounds may be passed by one text for each.
+        completer: the model that learns and forgets; the texts of the server's profile, which it knows, are not listed.
+        siblings: returns the lists that share the bounds with this one, which may be passed by one text for each.
     """
 
     def __init__(self, completer: Completer, siblings: Callable[[], Iterable[LearntTexts]] = tuple) -> None:
@@ -42,9 +39,8 @@ class LearntTexts:
         """Return the length of a text after normalisation; `ApiError` for an empty one, or if no more fit."""
         size = len(self._completer.normalise(text))
         if not size:
-            raise ApiError(
-                400, "the text is empty, so there is nothing to learn; give one with characters.", param="text"
-            )
+            message = "the text is empty, so there is nothing to learn; give one with characters."
+            raise ApiError(400, message, param="text")
         sizes = [self.size, *(other.size for other in self.siblings() if other is not self)]
         texts, characters = map(sum, zip(*sizes, strict=True))
         if texts >= MAX_TEXTS or characters + size > MAX_TOTAL_CHARACTERS:
@@ -60,7 +56,7 @@ class LearntTexts:
         words = frozenset(offensive_words().entries_in(text))
         known.append((text, size, words))
         self._count(1, size)
-        self._unite_taught_words(session, words)
+        self._unite_words(session, words)
         return len(known)
 
     def user_allowed_words(self, session: Session) -> frozenset[BlockedWord]:
@@ -82,7 +78,7 @@ class LearntTexts:
         self._count(-1, -size)
         if not known:
             del self._texts[session]
-        self._unite_taught_words(session, words)
+        self._unite_words(session, words)
         return True
 
     def restore(self, other: LearntTexts) -> None:
@@ -94,7 +90,7 @@ class LearntTexts:
                 self._count(1, size)
         self._user_allowed_words = dict(other._user_allowed_words)
 
-    def _unite_taught_words(self, session: Session, changed: frozenset[BlockedWord]) -> None:
+    def _unite_words(self, session: Session, changed: frozenset[BlockedWord]) -> None:
         """Unite the offensive words of a session again, if the text that came or went has some."""
         if not changed:
             return

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import Scope
 
-from kammil.server.model_pool import LoadedModel
-from kammil.server.scheduler import EngineRequest, Generation
+from kammil.server.scheduler.requests import EngineRequest, Generation
+from kammil.server.scheduler.scheduler import SchedulerStats
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder where workers leave their metrics; Prometheus's own client reads it."""
@@ -20,47 +20,31 @@ TOKEN_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0
 
 
 class Metrics:
-    """The metrics of a process.
-
-    Args:
-        routes: paths that are counted by name; all others are counted together.
-    """
+    """The metrics of a process; requests are counted by name where their path is one of `routes`, else together."""
 
     def __init__(self, routes: Iterable[str]) -> None:
-        self._routes = frozenset(routes)
-        self._registry = CollectorRegistry()
-        registry = self._registry
-        self._requests = Counter("kammil_requests", "Requests answered.", ["route", "status"], registry=registry)
-        self._errors = Counter(
-            "kammil_errors", "Requests answered with an error.", ["route", "status"], registry=registry
-        )
-        self._request_seconds = Histogram(
-            "kammil_request_seconds",
-            "From the head of a request to the end of its answer.",
-            ["route"],
-            registry=registry,
-            buckets=REQUEST_BUCKETS,
-        )
-        self._queue_seconds = Histogram(
-            "kammil_queue_seconds",
-            "Waiting until the scheduler begins a request.",
-            ["model"],
-            registry=registry,
-            buckets=REQUEST_BUCKETS,
-        )
-        self._token_seconds = Histogram(
-            "kammil_token_seconds",
-            "Time per generated token, prompt included.",
-            ["model"],
-            registry=registry,
-            buckets=TOKEN_BUCKETS,
-        )
-        self._prompt_tokens = Counter("kammil_prompt_tokens", "Tokens of prompts.", ["model"], registry=registry)
-        self._completion_tokens = Counter("kammil_completion_tokens", "Generated tokens.", ["model"], registry=registry)
-        self._queue = _gauge("kammil_queue_size", "Requests that wait or whose prompts are being read.", registry)
-        self._live = _gauge("kammil_live_texts", "Texts being generated.", registry)
-        self._steps = Counter("kammil_steps", "Steps of a model.", registry=registry)
-        self._rows = Counter("kammil_step_rows", "Texts stepped, summed over all steps.", registry=registry)
+        self._routes, self._registry = frozenset(routes), CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"kammil_{name}", text, labels, registry=self._registry)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"kammil_{name}", text, registry=self._registry, multiprocess_mode="livesum")
+
+        def seconds(name: str, text: str, label: str, buckets: Sequence[float] = REQUEST_BUCKETS) -> Histogram:
+            return Histogram(f"kammil_{name}_seconds", text, [label], registry=self._registry, buckets=buckets)
+
+        self._requests = counter("requests", "Requests answered.", "route", "status")
+        self._errors = counter("errors", "Requests answered with an error.", "route", "status")
+        self._request_seconds = seconds("request", "From the head of a request to the end of its answer.", "route")
+        self._queue_seconds = seconds("queue", "Waiting until the scheduler begins a request.", "model")
+        self._token_seconds = seconds("token", "Time per generated token, prompt included.", "model", TOKEN_BUCKETS)
+        self._prompt_tokens = counter("prompt_tokens", "Tokens of prompts.", "model")
+        self._completion_tokens = counter("completion_tokens", "Generated tokens.", "model")
+        self._queue = gauge("queue_size", "Requests that wait or whose prompts are being read.")
+        self._live = gauge("live_texts", "Texts being generated.")
+        self._steps = counter("steps", "Steps of a model.")
+        self._rows = counter("step_rows", "Texts stepped, summed over all steps.")
 
     def count_request(self, scope: Scope, status: int, seconds: float) -> None:
         """Count an HTTP request."""
@@ -71,22 +55,21 @@ class Metrics:
             self._errors.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
-    def count_answered(self, loaded: LoadedModel, call: EngineRequest[object], tokens: int) -> None:
-        """Count a request that a scheduler answered, for which `tokens` were read."""
-        if call.started_at is not None:
-            self._queue_seconds.labels(loaded.name).observe(call.started_at - call.submitted_at)
-        self._prompt_tokens.labels(loaded.name).inc(tokens)
-        if isinstance(call, Generation) and call.started_at is not None:
-            decided = sum(job.num_decisions for job in call.sequences)
-            self._completion_tokens.labels(loaded.name).inc(decided)
+    def count_answered(self, model: str, call: EngineRequest[object], tokens: int) -> None:
+        """Count a request that the scheduler of a model answered, for which `tokens` were read."""
+        self._prompt_tokens.labels(model).inc(tokens)
+        if call.started_at is None:
+            return
+        self._queue_seconds.labels(model).observe(call.started_at - call.submitted_at)
+        if isinstance(call, Generation):
+            decided = sum(sequence.num_decisions for sequence in call.sequences)
+            self._completion_tokens.labels(model).inc(decided)
             if decided:
-                self._token_seconds.labels(loaded.name).observe(
-                    ((call.answered_at or time.monotonic()) - call.started_at) / decided
-                )
+                seconds = (call.answered_at or time.monotonic()) - call.started_at
+                self._token_seconds.labels(model).observe(seconds / decided)
 
-    def update(self, loaded: Iterable[LoadedModel]) -> None:
+    def update(self, all_stats: Sequence[SchedulerStats]) -> None:
         """Read the current numbers of all schedulers, and add what they have done since the last time."""
-        all_stats = [one.scheduler.stats for one in loaded]
         self._queue.set(sum(stats.waiting for stats in all_stats))
         self._live.set(sum(stats.live for stats in all_stats))
         for stats in all_stats:
@@ -102,7 +85,3 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)
         return generate_latest(registry), CONTENT_TYPE_LATEST
-
-
-def _gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(name, text, registry=registry, multiprocess_mode="livesum")

@@ -9,11 +9,12 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
@@ -24,9 +25,10 @@ from kammil.evaluation.model_card import section
 from kammil.language_model import AdaptiveModel
 from kammil.models.family import FAMILIES
 from kammil.server.api import schemas
-from kammil.server.api.errors import ApiError
+from kammil.server.api.responses import ApiError
 from kammil.server.learnt_texts import LearntTexts
-from kammil.server.scheduler import EngineRequest, ModelUpdate, Scheduler
+from kammil.server.scheduler.requests import EngineRequest, ModelUpdate
+from kammil.server.scheduler.scheduler import Scheduler, SchedulerStats
 from kammil.server.settings import ServerSettings, model_name
 
 SHARED_MEGABYTES = 64.0
@@ -34,11 +36,13 @@ SHARED_MEGABYTES = 64.0
 SESSION_MEGABYTES = 2.0
 """Megabytes of one session's state cache: the last 170 characters that were typed, with the bundled model."""
 MAX_PRIVATE = 32
-"""Most private copies of a model: each has a thread, and some hundred kilobytes besides what it has learnt."""
+"""Maximum number of private copies of a model: each has a thread and some hundred kilobytes."""
 RETRY_SECONDS = 30.0
 """Seconds until a stopped model that could not be reopened is tried again, unless a request tries it sooner."""
 
-OnAnswered = Callable[["LoadedModel", EngineRequest[Any], int], None]
+OnAnswered = Callable[[str, EngineRequest[Any], int], None]
+"""Takes the name of a model, a request that its scheduler has answered, and the number of tokens read for it."""
+Answer = TypeVar("Answer")
 
 log = logging.getLogger("kammil.server")
 
@@ -50,15 +54,15 @@ class LoadedModel:
         name: the model's name for clients.
         completer: the model; no other code may use it.
         settings: those of the server.
-        on_answered: called after every request that the scheduler has answered, with the number of tokens read for it.
+        on_answered: called after every request that the scheduler has answered.
         fingerprint: changes whenever the same seed could give another text (OpenAI's `system_fingerprint`).
     """
 
     def __init__(
         self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered, fingerprint: str
     ) -> None:
-        self._on_answered, self.fingerprint = on_answered, fingerprint
-        self.name, self.completer = name, completer
+        self.name, self.completer, self.settings, self.fingerprint = name, completer, settings, fingerprint
+        self._on_answered, self.count_answered = on_answered, partial(on_answered, name)
         completer.state_cache = StateCache(completer.language_model, SHARED_MEGABYTES)
         self.scheduler = Scheduler(completer, max_batch=settings.rows)
         self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
@@ -67,11 +71,22 @@ class LoadedModel:
         self.private: dict[str, LoadedModel] = {}
         """Copies for the sessions that taught a text of their own, which share the weights."""
         self.learnt_texts = LearntTexts(completer, self._all_learnt)
-        self._settings, self._max_sessions = settings, settings.sessions
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
-        self.num_users = 0
-        self.replaced = False
+        self.num_users, self.replaced = 0, False
         completer.character_classes  # noqa: B018 # computed now, not by the first request for suggestions
+
+    def deadline(self) -> float:
+        """Return the time at which a request that begins now must have ended."""
+        return time.monotonic() + self.settings.timeout
+
+    async def update(self, action: Callable[[], Answer]) -> Answer:
+        """Call an action on the scheduler's thread, which alone may change the model."""
+        return await self.scheduler.run(ModelUpdate(self.deadline(), action))
+
+    def log_prompt(self, prompt: object) -> None:
+        """Log a prompt, if the settings say so."""
+        if self.settings.log_prompts:
+            log.info("prompt: %r", prompt)
 
     def _all_learnt(self) -> list[LearntTexts]:
         return [self.learnt_texts, *(own.learnt_texts for own in list(self.private.values()))]
@@ -92,8 +107,8 @@ class LoadedModel:
 
     @contextmanager
     def private_copy(self, session: str) -> Generator[LoadedModel]:
-        """Keep the private copy of a session open, made if there is none; one that is taught nothing meanwhile is
-        dropped. `ApiError` if there are `MAX_PRIVATE` already: none gives way to another."""
+        """Keep the private copy of a session open, made if there is none; one that is taught nothing is dropped again.
+        `ApiError` if there are `MAX_PRIVATE` already: none gives way to another."""
         own = self.private.get(session)
         if own is None:
             if len(self.private) >= MAX_PRIVATE:
@@ -112,7 +127,7 @@ class LoadedModel:
         """Return a copy of the model as no client has taught it."""
         assert self._as_opened is not None, "a model that cannot learn has no private copies"
         copied, fingerprint = self._as_opened.fork(learnt=True), f"{self.fingerprint}-private"
-        own = LoadedModel(self.name, copied, self._settings, self._on_answered, fingerprint)
+        own = LoadedModel(self.name, copied, self.settings, self._on_answered, fingerprint)
         own.completer.state_cache = StateCache(own.completer.language_model, SESSION_MEGABYTES)
         own.learnt_texts.siblings = self._all_learnt
         return own
@@ -150,26 +165,22 @@ class LoadedModel:
 
     def state_cache(self, session: str | None) -> StateCache:
         """Return the state cache of a session."""
-        if session is None or not self._max_sessions:
+        if session is None or not self.settings.sessions:
             return self.completer.state_cache
         cache = self._sessions.pop(session, None)
         if cache is None:
             cache = StateCache(self.completer.language_model, SESSION_MEGABYTES)
         self._sessions[session] = cache  # the one used last
-        while len(self._sessions) > self._max_sessions:
+        while len(self._sessions) > self.settings.sessions:
             self._clear_later(self._sessions.popitem(last=False)[1])
         return cache
 
     def _clear_later(self, state_cache: StateCache) -> None:
         """Clear a cache that is no longer used, on the scheduler's thread, which may be working with it."""
-        if not self.scheduler.alive:
+        if self.scheduler.alive:
+            self.scheduler.submit(ModelUpdate(math.inf, state_cache.clear))
+        else:
             state_cache.clear()
-            return
-        self.scheduler.submit(ModelUpdate(math.inf, state_cache.clear))
-
-    def count_answered(self, call: EngineRequest[Any], tokens: int) -> None:
-        """Report a request that the scheduler has answered."""
-        self._on_answered(self, call, tokens)
 
     def close_if_unused(self) -> None:
         """Close the scheduler of a model that was replaced, once no request uses it."""
@@ -180,18 +191,10 @@ class LoadedModel:
 
 
 class ModelPool:
-    """Opens, finds and replaces models.
+    """Opens, finds and replaces models."""
 
-    Args:
-        settings: those of the server.
-        on_answered: see `LoadedModel`.
-    """
-
-    def __init__(
-        self, settings: ServerSettings, on_answered: OnAnswered = lambda _loaded, _call, _tokens: None
-    ) -> None:
-        self._on_answered = on_answered
-        self._settings = settings
+    def __init__(self, settings: ServerSettings, on_answered: OnAnswered = lambda _name, _call, _tokens: None) -> None:
+        self._settings, self._on_answered = settings, on_answered
         self._folders = {model_name(folder): folder for folder in settings.folders}
         self._loaded: dict[str, LoadedModel] = {}
         self._loading: dict[str, asyncio.Task[LoadedModel]] = {}
@@ -220,14 +223,18 @@ class ModelPool:
         """The models that are open, and their private copies."""
         return [model for loaded in self.loaded for model in (loaded, *loaded.private.values())]
 
+    @property
+    def stats(self) -> list[SchedulerStats]:
+        """Numbers of all schedulers, for metrics."""
+        return [model.scheduler.stats for model in self.running]
+
     def entries(self) -> list[schemas.ModelEntry]:
         """Describe all models, without opening them."""
         return [_entry(name, folder, self._settings) for name, folder in self._folders.items()]
 
     @asynccontextmanager
     async def use(self, name: str | None, session: str | None = None) -> AsyncGenerator[LoadedModel]:
-        """Keep a model, or the private copy that a session has, open for as long as the block lasts; `ApiError` if
-        there is none of that name."""
+        """Keep a model, or a session's private copy, open for as long as the block lasts; `ApiError` for no model."""
         with (await self.open(name)).of(session).used() as loaded:
             yield loaded
 
@@ -235,10 +242,8 @@ class ModelPool:
         """Return an open model, opening it first if necessary."""
         name = name or self.names[0]
         if name not in self._folders:
-            names = ", ".join(self.names)
-            raise ApiError(
-                404, f"there is no model of that name; there is: {names}.", param="model", code="model_not_found"
-            )
+            message = f"there is no model of that name; there is: {', '.join(self.names)}."
+            raise ApiError(404, message, param="model", code="model_not_found")
         if name in self._loaded and self._loaded[name].scheduler.alive:
             return self._loaded[name]
         if name not in self._loading:
@@ -263,8 +268,7 @@ class ModelPool:
     async def reload(self) -> None:
         """Read the folders of all open models again; requests at work keep the old model until they are answered.
 
-        Reloads run one at a time, since two at once would both replace the same model. A reload that is requested while
-        another runs follows it, since the folders may have changed meanwhile.
+        Two reloads at once would replace the same model twice, so one that is requested while another runs follows it.
         """
         self._reload_requested = True
         async with self._reload_lock:
@@ -282,9 +286,8 @@ class ModelPool:
     async def _open_new(self, name: str) -> LoadedModel:
         """Open a model for the first time, or in the place of one whose thread has ended."""
         try:
-            stopped = self._loaded.get(name)
-            loaded = await self._load(name)
-            if stopped is not None:  # its thread has ended
+            stopped, loaded = self._loaded.get(name), await self._load(name)
+            if stopped is not None:
                 await loaded.take_over(stopped)
             self._loaded[name] = loaded
             if stopped is not None:
@@ -319,14 +322,17 @@ class ModelPool:
 
 def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
     """Open a model with the server's list of blocked words and its profile, make ready what every request needs, and
-    return it with its fingerprint."""
+    return it with its fingerprint: of its configuration, from which its weights follow, the list of words that it must
+    not write, and the texts of the profile."""
     profile = Profile(settings.profile) if settings.profile is not None else None
     completer = load(folder, profile=profile, block=settings.block)
-    digest = _config_digest(completer, profile.texts if profile is not None else ())
+    described = "" if completer.model is None else completer.model.description.model_dump_json()
+    described += "".join(map(repr, completer.own_blocked_words))
     if profile is not None:
+        described += "".join(map(repr, profile.texts))
         completer = completer.fork(learnt=True)  # which writes nothing into the profile
     completer.word_block()
-    return completer, f"kammil-{version('kammil')}-{digest}"
+    return completer, f"kammil-{version('kammil')}-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
 
 
 def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:
@@ -337,10 +343,7 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
         faults = " ".join(section(folders.card(folder), "Known faults").split())
     except (OSError, KammilError):  # the folder was removed, or is being replaced
         created, description, metrics, faults = 0, None, {}, ""
-    figures: dict[str, float | None] = {}
     model = metrics.get("validation", {}).get("model", {})
-    for figure in ("bits_per_character", "top1", "target_top3"):
-        figures[figure.removeprefix("target_")] = model.get(figure, {}).get("value")
     family = description.family if description is not None else ""
     learns = settings.learning_allowed and family in FAMILIES and FAMILIES[family].can(AdaptiveModel)
     card = schemas.Card(
@@ -348,19 +351,12 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
         family=family,
         parameters=metrics.get("parameters"),
         licence=metrics.get("licence") or metrics.get("licence_of_base"),
-        figures=figures,
+        figures={
+            figure.removeprefix("target_"): model.get(figure, {}).get("value")
+            for figure in ("bits_per_character", "top1", "target_top3")
+        },
         faults=faults or None,
         learns=learns,
         learning="shared" if learns else None,
     )
     return schemas.ModelEntry(id=name, created=created, card=card)
-
-
-def _config_digest(model: Completer, profile_texts: Sequence[str]) -> str:
-    """Hash a model's configuration, from which its weights follow, the list of words that it must not write, and the
-    texts of the profile."""
-    if model.model is None:
-        return "none"
-    described = model.model.description.model_dump_json() + "".join(map(repr, model.own_blocked_words))
-    described += "".join(map(repr, profile_texts))
-    return hashlib.sha256(described.encode()).hexdigest()[:12]

@@ -1,12 +1,9 @@
-"""The middleware before all routes: checks host, origin and API key, bounds queue and time, and counts every request.
+"""The middleware before all routes: checks host, origin and API key, bounds bodies, queue and time, counts requests.
 
-Any page that a browser shows can send requests to a server on the same machine. A page of another origin names its
-origin, and is refused. A page whose own name was made to point to this machine (DNS rebinding) counts as the same
-origin, but its requests carry a host name that is not this server's, and are refused too.
-
-Starlette's middlewares do not replace this. `TrustedHostMiddleware` compares with a list of names, and so cannot allow
-every IP address. `CORSMiddleware` only tells the browser which answers a page may read: a foreign page's POST would
-still reach the routes. So both checks would stay, and refusals would lose their JSON form and their advice.
+Any page that a browser shows can send requests to a server on the same machine. A page of another origin names it, and
+is refused. A page whose own name was made to point here (DNS rebinding) sends a host name that is not this server's.
+Starlette's `TrustedHostMiddleware` cannot allow every IP address, and its `CORSMiddleware` lets a foreign page's POST
+reach the routes.
 """
 
 from __future__ import annotations
@@ -19,16 +16,22 @@ import logging
 import socket
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kammil.server.api import errors
-from kammil.server.api.errors import ApiError, busy
+from kammil.server.api.responses import ApiError, busy, to_api_error
 from kammil.server.metrics import Metrics
-from kammil.server.request_body import BODY_SECONDS, BodyReader, replay
 from kammil.server.settings import ServerSettings
 
+BODY_SECONDS = 15.0
+"""Seconds in which a body must have arrived."""
+DRAIN_BYTES, DRAIN_SECONDS = 1 << 26, 1.0
+"""How much of a body that is too large is still read and thrown away: a client that sends everything before it reads
+would see a broken connection instead of the answer."""
+MAX_BODIES = 64
+"""Maximum number of bodies of the largest size that arrive together; smaller ones share the same number of bytes."""
 ANSWER_SECONDS = 15.0
 """Seconds beyond a request's time in which a slow client must have received its answer."""
 PUBLIC_PATHS = frozenset({"/health", "/openapi.json"})
@@ -91,12 +94,12 @@ class SecurityMiddleware:
         except TimeoutError as error:
             log.warning("%r took too long and was cut off", scope["path"])
             if not started:
-                await refuse(errors.to_api_error(error))
+                await refuse(to_api_error(error))
         except Exception as error:
             if started:
                 raise
             log.error("a request failed", exc_info=error)
-            await refuse(errors.to_api_error(error))
+            await refuse(to_api_error(error))
         finally:
             self._metrics.count_request(scope, status, time.monotonic() - begun)
 
@@ -115,12 +118,8 @@ class SecurityMiddleware:
             await _answer_preflight(send)
             return
         if self._key is not None and scope["path"] not in self._public and not self._has_key(headers):
-            raise ApiError(
-                401,
-                "the API key is wrong or missing; send it as: Authorization: Bearer KEY",
-                code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            message = "the API key is wrong or missing; send it as: Authorization: Bearer KEY"
+            raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
         if scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
@@ -136,15 +135,11 @@ class SecurityMiddleware:
     def _is_own_host(self, host: str) -> bool:
         """Whether a `Host` header names this server: one of its names, or any IP address, which no name points to."""
         name = _parse_url(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
-        if name is None:
-            return False
-        if name in self._hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        if name is None or name in self._hosts:
+            return name is not None
+        with suppress(ValueError):
+            return bool(ipaddress.ip_address(name))
+        return False
 
     def _has_key(self, headers: Mapping[str, str]) -> bool:
         """Whether a request carries the API key. Any wrong key takes the same time to compare."""
@@ -176,3 +171,71 @@ def _parse_url(url: str) -> SplitResult:
 def _digest(key: bytes) -> bytes:
     """Hash a key, so that all keys compared have the same length."""
     return hashlib.sha256(key).digest()
+
+
+class BodyReader:
+    """Reads whole bodies before their requests reach the routes, of at most `max_body` bytes each."""
+
+    def __init__(self, max_body: int) -> None:
+        self._max_body = max_body
+        self._arriving = 0
+        """Number of bytes of all bodies that are being read."""
+
+    async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        """Read a whole body; `ApiError` if it is too large or too slow, or if too many bodies arrive at once."""
+        length = headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length[:20]) > self._max_body:
+            if "expect" not in headers:  # with it, the client sends nothing before it is told to
+                await _drain(receive)
+            raise self._too_large()
+        parts, size = list[bytes](), 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ApiError(499, "the client has left.")
+                    part = message.get("body", b"")
+                    parts.append(part)
+                    size += len(part)
+                    self._arriving += len(part)
+                    if size > self._max_body:
+                        await _drain(receive)
+                        raise self._too_large()
+                    if self._arriving > MAX_BODIES * self._max_body:
+                        raise busy()
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError as error:
+            raise ApiError(408, f"the body did not arrive within {BODY_SECONDS:.0f} seconds.") from error
+        finally:
+            self._arriving -= size
+
+    def _too_large(self) -> ApiError:
+        # The rest of the body may be unread, so the connection cannot be used again.
+        message = f"the body has more than {self._max_body} bytes; send less at a time."
+        return ApiError(413, message, headers={"Connection": "close"})
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was read, and then whatever follows it."""
+    unread = [body]
+
+    async def receive_again() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()
+
+    return receive_again
+
+
+async def _drain(receive: Receive) -> None:
+    """Read the rest of a body and throw it away, within bounds."""
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while size < DRAIN_BYTES:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                size += len(message.get("body", b""))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from kammil.decoding.options import FrozenOptions, option
 from kammil.errors import OptionError
 from kammil.server.scheduler.scheduler import MAX_BATCH
 
@@ -20,10 +19,8 @@ PORT = 8000
 """The port that most servers with an OpenAI-compatible API use."""
 
 
-class ServerSettings(BaseModel):
+class ServerSettings(FrozenOptions):
     """Which models are served, where, to whom, and how much one request may ask for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folders: tuple[Path, ...] = (Path("levantine"),)
     """Model folders or names of bundled models; no other folder is ever opened. The first is the default model."""
@@ -35,24 +32,27 @@ class ServerSettings(BaseModel):
     """Number of processes; each opens the models for itself."""
     api_key: str | None = Field(default=None, min_length=1)
     """Key that every request must carry, except for the page, `/openapi.json` and `/health`; None asks for no key."""
-    origins: tuple[Annotated[str, Field(pattern=r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?#@*\s]+/?|null)$")], ...] = ()
-    """Foreign origins whose pages may send requests, such as `https://example.org`."""
+    origins: tuple[Annotated[str, Field(pattern=r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?#@*\s]+/?|null)$")], ...] = option(
+        (),
+        "Foreign origins whose pages may send requests.",
+        reason="it must be the scheme and host of the pages, such as https://example.org (none stands for all origins)",
+    )
     hosts: tuple[str, ...] = ()
     """Further host names under which the server answers, besides localhost, its address and the machine's name."""
     rows: int = Field(default=MAX_BATCH, ge=1, le=1024)
-    """Most texts that are stepped in one call; 1 switches micro-batching off."""
+    """Maximum number of texts that are stepped in one call; 1 switches micro-batching off."""
     queue: int = Field(default=256, ge=1, le=100_000)
-    """Most requests at work or waiting; a further one is answered with 429."""
+    """Maximum number of requests at work or waiting; a further one is answered with 429."""
     timeout: float = Field(default=30.0, gt=0, le=86_400, allow_inf_nan=False)
     """Seconds for one request; a completion that takes longer is cut off, other requests are answered with 503."""
     max_tokens: int = Field(default=2048, ge=1, le=100_000)
-    """Most characters of one completion."""
+    """Maximum number of characters of one completion."""
     max_body: int = Field(default=1 << 20, ge=1024, le=1 << 30)
-    """Most bytes of a request's body; a larger one is answered with 413."""
+    """Maximum number of bytes of a request's body; a larger one is answered with 413."""
     max_answer: int = Field(default=500_000, ge=1000, le=100_000_000)
-    """Most tokens and alternatives of one answer: (echoed prompt + max_tokens) x n x (1 + logprobs)."""
+    """Maximum number of tokens and alternatives of one answer: (echoed prompt + max_tokens) x n x (1 + logprobs)."""
     sessions: int = Field(default=256, ge=0, le=100_000)
-    """Most sessions per model that have a state cache of their own; the one unused for longest is dropped first."""
+    """Maximum number of sessions per model with a state cache of their own; the longest unused is dropped first."""
     block: Path | None = None
     """A list of words that are never written, beside that of offensive words, which a request may allow."""
     profile: Path | None = None
@@ -68,12 +68,7 @@ class ServerSettings(BaseModel):
     def of(cls, **options: object) -> Self:
         """Check options, of which None means the default; `OptionError` with one sentence names the first that is
         wrong."""
-        try:
-            settings = cls.model_validate({name: value for name, value in options.items() if value is not None})
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            raise OptionError(f"{name} is {first['input']!r}, but it must be {_REASONS[name]}.") from error
+        settings = cls.checked({name: value for name, value in options.items() if value is not None})
         names = [model_name(folder) for folder in settings.folders]
         for name in names:
             if names.count(name) > 1:
@@ -99,38 +94,13 @@ class ServerSettings(BaseModel):
         return f"{open_to} {known[:1].upper()}{known[1:]}." if known else open_to
 
     def to_environment(self) -> None:
-        """Pass the settings to the processes that this one starts."""
+        """Pass the settings to processes that this one starts."""
         os.environ[VARIABLE] = self.model_dump_json()
 
     @classmethod
     def from_environment(cls) -> Self:
         """Read the settings that the parent process passed."""
         return cls.model_validate_json(os.environ[VARIABLE])
-
-
-_REASONS: Mapping[str, str] = MappingProxyType(
-    {
-        "folders": "one model folder or several",
-        "host": "an address of this machine, such as 127.0.0.1",
-        "port": "a whole number from 0 (any free one) to 65535",
-        "workers": "a whole number from 1 to 64",
-        "api_key": "at least one character long",
-        "origins": "the scheme and host of the pages, such as https://example.org (there is no word for all origins)",
-        "hosts": "a list of names",
-        "rows": "a whole number from 1 to 1024",
-        "queue": "a whole number of at least 1",
-        "timeout": "a number of seconds above 0, such as 30",
-        "max_tokens": "a whole number from 1 to 100000",
-        "max_body": "a whole number of bytes from 1024 to 1073741824",
-        "max_answer": "a whole number from 1000 to 100000000",
-        "sessions": "a whole number from 0 to 100000",
-        "block": "the path of a file",
-        "profile": "the path of a file",
-        "learn": "yes or no",
-        "access_log": "yes or no",
-        "log_prompts": "yes or no",
-    }
-)
 
 
 def model_name(folder: Path) -> str:

@@ -13,7 +13,8 @@ from kammil.completion.completer import Completer
 from kammil.completion.options import SuggestOptions
 from kammil.decoding.options import Options
 from kammil.language_model import Ids
-from kammil.server.scheduler import Generation, Scheduler, SuggestCall
+from kammil.server.scheduler.requests import Generation, SuggestCall
+from kammil.server.scheduler.scheduler import Scheduler
 from kammil.vocabulary import BOS
 
 T = TypeVar("T")

@@ -13,9 +13,8 @@ from tests.server.scheduler.conftest import generate_call
 import kammil
 from kammil.completion.completer import Completer
 from kammil.language_model import select_rows
-from kammil.server.scheduler import Generation
 from kammil.server.scheduler.decode import Batch, DecodeBatches
-from kammil.server.scheduler.replies import ReplyQueue
+from kammil.server.scheduler.requests import Generation, ReplyQueue
 
 
 @pytest.fixture(scope="module")

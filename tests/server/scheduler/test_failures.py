@@ -22,8 +22,9 @@ from kammil.completion.completer import Completer
 from kammil.decoding import sampling
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
-from kammil.server.scheduler import GeneratedText, Generation, RoundError, Scheduler, ScoreCall, StoppedError
 from kammil.server.scheduler.decode import Batch, DecodeBatches
+from kammil.server.scheduler.requests import GeneratedText, Generation, RoundError, ScoreCall, StoppedError
+from kammil.server.scheduler.scheduler import Scheduler
 from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله"]
@@ -119,9 +120,9 @@ def wanted(alone: Completer) -> list[object]:
         ("scheduler", "Scheduler._update_stats"),
         ("scheduler", "Scheduler._suggest"),
         ("scheduler", "Completer.phrase_after"),
-        ("replies", "ReplyQueue.still_wanted"),
-        ("replies", "ReplyQueue.send_deltas"),
-        ("replies", "ReplyQueue.flush"),
+        ("requests", "ReplyQueue.still_wanted"),
+        ("requests", "ReplyQueue.send_deltas"),
+        ("requests", "ReplyQueue.flush"),
         ("requests", "Generation.texts"),
         ("requests", "Generation.set_hypotheses"),
         ("requests", "PromptScorer.advance"),

@@ -12,9 +12,8 @@ from tests.server.scheduler.conftest import generate_call, suggest_call
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.server.scheduler import ScoreCall
 from kammil.server.scheduler.prefill import MIN_TO_SPLIT, PrefillQueue
-from kammil.server.scheduler.replies import ReplyQueue
+from kammil.server.scheduler.requests import ReplyQueue, ScoreCall
 
 PROMPTS = ["", "ش", "شو حلو", "مرحبا كيفك اليوم يا صديقي", "شو " * 30, "hello", "شو حلوين"]
 """Of many lengths; one is longer than a piece, and some begin alike."""
@@ -36,7 +35,7 @@ def test_together_is_one_by_one(model: Completer, n: int, batched: bool) -> None
             for i, prompt in enumerate(PROMPTS[-n:])
         ]
         for call in calls:
-            queue.add(call, call.state_cache.prefill(call.ids))
+            queue.add(call)
         finished = 0
         while len(queue):
             ready = queue.step()
@@ -55,7 +54,7 @@ def test_a_prompt_that_no_client_waits_for_leaves(model: Completer) -> None:
     async def main() -> None:
         queue = PrefillQueue(model, ReplyQueue(), batched=True)
         call = suggest_call(model, "شو " * 1000)
-        queue.add(call, call.state_cache.prefill(call.ids))
+        queue.add(call)
         assert queue.step() == [] and len(queue) == 1
         call.abandoned = True
         assert queue.step() == [] and len(queue) == 0

@@ -14,8 +14,7 @@ from tests.server.scheduler.conftest import generate_call, ids_of
 
 from kammil.completion.completer import Completer
 from kammil.errors import FolderError
-from kammil.server.scheduler import EngineRequest, ScoreCall
-from kammil.server.scheduler.requests import PromptScorer, top_ids
+from kammil.server.scheduler.requests import EngineRequest, PromptScorer, ReplyQueue, ScoreCall, top_ids
 from kammil.vocabulary import EOS
 
 TEXT = "شو حلو هالنهار يا زلمة ☃"
@@ -101,3 +100,53 @@ def test_what_is_never_written_is_no_alternative() -> None:
     rows = np.log(np.array([[0.1, 0.5, 0.1, 0.1, 0.15, 0.05]]))
     assert top_ids(rows, 2) == [((4, rows[0, 4]), (3, rows[0, 3]))]
     assert [id for id, _ in top_ids(rows, 9)[0]] == [4, 3, 5]
+
+
+def test_results_and_errors_arrive_on_the_loop_of_their_request() -> None:
+    async def main() -> None:
+        replies = ReplyQueue()
+        calls = [EngineRequest[int](time.monotonic() + 60) for _ in range(3)]
+        replies.register(calls)
+        replies.resolve(calls[0], 7)
+        replies.fail([calls[1]], MemoryError())
+        assert not calls[0].future.done()  # nothing is sent before the end of the round
+        await asyncio.to_thread(replies.flush)
+        assert await calls[0].future == 7
+        with pytest.raises(MemoryError):
+            await calls[1].future
+        assert replies.unanswered == {calls[2]}
+
+    asyncio.run(main())
+
+
+def test_a_closed_loop_keeps_no_other_from_its_results() -> None:
+    async def create() -> EngineRequest[int]:
+        return EngineRequest[int](time.monotonic() + 60)
+
+    gone = asyncio.run(create())  # its loop is closed
+
+    async def main() -> None:
+        replies, here = ReplyQueue(), await create()
+        replies.register([gone, here])
+        replies.resolve(gone, 1)
+        replies.resolve(here, 2)
+        replies.flush()
+        assert await here.future == 2
+        assert not replies.unanswered
+
+    asyncio.run(main())
+
+
+def test_a_request_past_its_deadline_or_abandoned_is_no_longer_wanted() -> None:
+    async def main() -> None:
+        replies = ReplyQueue()
+        late, abandoned, wanted = (EngineRequest[int](time.monotonic() + seconds) for seconds in (-1, 60, 60))
+        replies.register([late, abandoned, wanted])
+        abandoned.abandoned = True
+        assert [replies.still_wanted(call) for call in (late, abandoned, wanted)] == [False, False, True]
+        replies.flush()
+        with pytest.raises(TimeoutError):
+            await late.future
+        assert replies.unanswered == {wanted}
+
+    asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ from kammil.completion.completer import Completer
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.server.scheduler import Delta, GeneratedText, ModelUpdate, Scheduler, ScoreCall
+from kammil.server.scheduler.requests import Delta, GeneratedText, ModelUpdate, ScoreCall
+from kammil.server.scheduler.scheduler import Scheduler, trim_heap
 from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله على كل شي بس", "?!"]
@@ -233,3 +235,24 @@ def test_a_model_that_gives_no_probabilities_fails_and_the_thread_lives(bundled:
                 await scheduler.run(generate_call(model, "شو", {"length": 5}))
 
     run(model, work)
+
+
+STATUS = Path("/proc/self/status")
+
+
+def resident() -> int:
+    """Kilobytes of the process in memory."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1])
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library has no malloc_trim")
+@pytest.mark.long
+def test_gaps_between_lasting_allocations_are_returned() -> None:
+    blocks = [bytes(100_000) for _ in range(1000)]  # below the size from which malloc maps each block by itself
+    lasting = blocks[::10]
+    full = resident()
+    del blocks
+    trim_heap()
+    assert full - resident() > 60_000  # of 90,000 kB
+    assert len(lasting) == 100

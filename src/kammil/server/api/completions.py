@@ -1,55 +1,84 @@
-"""`POST /v1/completions`: checks OpenAI's request, has the scheduler generate its texts, and writes OpenAI's
-response."""
+"""`POST /v1/completions`: checks OpenAI's request, has the scheduler generate its texts, and writes OpenAI's response,
+whole or as server-sent events: whole graphemes, sent as soon as no later character can change them."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from fastapi import APIRouter, Request, Response
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import StateCache
 from kammil.decoding import Constraints, FinishReason
 from kammil.decoding.options import DecodingOptions, Options
-from kammil.server.api import bodies
-from kammil.server.api.errors import ApiError
+from kammil.language_model import Ids
+from kammil.server.api.responses import (
+    ERRORS,
+    ApiError,
+    insert_json,
+    items_json,
+    logged,
+    run_off_loop,
+    while_connected,
+)
 from kammil.server.api.schemas import (
     MAX_PROMPTS,
     MAX_TEXTS,
+    SPECIAL_NAMES,
     Choice,
     CompletionRequest,
     CompletionResponse,
     Logprobs,
+    StreamOptions,
     Usage,
 )
 from kammil.server.model_pool import LoadedModel
-from kammil.server.scheduler import Delta, GeneratedText, Generation, ModelUpdate, TokenLogprobs
-from kammil.server.settings import ServerSettings
-from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
-
-SPECIAL_NAMES = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
-"""Names of the special tokens. In a text such a name is only its characters."""
-
+from kammil.server.scheduler.requests import Delta, GeneratedText, Generation, ModelUpdate, TokenLogprobs
+from kammil.vocabulary import BOS, SPECIALS, UNK, CharacterVocabulary
 
 FINISH_REASONS: dict[FinishReason, Literal["stop", "length"]] = {"end": "stop", "stop": "stop", "length": "length"}
 """OpenAI's names of the finish reasons."""
 PING_SECONDS = 15.0
 """Seconds without an event after which a stream sends a comment to keep the connection open."""
 MAX_CHARACTERS = 100_000
-"""Most characters of all prompts of a request together, before and after normalisation."""
+"""Maximum number of characters of all prompts of a request together, before and after normalisation."""
+DONE = format_sse_event(data_str="[DONE]")
 
-_SAME_MEANING = DecodingOptions.model_fields.keys() - {"top_k", "stop", "seed", "best_of"}
+_SAME_MEANING = DecodingOptions.model_fields.keys() & (
+    CompletionRequest.model_fields.keys() - {"top_k", "stop", "seed", "best_of"}
+)
 """Decoding options whose values are those of the field of the same name."""
 
-Ids = NDArray[np.int64]
-OnDeltas = Callable[[list[Delta]], None]
+LogprobsJson = dict[str, bytes]
+"""The items of each list of `Logprobs`, as JSON without brackets."""
+
+router = APIRouter(responses=ERRORS)
+_STREAM = {
+    "description": "The completion; with `stream`, server-sent events whose data are parts of it, then [DONE].",
+    "content": {"text/event-stream": {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}},
+}
+
+
+@router.post("/v1/completions", response_model=CompletionResponse, responses={200: _STREAM})
+async def complete(body: CompletionRequest, request: Request) -> Response:
+    """Complete one prompt or several, as OpenAI's route of this name does."""
+    async with AsyncExitStack() as stack:
+        loaded = await stack.enter_async_context(request.app.state.pool.use(body.model, body.session))
+        checked = await check(body, loaded)
+        loaded.log_prompt(body.prompt)
+        if body.stream:
+            events = stream(checked, body.stream_options or StreamOptions(), stack.pop_all())
+            return EventSourceResponse(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        return await while_connected(request, completed(checked))
 
 
 @dataclass(frozen=True)
@@ -60,12 +89,12 @@ class Prompt:
     """(T,), starting with BOS."""
     text: str
     """Its text, as the model sees it."""
-    has_bos: bool
+    has_bos: bool = False
     """Whether the client sent BOS itself, so that it counts as one of its tokens."""
     reading: str = ""
     """Arabic at its end in place of Latin letters; see `Completer.reading`."""
     replaces: int = 0
-    """How many characters of what the client sent that takes the place of."""
+    """Number of characters that the client sent in its place."""
     typed: str = ""
     """Its text before it was read so."""
 
@@ -83,20 +112,22 @@ class Prompt:
 class CheckedRequest:
     """A request that was checked, and the model that answers it."""
 
+    request: CompletionRequest
     loaded: LoadedModel
     prompts: tuple[Prompt, ...]
     constraints: Constraints
-    n: int
-    num_top: int | None
-    echo: bool
-    state_cache: StateCache
     deadline: float
-    id: str
-    created: int
     max_size: int
-    """Most tokens and alternatives that the response can hold, echoed prompts included."""
+    """Maximum number of tokens and alternatives in the response, echoed prompts included; 0 if it holds only texts."""
+    id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
+    created: int = field(default_factory=lambda: int(time.time()))
 
-    def generation(self, prompt: Prompt, on_deltas: OnDeltas | None = None) -> Generation:
+    @property
+    def n(self) -> int:
+        """Number of texts for each prompt."""
+        return self.request.n or 1
+
+    def generation(self, prompt: Prompt, on_deltas: Callable[[list[Delta]], None] | None = None) -> Generation:
         """Create the scheduler's request for one prompt."""
         return Generation(
             self.deadline,
@@ -104,176 +135,55 @@ class CheckedRequest:
             prompt.ids,
             self.constraints.at(prompt.text, prompt.typed),
             self.n,
-            num_top=self.num_top,
-            echo=self.echo,
-            state_cache=self.state_cache,
+            num_top=self.request.logprobs,
+            echo=bool(self.request.echo),
+            state_cache=self.loaded.state_cache(self.request.session),
             on_deltas=on_deltas,
         )
 
-    def response(self, choices: list[Choice], usage: Usage | None) -> CompletionResponse:
-        """Build a response, or one event of a stream."""
-        return CompletionResponse(
+    def response_json(self, choices: bytes, usage: Usage | None) -> bytes:
+        """Write a response, or one event of a stream, as JSON."""
+        response = CompletionResponse(
             id=self.id,
             created=self.created,
             model=self.loaded.name,
             system_fingerprint=self.loaded.fingerprint,
-            choices=choices,
+            choices=[],
             usage=usage,
         )
+        return insert_json(response, "choices", b"[%s]" % choices)
+
+    def usage(self, generations: Sequence[Generation]) -> Usage:
+        """Count the tokens that were read and generated so far, those of texts that were not chosen too."""
+        read = sum(prompt.num_tokens for prompt in self.prompts)
+        written = sum(sequence.num_decisions for generation in generations for sequence in generation.sequences)
+        return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
 
 
-async def check(request: CompletionRequest, loaded: LoadedModel, settings: ServerSettings) -> CheckedRequest:
+async def check(request: CompletionRequest, loaded: LoadedModel) -> CheckedRequest:
     """Check a request against its model; `ApiError` or `OptionError` for the first thing that is wrong."""
-    given = "" if request.prompt is None else request.prompt
-    length = _num_characters(given)
+    match "" if request.prompt is None else request.prompt:
+        case str() | [int(), *_] as one:
+            given: list[str | list[int]] = [one]
+        case many:
+            given = cast("list[str | list[int]]", many)
+    length = sum(map(len, given))
     if length > MAX_CHARACTERS:  # before any work on it
-        raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
-    prompts = tuple(await bodies.run_off_loop(length, partial(_prompts, given, loaded.completer)))
-    checked = _check_with_prompts(request, prompts, loaded, settings)
-    texts = [given] if isinstance(given, str) else [one for one in given if isinstance(one, str)]
-    return await _with_readings(checked, texts) if checked.constraints.options.read_latin and texts else checked
-
-
-async def _with_readings(checked: CheckedRequest, texts: Sequence[str]) -> CheckedRequest:
-    """Return a request whose prompts, given as texts, go on from what their last words in Latin letters mean.
-
-    Each is read by itself, so that others are answered in between.
-    """
-    completer, prompts = checked.loaded.completer, list[Prompt]()
-    for prompt, text in zip(checked.prompts, texts, strict=True):
-        read = partial(completer.reading, text, checked.state_cache)
-        reading, replaces = await checked.loaded.scheduler.run(ModelUpdate(checked.deadline, read))
-        ids = np.concatenate([prompt.ids[: len(prompt.ids) - replaces], completer.vocabulary.encode(reading)])
-        seen = prompt.text[: len(prompt.text) - replaces] + reading
-        prompts.append(replace(prompt, ids=ids, text=seen, reading=reading, replaces=replaces, typed=prompt.text))
-    return replace(checked, prompts=tuple(prompts))
-
-
-def _check_with_prompts(
-    request: CompletionRequest, prompts: tuple[Prompt, ...], loaded: LoadedModel, settings: ServerSettings
-) -> CheckedRequest:
-    if request.stream_options is not None and not request.stream:
-        message = "stream_options are given, but stream is not true; leave them out or set stream."
-        raise ApiError(400, message, param="stream_options")
-    n = request.n or 1
-    best_of = request.best_of or n
-    if best_of < n:
-        raise ApiError(400, f"best_of is {best_of}, but n is {n}; it must be at least n.", param="best_of")
-    if request.stream and best_of > n:
-        raise ApiError(
-            400, "best_of is above n, but which text is best is known only at the end; do not stream.", param="best_of"
-        )
-    length = 16 if request.max_tokens is None else request.max_tokens
-    options = _decoding_options(request, length)
-    if request.use_beam_search:  # in vLLM's API, best_of is the number of beams
-        options["beams"] = options.get("beams") or max(2, best_of)
-    elif request.best_of:
-        options["best_of"] = best_of if best_of > n else 1
-    if sum(prompt.num_tokens for prompt in prompts) > MAX_CHARACTERS:
-        raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
-    if length > settings.max_tokens:
-        message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
-        raise ApiError(400, message, param="max_tokens")
-    decoding = DecodingOptions.for_texts(n, options)
-    if decoding.beams > 1 and request.logprobs is not None:
-        raise ApiError(400, "logprobs are not available with beams; leave one of them out.", param="logprobs")
-    written = max(n, decoding.best_of, decoding.beams)
-    if len(prompts) * written > MAX_TEXTS:
-        raise ApiError(400, f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time.", param="n")
-    size = _max_size(request, prompts, length, max(n, decoding.best_of))
-    if size > settings.max_answer:
-        message = (
-            f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
-            f"but at most {settings.max_answer} are allowed; ask for less at a time."
-        )
-        raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
-    completer = loaded.completer
-    return CheckedRequest(
-        loaded,
-        prompts,
-        completer.constraints(
-            options,
-            n,
-            bias=_logit_bias(request.logit_bias or {}, completer.vocabulary),
-            taught=loaded.learnt_texts.user_allowed_words(request.session),
-        ),
-        n,
-        request.logprobs,
-        bool(request.echo),
-        loaded.state_cache(request.session),
-        time.monotonic() + settings.timeout,
-        f"cmpl-{secrets.token_hex(12)}",
-        int(time.time()),
-        size,
-    )
-
-
-def _num_characters(given: str | list[str] | list[int] | list[list[int]]) -> int:
-    """Count the characters of all prompts, before normalisation."""
-    if isinstance(given, str):
-        return len(given)
-    return sum(1 if isinstance(one, int) else len(one) for one in given)
-
-
-def _max_size(request: CompletionRequest, prompts: Sequence[Prompt], length: int, n: int) -> int:
-    """Return the most tokens and alternatives the response can hold; 0 if it holds only texts, which are bounded
-    already."""
-    if request.logprobs is None and not request.echo:
-        return 0
-    echoed = sum(prompt.num_tokens for prompt in prompts) if request.echo else 0
-    return (echoed + len(prompts) * length) * n * (1 + (request.logprobs or 0))
-
-
-def _decoding_options(request: CompletionRequest, length: int) -> Options:
-    """Convert the fields to decoding options. With a preset, only fields that were sent count; otherwise OpenAI's
-    defaults do."""
-    given = request.model_fields_set if request.preset else CompletionRequest.model_fields.keys()
-    options: dict[str, object] = {"length": length, "preset": request.preset}
-    for name in _SAME_MEANING & CompletionRequest.model_fields.keys():
-        value = getattr(request, name) if name in given else None
-        if value is None and not request.preset:  # null means the default
-            value = CompletionRequest.model_fields[name].default
-        if value is not None:
-            options[name] = value
-    if options.get("top_p") == 0:  # OpenAI allows 0: only the most probable character
-        options["top_p"] = 1e-9
-    if request.top_k is not None and request.top_k > 0:
-        options["top_k"] = request.top_k
-    if request.stop:
-        options["stop"] = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop)
-    options["seed"] = secrets.randbits(32) if request.seed is None else request.seed % (1 << 64)
-    return cast(Options, options)
-
-
-def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
-    """Check `logit_bias`, and return it by id."""
-    biases: dict[int, float] = {}
-    for name, value in given.items():
-        if not (name.isascii() and name.isdigit() and len(name) < 10 and int(name) < vocabulary.size):
-            message = f"logit_bias names a token that does not exist; tokens are whole numbers below {vocabulary.size}."
-            raise ApiError(400, message, param="logit_bias")
-        biases[int(name)] = value
-    return biases
-
-
-def _prompts(given: str | list[str] | list[int] | list[list[int]], model: Completer) -> list[Prompt]:
-    """Encode prompts: texts are normalised first, tokens are taken as they are."""
-    match given:
-        case str():
-            prompts: list[str | list[int]] = [given]
-        case [int(), *_]:
-            prompts = [given]
-        case _:
-            prompts = [*cast("list[str | list[int]]", given)]
-    if not 0 < len(prompts) <= MAX_PROMPTS:
-        raise ApiError(400, f"there are {len(prompts)} prompts, but there must be 1 to {MAX_PROMPTS}.", param="prompt")
-    return [_prompt(one, model) for one in prompts]
+        raise _too_long()
+    if not 0 < len(given) <= MAX_PROMPTS:
+        raise ApiError(400, f"there are {len(given)} prompts, but there must be 1 to {MAX_PROMPTS}.", param="prompt")
+    prompts = await run_off_loop(length, lambda: [_prompt(one, loaded.completer) for one in given])
+    checked = _check_with_prompts(request, tuple(prompts), loaded)
+    if not checked.constraints.options.read_latin or not isinstance(given[0], str):
+        return checked
+    read = [await _with_reading(checked, prompt, str(text)) for prompt, text in zip(prompts, given, strict=True)]
+    return replace(checked, prompts=tuple(read))
 
 
 def _prompt(given: str | list[int], model: Completer) -> Prompt:
     if isinstance(given, str):
         text = model.normalise(given)
-        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(text)]), text, has_bos=False)
+        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(text)]), text)
     ids = np.array(given, np.int64)
     wrong = ids[ids >= model.vocabulary.size]
     if len(wrong):
@@ -282,10 +192,96 @@ def _prompt(given: str | list[int], model: Completer) -> Prompt:
     characters = ids[1:] if has_bos else ids
     # Inside a text the model has never seen special tokens, so they are unknown characters.
     characters = np.where(characters < SPECIALS, UNK, characters)
-    return Prompt(np.concatenate([[BOS], characters]), model.vocabulary.decode(characters), has_bos=has_bos)
+    return Prompt(np.concatenate([[BOS], characters]), model.vocabulary.decode(characters), has_bos)
 
 
-async def complete(checked: CheckedRequest) -> bytes:
+async def _with_reading(checked: CheckedRequest, prompt: Prompt, text: str) -> Prompt:
+    """Return a prompt that goes on from what its last words in Latin letters mean; others are answered in between."""
+    completer, state_cache = checked.loaded.completer, checked.loaded.state_cache(checked.request.session)
+    read = partial(completer.reading, text, state_cache)
+    reading, replaces = await checked.loaded.scheduler.run(ModelUpdate(checked.deadline, read))
+    ids = np.concatenate([prompt.ids[: len(prompt.ids) - replaces], completer.vocabulary.encode(reading)])
+    seen = prompt.text[: len(prompt.text) - replaces] + reading
+    return replace(prompt, ids=ids, text=seen, reading=reading, replaces=replaces, typed=prompt.text)
+
+
+def _check_with_prompts(request: CompletionRequest, prompts: tuple[Prompt, ...], loaded: LoadedModel) -> CheckedRequest:
+    settings, n = loaded.settings, request.n or 1
+    best_of = request.best_of or n
+    length = 16 if request.max_tokens is None else request.max_tokens
+    if request.stream_options is not None and not request.stream:
+        message = "stream_options are given, but stream is not true; leave them out or set stream."
+        raise ApiError(400, message, param="stream_options")
+    if best_of < n:
+        raise ApiError(400, f"best_of is {best_of}, but n is {n}; it must be at least n.", param="best_of")
+    if request.stream and best_of > n:
+        message = "best_of is above n, but which text is best is known only at the end; do not stream."
+        raise ApiError(400, message, param="best_of")
+    if sum(prompt.num_tokens for prompt in prompts) > MAX_CHARACTERS:
+        raise _too_long()
+    if length > settings.max_tokens:
+        message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
+        raise ApiError(400, message, param="max_tokens")
+    constraints = loaded.completer.constraints(
+        _decoding_options(request, length, n),
+        n,
+        bias=_logit_bias(request.logit_bias or {}, loaded.completer.vocabulary),
+        taught=loaded.learnt_texts.user_allowed_words(request.session),
+    )
+    decoding = constraints.options
+    if decoding.beams > 1 and request.logprobs is not None:
+        raise ApiError(400, "logprobs are not available with beams; leave one of them out.", param="logprobs")
+    if len(prompts) * max(n, decoding.best_of, decoding.beams) > MAX_TEXTS:
+        raise ApiError(400, f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time.", param="n")
+    size = 0
+    if request.logprobs is not None or request.echo:
+        echoed = sum(prompt.num_tokens for prompt in prompts) if request.echo else 0
+        size = (echoed + len(prompts) * length) * max(n, decoding.best_of) * (1 + (request.logprobs or 0))
+    if size > settings.max_answer:
+        message = (
+            f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
+            f"but at most {settings.max_answer} are allowed; ask for less at a time."
+        )
+        raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
+    return CheckedRequest(request, loaded, prompts, constraints, loaded.deadline(), size)
+
+
+def _too_long() -> ApiError:
+    return ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
+
+
+def _decoding_options(request: CompletionRequest, length: int, n: int) -> Options:
+    """Convert the fields that were sent to decoding options; null means the default, which is OpenAI's without a
+    preset."""
+    options: dict[str, object] = {"length": length, "preset": request.preset}
+    if not request.preset:
+        options["temperature"] = CompletionRequest.model_fields["temperature"].default
+    options |= request.model_dump(include=_SAME_MEANING, exclude_unset=True, exclude_none=True)
+    if options.get("top_p") == 0:  # OpenAI allows 0: only the most probable character
+        options["top_p"] = 1e-9
+    if request.top_k is not None and request.top_k > 0:
+        options["top_k"] = request.top_k
+    if request.stop:
+        options["stop"] = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop)
+    options["seed"] = secrets.randbits(32) if request.seed is None else request.seed % (1 << 64)
+    best_of = request.best_of or n
+    if request.use_beam_search:  # in vLLM's API, best_of is the number of beams
+        options["beams"] = options.get("beams") or max(2, best_of)
+    elif request.best_of:
+        options["best_of"] = best_of if best_of > n else 1
+    return cast(Options, options)
+
+
+def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
+    """Check `logit_bias`, and return it by id."""
+    for name in given:
+        if not (name.isascii() and name.isdigit() and len(name) < 10 and int(name) < vocabulary.size):
+            message = f"logit_bias names a token that does not exist; tokens are whole numbers below {vocabulary.size}."
+            raise ApiError(400, message, param="logit_bias")
+    return {int(name): value for name, value in given.items()}
+
+
+async def completed(checked: CheckedRequest) -> bytes:
     """Generate all texts of a request; return the response as JSON."""
     generations = [checked.generation(prompt) for prompt in checked.prompts]
     try:
@@ -297,94 +293,192 @@ async def complete(checked: CheckedRequest) -> bytes:
             generation.abandoned = True
     for generation, prompt in zip(generations, checked.prompts, strict=True):
         checked.loaded.count_answered(generation, prompt.num_tokens)
-    return await bodies.run_off_loop(checked.max_size, partial(_response_json, checked, generations, answers))
+    return await run_off_loop(checked.max_size, partial(_response_json, checked, generations, answers))
 
 
 def _response_json(
     checked: CheckedRequest, generations: Sequence[Generation], answers: Sequence[Sequence[GeneratedText]]
 ) -> bytes:
-    """Write the response as JSON."""
+    vocabulary = checked.loaded.completer.vocabulary
     choices: list[bytes] = []
     for generation, prompt, texts in zip(generations, checked.prompts, answers, strict=True):
-        echo = EchoedPrompt(checked, generation)
+        echoed, echoed_tokens = _echo(checked, prompt, generation)
         for text in texts:
-            tokens = echo.logprobs
-            if checked.num_top is not None:
-                builder = LogprobsBuilder(checked.loaded.completer.vocabulary, len(echo.text))
-                builder.add(text.tokens, len(echo.text) + len(text.text))
-                tokens = (*tokens, bodies.logprobs_json(builder.logprobs))
-            reason = FINISH_REASONS[text.finish_reason]
-            choice = prompt.choice(echo.text + text.text, len(choices))
-            choice.finish_reason, choice.stock = reason, text.stock
-            choices.append(bodies.choice_json(choice, *tokens))
-    return bodies.insert_items(checked.response([], usage(checked, generations)), "choices", b",".join(choices))
+            tokens = echoed_tokens
+            choice = prompt.choice(echoed + text.text, len(choices))
+            if checked.request.logprobs is not None:
+                found = _logprobs(vocabulary, text.tokens, len(echoed), len(choice.text))
+                tokens = (*tokens, logprobs_json(found))
+            choice.finish_reason, choice.stock = FINISH_REASONS[text.finish_reason], text.stock
+            choices.append(choice_json(choice, *tokens))
+    return checked.response_json(b",".join(choices), checked.usage(generations))
 
 
-def usage(checked: CheckedRequest, generations: Sequence[Generation]) -> Usage:
-    """Count the tokens that were read and generated so far, those of texts that were not chosen too."""
-    read = sum(prompt.num_tokens for prompt in checked.prompts)
-    written = sum(sequence.num_decisions for generation in generations for sequence in generation.sequences)
-    return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
+def _echo(checked: CheckedRequest, prompt: Prompt, generation: Generation) -> tuple[str, tuple[LogprobsJson, ...]]:
+    """Return what precedes every text of a prompt that was read: nothing, or with `echo` the prompt after
+    normalisation, with its tokens."""
+    if not checked.request.echo:
+        return "", ()
+    vocabulary = checked.loaded.completer.vocabulary
+    text = vocabulary.decode(generation.ids)
+    if generation.scorer is None:
+        return text, ()
+    tokens = generation.scorer.tokens
+    if prompt.has_bos:
+        tokens = [TokenLogprobs(BOS, 0.0, ()), *tokens]
+    return text, (logprobs_json(_logprobs(vocabulary, tokens, 0, len(text), unconditional=True)),)
 
 
-class LogprobsBuilder:
-    """Collects tokens in OpenAI's form.
+def _logprobs(
+    vocabulary: CharacterVocabulary, tokens: Sequence[TokenLogprobs], begin: int, end: int, unconditional: bool = False
+) -> Logprobs:
+    """Return tokens in OpenAI's form.
 
     Args:
         vocabulary: the model's.
-        begin: offset of the first token in the text.
+        tokens: of a text, or a part of it.
+        begin: offset of the first in the text.
+        end: length of the text so far, which no offset exceeds.
+        unconditional: whether the first begins a text, so that it has no log-probability.
     """
-
-    def __init__(self, vocabulary: CharacterVocabulary, begin: int) -> None:
-        self._vocabulary, self._offset = vocabulary, begin
-        self.logprobs = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
-
-    def add(self, tokens: Sequence[TokenLogprobs], end: int, *, unconditional: bool = False) -> None:
-        """Add tokens. `end` is the length of the text so far, which no offset exceeds.
-
-        The first token of an `unconditional` text has no log-probability.
-        """
-        logprobs = self.logprobs
-        for i, token in enumerate(tokens):
-            name = self.token_name(token.id)
-            logprobs.tokens.append(name)
-            logprobs.text_offset.append(min(self._offset, end))
-            self._offset += token.id not in SPECIAL_NAMES or token.id == UNK
-            if unconditional and i == 0:
-                logprobs.token_logprobs.append(None)
-                logprobs.top_logprobs.append(None)
-                continue
-            logprobs.token_logprobs.append(token.log_probability)
-            top = {self.token_name(id): value for id, value in token.top}
-            top.setdefault(name, token.log_probability)
-            logprobs.top_logprobs.append(top)
-
-    def token_name(self, id: int) -> str:
-        """Return the name of a token."""
-        return SPECIAL_NAMES.get(id) or self._vocabulary.piece(id)
+    logprobs = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
+    for i, token in enumerate(tokens):
+        name, is_first = _token_name(vocabulary, token.id), unconditional and i == 0
+        top = {_token_name(vocabulary, id): value for id, value in token.top}
+        top.setdefault(name, token.log_probability)
+        logprobs.tokens.append(name)
+        logprobs.token_logprobs.append(None if is_first else token.log_probability)
+        logprobs.top_logprobs.append(None if is_first else top)
+        logprobs.text_offset.append(min(begin, end))
+        begin += token.id not in SPECIAL_NAMES or token.id == UNK
+    return logprobs
 
 
-class EchoedPrompt:
-    """What precedes every text of a prompt: nothing, or with `echo` the prompt after normalisation, with its tokens.
+def _token_name(vocabulary: CharacterVocabulary, id: int) -> str:
+    return SPECIAL_NAMES.get(id) or vocabulary.piece(id)
+
+
+def logprobs_json(logprobs: Logprobs) -> LogprobsJson:
+    """Write the items of each list as JSON."""
+    return {name: items_json(getattr(logprobs, name)) for name in Logprobs.model_fields}
+
+
+def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
+    """Write a choice as JSON, with the given tokens one part after the other; without any, `logprobs` is null."""
+    if not tokens:
+        return choice.model_dump_json().encode()
+    fields = (
+        b'"%s":[%s]' % (name.encode(), b",".join(part[name] for part in tokens if part[name]))
+        for name in Logprobs.model_fields
+    )
+    return insert_json(choice, "logprobs", b"{%s}" % b",".join(fields), empty=b"null")
+
+
+Updates = asyncio.Queue[tuple[int, list[Delta] | None]]
+"""The number of a prompt and its new text; None once all of its texts are complete or have failed."""
+
+
+async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+    """Yield the events of a request, the last of them `[DONE]`; close the stack at the end, whatever happens."""
+    report_usage = bool(options.include_usage and options.continuous_usage_stats)
+    updates: Updates = asyncio.Queue()
+    generations: list[Generation] = []
+    async with stack:
+        try:
+            for i, prompt in enumerate(checked.prompts):
+                generation = checked.generation(prompt, lambda deltas, i=i: updates.put_nowait((i, deltas)))
+                generation.future.add_done_callback(lambda _, i=i: updates.put_nowait((i, None)))
+                checked.loaded.scheduler.submit(generation)
+                generations.append(generation)
+            async for event in _events(checked, generations, updates, report_usage=report_usage):
+                yield event
+            if options.include_usage:
+                yield format_sse_event(data_str=checked.response_json(b"", checked.usage(generations)).decode())
+        except Exception as error:
+            yield format_sse_event(data_str=json.dumps(logged(error, "a stream").detail()))
+        finally:
+            for generation, prompt in zip(generations, checked.prompts, strict=False):
+                generation.abandoned = True
+                checked.loaded.count_answered(generation, prompt.num_tokens)
+        yield DONE
+
+
+async def _events(
+    checked: CheckedRequest, generations: list[Generation], updates: Updates, *, report_usage: bool
+) -> AsyncIterator[bytes]:
+    """Yield new text as it comes; text that comes while an event is being sent goes into the next one. Yield a comment
+    after a while without text."""
+    states: list[StreamState] = []
+    for prompt, generation in zip(checked.prompts, generations, strict=True):
+        echo = cache(partial(_echo, checked, prompt, generation))
+        states += [StreamState(checked, prompt, echo) for _ in range(checked.n)]
+    num_unfinished = len(generations)
+    while num_unfinished:
+        try:
+            received = [await asyncio.wait_for(updates.get(), PING_SECONDS)]
+        except TimeoutError:
+            yield KEEPALIVE_COMMENT
+            continue
+        while not updates.empty():
+            received.append(updates.get_nowait())
+        for i, deltas in received:
+            first = i * checked.n
+            for delta in deltas or ():
+                states[first + delta.index].unsent.append(delta)
+            if deltas is None:
+                num_unfinished -= 1
+                for j, written in enumerate(generations[i].future.result()):
+                    states[first + j].end(written)
+        for index, state in enumerate(states):
+            if state.unsent:
+                usage = checked.usage(generations) if report_usage else None
+                size = checked.max_size if checked.request.echo and not state.started else 0
+                yield await run_off_loop(size, partial(state.event, index, usage))
+
+
+class StreamState:
+    """The state of one text of a stream.
 
     Args:
         checked: the request.
-        generation: the scheduler's request for the prompt, which has been read.
+        prompt: what the text follows.
+        echo: returns what precedes the text; called once the prompt is read.
     """
 
-    def __init__(self, checked: CheckedRequest, generation: Generation) -> None:
-        """Write the tokens as JSON once, however many texts follow."""
-        self.text = ""
-        self.logprobs: tuple[bodies.LogprobsJson, ...] = ()
-        if not checked.echo:
-            return
-        vocabulary = checked.loaded.completer.vocabulary
-        self.text = vocabulary.decode(generation.ids)
-        if generation.scorer is None:
-            return
-        tokens = generation.scorer.tokens
-        if any(prompt.ids is generation.ids and prompt.has_bos for prompt in checked.prompts):
-            tokens = [TokenLogprobs(BOS, 0.0, ()), *tokens]
-        builder = LogprobsBuilder(vocabulary, 0)
-        builder.add(tokens, len(self.text), unconditional=True)
-        self.logprobs = (bodies.logprobs_json(builder.logprobs),)
+    def __init__(
+        self, checked: CheckedRequest, prompt: Prompt, echo: Callable[[], tuple[str, tuple[LogprobsJson, ...]]]
+    ) -> None:
+        self._checked, self._prompt, self._echo = checked, prompt, echo
+        self.unsent: list[Delta] = []
+        """New text that has not been sent."""
+        self.started = False
+        """Whether the first event has been built."""
+        self._num_sent = 0
+        """Number of characters sent, those of the echoed prompt included."""
+        self._ended = self._stock = False
+
+    def end(self, written: GeneratedText) -> None:
+        """Note that the text is complete. A text that ran out of time has had no finish reason yet, and one that was
+        chosen among others has not been sent at all."""
+        if not self._ended and not any(delta.finish_reason for delta in self.unsent):
+            text, tokens = ("", ()) if self.started or self.unsent else (written.text, written.tokens)
+            self.unsent.append(Delta(0, text, tokens, written.finish_reason))
+        self._stock = written.stock
+
+    def event(self, index: int, usage: Usage | None) -> bytes:
+        """Build an event of the new text, which begins with the prompt if it is echoed."""
+        deltas, self.unsent = self.unsent, []
+        new = "".join(delta.text for delta in deltas)
+        echoed, tokens = ("", ()) if self.started else self._echo()
+        self.started = True
+        choice = self._prompt.choice(echoed + new, index)
+        begin = self._num_sent + len(echoed)
+        self._num_sent = begin + len(new)
+        if self._checked.request.logprobs is not None:
+            vocabulary = self._checked.loaded.completer.vocabulary
+            decided = [token for delta in deltas for token in delta.tokens]
+            tokens = (*tokens, logprobs_json(_logprobs(vocabulary, decided, begin, self._num_sent)))
+        reason = deltas[-1].finish_reason
+        if reason is not None:
+            choice.finish_reason, choice.stock, self._ended = FINISH_REASONS[reason], self._stock, True
+        return format_sse_event(data_str=self._checked.response_json(choice_json(choice, *tokens), usage).decode())

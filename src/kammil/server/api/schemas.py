@@ -14,12 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from kammil.completion.options import SuggestOptions
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
 from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions, FrozenOptions
-from kammil.server.api.errors import ApiError
+from kammil.server.api.responses import ApiError
+from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 MAX_PROMPTS = 64
-"""Most prompts of one request."""
+"""Maximum number of prompts of one request."""
 MAX_TEXTS = 256
-"""Most texts of one request, all prompts together."""
+"""Maximum number of texts of one request, all prompts together."""
+SPECIAL_NAMES = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
+"""Names of the special tokens. In a text such a name is only its characters."""
 UNSUPPORTED = frozenset(
     {"suffix", "messages", "tools", "functions", "response_format", "structured_outputs", "json_schema", "grammar"}
     | {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "allowed_token_ids", "bad_words"}
@@ -33,6 +36,7 @@ Session = Annotated[
     str | None,
     Field(description="Any name for the client, which then has a state cache of its own.", max_length=200),
 ]
+_Forbidden = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=16)]
 
 
 class ApiRequest(BaseModel):
@@ -50,24 +54,29 @@ class StreamOptions(ApiRequest):
     )
 
 
-Forbidden = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=16)]
-_FORBID = "Up to 16 strings that are not written, nor finished where the text so far begins them."
-
 Request = TypeVar("Request", bound=ApiRequest)
 
 
 def _with_options(
     source: type[FrozenOptions], *not_served: str, nullable: bool = False
 ) -> Callable[[type[Request]], type[Request]]:
-    """Add a field for each option that a request does not declare itself; a nullable one is null by default."""
+    """Add a field for each option that a request does not declare itself; a nullable one is null by default, or False.
+
+    Strings that are not written are bounded, since every one costs.
+    """
 
     def extended(request: type[Request]) -> type[Request]:
         fields: dict[str, Any] = {}
         for name, field in source.model_fields.items():
-            if name not in request.model_fields and name not in not_served:
-                kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-                default = None if nullable else field.default
-                fields[name] = kind | None if nullable else kind, Field(default, description=field.description)
+            if name in request.model_fields or name in not_served:
+                continue
+            kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+            default: Any = None if nullable and field.default is not False else field.default
+            description = field.description
+            if name == "forbid":
+                kind, default = _Forbidden, None if nullable else []
+                description = "Up to 16 strings that are not written, nor finished where the text so far begins them."
+            fields[name] = kind | None if nullable else kind, Field(default, description=description)
         return create_model(
             request.__name__, __base__=request, __doc__=request.__doc__, __module__=request.__module__, **fields
         )
@@ -114,12 +123,6 @@ class CompletionRequest(ApiRequest):
     user: str | None = Field(default=None, description="Ignored.")
     preset: str | None = Field(default=None, description=PRESET)
     top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
-    forbid: Forbidden | None = Field(default=None, description=_FORBID)
-    allow_offensive: bool | None = Field(default=False, description=_described("allow_offensive"))
-    whole_words: bool | None = Field(default=False, description=_described("whole_words"))
-    read_latin: bool | None = Field(default=False, description=_described("read_latin"))
-    clause: bool | None = Field(default=False, description=_described("clause"))
-    stock_phrases: bool | None = Field(default=False, description=_described("stock_phrases"))
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
@@ -190,17 +193,25 @@ class SuggestRequest(ApiRequest):
 
     prefix: str = Field(description="The text so far.")
     k: int = Field(default=3, ge=1, le=32, description="Maximum number of words to suggest.")
-    phrase: int = Field(default=0, ge=0, le=32, description="Most words of ghost text; 0 for none.")
-    forbid: Forbidden = Field(default=[], description=_FORBID)
+    phrase: int = Field(default=0, ge=0, le=32, description="Maximum number of words of ghost text; 0 for none.")
     model: Model = None
     session: Session = None
+
+    @property
+    def options(self) -> SuggestOptions:
+        """The options of the suggestions, and of the ghost text."""
+        asked = self.model_dump(include={*SuggestOptions.model_fields})
+        return SuggestOptions.of(**asked, words=max(1, self.phrase))
 
 
 class SuggestedWord(BaseModel):
     """A suggested word."""
 
     text: str = Field(description="The whole word.")
-    completion: str = Field(description="What to append to the prefix, after `replaces` characters of it are deleted.")
+    completion: str = Field(
+        validation_alias="added",
+        description="What to append to the prefix, after `replaces` characters of it are deleted.",
+    )
     probability: float
     replaces: int = Field(
         default=0,
@@ -212,7 +223,9 @@ class SuggestedWord(BaseModel):
 class GhostTextOut(BaseModel):
     """Ghost text: several words that are likely to come next."""
 
-    completion: str = Field(description="What to append to the prefix; empty if nothing is worth reading.")
+    completion: str = Field(
+        validation_alias="added", description="What to append to the prefix; empty if nothing is worth reading."
+    )
     probability: float
     stock: bool = Field(
         default=False, description="Whether it ends a message that was written beforehand: best shown after a pause."
@@ -234,7 +247,7 @@ class ScoreRequest(ApiRequest):
 
     text: str = Field(description="Text to score.")
     given: str = Field(default="", description="Text before it, which is not scored.")
-    top: int = Field(default=5, ge=0, le=20, description="Most alternatives to report for each character.")
+    top: int = Field(default=5, ge=0, le=20, description="Maximum number of alternatives to report for each character.")
     model: Model = None
     session: Session = None
 
@@ -370,18 +383,3 @@ class Health(BaseModel):
     """Whether requests are answered at once."""
 
     status: Literal["ok"] = "ok"
-
-
-class ErrorDetail(BaseModel):
-    """An error in the form of OpenAI's API."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorResponse(BaseModel):
-    """The response to a request that failed."""
-
-    error: ErrorDetail

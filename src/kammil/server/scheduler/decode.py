@@ -1,5 +1,4 @@
-"""Texts that are being generated, in as few batches as the shapes of their states allow. Shapes: B batch, V
-vocabulary."""
+"""Steps texts that are being generated, in as few batches as their states allow. Shapes: B batch, V vocabulary."""
 
 from __future__ import annotations
 
@@ -12,8 +11,7 @@ from kammil.completion.completer import Completer
 from kammil.decoding import decode_step
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.server.scheduler.prefill import RowShapes, row_shapes
-from kammil.server.scheduler.replies import ReplyQueue
-from kammil.server.scheduler.requests import Generation
+from kammil.server.scheduler.requests import Generation, ReplyQueue
 
 
 @dataclass(eq=False)
@@ -28,13 +26,7 @@ class Batch:
 
 
 class DecodeBatches:
-    """All batches of a model.
-
-    Args:
-        completer: the model that steps them.
-        replies: takes new text, results and failures.
-        max_batch: most texts in one batch.
-    """
+    """All batches of a model, of at most `max_batch` texts each."""
 
     def __init__(self, completer: Completer, replies: ReplyQueue, max_batch: int) -> None:
         self._completer, self._replies, self._max_batch = completer, replies, max_batch
@@ -58,10 +50,8 @@ class DecodeBatches:
     def step(self, new: Sequence[Batch]) -> None:
         """Add new batches, and generate one more character of every text."""
         if new:
-            try:
+            with self._replies.failing([call for batch in new for call in batch.generations]):  # the others go on
                 self._batches = self._merge([*self._batches, *new])
-            except Exception as error:  # the existing batches go on as they were
-                self._replies.fail([generation for batch in new for generation in batch.generations], error)
         self._batches = [batch for batch in self._batches if self._step_batch(batch)]
 
     def _merge(self, batches: Sequence[Batch]) -> list[Batch]:
@@ -90,7 +80,7 @@ class DecodeBatches:
 
     def _step_batch(self, batch: Batch) -> bool:
         """Generate one more character of every text of a batch; return whether any text goes on."""
-        try:
+        with self._replies.failing(batch.generations):
             wanted = [self._replies.still_wanted(generation) for generation in batch.generations]
             if not all(wanted):
                 self._drop_finished(batch)
@@ -107,32 +97,24 @@ class DecodeBatches:
                     continue
                 try:
                     generation.append(ids[rows], batch.log_probabilities[rows], chosen[rows])
-                    self._send_new_text(generation)
+                    self._replies.send_deltas(generation)
+                    if all(sequence.ended for sequence in generation.live):
+                        self._replies.resolve(generation, generation.texts())
                 except Exception as error:
                     self._replies.fail([generation], error)
             kept = self._drop_finished(batch)
             if not batch.generations:
                 return False
             batch.log_probabilities, batch.state = self._completer.language_model.step(ids[kept], batch.state)
-            self.steps += 1
-            self.rows += len(kept)
-        except Exception as error:
-            self._replies.fail(batch.generations, error)
-            return False
-        return True
-
-    def _send_new_text(self, generation: Generation) -> None:
-        """Send the new text, and the result once all texts have ended."""
-        self._replies.send_deltas(generation)
-        if all(sequence.ended for sequence in generation.live):
-            self._replies.resolve(generation, generation.texts())
+            self.steps, self.rows = self.steps + 1, self.rows + len(kept)
+            return True
+        return False
 
     def _drop_finished(self, batch: Batch) -> Ids:
         """Drop the texts that have ended or that no client waits for; return the rows that stay."""
         if not any(g.answered or any(sequence.ended for sequence in g.live) for g in batch.generations):
             return np.arange(len(batch.log_probabilities))  # true of most steps
-        kept: list[int] = []
-        row = 0
+        kept, row = list[int](), 0
         for generation in batch.generations:
             stay = [i for i, sequence in enumerate(generation.live) if not sequence.ended and not generation.answered]
             kept.extend(row + i for i in stay)

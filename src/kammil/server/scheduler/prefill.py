@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from kammil.completion.completer import Completer
 from kammil.completion.state_cache import STRIDE, Prefill
 from kammil.language_model import State, concat_states, max_rows, select_rows
-from kammil.server.scheduler.replies import ReplyQueue
-from kammil.server.scheduler.requests import Generation, PromptScorer, ScoreCall, SuggestCall
+from kammil.server.scheduler.requests import PromptScorer, ReadingRequest, ReplyQueue
 
 MAX_PROMPTS = 32
-"""Most prompts of which a piece is read in one round; texts that are being generated wait meanwhile."""
+"""Maximum number of prompts of which a piece is read in one round; texts that are being generated wait meanwhile."""
 MAX_SCORED = 4
-"""Most texts to be scored of which a piece is read in one round: every position costs, not only the last."""
+"""The same for texts to be scored, where every position costs, not only the last."""
 MIN_TO_SPLIT = 3
-"""From this many prompts on, they are read in pieces of common sizes; for fewer, the additional calls cost more than
-they save."""
+"""Minimum number of prompts to read in pieces of common sizes; for fewer, the additional calls cost more than they
+save."""
 
 RowShapes = tuple[tuple[int, ...], ...]
-
-
-@dataclass(eq=False)
-class PendingPrefill:
-    """A request whose prompt is being read."""
-
-    call: Generation | SuggestCall | ScoreCall
-    prefill: Prefill | PromptScorer
-    failed: bool = False
+PendingPrompt = tuple[ReadingRequest, Prefill | PromptScorer]
+"""A request, and what reads its text."""
 
 
 class PrefillQueue:
@@ -44,7 +35,7 @@ class PrefillQueue:
 
     def __init__(self, completer: Completer, replies: ReplyQueue, *, batched: bool) -> None:
         self._completer, self._replies, self._batched = completer, replies, batched
-        self._pending: list[PendingPrefill] = []
+        self._pending: list[PendingPrompt] = []
 
     def __len__(self) -> int:
         """Number of requests whose prompts are being read."""
@@ -54,74 +45,57 @@ class PrefillQueue:
         """Drop all requests."""
         self._pending = []
 
-    def add(self, call: Generation | SuggestCall | ScoreCall, prefill: Prefill | PromptScorer) -> None:
+    def add(self, call: ReadingRequest) -> None:
         """Add a request whose prompt is to be read."""
-        self._pending.append(PendingPrefill(call, prefill))
+        self._pending.append((call, call.reader()))
 
-    def step(self) -> list[tuple[Generation | SuggestCall | ScoreCall, Prefill | PromptScorer]]:
+    def step(self) -> list[PendingPrompt]:
         """Read a piece of each prompt; remove and return the requests whose prompts are read to their ends."""
-        self._pending = [prompt for prompt in self._pending if self._replies.still_wanted(prompt.call)]
-        for scored, most in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
-            pending = [
-                prompt
-                for prompt in self._pending
-                if isinstance(prompt.prefill, PromptScorer) is scored and prompt.prefill.remaining
-            ]
-            if not self._batched:
-                pending = pending[:1]
-            if pending:
-                num_prompts = max_rows(self._completer.language_model, most, STRIDE, each=STRIDE if scored else 1)
-                self._step_group(pending[:num_prompts], scored=scored)
-        ready = [prompt for prompt in self._pending if not prompt.failed and not prompt.prefill.remaining]
-        self._pending = [prompt for prompt in self._pending if not prompt.failed and prompt.prefill.remaining]
-        return [(prompt.call, prompt.prefill) for prompt in ready]
+        self._pending = [pair for pair in self._pending if self._replies.still_wanted(pair[0])]
+        for scored, maximum in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
+            group = [pair for pair in self._pending if isinstance(pair[1], PromptScorer) is scored]
+            group = [pair for pair in group if pair[1].remaining]
+            if group:
+                rows = max_rows(self._completer.language_model, maximum, STRIDE, each=STRIDE if scored else 1)
+                self._step_group(group[: rows if self._batched else 1], scored=scored)
+        left = [pair for pair in self._pending if not pair[0].answered]
+        self._pending = [pair for pair in left if pair[1].remaining]
+        return [pair for pair in left if not pair[1].remaining]
 
-    def _step_group(self, pending: Sequence[PendingPrefill], *, scored: bool) -> None:
+    def _step_group(self, pending: Sequence[PendingPrompt], *, scored: bool) -> None:
         """Read the next piece of each prompt.
 
         Prompts of many lengths share calls when each is read in pieces whose sizes are powers of two: 45 ids are 32, 8,
         4 and 1. A few prompts are read faster one by one.
         """
-        remaining = [prompt.prefill.remaining for prompt in pending]
+        remaining = [reader.remaining for _, reader in pending]
         split = len(pending) >= MIN_TO_SPLIT
         sizes = {1 << bit for bit in range(max(remaining).bit_length())} if split else set(remaining)
         for size in sorted(sizes, reverse=True):
-            part = [prompt for prompt, n in zip(pending, remaining, strict=True) if (n & size if split else n == size)]
-            self._forward([prompt for prompt in part if not prompt.failed], size, scored=scored)
+            part = [pair for pair, n in zip(pending, remaining, strict=True) if (n & size if split else n == size)]
+            self._forward([pair for pair in part if not pair[0].answered], size, scored=scored)
 
-    def _forward(self, pending: Sequence[PendingPrefill], size: int, *, scored: bool) -> None:
+    def _forward(self, pending: Sequence[PendingPrompt], size: int, *, scored: bool) -> None:
         """Read `size` ids of each prompt; prompts whose states have the same shapes share a call."""
-        groups: dict[object, list[tuple[PendingPrefill, State]]] = {}
-        try:
-            states = [prompt.prefill.state for prompt in pending]
+        model, failing = self._completer.language_model, self._replies.failing
+        groups: dict[RowShapes, list[tuple[PendingPrompt, State]]] = {}
+        with failing([call for call, _ in pending]):
+            states = [reader.state for _, reader in pending]
             if len(pending) > 1:
-                states = self._completer.language_model.pad_states(states)
-            for prompt, state in zip(pending, states, strict=True):
-                groups.setdefault(row_shapes(state), []).append((prompt, state))
-        except Exception as error:
-            self._fail(pending, error)
-            return
+                states = model.pad_states(states)
+            keys = [row_shapes(state) for state in states]
+            for key, pair, state in zip(keys, pending, states, strict=True):
+                groups.setdefault(key, []).append((pair, state))
         for group in groups.values():
-            try:
-                ids = np.stack([prompt.prefill.next_ids(size) for prompt, _ in group])  # (B, T)
+            with failing([call for (call, _), _ in group]):
+                ids = np.stack([reader.next_ids(size) for (_, reader), _ in group])  # (B, T)
                 state = concat_states([state for _, state in group])
-                read, state = self._completer.language_model.forward(ids, state, last=None if scored else 1)
-            except Exception as error:
-                self._fail([prompt for prompt, _ in group], error)
-                continue
-            for i, (prompt, _) in enumerate(group):
-                try:
-                    # A copy: what is cached of one text must not keep the arrays of the whole batch alive.
-                    row_state = state if len(group) == 1 else select_rows(state, np.array([i]))
-                    prompt.prefill.advance(size, read[i] if len(group) == 1 else read[i].copy(), row_state)
-                except Exception as error:
-                    self._fail([prompt], error)
-
-    def _fail(self, pending: Sequence[PendingPrefill], error: Exception) -> None:
-        """Answer requests with an error."""
-        for prompt in pending:
-            prompt.failed = True
-        self._replies.fail([prompt.call for prompt in pending], error)
+                read, state = model.forward(ids, state, last=None if scored else 1)
+                for i, ((call, reader), _) in enumerate(group):
+                    with failing([call]):
+                        # A copy: what is cached of one text must not keep the arrays of the whole batch alive.
+                        row_state = state if len(group) == 1 else select_rows(state, np.array([i]))
+                        reader.advance(size, read[i] if len(group) == 1 else read[i].copy(), row_state)
 
 
 def row_shapes(state: State) -> RowShapes:

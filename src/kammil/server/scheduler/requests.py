@@ -1,21 +1,25 @@
-"""Requests to a scheduler, and their results. Shapes: T time, V vocabulary."""
+"""Requests to a scheduler, their results, and how results reach the event loops. Shapes: B batch, T time,
+V vocabulary."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import Phrase
-from kammil.completion.state_cache import STRIDE, StateCache
+from kammil.completion.state_cache import STRIDE, Prefill, StateCache
 from kammil.completion.stock_phrases import choose
 from kammil.completion.suggestions import Query, Suggestion
 from kammil.decoding import Constraints, FinishReason, Hypothesis
@@ -25,6 +29,8 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, m
 from kammil.vocabulary import BOS, PAD, UNK
 
 Answer = TypeVar("Answer")
+
+log = logging.getLogger("kammil.server")
 
 
 class SchedulerError(Exception):
@@ -51,7 +57,7 @@ class TokenLogprobs:
 
 
 class EngineRequest(Generic[Answer]):
-    """A request to a scheduler. Its thread owns the request; the event loop awaits `future` and sets `abandoned`.
+    """A request to a scheduler, created on the event loop that awaits `future`, and owned by the scheduler's thread.
 
     Args:
         deadline: time of `time.monotonic` at which an unfinished request ends: a generation with the text so far, any
@@ -59,19 +65,16 @@ class EngineRequest(Generic[Answer]):
     """
 
     def __init__(self, deadline: float) -> None:
-        """Create it on the event loop that awaits the result."""
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Answer] = self.loop.create_future()
         self.deadline = deadline
         self.abandoned = False
-        """The client has gone; the rows of the request are dropped before the next step."""
+        """The client has gone (set on the event loop); its rows are dropped before the next step."""
         self.answered = False
-        """The request has its result or is abandoned; only the scheduler's thread sets this."""
+        """The request has its result or is abandoned (set on the scheduler's thread)."""
         self.submitted_at = time.monotonic()
         self.started_at: float | None = None
-        """Time at which the scheduler began to work on it."""
         self.answered_at: float | None = None
-        """Time at which the result was ready."""
 
     @property
     def timed_out(self) -> bool:
@@ -107,14 +110,13 @@ class PromptScorer:
         self.state: State = completer.language_model.initial_state(1)
         self.tokens: list[TokenLogprobs] = []
         """One entry for each id after BOS."""
-        self.last: LogProbabilities | None = None
-        """(1, V): log-probabilities of what follows the ids read so far."""
+        self._last: LogProbabilities | None = None
 
     @property
     def result(self) -> tuple[LogProbabilities, State]:
-        """Log-probabilities of what follows the whole text, and the state there, once all of it is read."""
-        assert self.last is not None
-        return self.last, self.state
+        """Log-probabilities of what follows the whole text, (1, V), and the state there, once all of it is read."""
+        assert self._last is not None
+        return self._last, self.state
 
     @property
     def remaining(self) -> int:
@@ -134,7 +136,7 @@ class PromptScorer:
         tops = top_ids(log_probabilities[: len(true)], self._num_top)
         for row, id, top in zip(log_probabilities, true.tolist(), tops, strict=False):
             self.tokens.append(TokenLogprobs(id, float(row[id]) - (self._unknown_nats if id == UNK else 0), top))
-        self.state, self.last = state, log_probabilities[-1:]
+        self.state, self._last = state, log_probabilities[-1:]
 
 
 class Generation(EngineRequest["list[GeneratedText]"]):
@@ -145,7 +147,7 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         completer: the model that generates.
         ids: the prompt, (T,), starting with BOS.
         constraints: what may be generated.
-        n: number of texts wanted.
+        n: number of texts.
         num_top: number of alternatives to report with every token; None reports no tokens at all.
         echo: whether the prompt's own tokens are reported too.
         state_cache: cache for the states after the prompt; None takes that of the completer.
@@ -172,12 +174,14 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.sequences = [TextSequence(i, constraints.hypothesis()) for i in range(max(n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []
         self.group = SequenceGroup(constraints, [sequence.hypothesis for sequence in self.live])
-        """What is sampled for the live texts, in their order."""
+        """Sampling state of the unfinished texts."""
         self.stock: list[TextSequence] = []
         """Stock phrases that are chosen among, too."""
-        self.scorer: PromptScorer | None = None
-        if echo and num_top is not None:
-            self.scorer = PromptScorer(completer, ids, num_top)
+        self.scorer = PromptScorer(completer, ids, num_top) if echo and num_top is not None else None
+
+    def reader(self) -> Prefill | PromptScorer:
+        """Return what reads the prompt."""
+        return self.scorer or self.state_cache.prefill(self.ids)
 
     def set_hypotheses(self, hypotheses: list[Hypothesis]) -> None:
         """Replace the texts by the results of a beam search, best first."""
@@ -189,7 +193,7 @@ class Generation(EngineRequest["list[GeneratedText]"]):
     def add_stock(
         self, hypotheses: Sequence[Hypothesis], model: LanguageModel, first: LogProbabilities, state: State
     ) -> None:
-        """Add stock phrases, with their tokens if these are reported; `first`, (1, V): what follows the prompt."""
+        """Add stock phrases, with their tokens if these are reported; `first`, (1, V), follows the prompt."""
         for hypothesis in hypotheses:
             sequence = TextSequence(-1, hypothesis)
             if self.num_top is not None:
@@ -202,7 +206,7 @@ class Generation(EngineRequest["list[GeneratedText]"]):
             self.stock.append(sequence)
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, chosen: LogProbabilities) -> None:
-        """Record a decision of each live text: its id, (B,), which has the log-probability `chosen`, (B,), among the
+        """Record a decision of each live text: its id, (B,), with the log-probability `chosen`, (B,), among the
         `log_probabilities`, (B, V)."""
         tops = top_ids(log_probabilities, self.num_top) if self.num_top is not None else None
         for i, sequence in enumerate(self.live):
@@ -216,8 +220,7 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.group.select(rows)
 
     def new_deltas(self) -> list[Delta]:
-        """Return the new text and tokens of each sequence since the last call; none of texts of which some are chosen
-        once all have ended."""
+        """Return the new text and tokens of each sequence; none where the best are chosen once all have ended."""
         if len(self.sequences) > self.n:
             return []
         return [delta for sequence in self.live or self.sequences if (delta := sequence.new_delta()) is not None]
@@ -245,9 +248,7 @@ class TextSequence:
     num_sent: int = 0
     """Number of characters already sent as deltas."""
     num_tokens_sent: int = 0
-    """Number of tokens already sent as deltas."""
     end_sent: bool = False
-    """Whether the finish reason has been sent."""
 
     @property
     def ended(self) -> bool:
@@ -256,20 +257,18 @@ class TextSequence:
 
     def new_delta(self) -> Delta | None:
         """Return what is new since the last call; None if nothing is."""
-        hypothesis, begin = self.hypothesis, self.num_sent
-        num_safe = hypothesis.safe()
-        if self.end_sent or (hypothesis.reason is None and num_safe == begin):
+        begin, num_safe = self.num_sent, self.hypothesis.safe()
+        if self.end_sent or (not self.ended and num_safe == begin):
             return None
-        num_tokens = len(self.tokens) if hypothesis.reason is not None else num_safe
+        num_tokens = len(self.tokens) if self.ended else num_safe
         tokens = tuple(self.tokens[self.num_tokens_sent : num_tokens])
-        self.num_sent, self.num_tokens_sent, self.end_sent = num_safe, num_tokens, hypothesis.reason is not None
-        return Delta(self.index, hypothesis.text[begin:num_safe], tokens, hypothesis.reason)
+        self.num_sent, self.num_tokens_sent, self.end_sent = num_safe, num_tokens, self.ended
+        return Delta(self.index, self.hypothesis.text[begin:num_safe], tokens, self.hypothesis.reason)
 
     def generated_text(self) -> GeneratedText:
         """Return the text so far: whole graphemes, without characters that a stop string may still cut off."""
         hypothesis = self.hypothesis
-        text = hypothesis.text[: hypothesis.safe()]
-        stock = hypothesis.likeness is not None
+        text, stock = hypothesis.text[: hypothesis.safe()], hypothesis.likeness is not None
         return GeneratedText(text, hypothesis.reason or "length", tuple(self.tokens), stock=stock)
 
 
@@ -292,54 +291,50 @@ class GeneratedText:
     finish_reason: FinishReason
     """`length` also for a text that ran out of time."""
     tokens: tuple[TokenLogprobs, ...]
-    """One token for each decision, including those that a stop string or `whole_words` cut off the text; empty unless
-    they were asked for."""
+    """One for each decision, those that were cut off the text included; empty unless they were asked for."""
     stock: bool = False
     """Whether it is the end of a message that was written beforehand."""
 
 
 class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
-    """Suggests the most probable next words, and optionally ghost text.
-
-    Args:
-        deadline: see `EngineRequest`.
-        state_cache: cache for the states after the text.
-        query: what is asked.
-        ghost: whether ghost text is wanted.
-    """
+    """Suggests the most probable next words, and ghost text if `ghost`."""
 
     def __init__(self, deadline: float, state_cache: StateCache, query: Query, *, ghost: bool = False) -> None:
         super().__init__(deadline)
         self.state_cache, self.query, self.ghost = state_cache, query, ghost
         self.ids = query.text.ids
 
+    def reader(self) -> Prefill:
+        """Return what reads the text."""
+        return self.state_cache.prefill(self.ids)
+
 
 class ScoreCall(EngineRequest[list[TokenLogprobs]]):
-    """Scores each character of a text, and its end.
-
-    Args:
-        deadline: see `EngineRequest`.
-        completer: the model that scores.
-        ids: the text, (T,), starting with BOS and ending with EOS.
-        num_top: number of alternatives to report for each character.
-    """
+    """Scores each character of a text, and its end: `ids`, (T,), start with BOS and end with EOS."""
 
     def __init__(self, deadline: float, completer: Completer, ids: Ids, num_top: int) -> None:
         super().__init__(deadline)
         self.scorer = PromptScorer(completer, ids, num_top)
 
+    def reader(self) -> PromptScorer:
+        """Return what reads the text."""
+        return self.scorer
+
 
 class ModelUpdate(EngineRequest[Answer]):
-    """Changes the model between two steps, such as learning a text."""
+    """Runs `action` between two steps, such as learning a text; its result, or exception, is the answer."""
 
     def __init__(self, deadline: float, action: Callable[[], Answer]) -> None:
-        """Run `action` on the scheduler's thread; its return value is the result, or the exception that it raises."""
         super().__init__(deadline)
         self.action = action
 
 
+ReadingRequest = Generation | SuggestCall | ScoreCall
+"""A request whose text has to be read first."""
+
+
 def top_ids(log_probabilities: NDArray[np.floating], k: int) -> list[tuple[tuple[int, float], ...]]:
-    """Return for each row, (N, V), the k most probable ids with their log-probabilities, best first; none of those
+    """Return for each row, (B, V), the k most probable ids with their log-probabilities, best first; none of those
     that are never written."""
     if k == 0:
         return [()] * len(log_probabilities)
@@ -348,3 +343,76 @@ def top_ids(log_probabilities: NDArray[np.floating], k: int) -> list[tuple[tuple
     values = np.take_along_axis(log_probabilities, order, axis=-1)
     ranked = (zip(*pair, strict=True) for pair in zip(order.tolist(), values.tolist(), strict=True))
     return [tuple(each for each in row if each[0] not in hidden)[:k] for row in ranked]
+
+
+class ReplyQueue:
+    """Carries the results of a round to the event loops that await them; used by the scheduler's thread alone."""
+
+    def __init__(self) -> None:
+        self._outgoing: list[tuple[EngineRequest[Any], Callable[[], None]]] = []
+        self.unanswered: set[EngineRequest[Any]] = set()
+        """Requests that were begun and whose results have not been sent."""
+
+    def register(self, calls: Iterable[EngineRequest[Any]]) -> None:
+        """Note that these requests await a result."""
+        self.unanswered.update(calls)
+
+    def still_wanted(self, call: EngineRequest[Any]) -> bool:
+        """Whether to go on with a request; one past its deadline is answered now."""
+        if call.abandoned:
+            call.answered = True
+            self.unanswered.discard(call)
+        elif call.timed_out and not call.answered:
+            with self.failing([call]):
+                if not isinstance(call, Generation):
+                    raise TimeoutError
+                self.resolve(call, call.texts())
+        return not call.answered
+
+    def send_deltas(self, generation: Generation) -> None:
+        """Send the new text of a generation to its callback, if it has one."""
+        if generation.on_deltas is not None and (deltas := generation.new_deltas()):
+            self._outgoing.append((generation, partial(generation.on_deltas, deltas)))
+
+    def finish(self, generation: Generation) -> None:
+        """Answer a generation whose texts are complete."""
+        self.send_deltas(generation)
+        self.resolve(generation, generation.texts())
+
+    def resolve(self, call: EngineRequest[Any], answer: object) -> None:
+        """Answer a request; `flush` sends the result at the end of the round."""
+        call.answered, call.answered_at = True, time.monotonic()
+        self._outgoing.append((call, partial(call.resolve, answer)))
+
+    def fail(self, calls: Iterable[EngineRequest[Any]], error: Exception) -> None:
+        """Answer requests with an error."""
+        for call in calls:
+            call.answered = True
+            self._outgoing.append((call, partial(call.fail, error)))
+
+    @contextmanager
+    def failing(self, calls: Iterable[EngineRequest[Any]]) -> Generator[None]:
+        """Answer these requests with any error of the block."""
+        try:
+            yield
+        except Exception as error:
+            self.fail(calls, error)
+
+    def flush(self) -> None:
+        """Send all results of a round, in one call per event loop; what cannot be sent now is sent the next time."""
+        for loop in {call.loop for call, _ in self._outgoing}:
+            actions = [action for call, action in self._outgoing if call.loop is loop]
+            done = [call for call, _ in self._outgoing if call.loop is loop and call.answered]
+            remaining = [pair for pair in self._outgoing if pair[0].loop is not loop]
+            with suppress(RuntimeError):  # the loop is closed, so no client waits any more
+                loop.call_soon_threadsafe(_run_all, actions)
+            self._outgoing = remaining
+            self.unanswered.difference_update(done)
+
+
+def _run_all(actions: Sequence[Callable[[], None]]) -> None:
+    for action in actions:
+        try:
+            action()
+        except Exception as error:  # the other results are sent all the same
+            log.error("a result could not be delivered", exc_info=error)

@@ -2,18 +2,14 @@
 together.
 
 A round reads one piece of every prompt, answers requests for suggestions, and generates one character of every text. So
-a long text delays a short one by no more than the cost of its row in the batch, an abandoned request leaves within one
-round, and the event loop, on another thread, can always answer. The texts are those that `Completer.complete`
-generates, whatever else is in the batch.
-
-A failure of one request is the answer to that request, and a failure of a whole round the answer to all requests in it;
-the thread goes on. If the thread ends all the same, all waiting requests are answered with an error at once.
-
-Shapes: B batch, T time, V vocabulary.
+a long text delays a short one by no more than the cost of its row in the batch, and an abandoned request leaves within
+one round. The texts are those of `Completer.complete`, whatever else is in the batch. A failure is the answer to the
+requests that it concerns; if the thread ends all the same, all waiting requests are answered with an error at once.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 import time
@@ -26,20 +22,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import STRIDE, Prefill
+from kammil.completion.state_cache import STRIDE
 from kammil.completion.stock_phrases import are_enough
-from kammil.completion.suggestions import Suggestion
 from kammil.decoding import Hypothesis, beam_steps
 from kammil.language_model import LogProbabilities, State, concat_states, max_rows, select_rows
-from kammil.server.memory import trim_heap
 from kammil.server.scheduler.decode import Batch, DecodeBatches
 from kammil.server.scheduler.prefill import PrefillQueue, row_shapes
-from kammil.server.scheduler.replies import ReplyQueue
 from kammil.server.scheduler.requests import (
     EngineRequest,
     Generation,
     ModelUpdate,
-    PromptScorer,
+    ReplyQueue,
     RoundError,
     ScoreCall,
     StoppedError,
@@ -47,8 +40,8 @@ from kammil.server.scheduler.requests import (
 )
 
 MAX_BATCH = 64
-"""Most rows stepped in one call. Each further row costs less than the one before, but all texts wait for the whole
-call. Further texts make a second batch, which takes turns with the first."""
+"""Maximum number of rows in one call: each costs less than the one before, but all texts wait for the whole call.
+Further texts make a second batch, which takes turns with the first."""
 TRIM_SECONDS = 5.0
 """Seconds between two returns of free memory to the system, while there is work and once after it."""
 
@@ -83,15 +76,14 @@ class RunningBeamSearch:
 
 
 class Scheduler:
-    """Runs a model on a thread of its own.
+    """Runs a model, which no other thread may use, on a thread of its own.
 
     Args:
-        completer: the model; no other thread may use it.
-        max_batch: most texts stepped in one call; 1 switches micro-batching off.
+        completer: the model.
+        max_batch: maximum number of texts stepped in one call; 1 switches micro-batching off.
     """
 
     def __init__(self, completer: Completer, *, max_batch: int = MAX_BATCH) -> None:
-        """Start the thread."""
         self.completer, self.stats = completer, SchedulerStats()
         self._unbatched = max_batch == 1
         self._inbox: deque[EngineRequest[Any]] = deque()
@@ -129,8 +121,7 @@ class Scheduler:
         return self._thread.is_alive() and not self._stopped
 
     def fail_remaining(self) -> None:
-        """Fail all requests that an ended thread has left. The thread calls it last; it may be called again in case
-        that failed."""
+        """Fail all requests that an ended thread has left. The thread calls it last; it may be called again."""
         with self._wake:
             self._stopped = True
             left = [*self._replies.unanswered, *self._inbox]
@@ -153,7 +144,6 @@ class Scheduler:
             raise TimeoutError("the scheduler does not end")
 
     def _main(self) -> None:
-        """Run rounds until the scheduler is closed."""
         try:
             while self._iterate():
                 pass
@@ -163,8 +153,7 @@ class Scheduler:
             self.fail_remaining()
 
     def _iterate(self) -> bool:
-        """Wait for work and run one round; return whether to go on. A round that fails fails all requests that it
-        worked on."""
+        """Wait for work and run one round; return whether to go on."""
         try:
             with self._wake:
                 self._wake.wait_for(
@@ -197,7 +186,6 @@ class Scheduler:
         self._replies.flush()
 
     def _drop_all(self) -> None:
-        """Drop all requests at work."""
         self._prefills.clear()
         self._batches.clear()
         self._searches = []
@@ -216,7 +204,6 @@ class Scheduler:
         return bool(self._prefills or self._batches or self._searches)
 
     def _update_stats(self) -> None:
-        """Publish the numbers of this round."""
         self.stats.steps, self.stats.rows = self._batches.steps, self._batches.rows
         self.stats.live = self._batches.live
         self.stats.waiting = len(self._prefills) + len(self._inbox)
@@ -226,129 +213,102 @@ class Scheduler:
         call.started_at = time.monotonic()
         if call.abandoned and not self._replies.still_wanted(call):
             return
-        try:
-            match call:
-                case ModelUpdate():
-                    self._replies.resolve(call, call.action())
-                case ScoreCall():
-                    self._prefills.add(call, call.scorer)
-                case SuggestCall():
-                    self._prefills.add(call, call.state_cache.prefill(call.ids))
-                case Generation() if call.scorer is not None:
-                    self._prefills.add(call, call.scorer)
-                case Generation() if call.live:
-                    self._prefills.add(call, call.state_cache.prefill(call.ids))
-                case Generation():
-                    self._finish(call)
-                case _:
-                    raise TypeError(f"unknown request: {call}")
-        except Exception as error:
-            self._replies.fail([call], error)
+        with self._replies.failing([call]):
+            if isinstance(call, ModelUpdate):
+                self._replies.resolve(call, call.action())
+            elif isinstance(call, Generation) and not (call.live or call.scorer):
+                self._replies.finish(call)
+            else:
+                assert isinstance(call, Generation | SuggestCall | ScoreCall)
+                self._prefills.add(call)
 
     def _prefill(self) -> list[Batch]:
         """Read a piece of every prompt, answer requests that need no more, and return a batch for each generation to
         start."""
         begun: list[Batch] = []
         prefixes: list[tuple[SuggestCall, LogProbabilities, State]] = []
-        for call, reading in self._prefills.step():
-            try:
-                match call, reading:
-                    case ScoreCall(), PromptScorer():
-                        self._replies.resolve(call, reading.tokens)
-                    case SuggestCall(), Prefill():
-                        prefixes.append((call, *reading.result))
-                    case Generation(), _:
-                        begun.extend(self._start_decoding(call, *reading.result))
-                    case _:
-                        raise TypeError("unknown request")
-            except Exception as error:
-                self._replies.fail([call], error)
+        for call, reader in self._prefills.step():
+            with self._replies.failing([call]):
+                if isinstance(call, ScoreCall):
+                    self._replies.resolve(call, call.scorer.tokens)
+                elif isinstance(call, SuggestCall):
+                    prefixes.append((call, *reader.result))
+                else:
+                    begun.extend(self._start_decoding(call, *reader.result))
         if prefixes:
             self._suggest(prefixes)
         return begun
 
-    def _finish(self, call: Generation) -> None:
-        """Answer a generation whose texts are complete."""
-        self._replies.send_deltas(call)
-        self._replies.resolve(call, call.texts())
-
     def _start_decoding(self, call: Generation, log_probabilities: LogProbabilities, state: State) -> list[Batch]:
         """Start to generate after a prompt that was read: return its batch, or register its beam search."""
-        if not call.live:
-            self._finish(call)
-            return []
-        many = len(call.live)
-        if call.constraints.options.beams > 1:
-            steps = beam_steps(self.completer.language_model, call.constraints, log_probabilities, state, call.n)
+        model, rows = self.completer.language_model, len(call.live)
+        if call.live and call.constraints.options.beams > 1:
+            steps = beam_steps(model, call.constraints, log_probabilities, state, call.n)
             self._searches.append(RunningBeamSearch(call, steps))
             return []
-        if many > call.n:
+        if rows > call.n:
             stock = self.completer.stock_hypotheses(call.constraints, log_probabilities, state)
-            call.add_stock(stock, self.completer.language_model, log_probabilities, state)
+            call.add_stock(stock, model, log_probabilities, state)
             if are_enough(stock, call.constraints):
                 call.keep([])
-                self._finish(call)
-                return []
-        if many > 1:
-            log_probabilities = log_probabilities.repeat(many, axis=0)
-            state = select_rows(state, np.zeros(many, np.int64))
+        if not call.live:
+            self._replies.finish(call)
+            return []
+        if rows > 1:
+            log_probabilities = log_probabilities.repeat(rows, axis=0)
+            state = select_rows(state, np.zeros(rows, np.int64))
         return [Batch([call], log_probabilities, state)]
 
     def _suggest(self, prefixes: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
         """Search the next words after prefixes; requests with equal options share one search."""
+        failing = self._replies.failing
         groups: dict[object, list[tuple[SuggestCall, LogProbabilities, State]]] = {}
-        try:
+        with failing([call for call, _, _ in prefixes]):
             states = self.completer.language_model.pad_states([state for _, _, state in prefixes])
-            for (call, log_probabilities, _), state in zip(prefixes, states, strict=True):
-                alone = id(call) if self._unbatched else None
-                query = call.query
-                key = (query.options.k, query.options.threshold, id(query.refusals), alone, row_shapes(state))
+            shapes = [row_shapes(state) for state in states]
+            for (call, log_probabilities, _), state, shape in zip(prefixes, states, shapes, strict=True):
+                options, alone = call.query.options, id(call) if self._unbatched else None
+                key = (options.k, options.threshold, id(call.query.refusals), alone, shape)
                 groups.setdefault(key, []).append((call, log_probabilities, state))
-        except Exception as error:
-            self._replies.fail([call for call, _, _ in prefixes], error)
-            return
         for group in groups.values():
-            calls = [call for call, _, _ in group]
-            try:
+            with failing([call for call, _, _ in group]):
                 found = self.completer.suggest_after(
-                    [call.query for call in calls],
+                    [call.query for call, _, _ in group],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
                     concat_states([state for _, _, state in group]),
-                    [self.completer.begun_word(call.query, call.state_cache) for call in calls],
+                    [self.completer.begun_word(call.query, call.state_cache) for call, _, _ in group],
                 )
-            except Exception as error:
-                self._replies.fail(calls, error)
-                continue
-            for (call, log_probabilities, state), words in zip(group, found, strict=True):
-                # Checked for each request, since ghost text takes a while.
-                if not call.ghost or self._replies.still_wanted(call):
-                    self._resolve_words(call, words, log_probabilities, state)
-
-    def _resolve_words(
-        self, call: SuggestCall, words: list[Suggestion], log_probabilities: LogProbabilities, state: State
-    ) -> None:
-        """Answer with the words that were found, and with ghost text if it was asked for."""
-        try:
-            ghost = self.completer.phrase_after(call.query, log_probabilities, state) if call.ghost else None
-            self._replies.resolve(call, (words, ghost))
-        except Exception as error:
-            self._replies.fail([call], error)
+                for (call, log_probabilities, state), words in zip(group, found, strict=True):
+                    if call.ghost and not self._replies.still_wanted(call):  # ghost text takes a while
+                        continue
+                    with failing([call]):
+                        query = call.query
+                        ghost = self.completer.phrase_after(query, log_probabilities, state) if call.ghost else None
+                        self._replies.resolve(call, (words, ghost))
 
     def _step_search(self, search: RunningBeamSearch) -> bool:
         """Run one step of a beam search; return whether there are more."""
         generation = search.generation
-        try:
+        with self._replies.failing([generation]):
             if generation.timed_out and search.best_so_far is not None:
                 generation.set_hypotheses(search.best_so_far())
             if not self._replies.still_wanted(generation):
                 return False
             try:
                 search.best_so_far = next(search.steps)
+                return True
             except StopIteration as end:
                 generation.set_hypotheses(end.value)
-                self._finish(generation)
-                return False
-        except Exception as error:
-            self._replies.fail([generation], error)
-            return False
-        return True
+                self._replies.finish(generation)
+        return False
+
+
+def trim_heap() -> None:
+    """Return free memory of the heap to the system; takes a millisecond or two, and does nothing without the GNU C
+    library.
+
+    Lasting and short-lived allocations lie side by side, so the gaps of the latter would stay with the process: 11 of
+    146 MB after the tables of a model are unpacked, and more every minute in a server.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

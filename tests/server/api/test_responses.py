@@ -1,9 +1,11 @@
-"""Large responses: the same JSON as pydantic writes, built off the event loop, and bounded."""
+"""What clients are told when the server fails; and large responses: the JSON that pydantic writes, built off the event
+loop, and bounded."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import threading
 from collections.abc import Callable, Sequence
@@ -15,13 +17,98 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.conftest import Running, until
 
-from kammil.server.api import bodies
+from kammil.server.api import completions, responses
 from kammil.server.api.schemas import Choice, CompletionResponse, Logprobs
 from kammil.server.app import create
+from kammil.server.scheduler.requests import RoundError, StoppedError
 from kammil.server.settings import ServerSettings
 
 pytest.importorskip("openai")  # it installs httpx, which TestClient needs
 from starlette.testclient import TestClient
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/embeddings"),
+        ("POST", "/v1/responses"),
+        ("POST", "/v1/messages"),
+        ("POST", "/api/generate"),
+        ("GET", "/api/tags"),
+        ("POST", "/completion"),
+    ],
+)
+def test_the_routes_of_other_servers_say_what_this_one_speaks(server: Running, method: str, path: str) -> None:
+    got = server.ask(path, {"model": "levantine"} if method == "POST" else None, method=method)
+    error = got.json["error"]
+    assert got.status == 404 and error["type"] == "invalid_request_error" and error.keys() >= {"param", "code"}
+    assert "POST /v1/completions" in error["message"]
+
+
+def test_another_method_says_which_a_route_takes(server: Running) -> None:
+    got = server.ask("/v1/completions")
+    assert got.status == 405 and got.headers["allow"] == "POST" and "POST" in got.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "retry", "news"),
+    [
+        (MemoryError(), 503, "out_of_memory", "1", True),
+        (StoppedError(), 503, "model_stopped", "1", False),  # the scheduler has logged these two
+        (RoundError(), 500, "internal_error", None, False),
+        (TimeoutError(), 503, "timeout", None, False),
+        (ZeroDivisionError(), 500, "internal_error", None, True),
+    ],
+)
+def test_a_failure_of_ours_is_one_sentence_and_a_word(
+    caplog: pytest.LogCaptureFixture, error: Exception, status: int, code: str, retry: str | None, news: bool
+) -> None:
+    with caplog.at_level(logging.ERROR, "kammil.server"):
+        told = responses.logged(error, "this")
+    assert (told.status, told.code, (told.headers or {}).get("Retry-After")) == (status, code, retry)
+    assert told.message.endswith(".") and len(told.message) < 120
+    assert bool(caplog.records) == news
+
+
+@pytest.mark.parametrize(("error", "code"), [(MemoryError, "out_of_memory"), (ArithmeticError, "internal_error")])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_round_that_fails_is_told_and_logged_once_and_the_next_one_works(
+    folder_of: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[Exception],
+    code: str,
+    stream: bool,
+) -> None:
+    application = create(ServerSettings.of(folders=(folder_of("ngram"),)))
+    asked: dict[str, Any] = {"prompt": ["شو", "مرحبا"], "max_tokens": 20, "seed": 1, "stream": stream}
+    with TestClient(application, base_url="http://127.0.0.1") as client:
+        until(lambda: client.get("/health").status_code == 200)
+        (loaded,) = application.state.pool.loaded
+        before = client.post("/v1/completions", json=asked | {"stream": False}).json()["choices"]
+        real = loaded.scheduler._round
+
+        def fail(taken: Any) -> None:
+            real(taken)
+            monkeypatch.setattr(loaded.scheduler, "_round", real)
+            raise error
+
+        monkeypatch.setattr(loaded.scheduler, "_round", fail)
+        with caplog.at_level(logging.ERROR, "kammil.server"):
+            got = client.post("/v1/completions", json=asked)
+        if stream:
+            *_, failed, done, _ = got.text.split("\n\n")
+            assert done == "data: [DONE]"
+            told = json.loads(failed.removeprefix("data: "))
+        else:
+            told = got.json()
+        assert told["error"]["code"] == code
+        assert client.get("/health").status_code == 200
+        assert client.post("/v1/completions", json=asked | {"stream": False}).json()["choices"] == before
+    rounds = [record for record in caplog.records if record.message.startswith("a round failed")]
+    assert len(rounds) == 1 and rounds[0].exc_info
+
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 TEXTS = st.text() | st.sampled_from(['"logprobs":null', '\\"choices":[]', '"tokens":[]', '{"a": []}', "شو\u2028\x00"])
@@ -39,11 +126,11 @@ def logprobs(tokens: Sequence[tuple[str, float | None, dict[str, float] | None, 
 def test_chunks_make_the_json_that_pydantic_writes(texts: list[tuple[str, list[Any]]], name: str) -> None:
     choices = [Choice(text=text, index=i) for i, (text, _) in enumerate(texts)]
     made = [
-        bodies.choice_json(choice, *(bodies.logprobs_json(logprobs(part)) for part in parts))
+        completions.choice_json(choice, *(completions.logprobs_json(logprobs(part)) for part in parts))
         for choice, (_, parts) in zip(choices, texts, strict=True)
     ]
     whole = CompletionResponse(id=name, created=1, model=name, system_fingerprint="a", choices=[])
-    got = bodies.insert_items(whole, "choices", b",".join(made))
+    got = responses.insert_json(whole, "choices", b"[%s]" % b",".join(made))
     for choice, (_, parts) in zip(choices, texts, strict=True):
         choice.logprobs = logprobs([token for part in parts for token in part]) if parts else None
     whole.choices = choices
@@ -51,16 +138,18 @@ def test_chunks_make_the_json_that_pydantic_writes(texts: list[tuple[str, list[A
 
 
 def test_a_long_list_is_written_whole() -> None:
-    many = [("ا", -1.5, {"ا": -1.5, "ب": -math.inf}, i) for i in range(3 * bodies.CHUNK + 1)]
-    got = json.loads(bodies.choice_json(Choice(text="", index=0), bodies.logprobs_json(logprobs(many))))["logprobs"]
+    many = [("ا", -1.5, {"ا": -1.5, "ب": -math.inf}, i) for i in range(3 * responses.CHUNK + 1)]
+    got = json.loads(completions.choice_json(Choice(text="", index=0), completions.logprobs_json(logprobs(many))))[
+        "logprobs"
+    ]
     assert got["text_offset"] == list(range(len(many)))
     assert got["top_logprobs"] == [{"ا": -1.5, "ب": None}] * len(many)
 
 
 def test_large_results_are_built_in_another_thread() -> None:
     async def main() -> tuple[int, int]:
-        return await bodies.run_off_loop(bodies.MAX_INLINE, threading.get_ident), await bodies.run_off_loop(
-            bodies.MAX_INLINE + 1, threading.get_ident
+        return await responses.run_off_loop(responses.MAX_INLINE, threading.get_ident), await responses.run_off_loop(
+            responses.MAX_INLINE + 1, threading.get_ident
         )
 
     small, large = asyncio.run(main())
@@ -89,8 +178,8 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
         until(lambda: client.get("/health").status_code == 200)
         (loaded,) = application.state.pool.loaded
         monkeypatch.setattr(loaded.completer, "normalise", watched("normalise", loaded.completer.normalise))
-        for name in ("logprobs_json", "items_json"):
-            monkeypatch.setattr(bodies, name, watched(name, getattr(bodies, name)))
+        for room, name in ((completions, "logprobs_json"), (completions, "items_json"), (responses, "items_json")):
+            monkeypatch.setattr(room, name, watched(name, getattr(room, name)))
         text = "شو حلو " * 800
         asked = {"prompt": text, "echo": True, "logprobs": 5, "max_tokens": 0, "n": 2}
         asks: list[tuple[str, dict[str, Any]]] = [

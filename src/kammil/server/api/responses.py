@@ -1,0 +1,230 @@
+"""What goes back to clients: errors in the form of OpenAI's API, and JSON, where it is large in pieces.
+
+Writing JSON holds Python's lock, so a thread alone would not help; between two pieces the event loop can run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from kammil.errors import FolderError, KammilError, OptionError
+from kammil.server.scheduler.requests import RoundError, SchedulerError, StoppedError
+
+MAX_INLINE = 4096
+"""Number of characters, or of tokens and alternatives, that take a few milliseconds at most."""
+CHUNK = 256
+"""Number of list items written at once."""
+ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
+"""OpenAI's `type` of each status; other statuses below 500 are an `invalid_request_error`."""
+
+Result = TypeVar("Result")
+
+log = logging.getLogger("kammil.server")
+
+
+class ErrorDetail(BaseModel):
+    """An error in the form of OpenAI's API."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorResponse(BaseModel):
+    """The response to a request that failed."""
+
+    error: ErrorDetail
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorResponse, "description": text}
+    for status, text in {
+        400: "The request is not valid.",
+        401: "The API key is wrong or missing.",
+        403: "Requests of this origin, or to this host name, are not allowed.",
+        404: "There is no model of that name.",
+        413: "The body is too large.",
+        429: "Too many requests are waiting; try again after Retry-After seconds.",
+        500: "The server failed; its log says why.",
+        503: "The request took too long, or its model is being opened.",
+    }.items()
+}
+"""Responses that every route may give, for the API's document."""
+
+
+class ApiError(Exception):
+    """An error that is sent to the client.
+
+    Args:
+        status: the HTTP status.
+        message: one plain sentence.
+        param: the field that is wrong.
+        code: an identifier for programs.
+        headers: HTTP headers besides the usual ones.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code, self.headers = status, message, param, code, headers
+
+    def detail(self) -> dict[str, dict[str, str | None]]:
+        """Return the error in OpenAI's form."""
+        error_type = ERROR_TYPES.get(self.status) or ("server_error" if self.status >= 500 else "invalid_request_error")
+        return {"error": {"message": self.message, "type": error_type, "param": self.param, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        """Build the HTTP response."""
+        return JSONResponse(self.detail(), self.status, self.headers)
+
+
+def busy() -> ApiError:
+    """Build the error for a full queue."""
+    message = "the server is busy; try again in a second."
+    return ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": "1"})
+
+
+_FAILURES: tuple[tuple[type[Exception], int, str, str], ...] = (
+    (TimeoutError, 503, "timeout", "this request took too long; ask for less, or try again later."),
+    (MemoryError, 503, "out_of_memory", "there is not enough memory now; ask for less, or try again later."),
+    (StoppedError, 503, "model_stopped", "the model stopped and is being reopened; try again in a second."),
+    (RoundError, 500, "internal_error", "the server failed at several requests; its log says why; try again."),
+    (Exception, 500, "internal_error", "the server failed; its log says why."),
+)
+
+
+def to_api_error(error: Exception) -> ApiError:
+    """Convert any exception of a request to the error for the client."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, FolderError):
+        return ApiError(500, str(error), code="model_error")
+    if isinstance(error, KammilError):
+        return ApiError(400, str(error), param=error.option if isinstance(error, OptionError) else None)
+    _, status, code, message = next(row for row in _FAILURES if isinstance(error, row[0]))
+    retries = code in ("out_of_memory", "model_stopped")
+    return ApiError(status, message, code=code, headers={"Retry-After": "1"} if retries else None)
+
+
+def logged(error: Exception, what: str) -> ApiError:
+    """Return the error for the client; log a failure of the server that the scheduler has not logged."""
+    told = to_api_error(error)
+    if told.status >= 500 and not isinstance(error, ApiError | TimeoutError | SchedulerError):
+        log.error("%s failed", what, exc_info=error)
+    return told
+
+
+def install(app: FastAPI) -> None:
+    """Install handlers that send every error in this form. No error repeats the input: it may be long, private or
+    invalid JSON."""
+    for kind in (ApiError, KammilError, Exception):
+        app.add_exception_handler(kind, _handle_error)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+
+
+async def _handle_error(_request: Request, error: Exception) -> JSONResponse:
+    return to_api_error(error).response()
+
+
+async def _handle_invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    details = cast(RequestValidationError, error).errors()
+    if details[0]["type"] == "json_invalid":
+        return ApiError(400, "the body is not valid JSON.").response()
+    paths = [[part for part in detail["loc"] if part != "body"] for detail in details]
+    if not paths[0]:
+        return ApiError(400, "the body is not a JSON object sent as Content-Type: application/json.").response()
+    # A field of several types has an error for each type; the one that got furthest says most.
+    same_field = [(detail, path) for detail, path in zip(details, paths, strict=True) if path[:1] == paths[0][:1]]
+    detail, path = max(same_field, key=lambda pair: (not pair[0]["type"].endswith("_type"), _depth(pair[1])))
+    name = f"{path[0]}{''.join(f'[{part}]' for part in path[1:] if isinstance(part, int))}"
+    message = f"{name} is not valid: {str(detail['msg'])[:200].rstrip('.')}."
+    return ApiError(400, message, param=str(path[0])).response()
+
+
+def _depth(path: list[int | str]) -> tuple[int, int]:
+    """Return how far validation got: into how many lists, and to which item."""
+    items = [part for part in path if isinstance(part, int)]
+    return len(items), items[-1] if items else 0
+
+
+async def _handle_http_error(_request: Request, error: Exception) -> JSONResponse:
+    failed = cast(HTTPException, error)
+    headers, message = dict(failed.headers or {}), f"{failed.detail}."
+    if failed.status_code == 404:  # of a route; what a route does not find is an `ApiError`
+        message = (
+            "there is no such route; this server continues texts: POST /v1/completions. /openapi.json lists all routes."
+        )
+    elif failed.status_code == 405:
+        message = f"this route takes {headers.get('Allow')} alone; /openapi.json lists all routes."
+    return ApiError(failed.status_code, message, headers=headers).response()
+
+
+async def while_connected(request: Request, work: Awaitable[BaseModel | bytes]) -> Response:
+    """Await an answer while the client is connected; `ApiError` for anything that goes wrong."""
+    doing = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise ApiError(499, "the client has left.")
+        return json_response(doing.result())
+    except ApiError:
+        raise
+    except Exception as error:
+        raise logged(error, "a request") from error
+    finally:
+        for task in (doing, leaving):
+            if not task.done():
+                task.cancel()
+        with suppress(asyncio.CancelledError):
+            await leaving
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def json_response(answer: BaseModel | bytes) -> Response:
+    """Return a response with a JSON body. Pydantic writes it at once; FastAPI would validate it a second time."""
+    body = answer if isinstance(answer, bytes) else answer.model_dump_json()
+    return Response(body, media_type="application/json")
+
+
+async def run_off_loop(size: int, make: Callable[[], Result]) -> Result:
+    """Call `make`, in a thread if the size is large."""
+    return make() if size <= MAX_INLINE else await asyncio.to_thread(make)
+
+
+def items_json(values: Sequence[Any], convert: Callable[[Any], object] = lambda value: value) -> bytes:
+    """Write the items of a list as JSON without brackets, each converted when it is its turn."""
+    pieces = (list(map(convert, values[begin : begin + CHUNK])) for begin in range(0, len(values), CHUNK))
+    return b",".join(to_json(piece, inf_nan_mode="null")[1:-1] for piece in pieces)
+
+
+def insert_json(frame: BaseModel, name: str, value: bytes, *, empty: bytes = b"[]") -> bytes:
+    """Write a model as JSON, with a value, which is JSON, in a field of it that is empty."""
+    # Quotes within a text are escaped, so the searched string occurs nowhere else.
+    field = b'"%s":' % name.encode()
+    before, _, after = frame.model_dump_json().encode().partition(field + empty)
+    return b"".join((before, field, value, after))
