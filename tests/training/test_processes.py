@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 import kammil
+from kammil.distributed import Share
 from kammil.errors import OptionError
 from kammil.models import FamilyName
 from kammil.models.dropout import SeededDropout
-from kammil.process_group import Share
 from kammil.progress import EpochEnded
 from kammil.training.batches import batches, divide, make_rows
 

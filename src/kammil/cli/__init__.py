@@ -12,7 +12,7 @@ _STOPPED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 def main() -> None:
     """Run a command; a `KammilError` becomes one sentence on stderr and exit status 2."""
-    from kammil import process_group
+    from kammil import distributed
     from kammil.errors import KammilError
 
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -28,11 +28,11 @@ def main() -> None:
     except KammilError as error:
         from kammil.cli._output import tell
 
-        if process_group.is_first():  # the others end for the same reason, or since the first one does
+        if distributed.is_first():  # the others end for the same reason, or since the first one does
             tell(f"kammil: {error}")
         sys.exit(2)
     except SystemExit as end:
-        if end.code == _STOPPED and process_group.is_first():  # typer ends so after Ctrl-C, and prints nothing
+        if end.code == _STOPPED and distributed.is_first():  # typer ends so after Ctrl-C, and prints nothing
             print("kammil: stopped.", file=sys.stderr)
         raise
     except KeyboardInterrupt:  # before typer was imported

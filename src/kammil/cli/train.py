@@ -53,7 +53,7 @@ def train(
     report: Report = True,
 ) -> None:
     """Train a model on the texts of files and write its folder."""
-    from kammil import process_group
+    from kammil import distributed
     from kammil.cli.evaluate import print_evaluation
     from kammil.evaluation import plots
     from kammil.training import train as training
@@ -77,10 +77,10 @@ def train(
                 **options,
             )
         except KeyboardInterrupt:
-            if process_group.is_first():
+            if distributed.is_first():
                 print(f"{what_is_kept(target)}; it was {listen.activity}", file=sys.stderr)
             raise
-    if not process_group.is_first():
+    if not distributed.is_first():
         return
     print_evaluation(trained.evaluation, target.name, trained.cautions)
     if trained.history or trained.members:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kammil.process_group import Share
+from kammil.distributed import Share
 
 
 class SeededDropout(nn.Module):

@@ -24,8 +24,8 @@ from typing import Literal, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.distributed import Share
 from kammil.language_model import Ids
-from kammil.process_group import Share
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 Objective = Literal["text", "completion"]

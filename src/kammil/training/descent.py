@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kammil import process_group
+from kammil import distributed
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.progress import EpochEnded, Listener, MemberEvent, listening
 from kammil.training import gate_warmup
@@ -70,7 +70,7 @@ def new_networks(
         networks.append(network)
     fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
     gates = [network for network in fresh if isinstance(network, gate_warmup.GateNetwork)]
-    if texts.base is None and gates and process_group.rank() == 0:
+    if texts.base is None and gates and distributed.rank() == 0:
         gate_warmup.warm_up(gates, data, options)  # other processes take over the weights of the first
     return networks
 
@@ -90,7 +90,7 @@ def fit_networks(
     Several processes train one network after the other, each of them together, in equal parts of the time.
     """
     number, threads = len(networks), torch.get_num_threads()
-    in_turn = process_group.size() > 1 or number == 1
+    in_turn = distributed.size() > 1 or number == 1
     per_network = options.threads if in_turn else max(1, (options.threads or threads) // number)
 
     def train(member: int, emit: Listener, reserve: float = reserve) -> tuple[EpochEnded, ...]:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kammil import process_group
+from kammil import distributed
 from kammil.errors import OptionError
 from kammil.models.dropout import SeededDropout
 from kammil.models.family import LossTerms
@@ -100,7 +100,7 @@ class _EpochSums:
 
     def add_processes(self) -> None:
         """Add what the other processes counted, each in its share of every batch."""
-        nats, *counts = process_group.totals([self.nats, self.count, self.characters, self.correct])
+        nats, *counts = distributed.totals([self.nats, self.count, self.characters, self.correct])
         self.nats, (self.count, self.characters, self.correct) = nats, map(int, counts)
 
 
@@ -134,7 +134,7 @@ class _Descent:
         self.epochs = options.epochs or min(max(_MIN_EPOCHS, math.ceil(_STEPS / self.steps)), _MAX_EPOCHS)
         self.history: list[EpochEnded] = []
         self.best = _copy(self.network)
-        content = process_group.bytes_of_first(checkpoint.read) if checkpoint is not None else b""
+        content = distributed.bytes_of_first(checkpoint.read) if checkpoint is not None else b""
         if checkpoint is not None and content:
             restored = checkpoint.load(self.network, self.optimiser, content)
             self.best, self.history = restored.best, list(restored.history)
@@ -148,7 +148,7 @@ class _Descent:
 
     def set_time_limit(self, seconds: float) -> None:
         """End within these seconds, the last validation included."""
-        seconds = process_group.number_of_first(max(1e-3, seconds))
+        seconds = distributed.number_of_first(max(1e-3, seconds))
         self.limit = min(self.limit or math.inf, self.resumed_at + seconds)
         self.validation_seconds = 0.0
 
@@ -161,7 +161,7 @@ class _Descent:
         """Train and validate until the epochs or the minutes are used up, or until patience is."""
         device = self.accelerator.device.type
         threads = torch.get_num_threads() if device == "cpu" else None
-        processes = process_group.size()
+        processes = distributed.size()
         parameters = sum(weights.numel() for weights in self.network.parameters() if weights.requires_grad)
         self.on_event(TrainingStarted(device, precision(bfloat16=self.bfloat16), threads, processes, parameters))
         reason = self._end_reached()
@@ -173,7 +173,7 @@ class _Descent:
                 if sums.steps and not self._end_epoch(sums):
                     reason = "loss"
             except KeyboardInterrupt:
-                if process_group.size() > 1:
+                if distributed.size() > 1:
                     raise
                 if not self.history and sums.steps:
                     self._end_epoch(sums)
@@ -200,7 +200,7 @@ class _Descent:
         if self.limit is None:
             return by_epochs
         # At least a tenth of the time is for training, however long a validation takes.
-        elapsed = process_group.number_of_first(self.elapsed)
+        elapsed = distributed.number_of_first(self.elapsed)
         by_time = elapsed / max(self.limit - (self.validation_seconds or 0.0), self.limit / 10)
         self.furthest = max(by_epochs, by_time, self.furthest)  # estimates of validation change: never go back
         return self.furthest
@@ -216,8 +216,8 @@ class _Descent:
         generator = np.random.default_rng(seed)
         train = self.train if self.weights is None else self.train.take(draw(self.weights, generator))
         shuffled = batches(train, self.options.batch_size, rare=self.data.rare, generator=generator)
-        if (size := process_group.size()) > 1:
-            shuffled = (divide(batch, process_group.rank(), size) for batch in shuffled)
+        if (size := distributed.size()) > 1:
+            shuffled = (divide(batch, distributed.rank(), size) for batch in shuffled)
         self.model.train()
         began = self.elapsed
         early_steps = {math.ceil(self.steps / part) for part in _EARLY_PARTS} - {self.steps}
@@ -253,7 +253,7 @@ class _Descent:
         assert self.limit is not None
         if self.validation_measured:
             return
-        step_seconds = process_group.number_of_first(step_seconds)
+        step_seconds = distributed.number_of_first(step_seconds)
         self.validation_seconds = _FORWARD_SHARE * step_seconds * len(self.validation) / self.options.batch_size
         longest = _VALIDATION_SHARE * self.limit
         if self.validation_seconds > longest:
@@ -274,7 +274,7 @@ class _Descent:
             for part, weight in terms
         ]
         # Of several processes the mean of their gradients is taken: this way it is that of the sum over all rows.
-        count = totals.count if batch.total is None else batch.total / process_group.size()
+        count = totals.count if batch.total is None else batch.total / distributed.size()
         self.optimiser.zero_grad()
         self.accelerator.backward(torch.stack(losses).sum() / count)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
@@ -314,7 +314,7 @@ class _Descent:
         if event.best:
             self.best = _copy(self.network)
         self.history.append(event)
-        if self.checkpoint is not None and process_group.is_first():
+        if self.checkpoint is not None and distributed.is_first():
             self.checkpoint.save(self.network, self.optimiser, self.best, self.history)
         self.on_event(event)
         return True
@@ -326,7 +326,7 @@ class _Descent:
         began = self.elapsed
         nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
         report_step = steps("validating", math.ceil(len(self.validation) / self.options.batch_size))
-        rank, size = process_group.rank(), process_group.size()
+        rank, size = distributed.rank(), distributed.size()
         mine = islice(batches(self.validation, self.options.batch_size), rank, None, size)
         for batch, extra in self._with_extra_inputs(mine, learning=False):
             report_step()
@@ -336,9 +336,9 @@ class _Descent:
             unknown += int(((batch.targets == UNK) & batch.counted).sum())
             characters += self._characters(batch)
         if self.validation_seconds is not None:
-            self.validation_seconds = process_group.number_of_first(self.elapsed - began)
+            self.validation_seconds = distributed.number_of_first(self.elapsed - began)
             self.validation_measured = True
-        nats, count, correct, unknown, characters = process_group.totals([nats, count, correct, unknown, characters])
+        nats, count, correct, unknown, characters = distributed.totals([nats, count, correct, unknown, characters])
         return (nats / math.log(2) + unknown * self.data.unknown_bits) / characters, correct / count
 
     def _characters(self, batch: Batch) -> int:

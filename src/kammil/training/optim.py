@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState, PartialState, is_initialized
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from kammil import process_group
+from kammil import distributed
 from kammil.errors import OptionError
 from kammil.training.options import TrainingOptions
 
@@ -36,7 +36,7 @@ def make_accelerator(device: str) -> Accelerator:
         # accelerate remembers the first device of a process and refuses another; a notebook may well want both.
         vars(AcceleratorState()).clear()
         vars(PartialState()).clear()
-    if process_group.is_launched() and not process_group.is_joined():
+    if distributed.is_launched() and not distributed.is_joined():
         raise OptionError(
             "only kammil train divides its work among several processes; start others without a launcher."
         )
@@ -68,13 +68,13 @@ def used(options: TrainingOptions) -> dict[str, str]:
         device = make_accelerator(options.device).device
         return {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
 
-    if process_group.size() == 1:
+    if distributed.size() == 1:
         return resolve()
     try:
         found = resolve()
     except OptionError as error:  # it is for the first process to say so
         found = {"error": str(error)}
-    each: list[dict[str, str]] = [json.loads(content) for content in process_group.gather(json.dumps(found).encode())]
+    each: list[dict[str, str]] = [json.loads(content) for content in distributed.gather(json.dumps(found).encode())]
     for number, other in enumerate(each):
         if "error" in other:
             raise OptionError(f"in process {number + 1} of {len(each)}: {other['error']}")

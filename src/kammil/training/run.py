@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil import distributed, storage
 from kammil import model_folder as folders
-from kammil import process_group, storage
 from kammil.data import bloom
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, counter_check
@@ -71,7 +71,7 @@ class Run:
 
     def train(self) -> TrainResult:
         """Train and write the folder."""
-        request, is_first = self.request, process_group.is_first()
+        request, is_first = self.request, distributed.is_first()
         with tracked(request.out, request.track if is_first else ()) as trackers:
             self.listeners = (RateLimited([self.log, *trackers]), request.listen) if is_first else ()
             family(self.recipe.model).check_base(self.recipe.settings)
@@ -81,10 +81,10 @@ class Run:
                     raise OptionError(
                         f"an interrupted run waits for {out}; go on with --resume, or begin anew with --replace."
                     )
-                with process_group.alone():
+                with distributed.alone():
                     self._count(learner)
             settings, artifacts = learner.fit(self.recipe.settings, self.texts, self._descend)
-            return process_group.made_by_first(TrainResult, partial(self._finish, settings, artifacts))
+            return distributed.made_by_first(TrainResult, partial(self._finish, settings, artifacts))
 
     def _tell(self, event: Event) -> None:
         ended = parts(event)[1]  # of several members, the one that came farthest
@@ -111,7 +111,7 @@ class Run:
         """Write the folder of the trained model, or of the counter that is ahead of it, and measure it."""
         base, histories = self.request.base, self.histories
         on_processor = self.used is None or self.used["device"] == "cpu"  # which waits for any other device
-        if on_processor and process_group.size() == 1 and (sentence := self.budget.shortfall()) is not None:
+        if on_processor and distributed.size() == 1 and (sentence := self.budget.shortfall()) is not None:
             self._tell(Notice(sentence))
         ending = "" if self.ended is None else self.ended.sentence
         name, settings, artifacts, ahead = self._published(settings, artifacts)
@@ -203,15 +203,15 @@ class Run:
         states = [Checkpoint(self.training_folder, member) for member in range(task.count)]
         self.used = optim.used(options)
         try:
-            if process_group.is_first():
+            if distributed.is_first():
                 self._open_training_folder(self.used)
             networks = descent.new_networks(task, self.texts, data, states, options)
-            reserve = self._seconds_to_finish(task, networks) if process_group.is_first() else 0.0
+            reserve = self._seconds_to_finish(task, networks) if distributed.is_first() else 0.0
             self.histories = descent.fit_networks(
                 networks, data, options, states, on_event=self._tell, budget=self.budget, reserve=reserve
             )
         finally:
-            if process_group.is_first() and not interrupted(out):  # no checkpoint to resume
+            if distributed.is_first() and not interrupted(out):  # no checkpoint to resume
                 clear_training_folder(out)
         return [network.eval() for network in networks]
 
@@ -219,7 +219,7 @@ class Run:
         """Return about how long the figures and the report will take after training; 0 without a limit."""
         if self.budget.seconds is None or task.assemble is None:
             return 0.0
-        with listening(ignore), process_group.alone():
+        with listening(ignore), distributed.alone():
             vocabulary, began = self.texts.vocabulary, self.budget.elapsed
             settings, artifacts = task.assemble([network.eval() for network in networks])
             model = load_model(self.recipe.model, settings.model_dump(), artifacts)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kammil import model_folder, process_group
+from kammil import distributed, model_folder
 from kammil.errors import OptionError
 from kammil.evaluation.metrics import TARGET, predict
 from kammil.language_model import LanguageModel
@@ -117,7 +117,7 @@ def auto_sizes(
     named = ("base", "members", *learner.sized)
     if minutes is None or not learner.sized or any(given.get(name) for name in named):
         return {}
-    if process_group.size() > 1 or (threads := _threads(recipe.training)) is None:
+    if distributed.size() > 1 or (threads := _threads(recipe.training)) is None:
         return {}
     chosen = dict(learner.sizes(characters, minutes, threads))
     stored = _stored(resumed) if resumed is not None else {}

@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Unpack
 
+from kammil import distributed
 from kammil import model_folder as folders
-from kammil import process_group
 from kammil.errors import OptionError
 from kammil.evaluation.measurements import SECONDS
 from kammil.evaluation.model_card import LEARNT_BY_BASE
@@ -82,12 +82,12 @@ def train(
         characters = sum(map(len, data.train))
         return _Prepared(data, auto_sizes(recipe, given, characters, resumed=target if resume else None))
 
-    with process_group.joined():
-        listen = listen if process_group.is_first() else ignore
+    with distributed.joined():
+        listen = listen if distributed.is_first() else ignore
         _check_free(target, replace=replace)
         with _lock(target), listening(listen):
             _check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
-            prepared = process_group.made_by_first(_Prepared, read)
+            prepared = distributed.made_by_first(_Prepared, read)
             request = RunRequest(
                 recipe=recipe.changed(prepared.sizes),
                 data=prepared.data,
@@ -113,7 +113,7 @@ class _Prepared:
 
 
 def _lock(out: Path) -> AbstractContextManager[None]:
-    return run_lock(out) if process_group.is_first() else nullcontext()
+    return run_lock(out) if distributed.is_first() else nullcontext()
 
 
 def _report_seconds(minutes: float | None) -> float:
@@ -121,7 +121,7 @@ def _report_seconds(minutes: float | None) -> float:
 
 
 def _check_free(out: Path, *, replace: bool) -> None:
-    if process_group.is_first():
+    if distributed.is_first():
         folders.check_free(out, replace=replace)
 
 
@@ -166,7 +166,7 @@ def train_or_reuse(request: RunRequest) -> folders.ModelFiles:
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
     with _lock(out):
-        if not process_group.number_of_first(is_up_to_date(out, recipe, request.data, _base_summary(recipe))):
+        if not distributed.number_of_first(is_up_to_date(out, recipe, request.data, _base_summary(recipe))):
             _check_free(out, replace=request.replace)
             _train(request)
         return folders.read(out)
@@ -192,7 +192,7 @@ def _base_recipe(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
 
 @lru_cache(maxsize=2)
 def _prepared(recipe: str, source: str, validation: str | None) -> Dataset:
-    return process_group.made_by_first(Dataset, lambda: prepare(Recipe.model_validate_json(recipe), source, validation))
+    return distributed.made_by_first(Dataset, lambda: prepare(Recipe.model_validate_json(recipe), source, validation))
 
 
 def _base_texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
@@ -244,4 +244,4 @@ def _train_members(request: RunRequest, given: Mapping[str, Any]) -> TrainResult
         earlier_seconds=sum(map(total_seconds, models)) - seconds,
         learnt_by_base=max(learnt, default=None),
     )
-    return process_group.made_by_first(TrainResult, lambda: publish(merged, request))
+    return distributed.made_by_first(TrainResult, lambda: publish(merged, request))

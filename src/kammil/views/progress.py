@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kammil import process_group
+from kammil import distributed
 from kammil.progress import EpochEnded, Event, MemberEvent, PhaseProgress, Step, TrainingProgress, ignore
 from kammil.views.tables import Table, harmless, markup
 
@@ -188,7 +188,7 @@ def progress() -> Generator[ProgressDisplay]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True, highlight=False)
-    if console.is_terminal and process_group.is_first():  # no event reaches the others
+    if console.is_terminal and distributed.is_first():  # no event reaches the others
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]}"))
         with Progress(*columns, console=console, transient=True) as bar:
             yield Bar(bar)

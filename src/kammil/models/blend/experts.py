@@ -5,7 +5,6 @@ Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts, N entries
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
@@ -15,7 +14,6 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from kammil import process_group
 from kammil.language_model import Ids, State
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings
 from kammil.ngrams.compression import pack
@@ -23,7 +21,6 @@ from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import Contribution, CountTable, Keys, Rows, keys_of
 from kammil.ngrams.features import ExpertFeatures, TextCache, columns_of, expert_features
 from kammil.ngrams.pruning import Level, count_cutoffs, levels
-from kammil.process_group import Arrays
 from kammil.progress import steps, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -63,20 +60,6 @@ class _Counts:
 
     tables: Sequence[CountTable]
     levels: Sequence[Level]
-
-    def arrays(self) -> Arrays:
-        """Return the tables joined to one, and the levels, as arrays."""
-        names = ("keys", "num_followers", "pruned", "ids", "counts")
-        joined = (np.concatenate([getattr(table, name) for table in self.tables]) for name in names)
-        hits, sizes = ([getattr(level, name) for level in self.levels] for name in ("hits", "bytes"))
-        return (*joined, np.array(hits, np.int64), np.array(sizes, np.float64))
-
-    @classmethod
-    def of(cls, arrays: Arrays) -> _Counts:
-        """Return what `arrays` returned."""
-        *table, hits, sizes = arrays
-        kept = [Level(int(n), float(size)) for n, size in zip(hits, sizes, strict=True)]
-        return cls([CountTable(*table)], kept)  # pyright: ignore[reportArgumentType]
 
     def select(self, cutoff: int) -> list[CountTable]:
         """Return the tables of the contexts that were seen often enough."""
@@ -291,7 +274,7 @@ class NgramExperts:
         positions = self._read(texts)
         parts = len(positions.followers) // _PART + 1
         number = len(positions.keys)
-        step = steps("counting", math.ceil(number / process_group.size()))
+        step = steps("counting", number)
 
         def count(kind: int) -> _Counts:
             step()
@@ -305,10 +288,7 @@ class NgramExperts:
             counts = _Counts(tables, kept)
             return _Counts(counts.select(cutoff), kept) if cutoff > 1 else counts
 
-        if process_group.size() == 1:
-            return [count(kind) for kind in range(number)]
-        # No two processes count the same type, so nothing is added up afterwards.
-        return [_Counts.of(arrays) for arrays in process_group.dealt(number, lambda kind: count(kind).arrays())]
+        return [count(kind) for kind in range(number)]
 
 
 def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil import process_group
 from kammil.data.bloom import BloomFilter
 from kammil.data.near_duplicates import groups, resembling
 from kammil.engine.weights import pack, unpack
@@ -65,11 +64,10 @@ class BlendLearner(MergingLearner[BlendSettings]):
     ) -> tuple[BlendSettings, Artifacts]:
         """Count the texts, and train the members on the counts of the other texts."""
         settings = self.check(values)
-        ((kin,),) = process_group.dealt(1, lambda _: (groups(list(texts.texts)),))
         experts = NgramExperts(
             texts.train,
             texts.validation,
-            kin=kin.tolist(),
+            kin=groups(list(texts.texts)).tolist(),
             background=texts.vocabulary.encode_all(_background(texts)),
             kept=self._kept_counts(settings, texts),
             vocabulary=texts.vocabulary,
@@ -181,8 +179,7 @@ def _background(texts: TrainingTexts) -> list[str]:
     """
     train = set(texts.texts)
     new = [text for text in texts.base_texts if text not in train]
-    ((similar,),) = process_group.dealt(1, lambda _: (np.array(resembling(new, list(texts.texts)), np.bool_),))
-    return [text for text, drop in zip(new, similar, strict=True) if not drop]
+    return [text for text, drop in zip(new, resembling(new, list(texts.texts)), strict=True) if not drop]
 
 
 def _members(weights: Weights) -> list[Weights]:

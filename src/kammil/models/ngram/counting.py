@@ -9,13 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil import process_group
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
 from kammil.models.family import CountingLearner
 from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, context_keys, discounts, extend_keys
 from kammil.ngrams.count_table import CountTable
 from kammil.ngrams.pruning import Level, count_cutoffs, frequency_levels, hits
-from kammil.process_group import Arrays
 from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -204,14 +202,14 @@ def _merged_parts(
     occurrences: NDArray[np.int32],
     preceded: NDArray[np.int32],
     k: int,
-) -> list[Arrays]:
+) -> list[tuple[NDArray[np.generic], ...]]:
     """Return the columns of `_distinct_pairs` for each part of the keys; no two parts share a key."""
-    parts = min(256, max(process_group.size(), len(at) // _MAX_SORTED))
+    parts = min(256, max(1, len(at) // _MAX_SORTED))
     key = _keys_at(stream, at, k)
     # By the highest bits of the keys, so that the sorted parts are sorted as a whole.
     part = (key >> np.uint64(56)).astype(np.uint16) * np.uint16(parts) >> np.uint16(8) if parts > 1 else None
 
-    def merge(number: int) -> Arrays:
+    def merge(number: int) -> tuple[NDArray[np.generic], ...]:
         chosen = np.flatnonzero(part == number) if part is not None else np.arange(len(at))
         if not len(chosen):
             return at[:0], occurrences[:0], preceded[:0], key[:0]
@@ -226,7 +224,7 @@ def _merged_parts(
             keys[firsts],
         )
 
-    return process_group.dealt(parts, merge)
+    return [merge(number) for number in range(parts)]
 
 
 def _sorted_pairs(keys: Keys, ids: NDArray[np.int32]) -> NDArray[np.int64]:

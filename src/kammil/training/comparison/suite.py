@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from kammil import process_group, storage
+from kammil import distributed, storage
 from kammil.completion.completer import Completer, load
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.evaluation import baselines, compressors
@@ -63,7 +63,7 @@ class Suite:
     @contextmanager
     def locked(self) -> Generator[None]:
         """Hold the lock of the folder, and let all events be heard."""
-        if process_group.is_launched():
+        if distributed.is_launched():
             raise OptionError(f"a {self._what} runs in one process; start it without a launcher.")
         with run_lock(self.path), listening(self.listen):
             yield

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from kammil import process_group
+from kammil import distributed
 from kammil.errors import ProcessError
 
 Launch = Callable[..., "list[subprocess.CompletedProcess[str]]"]
@@ -21,8 +20,7 @@ SAY = """
 import json, os, sys
 from dataclasses import dataclass
 from pathlib import Path
-import numpy as np
-from kammil import process_group as group
+from kammil import distributed as group
 
 @dataclass(frozen=True)
 class Inner:
@@ -34,12 +32,6 @@ class Made:
     place: Path
     inner: Inner
     by: int
-
-worked = []
-
-def work(piece):
-    worked.append(piece)
-    return np.arange(piece, dtype=np.uint16), np.full((2, 2), piece, np.float32).T
 
 rank = int(os.environ["RANK"])
 said = {"before": [group.size(), group.rank(), group.is_first()]}
@@ -58,10 +50,7 @@ for again in range(2):  # a program may train twice
             "number": group.number_of_first(0.1 + rank),
             "totals": group.totals([1e16 if rank == 0 else 1.0, 0.1 * (rank + 1)]),
             "gather": [content.decode() for content in group.gather(str(rank).encode())],
-            "dealt": [[a.tolist() for a in arrays] for arrays in group.dealt(4, work)],
-            "types": [str(a.dtype) for a in group.dealt(1, work)[0]],
         }
-said["worked"] = worked
 print(json.dumps(said))
 """
 
@@ -73,8 +62,6 @@ def test_every_process_gets_the_same(tmp_path: Path, launch: Launch) -> None:
     said = [json.loads(process.stdout) for process in done]
     assert [one.pop("before") for one in said] == [[1, 0, True], [1, 0, False], [1, 0, False]]
     assert [one.pop("inside") for one in said] == [[3, 0, True], [3, 1, False], [3, 2, False]]
-    # Pieces 0 to 3 of two calls each, and piece 0 of two further calls.
-    assert [sorted(one.pop("worked")) for one in said] == [[0, 0, 0, 0, 3, 3], [1, 1], [2, 2]]
     assert said[1] == said[0] and said[2] == said[0]
     assert said[0] == {
         "alone": [1, 0],
@@ -84,14 +71,12 @@ def test_every_process_gets_the_same(tmp_path: Path, launch: Launch) -> None:
         "number": 0.1,
         "totals": [1e16 + 1.0 + 1.0, 0.1 + 0.2 + 0.1 * 3],
         "gather": ["0", "1", "2"],
-        "dealt": [[list(range(piece)), [[float(piece)] * 2] * 2] for piece in range(4)],
-        "types": ["uint16", "float32"],
     }
 
 
 FAIL = """
 import os, signal, sys, time
-from kammil import process_group as group
+from kammil import distributed as group
 from kammil.errors import KammilError
 try:
     with group.joined():
@@ -131,17 +116,16 @@ def test_one_process_is_all(tmp_path: Path) -> None:
     class Made:
         number: int
 
-    with process_group.joined():
-        assert not process_group.is_joined()
-        assert (process_group.size(), process_group.rank(), process_group.is_first()) == (1, 0, True)
+    with distributed.joined():
+        assert not distributed.is_joined()
+        assert (distributed.size(), distributed.rank(), distributed.is_first()) == (1, 0, True)
         made = Made(3)
-        assert process_group.made_by_first(Made, lambda: made) is made
-        assert process_group.bytes_of_first(lambda: b"x") == b"x"
-        assert process_group.number_of_first(0.5) == 0.5
-        assert process_group.totals([0.5, 2]) == [0.5, 2]
-        assert process_group.gather(b"x") == [b"x"]
-        assert [a[0] for (a,) in process_group.dealt(3, lambda piece: (np.array([piece]),))] == [0, 1, 2]
-    code = "import sys; from kammil import process_group as g; g.totals([g.size()]); print('torch' in sys.modules)"
+        assert distributed.made_by_first(Made, lambda: made) is made
+        assert distributed.bytes_of_first(lambda: b"x") == b"x"
+        assert distributed.number_of_first(0.5) == 0.5
+        assert distributed.totals([0.5, 2]) == [0.5, 2]
+        assert distributed.gather(b"x") == [b"x"]
+    code = "import sys; from kammil import distributed as g; g.totals([g.size()]); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
@@ -150,6 +134,6 @@ def test_without_a_place_to_meet_it_says_how_to_start(monkeypatch: pytest.Monkey
     monkeypatch.setenv("RANK", "0")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     said = r"did not find one another .*MASTER_ADDR.*; start them with torchrun"
-    with pytest.raises(ProcessError, match=said), process_group.joined():
+    with pytest.raises(ProcessError, match=said), distributed.joined():
         raise AssertionError("the block is not entered")
-    assert not process_group.is_joined()
+    assert not distributed.is_joined()
