@@ -36,7 +36,6 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,8 @@ import kammil
 from kammil.completion.completer import Completer
 from kammil.data.blocklist import offensive_words, spellings
 from kammil.data.sources import texts
-from kammil.keyboard import NEIGHBOURS
+from kammil.languages import entries as listed
+from kammil.languages import neighbours
 from kammil.model_folder import PRETRAINED
 from kammil.text import fold_spelling
 
@@ -155,7 +155,6 @@ def attempts() -> Iterator[tuple[str, str, str]]:
     arabic = [w for e, w in firsts if e.language in ("levantine", "arabic", "dialect") and " " not in w and len(w) > 4]
     groups = [word for e in entries if e.kind == "hate" and len(spellings(e)) > 10_000 for word in spellings(e)]
     phrases = [w for e, w in firsts if " " in w and e.kind in ("sexual", "insult") and e.language != "english"]
-    names = (resources.files("kammil.completion") / "rulers.txt").read_text("utf-8").splitlines()
 
     def chosen(kind: str, words: Sequence[str], shift: int = 0) -> list[str]:
         wanted = ATTEMPTS[kind]
@@ -164,9 +163,9 @@ def attempts() -> Iterator[tuple[str, str, str]]:
     yield from (("apart", f"{w[:2]} {w[2:-1]}", w) for w in chosen("apart", arabic))
     yield from (("stretched", w[:2] + 3 * w[2] + w[3:-1], w) for w in chosen("stretched", arabic, 1))
     for w in chosen("misspelt", arabic, 2):
-        yield "misspelt", w[:2] + NEIGHBOURS[w[2]][0] + w[3:], w
+        yield "misspelt", w[:2] + neighbours()[w[2]][0] + w[3:], w
     for w in chosen("a key too many", arabic, 3):
-        yield "a key too many", w[:2] + NEIGHBOURS[w[2]][-1] + w[2:], w
+        yield "a key too many", w[:2] + neighbours()[w[2]][-1] + w[2:], w
     for kind, language in (("Latin letters", "arabizi"), ("English", "english")):
         words = [w for e, w in firsts if e.language == language and " " not in w and len(w) > 3]
         yield from ((kind, w[:-1], w) for w in chosen(kind, words))
@@ -178,7 +177,7 @@ def attempts() -> Iterator[tuple[str, str, str]]:
     for i, w in enumerate(chosen("other group and slur", groups, 5)):
         other = f"{OTHER_GROUPS[i % len(OTHER_GROUPS)]} {w.split()[-1]}"
         yield "other group and slur", other[:-1], other
-    rulers = [name for name in names if " " in name and not name.startswith("#")]
+    rulers = [name for name in listed("rulers") if " " in name]
     yield from (("rulers", name[: name.index(" ") + 3], name) for name in chosen("rulers", rulers))
 
 

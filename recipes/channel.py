@@ -1,4 +1,4 @@
-"""Derive `src/kammil/completion/channel.json`, by which suggestions correct what is typed, from corpora.
+"""Derive `languages/arabic/channel.json`, by which suggestions correct what is typed, from corpora.
 
 Run: `python recipes/channel.py corpus.tsv`, a table that `recipes/gather.py` wrote; the embedded corpus is read, too.
 The table holds letters and counts, no word.
@@ -30,12 +30,11 @@ import polars as pl
 import regex
 
 from kammil import storage
-from kammil.completion.channel import FILE
 from kammil.data import sources
-from kammil.keyboard import NEIGHBOURS
+from kammil.languages import neighbours
 from kammil.text import TextRules, fold_spelling
 
-OUT = Path(__file__).parent.parent / "src" / "kammil" / "completion" / FILE
+OUT = Path(__file__).parent.parent / "src/kammil/languages/arabic/channel.json"
 FREQUENT, RARE, MIN_LETTERS = 500, 200, 4
 LEAST = 20.0
 """Fewest pairs of two letters that are kept: what is rarer is a few writers' own keyboard."""
@@ -117,12 +116,12 @@ def one_slip(word: str) -> Iterator[tuple[str, str]]:
     """Yield each word with one key wrong, and what is wrong; `far` for a letter that lies elsewhere."""
     for i, letter in enumerate(word):
         before, after = word[:i], word[i + 1 :]
-        beside = NEIGHBOURS.get(letter, "")
+        beside = neighbours().get(letter, "")
         for other in LETTERS:
             if other != letter:
                 yield "neighbour" if other in beside else "far neighbour", before + other + after
             if before and other not in (before[-1], letter):
-                near = other in NEIGHBOURS.get(before[-1], "") + beside
+                near = other in neighbours().get(before[-1], "") + beside
                 yield "inserted" if near else "far inserted", before + other + letter + after
         if before[-1:] != letter:
             yield "dropped", before + after

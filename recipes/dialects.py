@@ -1,4 +1,4 @@
-"""Derive `src/kammil/data/dialects.json`, by which `kammil data check` guesses dialects, from labelled corpora.
+"""Derive `languages/arabic/dialects.json`, by which `kammil data check` guesses dialects, from labelled corpora.
 
 Run: `python recipes/dialects.py corpus.tsv`, a table that `recipes/gather.py` wrote; it also reads nadi2021 (for Iraq)
 and arsarcasm-v2 (for standard Arabic). A multinomial logistic regression learns from the words of all labelled sources
@@ -22,9 +22,9 @@ from sklearn.linear_model import LogisticRegression
 from kammil import storage
 from kammil.data import sources
 from kammil.data.cleaning import CleaningRules
-from kammil.data.dialects import DIALECTS, FILE, Counts, keys, likely
+from kammil.data.dialects import DIALECTS, Counts, keys, likely
 
-OUT = Path(__file__).parent.parent / "src" / "kammil" / "data" / FILE
+OUT = Path(__file__).parent.parent / "src/kammil/languages/arabic/dialects.json"
 HELD_OUT = "dart"
 """Beginning of the names of the sources that errors are measured on."""
 MIN_TEXTS, WORDS = 20, 2500

@@ -1,4 +1,4 @@
-"""Derive `src/kammil/completion/transliteration.json`, by which Arabic typed in Latin letters is read, from pairs.
+"""Derive `languages/arabic/transliteration.json`, by which Arabic typed in Latin letters is read, from pairs.
 
 Run: `python recipes/transliteration.py`. `arabizi.tsv` holds pairs of short texts with as many words on either side,
 written for this table and dedicated to the public domain (CC0); pairs of the part `test` are left to
@@ -20,10 +20,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from kammil import storage
-from kammil.completion.transliteration import FILE, FIRST, VOWELS, Table
+from kammil.completion.transliteration import FIRST, Table
 
 PAIRS = Path(__file__).parent / "arabizi.tsv"
-OUT = Path(__file__).parent.parent / "src" / "kammil" / "completion" / FILE
+OUT = Path(__file__).parent.parent / "src/kammil/languages/arabic/transliteration.json"
 SIGNS = {
     "ا": "a e i o u é 2 aa ee an -", "أ": "a e i o u 2 aa -", "إ": "e i a 2 -", "آ": "a aa 2", "ء": "2 a -",
     "ئ": "2 y i e -", "ؤ": "2 o u w", "ب": "b p", "ت": "t", "ث": "th s t", "ج": "j g dj", "ح": "7 h", "خ": "kh 5 x",
@@ -35,6 +35,8 @@ SIGNS = {
 """Arabic letter -> the signs that people write for it; - for none."""
 DOUBLED = "btjd7rzsfqklmnwyg2358h"
 """Signs that stand twice where the letter is doubled in speech."""
+VOWELS: tuple[str, ...] = ("", "a", "e", "i", "o", "u", "é", "ou", "oo", "ee", "aa")
+"""Vowels that stand behind a sign."""
 PRIOR, RARE, VOWEL_PRIOR, ROUNDS = 0.3, 0.05, 8.0, 12
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
-from importlib import resources
 from typing import Any
 
 import pytest
@@ -13,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.test_benchmarks import script
 
-from kammil.completion.transliteration import FILE, FIRST
+from kammil.completion.transliteration import FIRST
 from kammil.data.blocklist import is_offensive
+from kammil.languages import known
 
 recipe = script("recipes/transliteration.py")
 _ROWS = {"ك": {"k": 0.75, "kk": 0.25}, "ا": {"a": 0.5, "": 0.5}}
@@ -65,7 +64,7 @@ def test_what_pairs_have_most_is_learnt() -> None:
 
 @pytest.fixture(scope="module")
 def stored() -> Any:
-    return json.loads(resources.files("kammil.completion").joinpath(FILE).read_text("utf-8"))
+    return known()["arabic"].table("transliteration")
 
 
 def test_the_table_is_that_of_the_pairs(stored: Any) -> None:

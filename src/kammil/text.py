@@ -1,4 +1,4 @@
-"""Normalise texts for a model (`TextRules`), fold them for matching, and find graphemes and words."""
+"""Strings: what a model sees (`TextRules`), folding for matching, graphemes, words, and the space after a word."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Literal, cast
 import regex
 
 from kammil.errors import FolderError
+from kammil.languages import pooled, union
 
 URL = "\N{LINK SYMBOL}"
-"""Stands for any web address. One character, not a word: a spelled-out placeholder ("http", "@user") is one
-decision followed by letters that cost nothing, and would flatter every figure given per character."""
+"""Stands for any web address: one character, since the letters of a placeholder word would cost nothing, and flatter
+every figure given per character."""
 
 HANDLE = "\N{BUST IN SILHOUETTE}"
 """Stands for any @handle or e-mail address."""
@@ -23,15 +24,21 @@ NUMBER = "\N{INPUT SYMBOL FOR NUMBERS}"
 """Stands for any phone, card or account number."""
 
 MAX_OPEN_WORD = 1_000
-"""Characters at the end of a text that are searched for the open word, on every key. Words have up to some thirty, and
-a line of a script that is written without spaces some hundred."""
+"""Characters at the end of a text that are searched for the open word, on every key."""
 
 UNSPACED_SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
-"""Scripts that are written without spaces between words. Where words end there only a dictionary knows (Unicode TR29
-has none), so every letter of them is a word by itself: a suggestion may end after any of them."""
+"""Scripts without spaces between words. Only a dictionary knows where words end there, so each letter is a word."""
 UNSPACED_COMMON = "〆〱-〵〼ーｰ"
-"""Letters of Japanese that Unicode assigns to no script. Script_Extensions would have them, and also the apostrophe of
-Ukrainian (U+02BC)."""
+"""Letters of Japanese of no script. (Script_Extensions would have them, and the apostrophe of Ukrainian, too.)"""
+TATWEEL = "\N{ARABIC TATWEEL}"
+"""The stroke that stretches a word of Arabic script; it is no letter."""
+
+GIVES_WAY = r"^[\p{White_Space}\p{Terminal_Punctuation}\p{Pe}\p{Pf}…%٪]"
+"""Pattern of what takes the place of the space after an accepted word: white space, and signs without a space before
+them. Like that of `UNSPACED`, its syntax is one that a browser reads, too: the page types by the same rule."""
+UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS) + f"|[{UNSPACED_COMMON}ﾞﾟ])$"
+"""Pattern of words that get no space. No class of characters: at the end of a string, Chromium 156 does not match one
+with characters beyond 16 bits."""
 
 _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
 # A run without a domain after it is skipped at once: to try every character of it again would take quadratic time.
@@ -46,10 +53,8 @@ _NUMBER = regex.compile(
     r"|(?:\+[ (]?\p{Nd}|(?<![\p{L}\p{Nd}])\(?[0٠۰])(?:[ \u00A0\-./()]{0,2}\p{Nd}){7,}+"
     r"|(?<!\p{Nd})\p{Nd}{9,}+|(?<![\p{L}\p{Nd}])\p{Nd}{4}(?:[ -]\p{Nd}{4}){3}(?!\p{Nd})"
 )
-_TATWEEL = "\N{ARABIC TATWEEL}"
-# Invisible characters: controls, format characters (bidi marks, zero-width spaces, byte-order marks), unassigned
-# specials. Kept: ZWNJ and ZWJ between visible characters (Persian spelling, emoji families), white space, and the
-# tag characters that spell a flag after a black flag.
+# Kept: ZWNJ and ZWJ between visible characters (Persian spelling, emoji families), white space, and the tag characters
+# that spell a flag after a black flag.
 _INVISIBLE = regex.compile(
     r"(?<=[\p{L}\p{M}\p{So}\p{Sk}])[\u200C\u200D](?=[\p{L}\p{So}])(*SKIP)(*FAIL)"
     r"|\U0001F3F4[\U000E0020-\U000E007F]+(*SKIP)(*FAIL)"
@@ -79,25 +84,22 @@ _OPEN_WORD = regex.compile(rf"(?r)[{_L}{_M}\u200C\u200D]*\Z", regex.V1)
 _UNSPACED, _LETTER, _MARK, _EXTENDS, _UNSPACED_END = (
     regex.compile(r, regex.V1) for r in (_U, _L, _M, r"[\p{GCB=Extend}\p{GCB=ZWJ}]", rf"(?r){_U}{_M}{{0,8}}\Z")
 )
+_GIVES_WAY, _NO_SPACE = regex.compile(GIVES_WAY), regex.compile(UNSPACED)
 _STRETCHED = regex.compile(r"(\p{L})\1{2,}+")
-_SPELLING = str.maketrans("أإآٱىیةک", "اااايي" + "هك")
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _NOT_LETTERS_OR_UNDERSCORES = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
 
 
 @dataclass(frozen=True)
 class TextRules:
-    """Normalisation of a text before a model sees it. Every rule can be switched off; a model stores its rules.
-
-    Letters are never folded: a model must write the spelling that people use.
-    """
+    """Normalisation of a text before a model sees it; no letter is folded: a model writes as people do."""
 
     nfc: bool = True
     """Compose by Unicode's NFC, so that one letter has one spelling."""
     invisible: bool = True
     """Remove control and format characters, except joiners that spell something."""
     tatweel: bool = True
-    """Remove the stretching stroke (U+0640); it carries no letter."""
+    """Remove the stretching stroke (U+0640)."""
     urls: bool = True
     """Replace web addresses by one placeholder character."""
     handles: bool = True
@@ -105,14 +107,14 @@ class TextRules:
     spaces: bool = True
     """Replace runs of white space by one space, and remove them at the start."""
     numbers: bool = False
-    """Replace phone, card and account numbers by one placeholder character. Off by default: public posts have few."""
+    """Replace phone, card and account numbers by one placeholder character."""
 
     def normalise(self, text: str) -> str:
         """Return the text as the model sees it; idempotent. A space at the end stays: it ends the last word."""
         if self.nfc or self.invisible:
             text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
         if self.tatweel:
-            text = text.replace(_TATWEEL, "")
+            text = text.replace(TATWEEL, "")
         if self.invisible:
             text = _INVISIBLE.sub("", text)
         if self.nfc:
@@ -129,7 +131,7 @@ class TextRules:
         return text
 
     def to_dict(self) -> dict[str, bool]:
-        """Return the rules as a mapping, for `model.json`."""
+        """Return the rules as a mapping."""
         return cast(dict[str, bool], asdict(self))
 
     def to_stored(self) -> dict[str, bool]:
@@ -155,10 +157,7 @@ def mask_numbers(text: str) -> str:
 
 
 def personal_counts(text: str) -> dict[str, int]:
-    """Count what may identify a person: web addresses, e-mail addresses, handles, account and phone (or card) numbers.
-
-    None is counted twice: the digits of an address are no phone number.
-    """
+    """Count what may identify a person, by kind (`PERSONAL`); nothing twice: an address holds no phone number."""
     counts: dict[str, int] = {}
     for kind, pattern in _PERSONAL.items():
         text, counts[kind] = pattern.subn(" ", text)
@@ -177,13 +176,12 @@ PERSONAL = tuple(_PERSONAL)
 
 
 def _normal_form(text: str, form: Literal["NFC", "NFKC"] = "NFC") -> str:
-    """Return the text in a normal form of Unicode, in linear time: long runs of marks are sorted beforehand, because
-    the standard library sorts them in quadratic time."""
+    # Long runs of marks are sorted beforehand, because the standard library sorts them in quadratic time.
     return unicodedata.normalize(form, _MARK_RUN.sub(_sort_marks, text))
 
 
 def _sort_marks(marks: regex.Match[str]) -> str:
-    """Return marks decomposed and in canonical order: a stable sort by combining class between starters."""
+    """Return marks decomposed and in canonical order."""
     decomposed = "".join(unicodedata.normalize("NFD", mark) for mark in marks[0])
     runs = itertools.groupby(decomposed, key=lambda mark: unicodedata.combining(mark) > 0)
     return "".join(c for _, run in runs for c in sorted(run, key=unicodedata.combining))
@@ -192,12 +190,11 @@ def _sort_marks(marks: regex.Match[str]) -> str:
 def fold(text: str, *, underscores: bool = False) -> str:
     """Return the letters, marks and digits of a text, for matching and never for writing.
 
-    Removes web addresses, handles, punctuation, spaces, case, vowel points and compatibility forms, so that two copies
-    of one post have equal folds. `underscores` keeps underscores, which distinguish a hashtag from the same words. The
-    fold of a text without letters (emoji only) is empty: compare such texts themselves.
+    Removes web addresses, handles, punctuation, spaces, case, vowel points and compatibility forms; with `underscores`
+    not those of hashtags. The fold of a text without letters is empty: compare such texts themselves.
     """
     text = _HANDLE.sub("", _EMAIL.sub("", _URL.sub("", text)))
-    text = _normal_form(text, "NFKC").casefold().replace(_TATWEEL, "")
+    text = _normal_form(text, "NFKC").casefold().replace(TATWEEL, "")
     dropped = _NOT_LETTERS_OR_UNDERSCORES if underscores else _NOT_LETTERS
     return dropped.sub("", _POINTS.sub("", text))
 
@@ -205,19 +202,24 @@ def fold(text: str, *, underscores: bool = False) -> str:
 def fold_spelling(text: str) -> str:
     """Return the fold of a text without variants of spelling, for matching and never for writing.
 
-    Forms of alef become one, ya at a word's end a ya, ta marbuta ha, letters of Persian keyboards the Arabic ones, and
-    three or more of one letter become one: two are spelling (الله). Digits are kept.
+    Letters are folded as their languages say (`Language.folds`), and three or more of one letter become one: two are
+    spelling (الله). Digits are kept.
     """
-    return _STRETCHED.sub(r"\1", fold(text).translate(_SPELLING))
+    return _STRETCHED.sub(r"\1", fold(text).translate(_spelling()))
+
+
+@pooled
+def _spelling() -> dict[int, str]:
+    return str.maketrans(union("folds"))
 
 
 def graphemes(text: str) -> list[str]:
-    """Split a text into user-perceived characters (Unicode TR29 extended grapheme clusters), in order."""
+    """Split a text into extended grapheme clusters (Unicode TR29)."""
     return _GRAPHEME.findall(text)
 
 
 def counted(n: int, noun: str, nouns: str | None = None) -> str:
-    """Return a number with its noun: "1 text", "2,000 texts"; `nouns` is a plural other than with an s."""
+    """Return a number with its noun: "1 text", "2,000 texts"."""
     return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
 
 
@@ -227,7 +229,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def shortened(text: str, limit: int = 40) -> str:
-    """Cut a text to at most `limit` graphemes, the last one an ellipsis where some are cut; never for writing."""
+    """Cut a text to at most `limit` graphemes, the last one an ellipsis where some are cut."""
     letters = graphemes(text[: 32 * limit])
     fits = len(letters) <= limit and len(text) <= 32 * limit
     return text if fits else "".join(letters[: limit - 1]) + "\N{HORIZONTAL ELLIPSIS}"
@@ -240,10 +242,9 @@ Role = Literal["letter", "unspaced", "mark", "joiner", "neither", "outside"]
 def role(character: str) -> Role:
     """Return the role of a character (code point) in words.
 
-    A `letter` (or digit, or underscore) begins or continues a word; an `unspaced` letter, of a script without spaces,
-    is a word by itself, with its marks; a `mark` belongs to the character before it; a `joiner` (ZWNJ, ZWJ) stands
-    between two characters of a word; a character `outside` ends it. `neither` extends a grapheme without being part of
-    a word (a skin tone): a word does not end before it, nor continue after it.
+    A `letter` (or digit, or underscore) begins or continues a word; an `unspaced` one is a word with its marks; a
+    `mark` belongs to the character before it; a `joiner` stands between two characters of a word. `neither` extends a
+    grapheme (a skin tone): a word does not end before it, nor continue after it.
     """
     if _LETTER.match(character):
         return "letter"
@@ -259,8 +260,7 @@ def role(character: str) -> Role:
 def visible(text: str) -> str:
     """Replace every character that is invisible or moves its neighbours by a sign; the length stays.
 
-    Controls become their pictures; format characters (of direction, above all), line separators, and code points that
-    are no character, become U+FFFD. Joiners stay: they shape their neighbours. Never for writing.
+    Controls become their pictures, others U+FFFD; joiners stay, since they shape their neighbours.
     """
     return _INVISIBLE_OR_MOVING.sub(lambda match: _sign(match[0]), text)
 
@@ -272,7 +272,7 @@ def _sign(character: str) -> str:
 
 
 def visible_label(text: str) -> str:
-    """Make a single character, or the end of text, visible: never empty, and without effect on the text direction."""
+    """Make a single character, or the end of text, visible: never empty, and without effect on the direction."""
     if not text:
         return "end"
     if text == " ":
@@ -285,21 +285,14 @@ def visible_label(text: str) -> str:
 
 
 def words(text: str) -> list[tuple[int, int]]:
-    """Return the begin and end of each word of a text, in order.
-
-    A word is a longest run of letters, digits, underscores, their marks, and joiners between them. So the sign of a
-    hashtag is outside its word, an apostrophe separates two words, and no part of an emoji is a word. In a script
-    without spaces every letter with its marks is a word (`UNSPACED_SCRIPTS`).
-    """
+    """Return the begin and end of each word: a longest run of letters, digits, underscores, their marks, and joiners
+    between them; in a script without spaces every letter with its marks (`UNSPACED_SCRIPTS`)."""
     return [match.span() for match in _WORD.finditer(text)]
 
 
 def open_word(text: str) -> str:
-    """Return the unfinished word at the end of a text, a last joiner included; empty if there is none.
-
-    Letters of a script without spaces are never unfinished. Only the last `MAX_OPEN_WORD` characters are searched: of a
-    longer word, its end is returned.
-    """
+    """Return the unfinished word at the end of a text, a last joiner included; empty if there is none. Of a word longer
+    than `MAX_OPEN_WORD` its end is returned."""
     run = _OPEN_WORD.search(text, max(0, len(text) - MAX_OPEN_WORD))
     letter = _LETTER.search(text, run.start()) if run else None
     return text[letter.start() :] if letter else ""
@@ -320,3 +313,25 @@ def unspaced_runs(text: str) -> list[list[int]]:
             else:
                 runs.append([begin, end])
     return runs
+
+
+def space_after(word: str) -> str:
+    """Return what the page types after an accepted word: a space, or "" in a script without spaces."""
+    return "" if _NO_SPACE.search(word) else " "
+
+
+def gives_way(typed: str) -> bool:
+    """Return whether that space is removed when `typed` follows it."""
+    return bool(_GIVES_WAY.match(typed))
+
+
+def stays(text: str, end: int) -> bool:
+    """Return whether the space typed after an accepted word, which ends at `end`, is the text's next character: where
+    a sign follows to which it gives way, a space must be typed by hand."""
+    return text.startswith(" ", end) and not gives_way(text[end + 1 : end + 2])
+
+
+def keys_saved(added: str) -> int:
+    """Return the keys that a suggestion saves which adds this text: its characters without a space before them, less
+    one for the key that takes it, unless the space that comes with it pays for that key: of a letter alone, not."""
+    return (letters := len(added.lstrip(" "))) - (letters == 1 or not space_after(added))

@@ -17,7 +17,7 @@ from kammil.completion.completer import Completer, load
 from kammil.completion.suggestions import Suggestion
 from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, spellings
 from kammil.errors import OptionError
-from kammil.keyboard import NEIGHBOURS
+from kammil.languages import neighbours
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
@@ -158,7 +158,7 @@ def test_no_offensive_word_comes_in_by_a_correction(bundled: Completer) -> None:
     corrected = allowed = 0
     for i, word in enumerate(typed):
         at = 1 + i % (len(word) - 2)
-        slip = (NEIGHBOURS.get(word[at], "ا")[0], word[at] * 2, "", word[at + 1] + word[at])[i % 4]
+        slip = (neighbours().get(word[at], "ا")[0], word[at] * 2, "", word[at + 1] + word[at])[i % 4]
         prompt = "هو " + word[:at] + slip + word[at + 1 + (i % 4 == 3) :]
         found = bundled.suggest(prompt, 6, threshold=1e-3)
         assert suggested(words, prompt, found) == [], prompt

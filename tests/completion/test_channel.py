@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import pytest
 
-from kammil.completion.channel import FILE, SLIPS, Channel
-from kammil.keyboard import NEIGHBOURS
+from kammil.completion.channel import SLIPS, Channel
+from kammil.languages import known, neighbours
 from kammil.vocabulary import BOS, EOS, UNK, CharacterVocabulary
 
 VOCABULARY = CharacterVocabulary(" 1abابتةهأإىيلك我")
@@ -25,7 +23,7 @@ def weights(channel: Channel, typed: str) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def counts() -> Any:
-    return json.loads(resources.files("kammil.completion").joinpath(FILE).read_text("utf-8"))
+    return known()["arabic"].table("channel")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +56,7 @@ def test_neighbours_share_the_slips_of_a_key(channel: Channel, counts: Any) -> N
     slips = counts["slips"]
     total = sum(slips[kind] for kind in ("neighbour", "dropped", "doubled", "swapped", "inserted"))
     for typed, wanted in ("بل", "ته", "هت", "لى"):  # at the edge of the keyboard a key has fewer
-        of_the_wanted_key = SLIPS * slips["neighbour"] / total / len(NEIGHBOURS[wanted])
+        of_the_wanted_key = SLIPS * slips["neighbour"] / total / len(neighbours()[wanted])
         assert weights(channel, typed)[wanted] == pytest.approx(of_the_wanted_key)
     assert weights(channel, "ب").keys() == {"ب", "ي", "ل"}  # those of the vocabulary
     assert weights(channel, "a").keys() == {"a"}
@@ -73,7 +71,7 @@ def test_what_has_no_keys_beside_it_is_what_it_is(channel: Channel) -> None:
     assert channel.corrects(VOCABULARY.encode("1ب"))
     assert not channel.corrects(np.zeros(0, np.int64))
     assert VOCABULARY.decode(np.flatnonzero(channel.letters)) == "".join(
-        c for c in VOCABULARY.characters if c in NEIGHBOURS
+        c for c in VOCABULARY.characters if c in neighbours()
     )
 
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.completion.unsolicited import is_function_word, strip_unsolicited, unsolicited_politics
+from kammil.languages import entries
 from kammil.text import words
 
-
-def listed(name: str) -> list[str]:
-    """The entries of a list."""
-    lines = resources.files("kammil.completion").joinpath(f"{name}.txt").read_text("utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-ENTRIES = listed("rulers") + listed("formulas")
+ENTRIES = entries("rulers", "formulas")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +68,7 @@ def test_what_is_shown_is_a_beginning_in_whole_words(text: str, ghost: str) -> N
     assert len(shown) in ends
 
 
-@pytest.mark.parametrize("entry", listed("rulers") + listed("politics"))
+@pytest.mark.parametrize("entry", entries("rulers", "politics"))
 def test_every_entry_is_brought_up_unless_the_text_speaks_of_such_things(entry: str) -> None:
     assert unsolicited_politics("شفنا مبارح ")(entry + " كمان")
     assert unsolicited_politics("شفنا مبارح و")(entry)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 import numpy as np
 import pytest
 
-from kammil.data.dialects import DIALECTS, FILE, UNCLEAR, Counts, counts, keys, likely, likely_shares
+from kammil.data.dialects import DIALECTS, UNCLEAR, Counts, counts, keys, likely, likely_shares
 from kammil.data.sources import sample
+from kammil.languages import known
 
 
 @pytest.mark.parametrize(
@@ -46,10 +45,9 @@ def test_a_probability_below_a_half_is_unclear() -> None:
 
 
 def test_what_the_package_holds_is_small_and_states_its_errors() -> None:
-    file = resources.files("kammil.data").joinpath(FILE)
-    assert len(file.read_bytes()) < 100_000
-    known = counts()
-    assert all(weights.shape == (len(DIALECTS),) for weights in known.words.values())
-    assert all(keys(word) == {word} for word in known.words)  # words, and nothing longer
-    for share in (known.precision, known.recall):
+    assert len(known()["arabic"].read("dialects.json").encode()) < 100_000
+    held = counts()
+    assert all(weights.shape == (len(DIALECTS),) for weights in held.words.values())
+    assert all(keys(word) == {word} for word in held.words)  # words, and nothing longer
+    for share in (held.precision, held.recall):
         assert share.keys() == set(DIALECTS) and all(0 < value <= 1 for value in share.values())

@@ -30,8 +30,7 @@ from kammil.evaluation.keystrokes import (
 from kammil.evaluation.slips import with_slips
 from kammil.evaluation.suggestion_hits import farthest_ends, suggestion_hits, word_ends
 from kammil.evaluation.typing_report import simulate
-from kammil.spacing import gives_way, space_after
-from kammil.text import words
+from kammil.text import gives_way, space_after, words
 
 LETTERS = st.text("ab ,\u064e", max_size=12)
 GHOST_LEVELS = get_args(GhostLevel)

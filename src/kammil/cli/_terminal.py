@@ -21,8 +21,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, HSplit, Layout, Window
 from prompt_toolkit.styles import Style
 
-from kammil.spacing import gives_way, space_after
-from kammil.text import words
+from kammil.text import gives_way, space_after, words
 
 if TYPE_CHECKING:
     from prompt_toolkit.input import Input
@@ -55,7 +54,7 @@ _NO_OFFER: Offer = ("", (), "")
 def first_word(ghost: str) -> str:
     """Return the part of ghost text that one key takes: up to the end of its first word, and the space that follows.
 
-    After the last word it is the space that `spacing` gives.
+    After the last word it is the space that `text.space_after` gives.
     """
     spans = words(ghost)
     if not spans:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.channel import MAX_DROPPED, Channel, Edits
 from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.english import english_probability, is_listed
+from kammil.completion.latin_words import is_listed, word_probability
 from kammil.completion.lattice import WIDTH, Beam, fitting_states, is_padded
 from kammil.completion.state_cache import StateCache
 from kammil.completion.transliteration import Begun
@@ -117,7 +117,7 @@ class BegunWord:
         intended, p, state, weights = variants.intended, variants.p, variants.state, variants.weights.copy()
         weights[1:] *= variants.memory[0].prior
         letters = channel.latin.latin(self.typed) if channel.latin and self.english else None
-        english = 0.0 if letters is None else self.english * english_probability(letters, whole=False)
+        english = 0.0 if letters is None else self.english * word_probability(letters, whole=False)
         arabic = 0.0 if readings is None else (1 - self.english) * float(readings.weights.sum())
         is_english = english > (0.5 if self.english > 0.5 else SURE) * (english + arabic)
         if readings is not None and not is_english:
@@ -277,7 +277,7 @@ class WordReader:
             is_latin = latin is not None and all(id in latin.characters for id in before if self._classes.words[id])
             return meant._replace(english=english, is_english=english > 0.5 and is_latin)
         likelihoods = [
-            (english_probability(latin.latin(word) or "", whole=True), ended.likelihood)
+            (word_probability(latin.latin(word) or "", whole=True), ended.likelihood)
             for word, ended in zip(run, meant.words, strict=True)
         ]
         shares = _english_shares(english, likelihoods)

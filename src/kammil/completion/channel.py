@@ -1,40 +1,37 @@
 """Slips and spellings: with what probability a writer who intends one letter types another.
 
-*Spellings* (ا for أ, ه for ة, ي for ى) are estimated from all pairs of spellings of one word in corpora. *Slips* (a
-neighbour on the keyboard, a letter dropped, doubled, or exchanged with the next, a key too many) are as frequent among
-each other as in corpora, where few are left, and `SLIPS` of the letters together. `recipes/channel.py` counts both into
-`channel.json`. Every probability is divided by that of typing each letter as it is intended: what was typed costs
-nothing. Shapes: N texts, A letters that may be intended, L letters, V vocabulary.
+*Spellings* (ا for أ, ه for ة) are estimated from all pairs of spellings of one word in corpora. *Slips* (a neighbour on
+the keyboard, a letter dropped, doubled, or exchanged with the next, a key too many) are as frequent among each other as
+in corpora, where few are left, and `SLIPS` of the letters together. `recipes/channel.py` counts both into a language's
+`channel.json`. Every probability is divided by that of typing each letter as it is intended. Shapes: N texts, A letters
+that may be intended, L letters, V vocabulary.
 """
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.lattice import MIN_SHARE, NO_LETTER, WIDTH, Arc, Arcs, Beam
-from kammil.completion.transliteration import Transliteration
-from kammil.keyboard import NEIGHBOURS
+from kammil.completion.transliteration import Transliteration, best_cells
 from kammil.language_model import Ids
+from kammil.languages import known, neighbours
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
-FILE = "channel.json"
 SLIPS = 0.023
 """Share of the letters that are slips when a word is typed: of 37,370 people on phones, those errors that they left
 (Palin et al. 2019, "How do people type on mobile devices?")."""
-
+KINDS = ("neighbour", "dropped", "doubled", "swapped", "inserted")
 MAX_DROPPED = 2
 """Maximum number of letters that are tried as dropped before each letter."""
 CORRECTION_PRIOR = 0.1
-"""Prior of a correction, a factor on the channel's probability: that is estimated from pairs of writers, and who writes
-ا for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
+"""Prior of a correction, a factor on the channel's probability, which is estimated from pairs of writers: who writes ا
+for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
 UNLIKELY, NEVER = 3e-4, 1e-4
 """Probability of a letter, given what stands before it, with which no word is begun that the model knows: there the
 prior is 1. Of the words of lev30/validation one in a hundred has such a letter, and every second word with a key too
@@ -47,7 +44,6 @@ class Edits(NamedTuple):
     """What is remembered of how an intended text was typed."""
 
     typed: tuple[int, ...] = ()
-    """Ids as they were typed."""
     is_slip: bool = False
     """Whether the text takes a slip; none takes two."""
     dropped: int = NO_LETTER
@@ -64,66 +60,65 @@ class Edits(NamedTuple):
 
     @property
     def prior(self) -> float:
-        """Return the prior of any other text than this one, the one that was typed."""
+        """Return the prior of any other text than this one, which was typed."""
         return max(CORRECTION_PRIOR, min(1.0, UNLIKELY / max(self.least, UNLIKELY)))
 
 
 @dataclass(frozen=True)
 class Channel:
-    """The channel for the ids of a vocabulary; every probability is relative to typing what is wanted."""
+    """The channel for the ids of a vocabulary; every probability is relative to typing what is intended."""
 
     exchanges: Mapping[int, tuple[Ids, _Floats, int]]
-    """Typed id -> ids that may be wanted, (A,), their weights, (A,), and how many of them are spellings: these come
-    first, the id itself before all, which costs nothing; then the keys beside it."""
+    """Typed id -> ids that may be intended, (A,), their weights, (A,), and how many are spellings: the id itself before
+    all, which costs nothing, the other spellings, the keys beside it."""
     letters: NDArray[np.bool_]
     """(V,): ids that may have been dropped: letters of a keyboard."""
     letter_ids: Ids
     """(L,): the same."""
     dropped: float
-    """Weight of a letter that is wanted and was not typed."""
+    """Weight of a letter that is intended and was not typed."""
     doubled: float
-    """Weight of a letter typed twice that is wanted once."""
+    """Weight of a letter typed twice that is intended once."""
     stretched: float
     """The same of one typed three times or more."""
     swapped: float
     """Weight of two letters in the wrong order."""
     inserted: float
-    """Weight of a letter of the keyboard that is typed and not wanted."""
+    """Weight of a letter of the keyboard that is typed and not intended."""
     latin: Transliteration | None = None
-    """How Arabic is typed in Latin letters; None where it is not read."""
+    """How the language is typed in Latin letters; None where they are not read."""
 
     @classmethod
     def of(
         cls, vocabulary: CharacterVocabulary, slips: float = SLIPS, foreign: NDArray[np.bool_] | None = None
     ) -> Self:
-        """Return the channel of a vocabulary, with so large a share of slips.
-
-        Latin letters are read as Arabic too if they are among those of foreign scripts, (V,), and Arabic ones are not.
-        """
-        counts = _counts()
+        """Return the channel of a vocabulary with a share of slips; it reads Latin letters if they are among those of
+        foreign scripts, (V,), and letters of a transliteration are not."""
+        spellings: dict[str, dict[str, int]] = {}
+        counts = Counter[str]()  # what fingers do is the same in all languages
+        for table in (language.table("channel") for language in known().values()):
+            spellings |= table.get("spellings", {})
+            counts.update(table.get("slips", {}))
+        rate = {kind: counts[kind] / counts["letters"] for kind in KINDS}
+        scale = slips / sum(rate.values())
+        beside, exchanges = neighbours(), dict[int, tuple[Ids, _Floats, int]]()
         id_of = {character: id for id, character in enumerate(vocabulary.characters, SPECIALS)}
-        spellings: dict[str, dict[str, int]] = counts["spellings"]
-        kept = {a: row[a] / sum(row.values()) for a, row in spellings.items()}  # P(a | a)
-        rates = {kind: n / counts["slips"]["letters"] for kind, n in counts["slips"].items()}
-        kinds = ("neighbour", "dropped", "doubled", "swapped", "inserted")
-        scale = slips / sum(rates[kind] for kind in kinds)
-        exchanges: dict[int, tuple[Ids, _Floats, int]] = {}
+        total = {letter: sum(row.values()) for letter, row in spellings.items()}
         for typed, id in id_of.items():
-            wanted_ids, weights = [id], [1.0]
-            for wanted, row in spellings.items():
-                if wanted != typed and typed in row and wanted in id_of:
-                    wanted_ids.append(id_of[wanted])
-                    weights.append(row[typed] / sum(row.values()) / kept.get(typed, 1.0))
-            same = len(wanted_ids)
-            for wanted in NEIGHBOURS.get(typed, ""):
-                if id_of.get(wanted, id) not in wanted_ids:
-                    wanted_ids.append(id_of[wanted])
-                    weights.append(scale * rates["neighbour"] / len(NEIGHBOURS[wanted]))
-            exchanges[id] = np.array(wanted_ids, np.int64), np.array(weights), same
+            kept = spellings[typed][typed] / total[typed] if typed in spellings else 1.0
+            intended = {id: 1.0}
+            for letter, row in spellings.items():
+                if letter != typed and typed in row and letter in id_of:
+                    intended[id_of[letter]] = row[typed] / total[letter] / kept
+            num_spellings = len(intended)
+            for letter in beside.get(typed, ""):
+                if letter in id_of:
+                    intended.setdefault(id_of[letter], scale * rate["neighbour"] / len(beside[letter]))
+            exchanges[id] = np.array([*intended], np.int64), np.array([*intended.values()]), num_spellings
         letters = np.zeros(vocabulary.size, np.bool_)
-        letters[[id for character, id in id_of.items() if character in NEIGHBOURS]] = True
-        dropped, doubled, swapped, inserted = (float(scale * rates[kind]) for kind in kinds[1:])
-        stretched = counts["slips"]["stretched"] / counts["slips"]["all_letters"]
+        letters[[id for character, id in id_of.items() if character in beside]] = True
+        dropped, doubled, swapped, inserted = (float(scale * rate[kind]) for kind in KINDS[1:])
+        stretched = counts["stretched"] / counts["all_letters"]
         latin = None if foreign is None else Transliteration.of(vocabulary, foreign)
         any_key = inserted / max(1, letters.sum())
         return cls(exchanges, letters, np.flatnonzero(letters), dropped, doubled, stretched, swapped, any_key, latin)
@@ -140,36 +135,28 @@ class Channel:
         """Return the arcs of a typed letter: any letter may be another spelling, and one may be a slip. A letter that
         was dropped is intended before this one; two that were exchanged are a dropped letter, and then a superfluous
         one. The first arc is that of the text as it was typed, which stands first in the beam."""
-        typed = (*beam.memory[0].typed, id)
-        is_slip, least = (
-            np.array([each.is_slip for each in beam.memory]),
-            np.array([each.least for each in beam.memory]),
-        )
-        ids, likelihood, spellings = self.intended(id)
+        typed, memory, weights = (*beam.memory[0].typed, id), beam.memory, beam.weights[:, None]
+        no_slip = np.array([not edits.is_slip for edits in memory])[:, None]
+        least = np.array([edits.least for edits in memory])[:, None]
+        ids, likelihood, num_spellings = self.intended(id)
         p = beam.p[:, ids]
-        least_letter = np.minimum(least[:, None], p)  # (N, A)
-        reach = beam.weights[:, None] * p * likelihood * (least_letter >= NEVER)  # (N, A)
+        least_letter = np.minimum(least, p)  # (N, A)
+        reach = weights * p * likelihood * (least_letter >= NEVER)  # (N, A)
         reach[0, 0] = beam.weights[0] * beam.p[0, id]
-        reach[:, spellings:] *= ~is_slip[:, None]
+        reach[:, num_spellings:] *= no_slip
         floor = MIN_SHARE * reach.max()
         exchanged: list[Arc[Edits]] = []
-        for row, column in [(0, 0), *_best(reach, WIDTH, floor)]:
-            if (row, column) != (0, 0) or not exchanged:
-                edits = Edits(typed, bool(is_slip[row] or column >= spellings), least=float(least_letter[row, column]))
-                exchanged.append(Arc(row, int(ids[column]), float(reach[row, column]), edits))
+        for row, column in dict.fromkeys([(0, 0), *best_cells(reach, WIDTH, floor)]):
+            is_slip = memory[row].is_slip or column >= num_spellings
+            edits = Edits(typed, is_slip, least=float(least_letter[row, column]))
+            exchanged.append(Arc(row, int(ids[column]), float(reach[row, column]), edits))
         letters = self.letter_ids[self.letter_ids != id] if self.letters[id] else self.letter_ids[:0]
-        p = np.where((least >= NEVER)[:, None] & (beam.p[:, letters] >= NEVER), beam.p[:, letters], 0)  # (N, L)
-        left_out = beam.weights[:, None] * self.dropped * p * ~is_slip[:, None]
-        dropped = [
-            Arc(
-                row,
-                letter,
-                float(left_out[row, column]),
-                Edits(typed, True, letter, least=min(least[row], p[row, column])),
-            )
-            for row, column in _best(left_out, MAX_DROPPED, floor)
-            for letter in [int(letters[column])]
-        ]
+        p = np.where((least >= NEVER) & (beam.p[:, letters] >= NEVER), beam.p[:, letters], 0)  # (N, L)
+        left_out = weights * self.dropped * p * no_slip
+        dropped: list[Arc[Edits]] = []
+        for row, column in best_cells(left_out, MAX_DROPPED, floor):
+            edits = Edits(typed, True, int(letters[column]), least=min(memory[row].least, p[row, column]))
+            dropped.append(Arc(row, edits.dropped, float(left_out[row, column]), edits))
 
         def behind(sources: Beam[Edits], rows: range) -> list[Arc[Edits]]:
             found: list[Arc[Edits]] = []
@@ -202,15 +189,3 @@ class Channel:
             if weight > 0 and weight >= floor and edits.least >= NEVER:
                 found.append(Arc(row, NO_LETTER, weight, Edits(typed, True, repeats=repeats, least=edits.least)))
         return found
-
-
-def _best(weights: _Floats, number: int, floor: float) -> list[tuple[int, int]]:
-    flat = weights.ravel()
-    order = np.argsort(-flat, kind="stable")[:number]
-    rows, columns = np.divmod(order[flat[order] >= floor], max(1, weights.shape[1]))
-    return list(zip(rows.tolist(), columns.tolist(), strict=True))
-
-
-@cache
-def _counts() -> dict[str, Any]:
-    return json.loads(resources.files("kammil.completion").joinpath(FILE).read_text("utf-8"))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids, LanguageModel
+from kammil.languages import known, pooled
 from kammil.text import fold_spelling, open_word, role
 from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 
@@ -22,9 +22,6 @@ posts the letters of a few emoticons are."""
 MIN_SCRIPT = 0.1
 """Minimum probability that a text begins in a script, of all letters that may begin one, for the script not to be
 foreign. To the bundled model Latin is: 0.02."""
-
-CAREFUL = ("ة", "أإآ")
-"""Letters of a careful spelling, by kind: who writes one of a kind writes all of them."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -55,8 +52,8 @@ class CharacterClasses:
     """Id of the space; None if the vocabulary has none."""
     folds: tuple[str, ...]
     """For each id the letters by which words are compared (`text.fold_spelling`); of marks and joiners none."""
-    careful: tuple[frozenset[int], ...]
-    """Ids of letters of a careful spelling, by kind (`CAREFUL`)."""
+    careful: Mapping[str, frozenset[int]]
+    """Letters of a careful spelling -> their ids, by kind (`Language.careful`)."""
 
     def complete(self, prefixes: Sequence[str], p: _Floats) -> NDArray[np.float64]:
         """Return for each of R prefixes the probability that its last word is complete, (R,); 0 outside words.
@@ -68,7 +65,7 @@ class CharacterClasses:
 
     def careful_in(self, text: str) -> frozenset[int]:
         """Return the ids of the careful spellings that a text uses."""
-        used = [ids for ids, letters in zip(self.careful, CAREFUL, strict=True) if any(c in text for c in letters)]
+        used = [ids for letters, ids in self.careful.items() if any(c in text for c in letters)]
         return frozenset[int]().union(*used)
 
     def may_be_careful(self, ids: Ids, text: str) -> bool:
@@ -95,12 +92,13 @@ class CharacterClasses:
         digits = np.array([*[False] * SPECIALS, *map(str.isdecimal, vocabulary.characters)])
         characters = [*[""] * SPECIALS, *vocabulary.characters]
         folds = tuple(_fold(c) or c * bool(begin[id]) for id, c in enumerate(characters))
-        careful = tuple(frozenset(id for id, c in enumerate(characters) if c and c in kind) for kind in CAREFUL)
+        kinds = (kind for language in known().values() for kind in language.careful)
+        careful = {kind: frozenset(id for id, c in enumerate(characters) if c and c in kind) for kind in kinds}
         words = letters | marks | joiners, begin | marks
         return cls(begin, *words, close, unspaced, extends, foreign, digits, space, folds, careful)
 
 
-_fold = cache(fold_spelling)  # every session asks for the same characters
+_fold = pooled(fold_spelling)  # every session asks for the same characters
 
 
 def first_ids(model: LanguageModel) -> _Floats:

@@ -23,8 +23,7 @@ from kammil.completion.word_search import WordSearch
 from kammil.decoding import Hypothesis
 from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.language_model import LanguageModel, LogProbabilities, State
-from kammil.spacing import keys_saved
-from kammil.text import ends_unspaced, open_word
+from kammil.text import ends_unspaced, keys_saved, open_word
 from kammil.vocabulary import CharacterVocabulary
 
 GhostLevel = Literal["quiet", "balanced", "eager"]
@@ -49,7 +48,7 @@ class GhostRule:
 
         Args:
             probability: of the word.
-            saved: keys that it saves (`spacing.keys_saved`).
+            saved: keys that it saves (`text.keys_saved`).
             complete: probability that the word at hand is complete; 0 where none is begun.
         """
         return probability >= max(self.threshold, complete) and probability * saved >= self.charge

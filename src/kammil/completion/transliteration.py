@@ -1,20 +1,15 @@
-"""Arabic that is typed in Latin letters: with what probability each Arabic letter is written as what.
+"""A language that is typed in Latin letters: with what probability each of its letters is written as what.
 
 People write شو أخبارك as "shu a5barak" or "chou akhbarak". Each Arabic letter is written as a *sign*, one of several or
 none, and behind it a short vowel, which Arabic does not write, or none. The table is learnt from pairs
-(`recipes/transliteration.py`); its probabilities are in `transliteration.json`.
-
-Shapes: L letters.
+(`recipes/transliteration.py` writes `transliteration.json`). Shapes: L letters.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Self
 
 import numpy as np
@@ -22,27 +17,21 @@ from numpy.typing import NDArray
 
 from kammil.completion.lattice import MIN_SHARE, NO_LETTER, Arc, Arcs, Beam
 from kammil.language_model import Ids
+from kammil.languages import Language, known
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
-FILE = "transliteration.json"
 FIRST = "^"
 """Before a letter that begins a word, which has a row of its own in the table."""
-VOWELS: tuple[str, ...] = ("", "a", "e", "i", "o", "u", "é", "ou", "oo", "ee", "aa")
-"""Vowels that stand behind a sign."""
-BEFORE_ARTICLE = "وفبكلعه"
-"""Letters that are joined to the article behind them; ل and ال become لل."""
-ARTICLES = (*(before + "ال" for before in ("", *BEFORE_ARTICLE.replace("ل", ""), "وب", "وع", "وه")), "لل", "ولل")
-"""Forms of the article, which Arabic joins to the next word, and people often part from it in Latin letters."""
-Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
-"""Letter, or `FIRST` and letter -> sign -> probability; letter -> vowel behind it -> probability."""
-
 MAX_SILENT = 3
 """Maximum number of letters that are tried as not written before each letter."""
 
-_Floats = NDArray[np.float64]
-_NO_LETTERS = np.zeros(0, np.int64), np.zeros(0)
+Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
+"""Letter, or `FIRST` and letter -> sign -> probability; letter -> vowel behind it -> probability."""
 Written = Mapping[str, tuple[float, float]]
 """Begin of what is written for a letter -> probability of all that begins so, and of exactly that."""
+_Letters = tuple[Ids, NDArray[np.float64]]
+"""Letters, (L,), and their probabilities."""
+_NO_LETTERS: _Letters = np.zeros(0, np.int64), np.zeros(0)
 
 
 class Begun(dict[str, float]):
@@ -55,30 +44,35 @@ class Begun(dict[str, float]):
 
 @dataclass(frozen=True)
 class Transliteration:
-    """The table for the ids of a vocabulary. `first` tells that of letters that begin a word."""
+    """The table of a language for the ids of a vocabulary. Of each pair the second is for letters that begin a word."""
 
     typed: Mapping[int, str]
-    """Id of a Latin letter or digit -> it, in lower case, if an Arabic letter may be written with it."""
+    """Id of a Latin letter or digit -> it, in lower case, if a letter may be written with it."""
     characters: Mapping[int, str]
     """Id of a Latin letter, a digit or an apostrophe -> it, in lower case."""
     written: tuple[Mapping[int, Written], Mapping[int, Written]]
-    """Id of an Arabic letter -> what is written for it, elsewhere and first."""
-    begun: tuple[Mapping[str, tuple[Ids, _Floats]], Mapping[str, tuple[Ids, _Floats]]]
-    """Latin letter -> Arabic letters (L,) that may begin with it, and their probabilities, elsewhere and first."""
-    silent: tuple[tuple[Ids, _Floats], tuple[Ids, _Floats]]
-    """Arabic letters (L,) that may not be written at all, and their probabilities, elsewhere and first."""
+    """Id of a letter -> what is written for it."""
+    begun: tuple[Mapping[str, _Letters], Mapping[str, _Letters]]
+    """Latin letter -> letters that may begin with it."""
+    silent: tuple[_Letters, _Letters]
+    """Letters that may not be written at all."""
     articles: Mapping[tuple[int, ...], tuple[int, ...]]
     """Ids of each form of the article, and of a letter and the article behind it with a space between them -> ids of
     what they become."""
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
-        """Return the table of a vocabulary; None unless Latin letters are among the foreign ones, (V,), and Arabic ones
-        among the others."""
+        """Return the first language's table for a vocabulary; None unless Latin letters are among the foreign ones,
+        (V,), and letters of such a language among the others."""
+        return next(filter(None, (cls._of(language, vocabulary, foreign) for language in known().values())), None)
+
+    @classmethod
+    def _of(cls, language: Language, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
         id_of = {character: id for id, character in enumerate(vocabulary.characters, SPECIALS)}
-        signs, vowels = _table()
+        table = language.table("transliteration") or {"signs": {}, "vowels": {}}
+        signs, vowels = table["signs"], table["vowels"]
         letters = {id_of[letter]: letter for letter in vowels if letter in id_of and not foreign[id_of[letter]]}
-        latin = {sign for row in signs.values() for sign in "".join(row)} | set("".join(VOWELS))
+        latin = {c for rows in (signs, vowels) for row in rows.values() for c in "".join(row)}
         typed = {id: c.lower() for c, id in id_of.items() if c.lower() in latin and (foreign[id] or not c.isalpha())}
         if not letters or not any(c.isalpha() for c in typed.values()):
             return None
@@ -86,13 +80,17 @@ class Transliteration:
             {id: _written(signs[mark + letter], vowels[letter]) for id, letter in letters.items()}
             for mark in ("", FIRST)
         )
-        begun, silent = (_begun(elsewhere), _begun(first)), (_silent(elsewhere), _silent(first))
         characters = typed | {id: c.lower() for c, id in id_of.items() if c.isascii() and (c.isalnum() or c == "'")}
-        return cls(typed, characters, (elsewhere, first), begun, silent, _articles(id_of))
+        articles = {
+            tuple(id_of[c] for c in form): tuple(id_of[c] for c in joined)
+            for form, joined in language.articles.items()
+            if {*form, *joined} <= id_of.keys()
+        }
+        begun, silent = (_begun(elsewhere), _begun(first)), (_silent(elsewhere), _silent(first))
+        return cls(typed, characters, (elsewhere, first), begun, silent, articles)
 
     def signs(self, ids: Sequence[int]) -> str | None:
-        """Return the letters of a begun word as the table has them; None if it cannot be Arabic: it has
-        other characters, or no letter."""
+        """Return the letters of a begun word as the table has them; None for other characters, or no letter."""
         signs = [self.typed.get(id, "") for id in ids]
         return "".join(signs) if all(signs) and any(map(str.isalpha, signs)) else None
 
@@ -102,19 +100,13 @@ class Transliteration:
         return "".join(text) if all(text) and (not letters or any(map(str.isalpha, text))) else None
 
     def arcs(self, beam: Beam[Begun], sign: str) -> Arcs[Begun]:
-        """Return the arcs of a typed letter: it goes on with what is written for the last Arabic letter, or begins what
-        is written for a new one, before which one may not be written at all."""
+        """Return the arcs of a typed letter: it goes on with what is written for the last letter, or begins what is
+        written for a new one, before which one may not be written at all."""
         closed = np.array([self._closed(*row) for row in zip(beam.intended, beam.memory, strict=True)])
         letters, probabilities = self.silent[beam.intended == [()]]
         weights = closed[:, None] * beam.p[:, letters] * probabilities  # (N, L)
-        flat = weights.ravel()
-        order = np.argsort(-flat, kind="stable")[:MAX_SILENT]
-        order = order[flat[order] >= MIN_SHARE * closed.max(initial=0.0)]
-        rows, columns = np.divmod(order, max(1, len(letters)))
-        silent = [
-            Arc(row, letter, weight, Begun())
-            for row, letter, weight in zip(rows.tolist(), letters[columns].tolist(), flat[order].tolist(), strict=True)
-        ]
+        best = best_cells(weights, MAX_SILENT, MIN_SHARE * closed.max(initial=0.0))
+        silent = [Arc(row, int(letters[column]), float(weights[row, column]), Begun()) for row, column in best]
 
         def begins(sources: Beam[Begun], rows: range) -> list[Arc[Begun]]:
             found: list[Arc[Begun]] = []
@@ -133,13 +125,8 @@ class Transliteration:
     def _longer(self, ids: tuple[int, ...], begun: Begun, sign: str) -> Begun:
         """Return what may be typed of the last letter of a text after one more typed letter."""
         written = self.written[len(ids) == 1][ids[-1]] if ids else {}
-        return Begun(
-            {
-                text + sign: weight * written[text + sign][0] / written[text][0]
-                for text, weight in begun.items()
-                if text + sign in written
-            }
-        )
+        goes_on = ((text, text + sign, weight) for text, weight in begun.items() if text + sign in written)
+        return Begun({new: weight * written[new][0] / written[old][0] for old, new, weight in goes_on})
 
     def _closed(self, ids: tuple[int, ...], begun: Begun) -> float:
         if not ids:
@@ -148,11 +135,12 @@ class Transliteration:
         return sum(weight * written[text][1] / written[text][0] for text, weight in begun.items())
 
 
-def _articles(id_of: Mapping[str, int]) -> dict[tuple[int, ...], tuple[int, ...]]:
-    apart = {f"{letter} ال": "لل" if letter == "ل" else f"{letter}ال" for letter in BEFORE_ARTICLE}
-    forms = dict(zip(ARTICLES, ARTICLES, strict=True)) | apart
-    known = {form: joined for form, joined in forms.items() if {*form, *joined} <= id_of.keys()}
-    return {tuple(id_of[c] for c in form): tuple(id_of[c] for c in joined) for form, joined in known.items()}
+def best_cells(weights: NDArray[np.float64], number: int, floor: float) -> list[tuple[int, int]]:
+    """Return row and column of the highest weights, (N, L), at most so many, none below the floor."""
+    flat = weights.ravel()
+    order = np.argsort(-flat, kind="stable")[:number]
+    rows, columns = np.divmod(order[flat[order] >= floor], max(1, weights.shape[1]))
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
 def _written(signs: Mapping[str, float], vowels: Mapping[str, float]) -> Written:
@@ -167,24 +155,14 @@ def _written(signs: Mapping[str, float], vowels: Mapping[str, float]) -> Written
     return {text: (p, exactly.get(text, 0.0)) for text, p in beginning.items()}
 
 
-def _begun(written: Mapping[int, Written]) -> dict[str, tuple[Ids, _Floats]]:
-    found: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
-    for id, texts in written.items():
-        for text, (p, _) in texts.items():
-            if len(text) == 1:
-                found[text].append((id, p))
-    return {text: _arrays(pairs) for text, pairs in found.items()}
+def _begun(written: Mapping[int, Written]) -> dict[str, _Letters]:
+    signs = {text for texts in written.values() for text in texts if len(text) == 1}
+    return {sign: _letters({id: texts[sign][0] for id, texts in written.items() if sign in texts}) for sign in signs}
 
 
-def _silent(written: Mapping[int, Written]) -> tuple[Ids, _Floats]:
-    return _arrays([(id, texts[""][1]) for id, texts in written.items() if texts[""][1] > 0])
+def _silent(written: Mapping[int, Written]) -> _Letters:
+    return _letters({id: texts[""][1] for id, texts in written.items() if texts[""][1] > 0})
 
 
-def _arrays(pairs: list[tuple[int, float]]) -> tuple[Ids, _Floats]:
-    return np.array([id for id, _ in pairs], np.int64), np.array([p for _, p in pairs], np.float64)
-
-
-@cache
-def _table() -> Table:
-    stored = json.loads(resources.files("kammil.completion").joinpath(FILE).read_text("utf-8"))
-    return stored["signs"], stored["vowels"]
+def _letters(p: Mapping[int, float]) -> _Letters:
+    return np.array([*p], np.int64), np.array([*p.values()], np.float64)

@@ -1,41 +1,30 @@
 """What models bring up by themselves and should not: rulers and parties, politics, religious formulas.
 
 In ghost text a ruler's name is an opinion that the writer did not utter, and a blessing is one that not everybody
-gives: such an *entry* (`rulers.txt`, `formulas.txt`) is shown only if a whole word of it, or three letters, are typed,
-proclitics and the article not counted. Of completions that were drawn, one that brings up rulers or politics
-(`politics.txt`) where the text does not is chosen last. Lists are not affected, but hold one religious word at most
-where a text begins, and elsewhere not only function words (`function_words.txt`).
+gives: such an *entry* (`rulers.txt`, `formulas.txt` of a language) is shown only if a whole word of it, or three
+letters, are typed, proclitics and the article not counted. Of completions that were drawn, one that brings up rulers or
+politics (`politics.txt`) where the text does not is chosen last. Lists are not affected, but hold one religious word at
+most where a text begins, and elsewhere not only function words (`function_words.txt`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
+from typing import NamedTuple
 
 import regex
 
+from kammil.languages import known, pooled
 from kammil.text import fold_spelling, words
 
 LETTERS = 3
 """Letters that begin an entry. With two, "ال" would ask for half of the list."""
-_ARTICLE = regex.compile(r"ال[^ل]..")
-"""The article before a name. Without it اللهم would be the word for "to them"."""
-_PROCLITICS = regex.compile(r"[وف]?(?:[بكعل]?ال|لل|[بكعل])?")
 
 
 def strip_unsolicited(text: str, ghost: str) -> str:
-    """Return the words of ghost text before the first entry that the text has not begun.
-
-    Args:
-        text: what is typed, as the model sees it.
-        ghost: what would be shown after it, whole words.
-    """
+    """Return the words of ghost text, whole words behind a text, before the first entry that the text has not begun."""
     entries = _entries("rulers", "formulas")
-    # No entry that has more words than the longest can end in the ghost.
-    first = words(text)[-entries.most_words :]
-    begin = first[0][0] if first else len(text)
+    begin = _last_words(text, entries)
     seen, typed = text[begin:] + ghost, len(text) - begin
     for start, end, letters in _found(seen, typed, entries):
         if end > typed and letters < LETTERS:  # neither a whole word of it nor enough letters are typed
@@ -45,15 +34,15 @@ def strip_unsolicited(text: str, ghost: str) -> str:
 
 def is_religious(word: str) -> bool:
     """Return whether a word is a religious formula by itself, or the name of God that most of them hold."""
-    formulas = _entries("formulas")
-    alone = (stem for stem in _stems(fold_spelling(word)) if (stem,) in formulas.by_first_word.get(stem, ()))
-    return any(alone) or any(stem in ("الله", "لله") for stem in _stems(fold_spelling(word)))
+    first = _entries("formulas", "religious").by_first_word
+    return any((stem,) in first.get(stem, ()) for stem in _stems(fold_spelling(word)))
 
 
 def is_function_word(word: str) -> bool:
-    """Return whether a word is one that may follow any other, with or without a joined و."""
+    """Return whether a word is one that may follow any other, with or without a joined conjunction."""
     folded = fold_spelling(word)
-    return not _entries("function_words").last_words.isdisjoint((folded, folded.removeprefix("و")))
+    joined = (folded.removeprefix(language.conjunction) for language in known().values())
+    return not _entries("function_words").last_words.isdisjoint((folded, *joined))
 
 
 def unsolicited_politics(text: str) -> Callable[[str], bool]:
@@ -62,9 +51,42 @@ def unsolicited_politics(text: str) -> Callable[[str], bool]:
     entries = _entries("rulers", "politics")
     if any(_found(text, 0, entries)):
         return lambda _: False
-    first = words(text)[-entries.most_words :]  # no entry that has more words can end in the completion
-    last = text[first[0][0] if first else len(text) :]
+    last = text[_last_words(text, entries) :]
     return lambda completion: any(_found(last + completion, len(last), entries))
+
+
+class _Entries(NamedTuple):
+    by_first_word: dict[str, list[tuple[str, ...]]]
+    """First word, folded and without its article -> entries, all words folded."""
+    last_words: set[str]
+    """The words that an entry ends in; of an entry of one word as in `by_first_word`."""
+    max_words: int
+
+
+@pooled
+def _entries(*names: str) -> _Entries:
+    entries: list[tuple[str, ...]] = []
+    for language in known().values():
+        for line in (line for name in names for line in language.entries(name)):
+            first, *others = map(fold_spelling, line.split())
+            entries.append((regex.sub(f"^{language.article}", "", first), *others))
+    by_first_word: dict[str, list[tuple[str, ...]]] = {}
+    for entry in entries:
+        by_first_word.setdefault(entry[0], []).append(entry)
+    return _Entries(by_first_word, {entry[-1] for entry in entries}, max(map(len, entries), default=1))
+
+
+@pooled
+def _proclitics() -> tuple[frozenset[str], int]:
+    """Return the proclitics of all languages, and the length of the longest."""
+    every = frozenset(proclitic for language in known().values() for proclitic in language.proclitics)
+    return every, max(map(len, every), default=0)
+
+
+def _last_words(text: str, entries: _Entries) -> int:
+    """Return where the last words of a text begin in which an entry may begin that ends behind it."""
+    last = words(text)[-entries.max_words :]
+    return last[0][0] if last else len(text)
 
 
 def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int, int]]:
@@ -85,36 +107,9 @@ def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int,
 
 
 def _stems(word: str) -> Iterator[str]:
+    """Yield a folded word as it is, and without each proclitic that it may have."""
     yield word
-    longest = _PROCLITICS.match(word)
-    for end in range(1, (longest.end() if longest else 0) + 1):
-        if _PROCLITICS.fullmatch(word[:end]) and end < len(word):
+    proclitics, longest = _proclitics()
+    for end in range(1, min(len(word), longest + 1)):
+        if word[:end] in proclitics:
             yield word[end:]
-
-
-@dataclass(frozen=True)
-class _Entries:
-    by_first_word: dict[str, list[tuple[str, ...]]]
-    """First word, folded and without its article -> entries, all words folded."""
-    last_words: frozenset[str]
-    """The words that an entry ends in; of an entry of one word as in `by_first_word`."""
-    most_words: int
-
-
-@cache
-def _entries(*names: str) -> _Entries:
-    files = (resources.files("kammil.completion").joinpath(f"{name}.txt") for name in names)
-    lines = [line for file in files for line in file.read_text("utf-8").splitlines()]
-    by_first_word: dict[str, list[tuple[str, ...]]] = {}
-    last_words: set[str] = set()
-    most_words = 1
-    for line in lines:
-        if not line or line.startswith("#"):
-            continue
-        first, *others = map(fold_spelling, line.split())
-        if _ARTICLE.match(first):
-            first = first.removeprefix("ال")
-        by_first_word.setdefault(first, []).append((first, *others))
-        last_words.add(others[-1] if others else first)
-        most_words = max(most_words, 1 + len(others))
-    return _Entries(by_first_word, frozenset(last_words), most_words)

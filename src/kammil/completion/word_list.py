@@ -14,10 +14,11 @@ from typing import NamedTuple
 import regex
 
 from kammil.language_model import Ids
+from kammil.languages import known, pooled
 
 MIN_OF_BEST = 0.2
 """Minimum probability of a careful spelling, and of a word with a doubled vowel, as a share of the other one."""
-_REPEATED, _STRETCHED, _DOUBLED = map(regex.compile, (r"(.)\1", r"(\p{L})\1{2,}", r"(?<=.)([اوي])\1"))
+_REPEATED, _STRETCHED = regex.compile(r"(.)\1"), regex.compile(r"(\p{L})\1{2,}")
 
 
 class FoundWord(NamedTuple):
@@ -99,7 +100,13 @@ def _unstretched(letters: str) -> tuple[str, str]:
     if _REPEATED.search(letters) is None:
         return letters, letters
     letters = _STRETCHED.sub(r"\1", letters)
-    return letters, _DOUBLED.sub(r"\1", letters)
+    return letters, _doubled().sub(r"\1", letters)
+
+
+@pooled
+def _doubled() -> regex.Pattern[str]:
+    vowels = "".join(language.long_vowels for language in known().values())
+    return regex.compile(rf"(?<=.)([{vowels}])\1" if vowels else "(?!)")
 
 
 def _letters(ids: Sequence[int], folds: Sequence[str]) -> str:

@@ -1,20 +1,17 @@
 """Blocked words: how a list is read, and an automaton that finds its entries in texts.
 
 How entries are written and by which letters they are compared says docs/offensive-words.md. In a text a letter may be
-repeated, and an Arabic word have proclitics (و ف ب ل ك ال هال يا) and the endings of its form. All entries are one
-automaton over characters, which can stop anywhere and go on: a word is found where its first half was typed and the
-second one added.
+repeated, and a word have the prefixes and endings of its language (`Affixes`). All entries are one automaton over
+characters, which can stop anywhere and go on: a word is found where its first half was typed and the second one added.
 """
 
 from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from itertools import product
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -22,32 +19,19 @@ from typing import Literal, cast, get_args
 import regex
 
 from kammil.errors import DataError
+from kammil.languages import Affixes, known, pooled, script, union
+from kammil.text import TATWEEL
 
 Form = Literal["stem", "noun", "word"]
 _MAX_LIST = 1 << 16
 """Maximum number of bytes of a user's list."""
-_SPELLING = str.maketrans("ٱىیةکہەگ", "اييهكههك")
-SEPARATOR = " "
-_ALTERNATIVES, _CHOICES, MARK = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}"), "~"
-_PATTERN_SIGNS = regex.compile(r"[(){}|~]")
-_SEPARATORS = regex.compile(" +")
 _TAIL = 64
 """Characters at the end of a text from which its state is computed: twice as many as an entry of several words has."""
 _MAX_WORDS = 6
 """Maximum number of words of an entry."""
-_ARABIC = regex.compile(r"\p{Arabic}")
-
-_PREFIXES = tuple(
-    sorted(
-        {before + middle + article for before in ("", "و", "ف", "يا") for middle in ("", "ب", "ل", "ك", "ه", "ع")
-         for article in ("", "ال")} | {before + "لل" for before in ("", "و", "ف")}
-    )
-)  # fmt: skip
-_ROMANIZED_PREFIXES = ("", "el", "al", "il", "wel", "bel", "hal", "ya")
-_POSSESSIVE = ("ي", "ك", "كم", "كن", "كو", "هم", "هن", "ها", "ه", "نا", "و", "ني")
-_ENDINGS = ("", *_POSSESSIVE, "ين", "ون", "ان", "ا", "يه", "يات", "ات", *("ات" + ending for ending in _POSSESSIVE))
-_FEMININE_ENDINGS = ("ه", "ات", "تين", *(t + ending for t in ("ت", "ات") for ending in _POSSESSIVE))
-_LATIN_ENDINGS = ("", "s", "es", "z")
+SEPARATOR, _MARK = " ", "~"
+_ALTERNATIVES, _CHOICES = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}")
+_PATTERN_SIGNS, _SEPARATORS = regex.compile(r"[(){}|~]"), regex.compile(" +")
 
 
 @dataclass(frozen=True)
@@ -58,7 +42,7 @@ class BlockedWord:
     kind: str = "own"
     """Kind of offence: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
     language: str = ""
-    """`levantine`, `arabic` (standard), `dialect` (another one), `arabizi` or `english`."""
+    """Name of a language or of a variety, such as `levantine`, `dialect` (another one) or `arabizi`."""
     form: Form = "noun"
 
 
@@ -79,7 +63,7 @@ def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[Block
             )
         for pattern in _expanded(fields[0], _CHOICES) if patterns else [_PATTERN_SIGNS.sub(SEPARATOR, fields[0])]:
             entry = BlockedWord(pattern, *cast(tuple[str, str, Form], fields[1:]))
-            if not any(min(len(choice.strip()) for choice in part) for part in folded_parts(pattern)):
+            if not any(min(len(choice.strip()) for choice in part) for part in _folded_parts(pattern)):
                 raise DataError(f"line {number} of {name} has no letters, so it blocks nothing; remove it.")
             entries.append(entry)
     return tuple(entries)
@@ -98,8 +82,8 @@ def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
 
 
 def spellings(entry: BlockedWord) -> list[str]:
-    """Return the spellings of an entry as its pattern has them, without proclitics and endings."""
-    return _expanded(entry.pattern.replace(MARK, ""), _ALTERNATIVES)
+    """Return the spellings of an entry as its pattern has them, without prefixes and endings."""
+    return _expanded(entry.pattern.replace(_MARK, ""), _ALTERNATIVES)
 
 
 def _expanded(pattern: str, brackets: regex.Pattern[str]) -> list[str]:
@@ -107,43 +91,35 @@ def _expanded(pattern: str, brackets: regex.Pattern[str]) -> list[str]:
     return ["".join(choice) for choice in product(*parts)]
 
 
-def folded_parts(pattern: str) -> list[list[str]]:
+def _folded_parts(pattern: str) -> list[list[str]]:
     """Return the parts of a pattern, each with its alternatives, folded; the mark stands among the letters."""
     cut = enumerate(_ALTERNATIVES.split(pattern))
-    parts = [_choices(part) if i % 2 else [_folded_choice(part)] for i, part in cut if part or i % 2]
+    parts = [[*map(_folded, part.split("|"))] if i % 2 else [_folded(part)] for i, part in cut if part or i % 2]
     parts[0] = [choice.lstrip(SEPARATOR) for choice in parts[0]]
     parts[-1] = [choice.rstrip(SEPARATOR) for choice in parts[-1]]
     return parts
 
 
-@cache
-def _choices(part: str) -> list[str]:
-    return [_folded_choice(choice) for choice in part.split("|")]
+@pooled
+def _folded(choice: str) -> str:
+    return _SEPARATORS.sub(SEPARATOR, "".join(c if c == _MARK else fold_character(c) for c in choice))
 
 
-def _folded_choice(choice: str) -> str:
-    return _SEPARATORS.sub(SEPARATOR, MARK.join(map(_fold, choice.split(MARK))))
-
-
-@cache
+@pooled
 def fold_character(character: str) -> str:
     """Return the letters and digits of a character; a space if it separates words, "" if it is skipped."""
-    if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == "\N{ARABIC TATWEEL}":
+    if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == TATWEEL:
         return ""
     folded = ""
     for part in unicodedata.normalize("NFKD", character).casefold():
         kind = unicodedata.category(part)
         if kind[0] == "L" and kind != "Lm":
-            folded += part
+            folded += union("block_folds").get(part) or union("folds").get(part, part)
         elif kind[0] == "N":
             folded += str(unicodedata.digit(part, part))
         elif kind not in ("Mn", "Me"):
             folded += SEPARATOR
-    return folded.translate(_SPELLING) or SEPARATOR
-
-
-def _fold(text: str) -> str:
-    return "".join(map(fold_character, text))
+    return folded or SEPARATOR
 
 
 @dataclass(frozen=True)
@@ -157,20 +133,33 @@ class Match:
     entry: BlockedWord
 
 
-@cache
+@pooled
 def offensive_words() -> Blocklist:
-    """Return the list that comes with Kammil, ready to be searched for."""
-    content = resources.files("kammil.data").joinpath("offensive.tsv").read_text("utf-8")
-    return Blocklist(read_list(content, "offensive.tsv", patterns=True))
+    """Return the lists that come with Kammil, ready to be searched for."""
+    lists = (language.read("offensive.tsv") for language in known().values())
+    return Blocklist([entry for words in lists for entry in read_list(words, "offensive.tsv", patterns=True)])
 
 
 def is_offensive(text: str) -> bool:
-    """Return whether a text holds a word of the list that comes with Kammil."""
+    """Return whether a text holds a word of the lists that come with Kammil."""
     return bool(offensive_words().find(text))
 
 
-_SHARED, _NEVER = -1, 1 << 30
-"""Sentinels: no entry yet; no letter by which the entry is known."""
+def _affixes(entry: BlockedWord) -> Affixes:
+    """Return what may be written together with an entry: in its language, else in the first one of its script."""
+    languages = [known()[entry.language]] if entry.language in known() else known().values()
+    choices = (affixes for language in languages for affixes in language.affixes)
+    return next((affixes for affixes in choices if script(affixes.script).search(entry.pattern)), Affixes())
+
+
+_NEVER = 1 << 30
+"""Index of the letter by which an entry is known that is known by none."""
+_Positions = frozenset[int]
+
+
+def _position(node: int, number: int = 0) -> int:
+    """Return a node with the number of an entry, 0 on the way to any, as one number: sets of them are quick."""
+    return node << 16 | number
 
 
 class _Graph:
@@ -187,37 +176,41 @@ class _Graph:
         """Epsilon transitions from each node to positions."""
 
     def add(self, letter: str = "") -> int:
-        """Add a node; return its number."""
+        """Add a node; return it."""
         self.children.append({})
         self.letter.append(letter)
         return len(self.letter) - 1
 
-    def insert(self, node: int, string: str, known: int = _NEVER, entry: int = _SHARED) -> int:
+    def insert(self, node: int, string: str, known: int = _NEVER, number: int = 0) -> int:
         """Add the path of a string, on which an entry is known from a letter on; return its last node."""
         for i, letter in enumerate(string):
             if i >= known:
-                self.known.setdefault(node, {}).setdefault(letter, set()).add(entry + 1)
-            below = self.children[node].get(letter)
-            if below is None:
-                below = self.children[node][letter] = self.add(letter)
-            node = below
+                self.known.setdefault(node, {}).setdefault(letter, set()).add(number)
+            if letter not in self.children[node]:
+                self.children[node][letter] = self.add(letter)
+            node = self.children[node][letter]
         return node
+
+    def insert_all(self, strings: Collection[str]) -> tuple[int, set[int]]:
+        """Add the paths of several strings, folded, from a new node; return it, and their last nodes."""
+        root = self.add()
+        return root, {self.insert(root, _folded(string)) for string in sorted(strings)}
 
     def join(self, node: int, position: int) -> None:
         """Add an epsilon transition from a node to a position."""
         self.arrivals.setdefault(node, []).append(position)
 
-    def insert_pattern(self, node: int, parts: Sequence[Sequence[str]], entry: int, *, by_last_letter: bool) -> int:
+    def insert_pattern(self, node: int, parts: Sequence[Sequence[str]], number: int, *, by_last_letter: bool) -> int:
         """Add the paths of an entry's pattern behind a node; return where they meet."""
         marked = False
         for i, choices in enumerate(parts):
             ends = set[int]()
             for choice in choices:
-                before, mark, after = choice.partition(MARK)
+                before, mark, after = choice.partition(_MARK)
                 last = len(before) - 1 if by_last_letter and i == len(parts) - 1 else _NEVER
                 known = 0 if marked else len(before) if mark else last
-                ends.add(self.insert(node, before + after, known, entry))
-            marked = marked or any(MARK in choice for choice in choices)
+                ends.add(self.insert(node, before + after, known, number))
+            marked = marked or any(_MARK in choice for choice in choices)
             if len(ends) == 1:
                 (node,) = ends
                 continue
@@ -225,14 +218,6 @@ class _Graph:
             for end in ends:
                 self.join(end, _position(node))
         return node
-
-
-_Positions = frozenset[int]
-
-
-def _position(node: int, entry: int = _SHARED) -> int:
-    """Return a node with the number of an entry as one number, since sets of them are quick."""
-    return node << 16 | (entry + 1)
 
 
 class Blocklist:
@@ -244,34 +229,34 @@ class Blocklist:
     def __init__(self, entries: Iterable[BlockedWord]) -> None:
         self.entries = self._numbered = tuple(entries)
         self._dropped: frozenset[int] = frozenset()
-        """Numbers of the entries that are left out, plus one, as positions hold them."""
+        """Numbers, from 1, of the entries that are left out."""
         self._graph = graph = _Graph()
-        self._any = graph.add()
-        """The node of any letters behind a stem."""
-        complete, bare = graph.add(), graph.add()
-        self._ends = {complete, self._any}
-        endings: dict[tuple[str, ...], int] = {}
-        for choices in (_ENDINGS, _FEMININE_ENDINGS, _LATIN_ENDINGS):
-            root = endings[choices] = graph.add()
-            self._ends |= {graph.insert(root, ending) for ending in choices}
-        starts, roots = [bare], list[int]()
-        for prefixes in (_PREFIXES, _ROMANIZED_PREFIXES):
-            above, root = graph.add(), graph.add()
-            for prefix in prefixes:
-                graph.join(graph.insert(above, prefix), _position(root))
-            starts.append(above)
-            roots.append(root)
-        for number, entry in enumerate(self.entries):
-            arabic = bool(_ARABIC.search(entry.pattern))
-            by_last_letter = entry.form == "stem" and MARK not in entry.pattern
-            root = bare if entry.form == "word" or entry.language == "english" else roots[not arabic]
-            parts, behind = folded_parts(entry.pattern), complete
+        bare, complete, self._any = graph.add(), graph.add(), graph.add()
+        """The last one stands for any letters behind a stem."""
+        starts, self._ends = [bare], {complete, self._any}
+        roots, endings = dict[Affixes, int](), dict[tuple[str, ...], int]()
+        for number, entry in enumerate(self.entries, 1):
+            affixes, parts = _affixes(entry), _folded_parts(entry.pattern)
+            root, behind = bare, complete
+            if entry.form != "word":
+                if affixes not in roots:
+                    start, prefixed = graph.insert_all(("", *affixes.prefixes))
+                    starts.append(start)
+                    roots[affixes] = graph.add()
+                    for node in prefixed:
+                        graph.join(node, _position(roots[affixes]))
+                root = roots[affixes]
             if entry.form == "stem":
                 behind = self._any
             elif entry.form == "noun":
-                behind = endings[_ENDINGS if arabic else _LATIN_ENDINGS]
-                if arabic and len(parts[-1]) == 1 and len(parts[-1][0]) > 1 and parts[-1][0][-1] == "ه":
-                    parts[-1], behind = [parts[-1][0][:-1]], endings[_FEMININE_ENDINGS]
+                choices, last = ("", *affixes.endings), parts[-1][0]
+                if len(parts[-1]) == 1 and len(last) > 1 and last[-1] in affixes.endings_for:
+                    choices, parts[-1] = tuple(affixes.endings_for[last[-1]]), [last[:-1]]
+                if choices not in endings:
+                    endings[choices], ends = graph.insert_all(choices)
+                    self._ends |= ends
+                behind = endings[choices]
+            by_last_letter = entry.form == "stem" and _MARK not in entry.pattern
             end = graph.insert_pattern(root, parts, number, by_last_letter=by_last_letter)
             graph.join(end, _position(behind, number))
         self._new_word = self._arrived([_position(node) for node in starts])

@@ -7,33 +7,29 @@ guess is worth little.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
-import regex
 from numpy.typing import NDArray
 
+from kammil.languages import known, script
 from kammil.text import fold_spelling, words
 
-DIALECTS = ("Levantine", "Egyptian", "Gulf", "Maghrebi", "Iraqi", "standard")
+_LANGUAGE = next(language for language in known().values() if language.dialects)
+DIALECTS = tuple(_LANGUAGE.dialects)
 UNCLEAR = "unclear"
 """The answer where no dialect has a probability of `THRESHOLD`."""
 THRESHOLD = 0.5
-FILE = "dialects.json"
-_ARABIC = regex.compile(r"\p{Script=Arabic}")
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     """Weights of the words, and the measured errors of the guess."""
 
     words: Mapping[str, NDArray[np.float64]]
-    """For each word, as `word_key` returns it, what it adds to the log-probability of each of `DIALECTS`, (6,)."""
+    """For each word, as `keys` returns it, what it adds to the log-probability of each of `DIALECTS`, (6,)."""
     bias: NDArray[np.float64]
     """(6,)."""
     precision: Mapping[str, float]
@@ -45,21 +41,19 @@ class Counts:
 @cache
 def counts() -> Counts:
     """Return what the package holds."""
-    stored = json.loads(resources.files("kammil.data").joinpath(FILE).read_text("utf-8"))
+    stored = _LANGUAGE.table("dialects")
     scale = stored["scale"]
-    known = {word: scale * np.array(weights, np.float64) for word, weights in stored["words"].items()}
-    return Counts(known, scale * np.array(stored["bias"], np.float64), stored["precision"], stored["recall"])
+    weights = {word: scale * np.array(row, np.float64) for word, row in stored["words"].items()}
+    return Counts(weights, scale * np.array(stored["bias"], np.float64), stored["precision"], stored["recall"])
 
 
-@lru_cache(1 << 16)
-def word_key(word: str) -> str:
-    """Return what spellings of a word have in common."""
-    return fold_spelling(word)
+_key = lru_cache(1 << 16)(fold_spelling)
 
 
 def keys(text: str) -> set[str]:
-    """Return the keys of the Arabic words of a text."""
-    return {key for begin, end in words(text) if _ARABIC.search(key := word_key(text[begin:end]))}
+    """Return the words of a text in the language's letters, without variants of spelling."""
+    is_letter = script(_LANGUAGE.script)
+    return {key for begin, end in words(text) if is_letter.search(key := _key(text[begin:end]))}
 
 
 def likely(text: str, known: Counts | None = None) -> str:

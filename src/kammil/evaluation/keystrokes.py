@@ -6,7 +6,7 @@ word that they are going to write they accept it, for one key. Wrong suggestions
 saving is 1 - keys with help / keys without, over all texts.
 
 *The space after a word.* The writer knows the text; the interface knows only what stands on the screen. So the
-interface types a space after every accepted word (`spacing`), whatever comes next in the text, and every key that this
+interface types a space after every accepted word (`text.space_after`), whatever comes next, and every key that this
 costs is counted. If the text has a space there, the key for it is saved. If a comma follows, the comma replaces the
 space: nothing is saved, nothing is lost. If the text has a space and then a comma, the writer types the space. Before
 anything else, and at the end of the text, the space has to be deleted: one key, Backspace. The writer accepts a word
@@ -64,8 +64,7 @@ from kammil.evaluation.suggestion_hits import (
     word_ends,
 )
 from kammil.language_model import LanguageModel
-from kammil.spacing import gives_way, space_after, stays
-from kammil.text import unspaced_runs, words
+from kammil.text import gives_way, space_after, stays, unspaced_runs, words
 from kammil.vocabulary import CharacterVocabulary
 
 WIDTHS = (1, 3, 5)

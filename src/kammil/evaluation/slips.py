@@ -12,14 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kammil.errors import OptionError
-from kammil.keyboard import NEIGHBOURS
-
-_SPELLINGS = {
-    **dict(zip("أإآٱةىؤئذثظ", "اااا" + "هيويدتض", strict=True)),
-    **dict(zip("اهيض", "أةىظ", strict=True)),
-}
-"""Letter -> the other way in which people spell it. ة, ى and their variants only stand at the ends of words."""
-_ONLY_AT_THE_END = "هي"
+from kammil.languages import neighbours, union
 
 
 def with_slips(texts: Sequence[str], rate: float, *, seed: int = 0) -> list[str]:
@@ -41,13 +34,13 @@ def check_slips(rate: float) -> float:
 
 
 def _typed(text: str, rate: float, generator: np.random.Generator) -> list[str]:
-    characters = list(text)
+    characters, beside = list(text), neighbours()
+    respelt, respelt_last = union("respelt"), union("respelt") | union("respelt_last")
     for i in np.flatnonzero(generator.random(len(text)) < rate).tolist():
         letter, last = characters[i], not text[i + 1 : i + 2].isalpha()
-        spelling = _SPELLINGS.get(letter) if last or letter not in _ONLY_AT_THE_END else None
-        neighbours = NEIGHBOURS.get(letter, "")
-        if spelling and (not neighbours or generator.random() < 0.5):
+        spelling, keys = (respelt_last if last else respelt).get(letter), beside.get(letter, "")
+        if spelling and (not keys or generator.random() < 0.5):
             characters[i] = spelling
-        elif neighbours:
-            characters[i] = neighbours[int(generator.integers(len(neighbours)))]
+        elif keys:
+            characters[i] = keys[int(generator.integers(len(keys)))]
     return characters

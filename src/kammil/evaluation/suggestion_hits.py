@@ -29,8 +29,7 @@ from kammil.completion.word_search import WordSearch
 from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.language_model import LanguageModel, State, max_rows, select_rows
 from kammil.progress import steps
-from kammil.spacing import keys_saved, space_after, stays
-from kammil.text import open_word, unspaced_runs, words
+from kammil.text import keys_saved, open_word, space_after, stays, unspaced_runs, words
 from kammil.vocabulary import BOS, SPECIALS, CharacterVocabulary
 
 _MAX_BATCH = 16
@@ -52,14 +51,14 @@ class SuggestionHits:
     lengths: NDArray[np.int64]
     """(T + 1, k): characters that each suggestion adds, without a space before them."""
     saved: NDArray[np.int64]
-    """(T + 1, k): keys that each saves (`spacing.keys_saved`)."""
+    """(T + 1, k): keys that each saves (`text.keys_saved`)."""
     ends: NDArray[np.int64]
     """(T + 1, k): where the text goes on after each suggestion."""
     earlier: NDArray[np.int64]
     """(T + 1, k): rank that each suggestion had one character earlier; k if it is new."""
     spaced: NDArray[np.float64]
     """(T + 1,): at the end of a word, the probability of the best suggestion behind the space that the interface types
-    after it, where the text has no such space (`spacing`); 0 elsewhere, and where there is none."""
+    after it, where the text has no such space (`text.stays`); 0 elsewhere, and where there is none."""
     spaced_lengths: NDArray[np.int64]
     """(T + 1,): characters that it adds."""
 

@@ -2,7 +2,7 @@
 one (IBM Plex Sans Arabic; its licence lies beside it). All are served from here.
 
 `kammil.views` provides the script that colours letters (`letters.js`) and its colours;
-`kammil.spacing` provides the rule for the space after an accepted word (`spacing.js`).
+`kammil.text` provides the rule for the space after an accepted word (`spacing.js`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from importlib import resources
 from types import MappingProxyType
 
-from kammil import spacing
+from kammil import text
 from kammil.views.heatmap import letters
 from kammil.views.page import colours
 
@@ -80,11 +80,11 @@ def assets() -> Mapping[str, Asset]:
 
 
 def _spacing_module() -> str:
-    """Write the rule of `kammil.spacing` as a JavaScript module."""
-    return f"""// The space after an accepted word. Written by kammil.server.playground from the rule in kammil.spacing.
+    """Write the rule of `kammil.text` as a JavaScript module."""
+    return f"""// The space after an accepted word. Written by kammil.server.playground from the rule in kammil.text.
 
 /** Return the space that follows an accepted word, or nothing in a script without spaces. */
-export const spaceAfter = (word) => (/{spacing.UNSPACED}/u.test(word) ? "" : " ");
+export const spaceAfter = (word) => (/{text.UNSPACED}/u.test(word) ? "" : " ");
 /** Whether the space is removed when this is typed right after it. */
-export const givesWay = (typed) => /{spacing.GIVES_WAY}/u.test(typed);
+export const givesWay = (typed) => /{text.GIVES_WAY}/u.test(typed);
 """

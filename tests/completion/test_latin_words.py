@@ -7,7 +7,7 @@ import regex
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.english import english_probability, is_listed
+from kammil.completion.latin_words import is_listed, word_probability
 
 _ARABIC = regex.compile(r"\p{Arabic}")
 
@@ -20,11 +20,11 @@ def levantine() -> Completer:
 def test_a_beginning_is_as_probable_as_all_words_that_begin_so() -> None:
     assert is_listed("hello") and not is_listed("hell") and not is_listed("kifak")
     for begin in ("", "h", "hel", "kif"):
-        longer = sum(english_probability(begin + c, whole=False) for c in "abcdefghijklmnopqrstuvwxyz'")
-        whole = english_probability(begin, whole=True)
-        assert 0.9 < (longer + whole) / english_probability(begin, whole=False) <= 1.001
-    assert english_probability("the", whole=True) > 100 * english_probability("shu", whole=True)
-    assert english_probability("restless", whole=True) > 100 * english_probability("a5barak", whole=True) > 0
+        longer = sum(word_probability(begin + c, whole=False) for c in "abcdefghijklmnopqrstuvwxyz'")
+        whole = word_probability(begin, whole=True)
+        assert 0.9 < (longer + whole) / word_probability(begin, whole=False) <= 1.001
+    assert word_probability("the", whole=True) > 100 * word_probability("shu", whole=True)
+    assert word_probability("restless", whole=True) > 100 * word_probability("a5barak", whole=True) > 0
 
 
 @pytest.mark.parametrize(

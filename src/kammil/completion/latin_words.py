@@ -1,15 +1,16 @@
-"""English: how probable it is that a word in Latin letters is written in a text of English.
+"""How probable it is that a word in Latin letters is of a language that is written so, such as English.
 
-`english.txt` has words that are frequent in messages, the commonest first; by Zipf's law a word's rank says about how
+A list of such a language (`frequent.txt`) has its commonest words first: by Zipf's law a word's rank says about how
 frequent it is. Every other word is spelt letter by letter, each as probable as it is after the two before it in these
 words.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from functools import cache
-from importlib import resources
+from collections import Counter, defaultdict
+from itertools import chain
+
+from kammil.languages import known, pooled
 
 LISTED = 0.8
 """Share of the words of a text that the list holds."""
@@ -18,7 +19,7 @@ _ODD = 1e-4
 _END = " "
 
 
-def english_probability(word: str, *, whole: bool) -> float:
+def word_probability(word: str, *, whole: bool) -> float:
     """Return how probable a word is, in lower case, or, if it is not `whole`, all words that begin so."""
     listed, letters = _listed(), _letters()
     spelt, text = 1.0, _END * 2 + word + _END * whole
@@ -33,29 +34,30 @@ def is_listed(word: str) -> bool:
     return word + _END in _listed()
 
 
-@cache
-def _words() -> list[str]:
-    lines = resources.files("kammil.completion").joinpath("english.txt").read_text("utf-8").splitlines()
-    return [word for line in lines if not line.startswith("#") for word in line.split()]
+def _words() -> list[list[str]]:
+    """Return the words of each language."""
+    return [" ".join(language.entries("frequent")).split() for language in known().values()]
 
 
-@cache
-def _listed() -> dict[str, float]:
+@pooled
+def _listed() -> defaultdict[str, float]:
     """Beginning of a word, its end included -> probability of the words of the list that begin so."""
-    weights = {word: 1 / (rank + 2.7) for rank, word in enumerate(_words(), 1)}
-    total, found = sum(weights.values()), dict[str, float]()
+    weights, found = defaultdict[str, float](float), defaultdict[str, float](float)
+    for language in _words():
+        for rank, word in enumerate(language, 1):
+            weights[word] += 1 / (rank + 2.7)
+    total = sum(weights.values())
     for word, weight in weights.items():
         for end in range(len(word) + 2):
-            begin = (word + _END)[:end]
-            found[begin] = found.get(begin, 0.0) + weight / total
+            found[(word + _END)[:end]] += weight / total
     return found
 
 
-@cache
+@pooled
 def _letters() -> dict[str, Counter[str]]:
     """Two characters -> how many words of the list have which one after them; and each character of the words."""
     found: dict[str, Counter[str]] = {}
-    for word in _words():
+    for word in chain(*_words()):
         text = _END * 2 + word + _END
         for i in range(2, len(text)):
             found.setdefault(text[i - 2 : i], Counter())[text[i]] += 1

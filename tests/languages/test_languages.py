@@ -1,0 +1,128 @@
+"""What is known of languages, and a language that is added as a folder, without a change of code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.completion.test_suggestions import counter
+
+from kammil import languages
+from kammil.completion.unsolicited import is_function_word, strip_unsolicited, unsolicited_politics
+from kammil.data.blocklist import BlockedWord, Blocklist, is_offensive
+from kammil.languages import known, neighbours, script, union
+from kammil.text import fold_spelling
+
+HEBREW = '''
+"""Hebrew."""
+
+from kammil.languages import Affixes, Language
+
+LANGUAGE = Language(
+    script="Hebrew",
+    keyboard=("קראטוןםפ", "שדגכעיחלךף", "זסבהנמצתץ"),
+    folds=dict(zip("ךםןףץ", "כמנפצ", strict=True)),
+    proclitics=("ה", "ו", "ב"),
+    affixes=(Affixes("Hebrew", ("ה", "ו", "וה", "ב"), ("ים", "ות"), {"ה": ("ה", "ות")}),),
+)
+'''
+TEXTS = ["שלום לכולם", "שלום לך", "אני הולך הביתה", "מה שלומך היום", "שלום שלום", "דג טוב פה"] * 20
+
+
+@pytest.fixture
+def hebrew(tmp_path: Path) -> Iterator[None]:
+    folder = tmp_path / "hebrew"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(HEBREW, encoding="utf-8")
+    (folder / "offensive.tsv").write_text("לחם\tinsult\thebrew\tnoun\nעוגה\tinsult\thebrew\tnoun\n", encoding="utf-8")
+    (folder / "politics.txt").write_text("# politics\n\nכנסת\n", encoding="utf-8")
+    (folder / "rulers.txt").write_text("דוד המלך\n", encoding="utf-8")
+    (folder / "function_words.txt").write_text("של\n", encoding="utf-8")
+    languages.add(tmp_path)
+    yield
+    languages.__path__.remove(str(tmp_path))
+    del sys.modules["kammil.languages.hebrew"]
+    languages.forget()
+
+
+def test_every_language_is_a_folder_whose_letters_are_of_its_script() -> None:
+    assert known().keys() == {"arabic", "english"}
+    for language in known().values():
+        letters = "".join(language.keyboard) + "".join(language.careful) + language.long_vowels
+        assert all(script(language.script).match(letter) for letter in letters)
+        assert language.read("offensive.tsv") and language.read("no such file") == ""
+        for name, target in (("folds", str.isalpha), ("respelt", str.isalpha)):
+            mapping = getattr(language, name)
+            assert all(len(a) == len(b) == 1 and target(b) for a, b in mapping.items())
+        assert all(after not in language.folds for after in language.folds.values())
+
+
+@pytest.mark.parametrize("known_too", [(), ("hebrew",)])
+def test_neighbours_are_mutual_and_of_one_keyboard(known_too: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    for name in known_too:
+        request.getfixturevalue(name)
+    for letter, around in neighbours().items():
+        assert letter not in around
+        assert 2 <= len(around) <= 6
+        assert all(letter in neighbours()[other] for other in around)
+        assert sum(bool(script(each.script).match(letter + around)) for each in known().values()) == 1
+
+
+def test_keys_as_they_lie() -> None:
+    assert set(neighbours()["ل"]) == set("اب" + "فغ" + "رى")
+    assert set(neighbours()["a"]) == set("qwsz")
+
+
+SLIPS = {"דלום": "שלום", "שלופ": "שלום", "הביתש": "הביתה"}
+"""Words with a key beside the right one -> what is meant."""
+
+
+def corrected(typed: str) -> bool:
+    """Whether a model of Hebrew texts suggests what is meant."""
+    return SLIPS[typed] in [one.appended_to(typed) for one in counter(TEXTS, 5).suggest(typed)]
+
+
+def test_slips_on_the_keyboard_of_a_new_language_are_corrected(hebrew: None) -> None:
+    del hebrew
+    assert all(map(corrected, SLIPS))
+
+
+def test_without_the_language_nothing_is_known_of_it() -> None:
+    assert not any(map(corrected, SLIPS))
+    assert not is_offensive("לחם") and not unsolicited_politics("היום ")("הכנסת")
+    assert fold_spelling("שלום") == "שלום"
+
+
+def test_letters_of_a_new_language_are_folded(hebrew: None) -> None:
+    del hebrew
+    assert fold_spelling("שלום") == fold_spelling("שלומ")
+    assert fold_spelling("الى") == fold_spelling("إلي")  # those of others as before
+    assert union("folds")["ף"] == "פ"
+
+
+def test_its_words_are_blocked_with_its_endings(hebrew: None) -> None:
+    del hebrew
+    assert all(map(is_offensive, ["לחם", "הלחם", "לחמים", "עוגות", "והעוגה", "שרמוטה לחם"]))
+    assert not any(map(is_offensive, ["לחמניה", "עוגן", "מלחם"]))
+    assert "לחם" not in [one.added for one in counter(["לחם טוב", "גבינה טובה"] * 9).suggest("")]
+    own = Blocklist([BlockedWord("גבינה")])  # a user's list: its script says which language it is
+    assert own.find("הגבינות") and not own.find("elגבינה")
+
+
+def test_its_lists_are_not_brought_up(hebrew: None) -> None:
+    del hebrew
+    assert unsolicited_politics("היום ")("הכנסת")
+    assert strip_unsolicited("ראיתי ", "את דוד המלך") == "את"
+    assert is_function_word("של") and not is_function_word("כנסת")
+
+
+@pytest.mark.parametrize(
+    ("language", "found", "free"),
+    [("english", ["bread", "breads"], ["elbread", "albread"]), ("arabizi", ["bread", "breads", "elbread"], ["xbread"])],
+)
+def test_prefixes_are_those_of_the_language_of_an_entry(language: str, found: list[str], free: list[str]) -> None:
+    words = Blocklist([BlockedWord("bread", "insult", language)])
+    assert all(map(words.find, found))
+    assert not any(map(words.find, free))
