@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from kammil import spacing
+from kammil.text import gives_way, space_after, stays
 from kammil.evaluation.keystrokes import Help, type_texts
 from kammil.text import words
 
@@ -154,7 +154,7 @@ def test_the_page_and_the_simulator_have_one_rule(page: Playground) -> None:
 
 
 def rule(character: str) -> tuple[bool, str]:
-    return spacing.gives_way(character), spacing.space_after(character)
+    return gives_way(character), space_after(character)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_keys_that_the_simulator_counts_write_the_text(page: Playground, api: Ap
             page.one("#chips button:visible").click()
             at = ends[at]
             page.has_text(text[:at] + " ")
-            at += spacing.stays(text, at)
-        elif len(stands) == at or spacing.gives_way(text[at : at + 1]):
+            at += stays(text, at)
+        elif len(stands) == at or gives_way(text[at : at + 1]):
             page.keyboard.insert_text(text[at])
             at += 1
         else:
