@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from kammil.text import gives_way, space_after, stays
 from kammil.evaluation.keystrokes import Help, type_texts
-from kammil.text import words
+from kammil.text import gives_way, space_after, stays, words
 
 if TYPE_CHECKING:
     from tests.server.playground.conftest import Api, Playground
