@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.data.reading import any_text, sentence, shared_folder, word, write
 
-from kammil.data import tables
+from kammil.data import formats, tables
 from kammil.data.sources import rows as read_rows
 from kammil.data.sources import texts as read
 from kammil.data.tables import TEXT_NAMES, is_header, looks_like_a_text
@@ -163,7 +163,7 @@ def test_a_table_whose_cells_take_too_much_memory_is_refused(tmp_path: Path, mon
     assert len(read_rows(tmp_path / "a.parquet").texts) == 5000
     monkeypatch.setattr(tables, "MAX_UNPACKED", 4 << 20)
     assert "holds more than 4 MiB of text" in sentence(tmp_path / "a.parquet")
-    monkeypatch.setattr(tables, "MAX_ROWS", 4999)
+    monkeypatch.setattr(formats, "MAX_ROWS", 4999)
     assert "has 5,000 rows, and 4,999" in sentence(tmp_path / "a.parquet")
 
 

@@ -106,6 +106,6 @@ def _in_memory(number: int) -> tuple[Any, str | None]:
 
 
 def _from_python(source: Any, column: str | None) -> dict[str, Any]:
-    from kammil.data import in_memory
+    from kammil.data import sources
 
-    return _summary(in_memory.from_python(source, column=column).texts)
+    return _summary(sources.from_python(source, column=column).texts)

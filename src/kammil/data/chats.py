@@ -17,7 +17,7 @@ from typing import cast
 
 import regex
 
-from kammil.errors import DataError
+from kammil.data.files import NoRowsError
 from kammil.text import HANDLE, NUMBER, counted, listed, mask_numbers, shortened, visible
 
 MAX_NAMED = 8
@@ -126,7 +126,7 @@ def telegram(value: object) -> Chat | None:
 def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
     """Return the texts of all messages, or those of a sender (case is ignored) that are not forwarded.
 
-    Raises `NoSenderError`, with the names of those who wrote, where the sender wrote none.
+    Raises `NoRowsError`, with the names of those who wrote, where the sender wrote none.
     """
     messages = list(messages)
     if sender is None:
@@ -138,12 +138,8 @@ def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
         close = difflib.get_close_matches(wanted, [name.casefold() for name in names], n=1)
         hint = next((f" (did you mean {name!r}?)" for name in names if name.casefold() in close), "")
         most = ", ".join(visible(shortened(name)) for name, _ in names.most_common(MAX_NAMED)) or "nobody"
-        raise NoSenderError(f"--from {sender!r} wrote no message{hint}; who wrote most: {most}")
+        raise NoRowsError(f"--from {sender!r} wrote no message{hint}; who wrote most: {most}")
     return [message.text for message in chosen if not message.forwarded]
-
-
-class NoSenderError(DataError):
-    """A name under which nobody wrote in a chat."""
 
 
 def _messages(lines: Iterable[str]) -> Iterator[tuple[str | None, list[str]]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from kammil.data.files import NoRowsError
 from kammil.errors import DataError, nearest
 from kammil.text import counted, shortened
 
@@ -35,10 +36,6 @@ _MAX_PATTERN = 1000
 """Maximum number of bytes of a pattern: long ones of nothing but wildcards take quadratic time."""
 _LISTED = 20
 """Maximum number of columns named in a sentence."""
-
-
-class NoRowsError(DataError):
-    """A valid condition that selects no row."""
 
 
 def listed_columns(names: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
-"""Bytes of files, folders and standard input to text: gzip and Zstandard undone."""
+"""Bytes of files, folders and standard input to text: gzip and Zstandard undone, the encoding checked or guessed."""
 
 from __future__ import annotations
 
-import gzip
+import codecs
 import hashlib
 import importlib
 import io
@@ -11,13 +11,12 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO, TypedDict
 
-from kammil.data.encoding import codec_of
 from kammil.errors import DataError, MissingExtraError
 
 STDIN = "-"
@@ -42,6 +41,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _CHUNK = 1 << 12  # one byte of Zstandard unpacks to some 32,000 at most, so that a chunk makes 128 MiB at most
 
 
+class NoRowsError(DataError):
+    """A valid condition, or a sender of a chat, that selects no row."""
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """Options of reading: which part of a file, and how."""
@@ -55,12 +58,12 @@ class ReadOptions:
     """A condition in SQL on the cells of a row, such as "Country = 'lebanon'". A column of nothing but numbers compares
     with numbers and any other with strings. Without a header, columns are called "1", "2", ..., in double quotes."""
     encoding: str = "utf-8"
-    """Encoding of a text file. A byte-order mark is skipped; one of UTF-16 wins over UTF-8. Parquet has its own."""
+    """Encoding of a text file. A byte-order mark is skipped; one of UTF-16 wins over UTF-8."""
     delimiter: str | None = None
     """The character between cells, or "tab". None: a tab in a .tsv; in a .csv the one of comma, semicolon, tab and bar
     that divides the first row and most others alike."""
     source_column: str | None = None
-    """The name of the column that says where each text comes from. None: "source", if there is one."""
+    """The column that names the source of each text. None: "source", if there is one."""
     sender: str | None = None
     """Sender whose messages of a chat are read; None: all."""
 
@@ -90,11 +93,11 @@ class File:
     ending: str
     """The one of `ENDINGS` that says what it holds, in lower case."""
     sha256: str
-    """SHA-256 of the bytes as they are stored, 64 hexadecimal digits."""
+    """SHA-256 of the stored bytes, 64 hexadecimal digits."""
     data: bytes
     """The unpacked bytes."""
     codec: str = ""
-    """The name of the codec that decodes them; empty for `BINARY` files."""
+    """Name of the codec that decodes them; empty for `BINARY` files."""
 
     def open(self, newline: str = "\n") -> TextIO:
         """Return the text as a stream, so that it is never in memory as one string; `newline` as for `open`."""
@@ -126,33 +129,27 @@ def read_file(path: Path, options: ReadOptions) -> File:
     """
     if str(path) == STDIN:
         name, ending, stored = Path("stdin"), "", sys.stdin.buffer.read(MAX_UNPACKED + 1)
-        compression = _kind(stored)[1] if _kind(stored)[1] in COMPRESSED else ""
+        compression = _kind(stored)[1]
         if len(stored) > MAX_UNPACKED:
             raise DataError(f"stdin holds more than {MAX_UNPACKED >> 30} GiB; write it to several files and name those")
     else:
         name, stored, (ending, compression) = path, _stored(path), _endings(path)
     if not stored:
         raise DataError(f"{name} is empty (0 bytes); write at least one text into it")
-    data = _unpack(name, stored, compression) if compression else stored
+    data = _unpack(name, stored, compression) if compression in COMPRESSED else stored
     if not data:
         raise DataError(f"{name} holds nothing (0 bytes unpacked); write at least one text into it")
     kind, kind_ending = _kind(data)
     if ending not in ENDINGS:
         ending = _recognise(data, table=options.table)
-    if ending in BINARY and kind_ending != ending:
+    if kind_ending != ending and (kind or ending in BINARY):
         expected = "a Parquet file" if ending == ".parquet" else "an Excel workbook (.xlsx)"
-        raise DataError(f"{name} is {kind or f'not {expected}'}, whatever its ending says; give it its own ending")
-    if kind and kind_ending != ending:
         raise DataError(
-            f"{name} is {kind}, whatever its ending says; save it as text, unpack it, or give it its own ending"
+            f"{name} is {kind or f'not {expected}'}, whatever its ending says; save it as text, unpack it, or give it "
+            "its own ending"
         )
-    sha256 = hashlib.sha256(stored).hexdigest()
-    return File(name, ending, sha256, data, "" if ending in BINARY else codec_of(name, data, options.encoding))
-
-
-def _kind(data: bytes) -> tuple[str, str]:
-    """Return what the first bytes say that a file is, and its ending; empty strings for any text."""
-    return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), ("", ""))
+    codec = "" if ending in BINARY else _codec(name, data, options.encoding)
+    return File(name, ending, hashlib.sha256(stored).hexdigest(), data, codec)
 
 
 def list_files(folder: Path) -> list[Path]:
@@ -163,19 +160,35 @@ def list_files(folder: Path) -> list[Path]:
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(place) / name
-            for name in sorted(files)
-            if not name.startswith(".") and _endings(Path(name))[0] in ENDINGS
-        ]
+        shown = (Path(place, name) for name in sorted(files) if not name.startswith("."))
+        found += [path for path in shown if _endings(path)[0] in ENDINGS]
     if not found:
         raise DataError(f"the folder {folder} holds no file that ends in {', '.join(ENDINGS)}; name another")
     return found
 
 
+def _kind(data: bytes) -> tuple[str, str]:
+    """Return what the first bytes say that a file is, and its ending; empty strings for any text."""
+    return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), ("", ""))
+
+
 def _endings(path: Path) -> tuple[str, str]:
     before, last = ["", "", *(suffix.lower() for suffix in path.suffixes)][-2:]
     return (before, last) if last in COMPRESSED else (last, "")
+
+
+def _recognise(data: bytes, *, table: bool) -> str:
+    """Return the one of `ENDINGS` that the first bytes speak for."""
+    if (ending := _kind(data)[1]) in BINARY:
+        return ending
+    head = data[: 1 << 16].removeprefix(codecs.BOM_UTF8).lstrip()
+    if re.match(rb'\{\s*"|\[\s*[{"]', head):
+        first, newline, _ = head.partition(b"\n")
+        try:
+            return ".jsonl" if newline and isinstance(json.loads(first), dict) else ".json"
+        except (ValueError, RecursionError):
+            return ".json"
+    return ".csv" if table else ".txt"
 
 
 def _stored(path: Path) -> bytes:
@@ -184,9 +197,8 @@ def _stored(path: Path) -> bytes:
             raise DataError(f"{path} does not exist; check the name and the folder.")
         ending, compression = _endings(path)
         if not compression and ending not in ENDINGS:
-            raise DataError(
-                f"{path} has the ending {ending!r}; the endings read are {', '.join((*ENDINGS, *COMPRESSED))}"
-            )
+            known = ", ".join((*ENDINGS, *COMPRESSED))
+            raise DataError(f"{path} has the ending {ending!r}; the endings read are {known}")
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
@@ -194,62 +206,156 @@ def _stored(path: Path) -> bytes:
 
 def _unpack(name: Path, stored: bytes, compression: str) -> bytes:
     """Undo a compression; `DataError` for more than `MAX_UNPACKED` bytes, and for a damaged archive."""
+    kind, new_frame, failure = "gzip", lambda: zlib.decompressobj(31), zlib.error
+    if compression == ".zst":
+        try:
+            zstandard: Any = importlib.import_module("zstandard")
+        except ImportError:
+            raise MissingExtraError(f"reading {name} needs zstandard", "zstd") from None
+        kind, failure = "Zstandard", zstandard.ZstdError
+        new_frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj
     unpacked = bytearray()
-    kind = "gzip" if compression == ".gz" else "Zstandard"
-    zstandard = None if compression == ".gz" else _zstandard(name)
-    errors = (OSError, EOFError, zlib.error) if zstandard is None else (EOFError, zstandard.ZstdError)
     try:
-        for chunk in _gunzip(stored) if zstandard is None else _unzstd(stored, zstandard):
-            unpacked += chunk
+        for piece in _frames(stored, new_frame):
+            unpacked += piece
             if len(unpacked) > MAX_UNPACKED:
                 raise DataError(
-                    f"{name} unpacks to more than {MAX_UNPACKED >> 30} GiB, which is the most that is read; "
-                    "split it into several files"
+                    f"{name} unpacks to more than {MAX_UNPACKED >> 30} GiB, which is the most that is read; split it "
+                    "into several files"
                 )
-    except errors as error:
+    except (EOFError, failure) as error:
         problem = " ".join(str(error).split())
         raise DataError(f"{name} is not a sound {kind} archive ({problem}); get it again or unpack it") from None
     return bytes(unpacked)
 
 
-def _gunzip(stored: bytes) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=io.BytesIO(stored)) as archive:
-        while chunk := archive.read(1 << 20):
-            yield chunk
-
-
-def _unzstd(stored: bytes, zstandard: Any) -> Iterator[bytes]:
-    """Yield the content of all frames; `EOFError` where the last one is cut."""
-    # Not its stream_reader, which takes the end of the bytes for the end of a frame.
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-    frame = decompressor.decompressobj()
+def _frames(stored: bytes, new_frame: Callable[[], Any]) -> Iterator[bytes]:
+    """Yield the content of all frames, which zeros may follow; `EOFError` where the last one is cut."""
+    frame = new_frame()
     for start in range(0, len(stored), _CHUNK):
         piece = stored[start : start + _CHUNK]
-        while piece:
-            if frame.eof:
-                frame = decompressor.decompressobj()
+        while piece := piece.lstrip(b"\0") if frame.eof else piece:
+            frame = new_frame() if frame.eof else frame
             yield frame.decompress(piece)
             piece = frame.unused_data if frame.eof else b""
     if not frame.eof:
         raise EOFError("it ends before its end-of-frame marker")
 
 
-def _zstandard(name: Path) -> Any:
+# ---- encodings
+
+_SAMPLE = 1 << 16  # bytes looked at to guess an encoding: some ten thousand letters are plenty
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_OTHER_SCRIPTS = [
+    *("cp1251", "koi8_r", "cp866", "iso8859_5", "cp1253", "cp1255", "cp1256", "iso8859_6"),
+    *("cp874", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
+]
+"""Encodings of scripts other than Latin that files of today are in. Among all 90 of charset-normalizer, a line of
+Russian in KOI8-R would be Japanese."""
+_WESTERN = "àâäáãåçèéêëìíîïñòóôõöøùúûüÿæß"
+_LATIN = {
+    "windows-1252": _WESTERN + "œ",
+    "latin-1": _WESTERN,
+    "windows-1254": "âçğıîöşûü",
+    "windows-1250": "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđß",
+}
+"""Encodings of Latin letters and the letters beyond ASCII that people write in them; charset-normalizer, which looks at
+blocks of Unicode alone, takes French for Polish."""
+
+
+def _codec(path: Path, data: bytes, encoding: str) -> str:
+    """Return the name of the codec of an encoding, which skips a byte-order mark; one of UTF-16 or UTF-32 wins.
+
+    Raises `DataError` for an unknown encoding, binary content, and UTF-8 called something else.
+    """
     try:
-        return importlib.import_module("zstandard")
-    except ImportError:
-        raise MissingExtraError(f"reading {name} needs zstandard", "zstd") from None
+        name = codecs.lookup(encoding).name.removesuffix("-sig")
+        if name == "utf-8":
+            name = marked_encoding(data) or "utf-8-sig"
+        io.TextIOWrapper(io.BytesIO(), name)  # refuses codecs that are no text encodings
+    except LookupError:
+        raise DataError(f"{encoding!r} is not a text encoding; try utf-8, utf-16 or windows-1256") from None
+    if not name.startswith(("utf-16", "utf-32")):
+        if (at := data.find(0)) >= 0:
+            guess = _guess_utf16_or_32(data)
+            advice = f"try --encoding {guess}" if guess else "it is binary, not text"
+            raise DataError(f"{path} has a NUL byte at {_place(data, at)}; {advice}")
+        if name != "utf-8-sig" and not data.isascii() and _first_undecodable(data, "utf-8") is None:
+            raise DataError(f"{path} is UTF-8, not {encoding}; leave --encoding out")
+    return name
 
 
-def _recognise(data: bytes, *, table: bool) -> str:
-    """Return the one of `ENDINGS` that the first bytes speak for."""
-    if (ending := _kind(data)[1]) in BINARY:
-        return ending
-    head = data[: 1 << 16].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if re.match(rb'\{\s*"|\[\s*[{"]', head):
-        first, newline, _ = head.partition(b"\n")
-        try:
-            return ".jsonl" if newline and isinstance(json.loads(first), dict) else ".json"
-        except (ValueError, RecursionError):
-            return ".json"
-    return ".csv" if table else ".txt"
+def marked_encoding(data: bytes) -> str | None:
+    """Return UTF-16 or UTF-32 where a byte-order mark names it, else None."""
+    return next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+
+
+def undecodable(path: Path, data: bytes, encoding: str) -> str:
+    """Return a sentence on the first byte that an encoding does not allow, with the likely encoding."""
+    at = _first_undecodable(data, encoding) or 0
+    sample = data[max(0, at - _SAMPLE) : at + _SAMPLE]
+    text = sample.decode(errors="replace")
+    if _first_undecodable(data, "utf-8") is None:
+        advice = "it is UTF-8, so leave --encoding out"
+    elif text.count("\N{REPLACEMENT CHARACTER}") * 10 < sum(character > "\x7f" for character in text):
+        advice = "all around it is UTF-8, so repair that line"
+    elif guess := _guess_utf16_or_32(data) or _guess_legacy(sample):
+        advice = f"try --encoding {guess}"
+    else:
+        advice = "save it as UTF-8 or name its encoding with --encoding"
+    name = "UTF-8" if codecs.lookup(encoding).name == "utf-8" else encoding
+    return f"{path} is not {name}: byte 0x{data[at]:02X} at {_place(data, at)}; {advice}"
+
+
+def _place(data: bytes, at: int) -> str:
+    line = data.count(b"\n", 0, at) + 1
+    return f"position {at} (line {line})"
+
+
+def _first_undecodable(data: bytes, encoding: str) -> int | None:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return error.start
+    except UnicodeError:  # codecs of Python's own, such as punycode, name no position
+        return 0
+    return None
+
+
+def _guess_utf16_or_32(data: bytes) -> str | None:
+    """Guess UTF-16 or UTF-32 from a byte-order mark or the positions of NUL bytes; None for neither."""
+    if marked := marked_encoding(data):
+        return marked
+    # One half of the byte pairs holds the NULs of spaces, digits and line ends; the other half none.
+    even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
+    name = "utf-16-le" if odd > even else "utf-16-be"
+    text = data[:_SAMPLE].decode(name, errors="replace")
+    readable = sum(character.isprintable() or character.isspace() for character in text)
+    return name if min(even, odd) * 20 < max(even, odd) and readable > 0.95 * len(text) else None
+
+
+def _guess_legacy(sample: bytes) -> str | None:
+    """Guess an encoding from before Unicode; None where no guess is likely."""
+    runs: list[bytes] = re.findall(rb"[\x80-\xff]+", sample)
+    high = b"".join(runs)
+    # Words of other scripts are runs of high bytes; an accented letter or a curly quote stands alone among ASCII.
+    if len(high) < 2 * len(runs):
+        likely, best_share = None, 0.6
+        for name, letters in _LATIN.items():
+            text = high.decode(name, errors="replace").lower()
+            share = sum(c in letters or c in "‘’“”–—…•€« »" for c in text) / max(1, len(text))
+            if "\N{REPLACEMENT CHARACTER}" not in text and share > best_share:
+                likely, best_share = name, share
+        return likely
+    from charset_normalizer import from_bytes
+
+    # Its usual threshold, 0.2, refuses short lines with much punctuation; nothing but chaos is beyond 0.3.
+    found = from_bytes(sample, cp_isolation=_OTHER_SCRIPTS, threshold=0.3, enable_fallback=False).best()
+    if found is None:
+        return None
+    return re.sub("^cp125", "windows-125", found.encoding).replace("iso8859", "iso-8859").replace("_", "-")

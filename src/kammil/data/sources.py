@@ -1,23 +1,36 @@
-"""Texts of whatever a user names or a program hands over: the way in."""
+"""Texts of whatever a user names or a program hands over: the way in.
+
+Frames are recognised by duck typing: they name their columns and return one by its name. So those of pandas, polars,
+pyarrow and Hugging Face's `datasets` are read, and none of these packages is imported.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import resources
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
-from kammil.data import chats, datasets, in_memory
-from kammil.data.conditions import NoRowsError
-from kammil.data.encoding import marked_encoding, undecodable
-from kammil.data.files import STDIN, File, ReadKeywords, ReadOptions, list_files, read_file
-from kammil.data.tables import TextColumn, read_table
+from kammil.data import chats, datasets
+from kammil.data.files import (
+    STDIN,
+    File,
+    NoRowsError,
+    ReadKeywords,
+    ReadOptions,
+    list_files,
+    marked_encoding,
+    read_file,
+    undecodable,
+)
+from kammil.data.formats import read_table
+from kammil.data.tables import Table, TextColumn, choose, read_cells, read_texts
 from kammil.errors import DataError
 from kammil.progress import note
 from kammil.text import counted
@@ -32,10 +45,10 @@ BENCHMARK = "lev30"
 PARTS = ("train", "train_other", "validation", "test")
 SEPARATOR = "+"
 """Separator of the names of several data sets or parts, which are read one after the other."""
-_MAX_NAMED = 3
-"""Maximum number of files named in a description."""
+_MAX_FILES, _MAX_ROWS = 3, 5
+"""Maximum number of files, and of rows or keys, named in a sentence."""
 
-
+_T = TypeVar("_T")
 Names = str | PathLike[str] | Sequence[PathLike[str]]
 """A name of a file, folder or data set, or several paths (strings in a list would be texts)."""
 Texts = Names | Iterable[object]
@@ -72,7 +85,7 @@ def rows(source: Texts, **keywords: Unpack[ReadKeywords]) -> TextColumn:
     Raises `DataError` for a file or an option that cannot be used, and where nothing is selected in any file.
     """
     if not is_named(source):
-        return in_memory.from_python(source, column=keywords.get("column"))
+        return from_python(source, column=keywords.get("column"))
     read = _rows(source, ReadOptions(**keywords))
     for remark in remarks(read):
         note(remark)
@@ -86,31 +99,90 @@ def sample() -> list[str]:
 
 def remarks(read: TextColumn) -> list[str]:
     """Return sentences on the chats that were read, and on the headers of tables that were left out."""
-    found = list(read.chats[:_MAX_NAMED])
-    if len(read.chats) > _MAX_NAMED:
-        found.append(f"and {counted(len(read.chats) - _MAX_NAMED, 'chat')} more")
+    found = list(read.chats[:_MAX_FILES])
+    if len(read.chats) > _MAX_FILES:
+        found.append(f"and {counted(len(read.chats) - _MAX_FILES, 'chat')} more")
     if len(read.headers) == 1:
         found.append(f"the first row names the columns, so it is left out: {read.headers[0]}")
     elif read.headers:
-        first, several = _first_named(read.headers), f"{len(read.headers):,} files"
+        first, several = _first_files(read.headers), f"{len(read.headers):,} files"
         found.append(f"the first rows of {several} name the columns, so they are left out: {first}")
     return found
 
 
-def _first_named(names: Sequence[str]) -> str:
-    more = len(names) - _MAX_NAMED
-    return ", ".join(names[:_MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+def description(source: Names | Sequence[Path]) -> str:
+    """Return the name of a file without its folders, of several the first ones, or the text that names data sets."""
+    if not isinstance(source, str | PathLike):
+        return _first_files([description(path) for path in source])
+    if str(source) == STDIN:
+        return "stdin"
+    return Path(source).name if _exists(source) else str(source)
+
+
+def _first_files(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_FILES
+    return ", ".join(names[:_MAX_FILES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _exists(path: str | PathLike[str]) -> bool:
+    return os.path.exists(path)  # noqa: PTH110  # `Path.exists` raises for a name that is too long
+
+
+# ---- files
 
 
 def _rows(source: Names, options: ReadOptions) -> TextColumn:
     if not isinstance(source, str | PathLike):
-        return _several([path for name in source for path in _listed(Path(name))], options)
+        folders = (Path(name) for name in source)
+        return _several([file for path in folders for file in (list_files(path) if path.is_dir() else [path])], options)
     path = Path(source)
     if _exists(path) and path.is_dir():
         return _several(list_files(path), options)
     if _exists(path) or str(path) == STDIN:
         return _file(path, options)
-    return _named(str(source), options.column, options.where) or _file(path, options)
+    return _data_set(str(source), options.column, options.where) or _file(path, options)
+
+
+def _several(paths: Sequence[Path], options: ReadOptions) -> TextColumn:
+    """Return the rows of several files one after the other."""
+    read = [
+        replace(part, sources=part.sources or ("" if part.chat else part.name,) * len(part.texts))
+        for part in _selected(paths, lambda path: _rows(path, options))
+    ]
+    columns = {part.column for part in read}
+    return _joined(read, description(paths), columns.pop() if len(columns) == 1 else None)
+
+
+def _selected(paths: Iterable[Path], read: Callable[[Path], _T]) -> list[_T]:
+    """Read several files; `NoRowsError` only if a condition or a sender selects nothing in any of them."""
+    found: list[_T] = []
+    nothing: NoRowsError | None = None
+    for path in paths:
+        try:
+            found.append(read(path))
+        except NoRowsError as error:
+            nothing = error
+    if nothing is not None and not found:
+        raise nothing
+    return found
+
+
+def _joined(read: Sequence[TextColumn], name: str, column: str | None) -> TextColumn:
+    chats = {part.chat for part in read}
+    return TextColumn(
+        tuple(text for part in read for text in part.texts),
+        name,
+        column,
+        _joint_sha256(part.sha256 for part in read),
+        tuple(source for part in read for source in part.sources or ()),
+        chats.pop() if len(chats) == 1 else None,
+        tuple(chat for part in read for chat in part.chats),
+        tuple(header for part in read for header in part.headers),
+    )
+
+
+def _joint_sha256(sums: Iterable[str]) -> str:
+    return hashlib.sha256(" ".join(sums).encode()).hexdigest()
 
 
 def _file(path: Path, options: ReadOptions) -> TextColumn:
@@ -128,24 +200,24 @@ def _file(path: Path, options: ReadOptions) -> TextColumn:
 
 def _texts(file: File, options: ReadOptions) -> TextColumn:
     """Read the lines of a file, its chat or its table."""
-    chat = None
+    name, chat = file.name.name, None
     if file.ending == ".txt" and not options.table:
         chat = chats.whatsapp(line.strip() for line in file.open())
     elif file.ending == ".json" and not options.table:
         chat = chats.telegram(file.value)
     if chat is not None:
         found, said = tuple(chats.choose(chat.messages, options.sender)), (chat.described(options.sender),)
-        return TextColumn(found, file.name.name, None, file.sha256, chat=chat.program, chats=said)
+        return TextColumn(found, name, None, file.sha256, chat=chat.program, chats=said)
     if options.sender is not None:
         raise DataError(
             f"{file.name} is no chat of WhatsApp or Telegram, so --from {options.sender!r} has no use; leave it out"
         )
     if file.ending != ".txt" or options.delimiter is not None or _is_unicode_text(file):
-        return read_table(file, options)
+        return read_texts(read_table(file, options), options, name, file.sha256)
     if options.table:
         named = "--column and --where need" if options.source_column is None else "source_column needs"
         raise DataError(f"{file.name} has no columns; {named} a table such as .tsv or .csv")
-    return TextColumn(tuple(line.strip() for line in file.open()), file.name.name, None, file.sha256)
+    return TextColumn(tuple(line.strip() for line in file.open()), name, None, file.sha256)
 
 
 def _is_unicode_text(file: File) -> bool:
@@ -153,70 +225,7 @@ def _is_unicode_text(file: File) -> bool:
     return marked_encoding(file.data) is not None and "\t" in file.open().readline()
 
 
-def _sample() -> TextColumn:
-    with resources.as_file(resources.files("kammil.data").joinpath("sample.txt")) as path:
-        return _file(path, ReadOptions())
-
-
-def _named(name: str, column: str | None, where: str | None) -> TextColumn | None:
-    """Return the rows of data sets or their parts by name; None for a name that is none of theirs."""
-    if _is_joint_name(name):
-        options = ReadOptions(column=column, where=where)
-        return _joined([_rows(part, options) for part in name.split(SEPARATOR)], name, column)
-    if name == SAMPLE:
-        read = _sample()
-        return replace(read, sources=(name,) * len(read.texts))
-    if name.startswith(f"{BENCHMARK}/"):
-        return _benchmark_part(name, where)
-    return _dataset(datasets.CATALOG[name], column, where) if name in datasets.CATALOG else None
-
-
-def _listed(path: Path) -> list[Path]:
-    return list_files(path) if path.is_dir() else [path]
-
-
-def _several(paths: Sequence[Path], options: ReadOptions) -> TextColumn:
-    """Return the rows of several files one after the other."""
-    read: list[TextColumn] = []
-    nothing: DataError | None = None
-    for path in paths:
-        try:
-            part = _rows(path, options)
-        except (NoRowsError, chats.NoSenderError) as error:
-            nothing = error
-        else:
-            read.append(replace(part, sources=part.sources or ("" if part.chat else part.name,) * len(part.texts)))
-    if nothing is not None and not read:
-        raise nothing
-    columns = {part.column for part in read}
-    return _joined(read, description(paths), columns.pop() if len(columns) == 1 else None)
-
-
-def _joined(read: Sequence[TextColumn], name: str, column: str | None) -> TextColumn:
-    chats = {part.chat for part in read}
-    return TextColumn(
-        tuple(text for part in read for text in part.texts),
-        name,
-        column,
-        _joint_sha256(part.sha256 for part in read),
-        tuple(source for part in read for source in part.sources or ()),
-        chats.pop() if len(chats) == 1 else None,
-        tuple(chat for part in read for chat in part.chats),
-        tuple(header for part in read for header in part.headers),
-    )
-
-
-def description(source: Names | Sequence[Path]) -> str:
-    """Return the name of a file without its folders, of several the first ones, or the text that names data sets."""
-    if not isinstance(source, str | PathLike):
-        return _first_named([description(path) for path in source])
-    if str(source) == STDIN:
-        return "stdin"
-    return Path(source).name if _exists(source) else str(source)
-
-
-def _exists(path: str | PathLike[str]) -> bool:
-    return os.path.exists(path)  # noqa: PTH110  # `Path.exists` raises for a name that is too long
+# ---- data sets
 
 
 @cache
@@ -229,11 +238,9 @@ def data_sets(name: str) -> list[str] | None:
     """Return the data sets that are read under a name, none for the embedded corpus; None for a name of no data set."""
     if _is_joint_name(name):
         return [one for part in name.split(SEPARATOR) for one in data_sets(part) or ()]
-    if name == SAMPLE:
-        return []
-    return (
-        [benchmark()["dataset"]] if name.startswith(f"{BENCHMARK}/") else [name] if name in datasets.CATALOG else None
-    )
+    if name.startswith(f"{BENCHMARK}/"):
+        return [benchmark()["dataset"]]
+    return [] if name == SAMPLE else [name] if name in datasets.CATALOG else None
 
 
 def _is_joint_name(name: str) -> bool:
@@ -241,27 +248,22 @@ def _is_joint_name(name: str) -> bool:
     return SEPARATOR in name and all(part in names for part in name.split(SEPARATOR))
 
 
-def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -> TextColumn:
-    """Return the rows of all files of a data set, cleaned by its rules."""
-    columns = dataset.column if column is None else column
-    columns = columns if isinstance(columns, tuple) else (columns,)
-    texts: list[str] = []
-    no_rows: NoRowsError | None = None
-    sums: list[str] = []
-    for path in datasets.fetch(dataset.name):
-        try:
-            read = [_file(path, ReadOptions(column=name, where=where)) for name in columns]
-        except NoRowsError as error:
-            no_rows = error
-            continue
-        texts += [text for row in zip(*(part.texts for part in read), strict=True) for text in row]
-        sums.append(read[0].sha256)
-    if no_rows is not None and not texts:
-        raise no_rows
-    if dataset.cleaning is not None:
-        texts = [dataset.cleaning.clean(text) for text in texts]
-    joined = ", ".join(filter(None, columns)) or None
-    return TextColumn(tuple(texts), dataset.name, joined, _joint_sha256(sums), (dataset.name,) * len(texts))
+def _data_set(name: str, column: str | None, where: str | None) -> TextColumn | None:
+    """Return the rows of data sets or their parts by name; None for a name that is none of theirs."""
+    if _is_joint_name(name):
+        options = ReadOptions(column=column, where=where)
+        return _joined([_rows(part, options) for part in name.split(SEPARATOR)], name, column)
+    if name == SAMPLE:
+        read = _sample()
+        return replace(read, sources=(name,) * len(read.texts))
+    if name.startswith(f"{BENCHMARK}/"):
+        return _benchmark_part(name, where)
+    return _catalogued(datasets.CATALOG[name], column, where) if name in datasets.CATALOG else None
+
+
+def _sample() -> TextColumn:
+    with resources.as_file(resources.files("kammil.data").joinpath("sample.txt")) as path:
+        return _file(path, ReadOptions())
 
 
 def _benchmark_part(name: str, where: str | None) -> TextColumn:
@@ -277,5 +279,112 @@ def _benchmark_part(name: str, where: str | None) -> TextColumn:
     return TextColumn(texts, name, read.column, _joint_sha256([read.sha256, name]), (name,) * len(texts))
 
 
-def _joint_sha256(sums: Iterable[str]) -> str:
-    return hashlib.sha256(" ".join(sums).encode()).hexdigest()
+def _catalogued(dataset: datasets.Dataset, column: str | None, where: str | None) -> TextColumn:
+    """Return the rows of all files of a data set, cleaned by its rules."""
+    chosen = dataset.column if column is None else column
+    columns = chosen if isinstance(chosen, tuple) else (chosen,)
+    parts = _selected(
+        datasets.fetch(dataset.name),
+        lambda path: [_file(path, ReadOptions(column=name, where=where)) for name in columns],
+    )
+    texts = [text for part in parts for row in zip(*(each.texts for each in part), strict=True) for text in row]
+    if dataset.cleaning is not None:
+        texts = [dataset.cleaning.clean(text) for text in texts]
+    sha256 = _joint_sha256(part[0].sha256 for part in parts)
+    named = ", ".join(filter(None, columns)) or None
+    return TextColumn(tuple(texts), dataset.name, named, sha256, (dataset.name,) * len(texts))
+
+
+# ---- texts of a program
+
+
+def from_python(source: Iterable[object], *, column: str | None = None) -> TextColumn:
+    """Read the texts of a list, Series or generator, or a column of a frame or of rows that are mappings.
+
+    `message.text` leads into the values of a column; None takes "text", else the only column of text. Missing values
+    (None, NaN, NA) and white space are rows without a text; raises `DataError` where no row has one.
+    """
+    kind = type(source).__name__
+    if isinstance(source, bytes | bytearray | memoryview):
+        raise DataError("the texts are bytes; decode them first, such as source.decode('utf-8').splitlines().")
+    if isinstance(source, set | frozenset):
+        raise DataError("the texts are a set, which has no order, so no run could be repeated; give a sorted list.")
+    if isinstance(source, Mapping):
+        parts = ", ".join(repr(name) for name in list(cast(Mapping[object, object], source))[:_MAX_ROWS]) or "none"
+        raise DataError(f"the texts are a {kind} with the keys {parts}; give what stands under one of them.")
+    if hasattr(source, "collect") and not hasattr(source, "__iter__"):
+        raise DataError(f"the {kind} is not computed yet; give what its collect() returns.")
+    table, values = _frame(source), list[object]()
+    if table is None:
+        try:
+            cells = iter(_cells(source))
+        except TypeError:
+            message = f"texts cannot be read from a {kind}; give a file's name, a list of strings, or a frame."
+            raise DataError(message) from None
+        values = list(cells)
+        table = _mappings(values)
+    if table is None:
+        column, place = None, "the source"
+        texts = read_cells(values, _place)
+    else:
+        table, column = choose(table, column)
+        place = f"column {column!r}"
+        texts = read_cells(table.cells(column), _place, column)
+    if not any(texts):
+        every = "" if len(texts) == 1 else ", all"
+        number = f"{counted(len(texts), 'row')}{every} without one" if texts else "no row at all"
+        raise DataError(f"{place} holds no text ({number}); give texts, or name another column.")
+    name = counted(len(texts), "text") if column is None else f"column {column} of {counted(len(texts), 'row')}"
+    return TextColumn(texts, name, column, hashlib.sha256(json.dumps(texts).encode()).hexdigest())
+
+
+def left_out(texts: Sequence[str]) -> str | None:
+    """Return a sentence on the number of rows without a text, and which; None where there are none."""
+    blank = [i for i, text in enumerate(texts) if not text]
+    if not blank:
+        return None
+    which = ", ".join(map(str, blank[:_MAX_ROWS])) + (", ..." if len(blank) > _MAX_ROWS else "")
+    number = counted(len(blank), "row without a text is", "rows without a text are")
+    return f"{number} left out of {len(texts):,}: {which} (counted from 0)."
+
+
+def _place(row: int) -> str:
+    return f"row {row} (counted from 0)"
+
+
+def _frame(source: Any) -> Table | None:
+    """Return a frame as a table; None for anything else."""
+    for attribute in ("column_names", "columns"):  # datasets, pyarrow; pandas, polars
+        names: object = getattr(source, attribute, None)
+        if isinstance(names, Iterable) and not isinstance(names, str) and hasattr(source, "__getitem__"):
+            break
+    else:
+        return None
+    name, listed = f"the {type(source).__name__}", list(cast(Iterable[object], names))
+    keys = {str(key): key for key in listed}
+    if len(keys) < len(listed):
+        twice = next(name for name in keys if sum(str(key) == name for key in listed) > 1)
+        raise DataError(f"several columns of {name} are called {twice!r}; rename them.")
+    return Table(name, list(keys), lambda name: _cells(source[keys[name]]), _place, "column=")
+
+
+def _mappings(rows: list[object]) -> Table | None:
+    """Return rows that are mappings as a table, where any other row is a cell of every column; None where none is."""
+    maps = [cast(Mapping[object, object], row) for row in rows if isinstance(row, Mapping)]
+    names = list(dict.fromkeys(str(name) for row in maps for name in row))
+    if not maps:
+        return None
+
+    def cells(name: str) -> Iterator[object]:
+        return (cast(Mapping[object, object], row).get(name) if isinstance(row, Mapping) else row for row in rows)
+
+    return Table("the source", names, cells, _place, "column=")
+
+
+def _cells(column: object) -> Iterable[object]:
+    """Return the cells of a column as Python's objects: columns of pyarrow, pandas and polars convert themselves, and a
+    streamed one is read as far as its cells are looked at."""
+    for method in ("to_pylist", "to_list"):
+        if callable(convert := getattr(column, method, None)):
+            return cast(list[object], convert())
+    return cast(Iterable[object], column)

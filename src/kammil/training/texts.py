@@ -9,7 +9,7 @@ from os import PathLike
 
 import numpy as np
 
-from kammil.data import in_memory, sources
+from kammil.data import sources
 from kammil.data.files import STDIN
 from kammil.data.near_duplicates import groups, resembling
 from kammil.data.splits import Leakage, leaks, split
@@ -197,7 +197,7 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
     texts = [text for text in rows if text]
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
-    if arguments is None and (warning := in_memory.left_out(rows)):
+    if arguments is None and (warning := sources.left_out(rows)):
         warnings.warn(warning, stacklevel=6)  # the line that called `train`
     origins = None
     if read.sources is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.data.reading import sentence, write
 
-from kammil.data import workbooks
+from kammil.data import formats
 from kammil.data.sources import rows as read_rows
 from kammil.data.sources import texts as read
 
@@ -58,7 +58,7 @@ def workbook_part(size: int, stated: int) -> bytes:
 def test_a_workbook_that_unpacks_to_too_much_is_refused_whatever_its_archive_states(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: int
 ) -> None:
-    monkeypatch.setattr(workbooks, "MAX_UNPACKED", 2 << 20)
+    monkeypatch.setattr(formats, "MAX_WORKBOOK", 2 << 20)
     (tmp_path / "a.xlsx").write_bytes(workbook_part(3 << 20, stated))
     assert "unpacks to more than 2 MiB" in sentence(tmp_path / "a.xlsx")
 
