@@ -7,8 +7,7 @@ import pytest
 
 from kammil.language_model import Ids
 from kammil.ngrams.compression import pack
-from kammil.ngrams.count_table import CountTable, Keys
-from kammil.ngrams.pruning import count_cutoffs, levels
+from kammil.ngrams.count_table import CountTable, Keys, count_cutoffs, levels
 
 SEEN = 3000
 

@@ -20,22 +20,18 @@ from kammil.text import PERSONAL, counted, personal_counts
 MIN_TEXTS = 50
 """Minimum number of texts without a caution: a tenth of fewer, for validation, is less than five."""
 MIN_MEAN_LENGTH, MAX_MEAN_LENGTH = 4.0, 2000.0
-"""Mean characters of a text: hardly a word below, a chapter rather than a post above."""
+"""Mean characters of a text: hardly a word, and a chapter rather than a post."""
 MAX_EXAMPLES = 3
-"""Pairs shown: enough to see what kind of repeats they are."""
 
-KEYWORD_SHARE, KEYWORD_OWN, KEYWORD_TIMES = 1 / 10, 2 / 3, 2
-"""A keyword is in this share of its source's texts; this share of all texts with it are of that source; and it is so
-many times as frequent there as elsewhere, since a large source has most of all words. Each at least."""
-KEYWORD_TEXTS = 500
-"""Minimum number of texts of a source: of fewer, a share says little."""
-WORD = regex.compile(r"\w{5,}")  # what is searched for is seldom shorter
+KEYWORD_SHARE, KEYWORD_OWN, KEYWORD_TIMES, KEYWORD_TEXTS = 1 / 10, 2 / 3, 2, 500
+"""Minimum share of its source's texts with a keyword, of all texts with it that are of this source, ratio of its
+frequency there to elsewhere, since a large source has most of all words, and number of texts of the source."""
+WORD = regex.compile(r"\w{5,}")  # words that people search for are seldom shorter
 
 SCRIPTS = (
     *("Arabic", "Latin", "Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "kana", "Hangul"),
     *("digits", "emoji", "punctuation", "space", "other"),
 )
-"""Classes of characters; symbols are punctuation, other scripts and invisible characters are other."""
 
 # Vowel points belong to no script, so Arabic ones are known by their block.
 _SCRIPT = regex.compile(
@@ -64,29 +60,28 @@ _ACCENTED = regex.compile("[À-ÿ]{4,}")
 
 @dataclass(frozen=True)
 class Character:
-    """A character of the data set."""
+    """A character of the texts."""
 
     char: str
     name: str
-    """Its Unicode name, or its code point (U+0007) where it has none."""
+    """Unicode name, else code point (U+0007)."""
     count: int
 
 
 @dataclass(frozen=True)
 class Keyword:
-    """A word that stands in a tenth of a source's texts or more, and seldom elsewhere."""
+    """A word of a tenth of a source's texts or more, and seldom elsewhere."""
 
     word: str
     source: str
     texts: int
-    """Texts of the source that hold the word."""
     share: float
-    """The same as a share of the source's texts, 0 to 1."""
+    """Of the source's texts, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Lengths of the texts in characters (code points)."""
+    """In characters (code points)."""
 
     min: int
     low: float
@@ -104,51 +99,49 @@ class Audit:
 
     texts: int
     empty: int
-    """Texts without a visible character."""
+    """Number of texts without a visible character."""
     empty_rows: tuple[int, ...]
     broken: int
-    """Texts with damage: U+FFFD, lone surrogates, control characters, or letters read in a wrong encoding."""
+    """Number of texts with damage (`is_broken`)."""
     broken_rows: tuple[int, ...]
     exact_repeats: int
-    """Texts that repeat an earlier one, character by character."""
+    """Number of texts that repeat an earlier one, character by character."""
     folded_repeats: int
-    """Texts whose letters and digits repeat those of an earlier one; the exact ones included."""
+    """The same by letters and digits alone; the exact ones included."""
     near_repeats: int
-    """Texts in one near-duplicate group with an earlier one; the folded ones included."""
+    """The same by near-duplicate groups; the folded ones included."""
     groups: int
-    """Near-duplicate groups, single texts included: the number of different texts."""
+    """Number of near-duplicate groups, single texts included."""
     largest_group: int
-    """Texts in the largest group."""
     examples: tuple[tuple[int, int], ...]
-    """Up to `MAX_EXAMPLES` pairs of near-duplicates, each from another group, folded repeats last."""
+    """Up to `MAX_EXAMPLES` pairs of near-duplicates from different groups, folded repeats last."""
     lengths: Lengths
     characters: int
-    """Characters (code points) of all texts."""
     distinct_characters: int
     inventory: tuple[Character, ...]
     """All characters, the commonest first."""
     scripts: Mapping[str, float]
-    """Share of the characters for each of `SCRIPTS`, 0 to 1."""
+    """Share of the characters, 0 to 1."""
     dialects: Mapping[str, float]
-    """Share of the texts, 0 to 1, by likely dialect (`kammil.data.dialects`), and of those that are unclear."""
+    """Share of the texts, 0 to 1."""
     sources: Mapping[str, float] | None
-    """Share of the texts of each source, 0 to 1, the largest first; None where the texts carry none."""
+    """Share of the texts, 0 to 1, the largest first; None for texts without sources."""
     keywords: tuple[Keyword, ...]
-    """Words by which sources were collected, as it seems; none where the texts have but one source."""
+    """Words by which sources seem to have been collected."""
     lonely: tuple[str, ...]
-    """Characters that stand in one text only, in order of code points: a model cannot learn and test them."""
+    """Characters of one text only: no model can learn and test them."""
     personal: Mapping[str, int]
-    """Occurrences of each kind of `text.PERSONAL`: addresses, handles, phone and account numbers."""
+    """Number of occurrences by kind."""
     leaks: Leakage | None
-    """Leaks of these texts, as a held-out part, from a training part; None without one."""
+    """From a training part into these texts."""
 
     def to_dict(self) -> dict[str, object]:
-        """Convert to builtins, for JSON."""
+        """Convert to builtins."""
         return asdict(self)
 
 
 def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources: Sequence[str] | None = None) -> Audit:
-    """Audit `texts`, each of one of `sources`, and count how many leak from the training texts `against`."""
+    """Audit `texts`, each of one of `sources`, and count their leaks from the training texts `against`."""
     if not texts:
         raise DataError("There is no text to audit; give a file with at least one.")
     keys = [near_duplicates.key(text) for text in texts]
@@ -196,10 +189,9 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
 
 
 def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
-    """Return the words by which each source was collected, as it seems, the largest shares first.
+    """Return the words by which each source seems to have been collected, the largest shares first.
 
-    A model that learns a source full of a word writes it unasked: a word of 24 % of the texts of one of 40 sources,
-    0.6 % of all texts, came up in 7 % of completions.
+    A word of 24 % of the texts of one of 40 sources, 0.6 % of all texts, came up in 7 % of completions.
     """
     sizes, everywhere = Counter(sources), Counter[str]()
     by_source = Counter[tuple[str, str]]()
@@ -219,7 +211,7 @@ def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
 
 
 def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
-    """Return sentences of caution for a number of training texts, and for their mean length in characters."""
+    """Return cautions on a number of training texts and their mean length in characters."""
     beside = ", beside those of the base" if has_base else ""
     few = f"Only {counted(texts, 'text')} to learn from{beside}: with fewer than {MIN_TEXTS}, figures say little about"
     mean = f"The texts have {length:,.{0 if length > MAX_MEAN_LENGTH else 1}f} characters on average"
@@ -235,11 +227,9 @@ def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
 
 
 def is_broken(text: str) -> bool:
-    """Whether a text holds U+FFFD, lone surrogates or control characters, or looks read in a wrong encoding.
-
-    Such a text has a UTF-8 letter of three bytes or more, or two of two bytes (one may be a capital before a closing
-    quote), read as Windows-1252; four in a row read as Windows-1256; or a word of accented letters alone.
-    """
+    """Whether a text holds U+FFFD, lone surrogates or control characters, or looks read in a wrong encoding: a UTF-8
+    letter of three bytes or more, or two of two bytes (one may be a capital before a closing quote), as Windows-1252;
+    four in a row as Windows-1256; or a word of accented letters alone."""
     return bool(
         _BROKEN.search(text)
         or _MORE_BYTES.search(text)
@@ -249,7 +239,7 @@ def is_broken(text: str) -> bool:
 
 
 def script(char: str) -> str:
-    """Return the one of `SCRIPTS` that a character is counted as."""
+    """Return the one of `SCRIPTS` of a character."""
     match = _SCRIPT.match(char)
     return match.lastgroup if match and match.lastgroup else "other"
 

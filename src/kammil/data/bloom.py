@@ -17,15 +17,12 @@ from kammil.progress import tracked
 from kammil.text import fold
 
 RUN = 12
-"""Letters of a run."""
 _BITS_PER_RUN, _MIN_BITS_PER_RUN = 8, 1.75
-"""Bits of a run in a filter of at most `_SMALL_BITS`, and in a larger one: at most 5 % and 47 % false positives."""
-_SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27
-"""One mebibyte, and 16, which is enough for 67 million different runs."""
-_BLOCK = 10_000
-"""Texts whose runs are hashed at once: some 100 MB of arrays."""
+"""Bits per run in a filter of at most `_SMALL_BITS`, and in a larger one: at most 5 % and 47 % false positives."""
+_SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27  # 1 MiB; 16 MiB, enough for 67 million different runs
+_BLOCK = 10_000  # texts whose runs are hashed at once: some 100 MB of arrays
 _LEARNT, _MIN_RUNS = 0.5, 8
-"""Share of the runs of a text that a model knows if it has learnt the text, and number of runs that says something."""
+"""Minimum share of known runs of a learnt text, and number of runs from which a share is evidence."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 _N = TypeVar("_N", np.uint32, np.uint64)
@@ -35,7 +32,7 @@ Novelty = Literal["seen", "new"]
 def build(
     texts: Sequence[str], *, known: Mapping[str, NDArray[np.generic]] | None = None
 ) -> dict[str, NDArray[np.generic]]:
-    """Build the arrays of `seen.safetensors` for the training texts, added to those of the base, `known`."""
+    """Build the arrays of `seen.safetensors` from training texts, added to those of the base, `known`."""
     most = _size(sum(map(len, texts)))
     bits, digests, theirs = np.zeros(most, np.bool_), np.zeros(0, np.uint32), np.zeros(0, np.bool_)
     if known is not None:
@@ -50,7 +47,7 @@ def build(
         hashes = _block_hashes([folded.replace("_", "") for folded in folds])
         for position in _positions(hashes, most):
             bits[position] = True
-        if len(distinct) < full:  # else they are many, and how many is estimated
+        if len(distinct) < full:  # else their number is estimated
             distinct = _distinct(distinct, hashes)
     size = min(most, _size(len(distinct) if len(distinct) < full else max(full, _estimated(bits))))
     size = max(size, len(theirs))
@@ -59,13 +56,12 @@ def build(
 
 
 def _size(runs: int) -> int:
-    """Return the number of bits of a filter for that many different runs, a power of two."""
     small = min(_SMALL_BITS, runs * _BITS_PER_RUN)
     return min(_MAX_BITS, 1 << (max(64, small, math.ceil(runs * _MIN_BITS_PER_RUN)) - 1).bit_length())
 
 
 def _estimated(bits: NDArray[np.bool_]) -> int:
-    """Estimate the number of different runs from the share of bits that are set (Swamidass and Baldi 2007)."""
+    """Estimate the number of different runs from the share of set bits (Swamidass and Baldi 2007)."""
     unset = max(1, len(bits) - int(np.count_nonzero(bits)))
     return round(-len(bits) / 2 * np.log(unset / len(bits)))
 
@@ -81,7 +77,7 @@ class ExactTexts:
         self._hashes = np.zeros(0, np.uint32) if hashes is None else hashes
 
     def contains(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Return for each text, (N,), whether it is a training text."""
+        """Return whether each text, (N,), is a training text."""
         return np.isin(_digests(map(exact_key, texts)), self._hashes)
 
 
@@ -95,10 +91,8 @@ class BloomFilter:
         self._bits = bits.astype(np.uint8)
 
     def contains(self, letters: Sequence[str]) -> NDArray[np.bool_]:
-        """Return whether each run of N folded texts of one length L is in the training texts, (N, max(0, L - 11)).
-
-        A text shorter than a run is one run, (N, 1); an empty text has none.
-        """
+        """Return whether each run of N folded texts of length L is known, (N, max(0, L - 11)); a shorter text is one
+        run."""
         hashes = _hashes(_codes(letters))
         first, second = (self._is_set(position) for position in _positions(hashes, 8 * len(self._bits)))
         return first & second
@@ -109,12 +103,12 @@ class BloomFilter:
 
     @cached_property
     def false_positives(self) -> float:
-        """Share of new runs that the filter takes for known ones."""
+        """Share of new runs that look known."""
         share = int.from_bytes(self._bits.tobytes()).bit_count() / (8 * len(self._bits))
         return share**2
 
     def novelty(self, text: str, prompt: str = "") -> Novelty:
-        """Return `seen` if every run of `text` stands in the training texts; a short text is extended by its prompt."""
+        """Return `seen` if every run of `text` is known; a short text is extended by its prompt."""
         letters = fold(text)
         if not letters:
             return "new"
@@ -123,9 +117,9 @@ class BloomFilter:
         return "seen" if self.contains([letters]).all() else "new"
 
     def knows_half(self, text: str) -> bool:
-        """Estimate whether more than half of the runs of a text are in the training texts, less the false positives.
+        """Estimate whether more than half of the runs of a text are known, less the false positives.
 
-        With 43 % of false positives this holds by chance for 43 % of new texts of one run, 2 % of those of ten.
+        With 43 % of false positives, 43 % of new texts of one run look known by chance, 2 % of those of ten.
         """
         found = self.contains([fold(text)])
         chance = self.false_positives
@@ -135,8 +129,8 @@ class BloomFilter:
 def learnt_texts(arrays: Mapping[str, NDArray[np.generic]], texts: Sequence[str]) -> NDArray[np.bool_]:
     """Return whether a model with these arrays has learnt each text, (N,): itself, or half of its runs of letters.
 
-    The share of known runs must be four standard deviations above the false positives; of a text with few runs only an
-    exact copy is found.
+    The share of known runs must be four standard deviations above the false positives; with few runs, only a copy
+    counts.
     """
     exact, runs = ExactTexts(arrays).contains(texts), BloomFilter(arrays)
     chance = runs.false_positives
@@ -157,7 +151,7 @@ def _digests(keys: Iterable[str]) -> NDArray[np.uint32]:
 
 
 def _distinct(known: NDArray[_N], more: NDArray[_N]) -> NDArray[_N]:
-    """Return the different numbers of two arrays, ascending, in less time than `np.unique`, which hashes them."""
+    """Return the different numbers of two arrays, ascending, faster than `np.unique`, which hashes them."""
     numbers = np.sort(np.concatenate([known, more]))
     return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
 
@@ -181,7 +175,6 @@ def _hashes(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _block_hashes(letters: Sequence[str]) -> NDArray[np.uint64]:
-    """Hash each run of texts of any lengths, as `_hashes` hashes those of one text; in any order."""
     long = [text for text in letters if len(text) >= RUN]
     short = [_hashes(_codes([text]))[0] for text in letters if len(text) < RUN]
     if not long:

@@ -1,7 +1,7 @@
 """Messages of chat exports: WhatsApp's text files, of Android and of iOS, and Telegram's JSON.
 
-Names, times, notices of the program ("<Media omitted>") and numbers of phones and accounts are left out. Both formats
-are undocumented and vary with the language and region of the phone; what is read here is said beside each pattern.
+Names, times, notices of the program and numbers of phones and accounts are left out. Both formats are undocumented and
+vary with the language and region of the phone.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from kammil.data.files import NoRowsError
 from kammil.text import HANDLE, NUMBER, counted, listed, mask_numbers, shortened, visible
 
 MAX_NAMED = 8
-"""Maximum number of senders named in a sentence, the one with most messages first."""
 
 _MARKS = r"[\u200E\u200F\u061C\u202A-\u202E\u2066-\u2069\uFEFF]*+"
 _DATE = rf"\p{{Nd}}{{1,4}}{_MARKS}[./-]{_MARKS} ?\p{{Nd}}{{1,2}}{_MARKS}[./-]{_MARKS} ?\p{{Nd}}{{1,4}}\.?"
-# "AM", "p. m.", "ص", "π.μ.", "下午", and words such as German "um" or Finnish "klo" stand before or after the time.
+# "AM", "p. m.", "ص", "下午", and words such as German "um" stand before or after the time.
 _WORDS = r"(?:[\s\u200E\u200F\u061C]?[\p{L}.][\p{L}.\s]{0,11})?"
 _TIME = rf"{_WORDS}\s?{_MARKS}\p{{Nd}}{{1,2}}[:.]\p{{Nd}}{{2}}(?:[:.]\p{{Nd}}{{2}})?{_MARKS}{_WORDS}{_MARKS}"
 _STAMP = rf"{_DATE}{_MARKS}[,،]?{_MARKS}\s?{_TIME}"
@@ -48,27 +47,26 @@ class Message:
     """A message of a chat."""
 
     sender: str
-    """The name of the sender as the export has it, without marks of direction; "" where it has none."""
+    """Without marks of direction; "" for none."""
     text: str
-    """Text of the message, several lines separated by line feeds; never blank."""
+    """Never blank; lines are separated by line feeds."""
     forwarded: bool = False
-    """Whether somebody else wrote the text first."""
+    """Whether somebody else wrote the text."""
 
 
 @dataclass(frozen=True)
 class Chat:
-    """An export of one chat, or of several."""
+    """An export of one chat or several."""
 
     program: str
-    """WhatsApp or Telegram."""
     messages: Sequence[Message]
     media: int
-    """Number of messages without a text: pictures, files, places."""
+    """Number of messages without a text."""
     notices: int
     """Number of lines that nobody wrote, such as "You deleted this message"."""
 
     def described(self, sender: str | None = None) -> str:
-        """Return a sentence on who wrote how much and what is left out, for the owner of the export."""
+        """Return a sentence on the senders and on what is left out, for the owner of the export."""
         counts = Counter(message.sender for message in self.messages)
         people = [f"{visible(shortened(name)) or 'nobody named'} ({n:,})" for name, n in counts.most_common(MAX_NAMED)]
         if len(counts) > MAX_NAMED:
@@ -82,8 +80,7 @@ class Chat:
 
 
 def whatsapp(lines: Iterable[str]) -> Chat | None:
-    """Return the messages of a WhatsApp export; None where the first line that is not blank begins no message, or none
-    has a sender."""
+    """Return the messages of a WhatsApp export; None if the first line begins no message, or none has a sender."""
     rest = itertools.dropwhile(lambda line: not line.strip(), lines)
     first = next(rest, "")
     if not _HEAD.match(first):
@@ -104,7 +101,7 @@ def whatsapp(lines: Iterable[str]) -> Chat | None:
 
 
 def telegram(value: object) -> Chat | None:
-    """Return the messages of the value of Telegram's `result.json`, of one chat or of all; None for any other value."""
+    """Return the messages of Telegram's `result.json`; None for any other value."""
     export = _mapping(value)
     several = export.get("chats")
     chats = _items(_mapping(several).get("list")) if isinstance(several, dict) else [export]
@@ -124,10 +121,8 @@ def telegram(value: object) -> Chat | None:
 
 
 def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
-    """Return the texts of all messages, or those of a sender (case is ignored) that are not forwarded.
-
-    Raises `NoRowsError`, with the names of those who wrote, where the sender wrote none.
-    """
+    """Return the texts of all messages, or of those by a sender (case is ignored) that are not forwarded; else
+    `NoRowsError`."""
     messages = list(messages)
     if sender is None:
         return [message.text for message in messages]
@@ -159,13 +154,13 @@ def _messages(lines: Iterable[str]) -> Iterator[tuple[str | None, list[str]]]:
 
 
 def _is_notice(line: str) -> bool:
-    """Whether a line is a notice of the program; iOS begins each of its own with a mark, which nobody types."""
+    """iOS begins each notice with a mark, which nobody types."""
     plain = _EDGES.sub("", line.strip())
     return line.startswith("\u200e") or any(kind.fullmatch(plain) for kind in (_MEDIA, _NOTICE))
 
 
 def _plain_name(name: str) -> str:
-    """Return a name composed, without marks of direction and the tilde of people who are no contacts."""
+    """Return a name in NFC, without marks of direction and the tilde of strangers."""
     kept = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) != "Cf")
     return " ".join(kept.replace("~", " ", 1).split() if kept.lstrip().startswith("~") else kept.split())
 
@@ -179,7 +174,6 @@ def _items(value: object) -> list[object]:
 
 
 def _telegram_text(text: object) -> str:
-    """Return a text, which is a string, or a list of strings and of parts that have a type and a text."""
     parts: list[str] = []
     for part in [text] if isinstance(text, str) else _items(text):
         kind, content = (_mapping(part).get(key) for key in ("type", "text"))

@@ -1,6 +1,6 @@
 """Undo what makers of corpora did to texts: tokens, entities, quoting, spaced punctuation.
 
-A rule that would change texts as people write them is off by default, and is switched on for a corpus that needs it.
+A rule that would change texts as people write them is off by default.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PERSON = rf"(?:{HANDLE}|(?<![\w@])@\w+)"
 _LINK = rf"(?:{URL}|(?<!\w)(?:https?://|www\.)\S+)"
 _RETWEET = regex.compile(rf"^\s*(?:RT\s+{_PERSON}\s*:?\s*)+")
 _PEOPLE = regex.compile(rf"({_PERSON})(?:\s*{HANDLE}|\s+@\w+)+")
-# A post that was cut at 140 characters often ends within an address: "http://t.…", "ht…".
+# A post cut at 140 characters often ends within an address: "http://t.…", "ht…".
 _LAST_LINKS = regex.compile(rf"(?:\s*{_LINK})+\s*$|\s+ht{{1,2}}(?:ps?(?::\S*)?)?…\s*$")
 _TOKEN = regex.compile(r"(?<![A-Za-z0-9_@#])(?:USER|URL|EMOJI|NUM|NEWLINE)(?![A-Za-z0-9_])|<(?:user|url|num)>")
 _TOKENS = {"USER": HANDLE, "<user>": HANDLE, "URL": URL, "<url>": URL}
@@ -42,34 +42,34 @@ _SHORT_NAMES = {
     "see_no_evil": "🙈", "clap": "👏", "unamused": "😒", "roll_eyes": "🙄", "sunglasses": "😎", "kissing_heart": "😘",
     "thinking": "🤔", "blush": "😊", "pleading_face": "🥺", "shrug": "🤷", "muscle": "💪", "smirk": "😏",
 }  # fmt: skip
-"""The commonest names of emoji that are not those of Unicode."""
+"""Names of emoji that are not those of Unicode."""
 
 
 @dataclass(frozen=True)
 class CleaningRules:
-    """Rules that undo what the makers of a corpus did to its texts. Each can be switched off."""
+    """Rules that each can be switched off."""
 
     retweets: bool = True
     """Remove "RT @name:" at the start."""
     tokens: bool = True
     """Replace USER, URL, <user> and <url> by the placeholders of `kammil.text`; remove EMOJI, NUM, NEWLINE, <num>."""
     arabic_tokens: bool = False
-    """Replace the words مستخدم، رابط، وسم، استفهام، تعجب by what they stand for; people write them too."""
+    """Replace مستخدم، رابط، وسم، استفهام، تعجب, which people write too, by their meaning."""
     entities: bool = True
     """Replace HTML entities by their characters."""
     quotes: bool = True
-    """Undo the quoting of CSV (a quoted cell, doubled or escaped quotes) and remove a backslash at the end."""
+    """Undo the quoting of CSV and remove a backslash at the end."""
     emoji_names: bool = False
-    """Replace names such as :joy: by the emoji, and remove those that are unknown."""
+    """Replace names such as :joy: by the emoji; remove unknown ones."""
     punctuation: bool = False
-    """Remove the spaces of tokenisers between marks, before closing and after opening ones; people write some too."""
+    """Remove the spaces of tokenisers beside marks; people write some too."""
     runs: bool = True
-    """Keep one of several handles in a row, and remove web addresses at the end."""
+    """Keep one of several handles in a row; remove web addresses at the end."""
 
     def clean(self, text: str) -> str:
-        """Return the text as it was before; idempotent, never longer, and equal to `text` where no rule applies."""
+        """Return the cleaned text; idempotent and never longer."""
         rules = [rule for name, rule in _RULES.items() if getattr(self, name)]
-        while True:  # a rule may make room for another: "&amp;lt;"; each change shortens the text, so it ends
+        while True:  # a rule may make room for another: "&amp;lt;"; each change shortens the text
             cleaned = text
             for rule in rules:
                 cleaned = rule(cleaned)
@@ -102,4 +102,4 @@ _RULES: dict[str, Callable[[str], str]] = {
     "punctuation": lambda text: _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", _MARK_AFTER_MARK.sub("", text))),
     "runs": lambda text: _LAST_LINKS.sub("", _PEOPLE.sub(r"\1", text)),
 }
-"""The rules by name, in the order in which they are applied."""
+"""In the order of their application."""

@@ -26,28 +26,21 @@ _PARTS = re.compile(r"\b(?:AND|OR|CASE|WHEN|THEN|ELSE|END)\b")
 _BY_ORDER = re.compile(r"(?:^|\s)[<>]=?(?:\s|$)|\bBETWEEN\b")
 _NUMBER_IN = re.compile(r"(?:^|\s)[\d.]|\b(?:ABS|LENGTH|INSTR|ROUND)\b")
 _TEXT_COLUMN = re.compile(r"(?<!CAST \( )(?<!LENGTH \( )(?<!INSTR \( )\bc(\d+)\b")
-_MAX_LENGTH = 100_000
-"""Maximum number of characters of a condition."""
+_MAX_LENGTH = 100_000  # characters
 _MAX_STEPS = 2_000_000_000
-"""Maximum number of steps of SQLite's machine for all rows: some hundred for each of ten million."""
-_MAX_CELL = 64 << 20
-"""Maximum number of bytes of a cell, and of what a condition makes of it."""
-_MAX_PATTERN = 1000
-"""Maximum number of bytes of a pattern: long ones of nothing but wildcards take quadratic time."""
+"""Of SQLite's machine for all rows: some hundred for each of ten million."""
+_MAX_CELL, _MAX_PATTERN = 64 << 20, 1000
+"""Bytes; long patterns of nothing but wildcards take quadratic time."""
 _LISTED = 20
-"""Maximum number of columns named in a sentence."""
 
 
 def listed_columns(names: Sequence[str]) -> str:
-    """Return the names of the first columns of a table, for a sentence."""
+    """Return the first names, for a sentence."""
     return ", ".join(map(shortened, names[:_LISTED])) or "none"
 
 
 def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], Iterable[object]]) -> list[bool]:
-    """Return for each row of a table whether it meets a condition; `cells` returns those of a column.
-
-    Raises `NoRowsError` where none does, `DataError` for what is no condition on its columns.
-    """
+    """Return whether each row of a table meets a condition; `NoRowsError` if none does."""
     import sqlite3
 
     statement, strings, used = _translate(where, table, names)
@@ -89,7 +82,7 @@ def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], 
 
 
 def _translate(where: str, table: str, names: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """Return a condition in which names are ours and strings are parameters, these strings, and the columns named.
+    """Return a condition with names of ours and strings as parameters, these strings, and the columns named.
 
     A word of SQL that is the name of a column needs no quotes where a value is due.
     """
@@ -139,7 +132,6 @@ def _in_case(case: Callable[[str], str], cell: object) -> str | None:
 
 
 def _value(cell: Any) -> object:
-    """Return a cell as SQLite has it: text, a number, or nothing."""
     if isinstance(cell, str | float) or (isinstance(cell, int) and abs(cell) < 1 << 63):
         return cell
     try:

@@ -17,30 +17,29 @@ from typing import Any, Literal
 from kammil.data.cleaning import CleaningRules
 from kammil.errors import DataError, nearest
 
-_TIMEOUT = 30.0  # seconds to connect, and between two chunks of a response
+_TIMEOUT = 30.0  # seconds to connect, and between two chunks
 _CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
 _MAX_BYTES = 64 << 20
 """Maximum number of bytes of a download: an address that serves something else must not fill the disk."""
 
 Status = Literal["present", "absent", "corrupt"]
 Terms = Literal["open", "research", "unstated"]
-"""An open licence; research alone; or public without terms. None clears the rights of those who wrote the texts."""
+"""An open licence; research alone; or public without terms. None clears the rights of the writers."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of a data set."""
+    """A file of a data set."""
 
     path: str
-    """Path relative to the cache folder or `KAMMIL_DATA_DIR`; its ending is that of the format."""
+    """Relative to the cache folder or `KAMMIL_DATA_DIR`."""
     url: str
     sha256: str
-    """64 hexadecimal digits."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named data set: files of one format, read one after the other."""
+    """Files of one format, read one after the other."""
 
     name: str
     files: tuple[File, ...]
@@ -49,11 +48,9 @@ class Dataset:
     description: str
     terms: Terms = "unstated"
     dialect: str = "mixed"
-    """Dialect of its texts: a name of `kammil.data.dialects`, or "mixed"."""
     column: str | tuple[str, ...] | None = None
     """Column of texts, as for `sources.rows`; of several, each row gives one text after the other."""
     cleaning: CleaningRules | None = None
-    """Rules that undo what its makers did to the texts; None leaves them as they are."""
 
 
 def _entry(name: str, entry: dict[str, Any]) -> Dataset:
@@ -69,11 +66,10 @@ def _entry(name: str, entry: dict[str, Any]) -> Dataset:
 
 _STORED = resources.files("kammil.data").joinpath("catalogue.toml").read_text("utf-8")
 CATALOG = {name: _entry(name, entry) for name, entry in tomllib.loads(_STORED).items()}
-"""Every data set that Kammil knows by name."""
 
 
 def find(name: str) -> Dataset:
-    """Return the data set of a name in `CATALOG`; `DataError` for any other name."""
+    """Return the data set of a name; `DataError` for an unknown one."""
     if name not in CATALOG:
         hint = nearest(name, CATALOG)
         raise DataError(f"there is no data set {name!r}{hint}; the known ones are {', '.join(CATALOG)}")
@@ -81,28 +77,27 @@ def find(name: str) -> Dataset:
 
 
 def cache_folder() -> Path:
-    """Return the folder of downloads: `KAMMIL_CACHE_DIR`, else the system's usual place for caches."""
+    """Return `KAMMIL_CACHE_DIR`, else the usual folder of caches."""
     import pooch
 
     return Path(os.environ.get("KAMMIL_CACHE_DIR") or pooch.os_cache("kammil"))
 
 
 def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
-    """Return the status of each file of a data set, by its path; `corrupt`: it is there with a wrong SHA-256."""
+    """Return the status of each file by its path; `corrupt`: a wrong SHA-256."""
     return {file.path: _status(file, folder) for file in find(name).files}
 
 
 def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
-    """Return the paths of the verified files of a data set; download missing ones to a folder, by default the cache.
+    """Return the verified files of a data set; download missing ones to a folder, by default the cache.
 
-    A file appears under its name only when it is complete. A download that is cut off leaves `<name>.part`, and the
-    next call resumes it. Raises `DataError` where the address gives nothing or other bytes, or the disk is full.
+    A file appears under its name only when it is complete; the next call resumes `<name>.part`. Raises `DataError` if
+    the address gives nothing or other bytes, or the disk is full.
     """
     return [_fetch_file(file, folder) for file in find(name).files]
 
 
 def _candidate_paths(file: File, folder: Path | None) -> list[Path]:
-    """Return the paths where a file may be; the last one is the target of a download."""
     shared = os.environ.get("KAMMIL_DATA_DIR")
     return [Path(root) / file.path for root in (shared, folder or cache_folder()) if root]
 
@@ -147,7 +142,7 @@ def _fetch_file(file: File, folder: Path | None) -> Path:
 
 
 def _download(url: str, sha256: str, part: Path) -> None:
-    """Complete a partial download; start over where resuming it gave a wrong checksum."""
+    """Complete a partial download; start over if a resumed one has a wrong checksum."""
     import pooch
 
     while True:
@@ -168,12 +163,12 @@ def _receive(url: str, part: Path) -> bool:
     import requests
 
     start = part.stat().st_size if part.exists() else 0
-    # Offsets count the bytes of the file, so the server must not compress.
+    # offsets count the bytes of the file, so the server must not compress
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
         partial = bool(start) and response.status_code == requests.codes.partial
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            return True  # the part is complete, or longer than the file: its checksum tells
+            return True  # complete, or too long: the checksum tells
         response.raise_for_status()
         with part.open("ab" if partial else "wb") as out:
             size = out.tell()

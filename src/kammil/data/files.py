@@ -1,4 +1,4 @@
-"""Bytes of files, folders and standard input to text: gzip and Zstandard undone, the encoding checked or guessed."""
+"""Bytes of files and standard input to text: gzip and Zstandard undone, encodings checked and guessed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ from typing import Any, TextIO, TypedDict
 from kammil.errors import DataError, MissingExtraError
 
 STDIN = "-"
-"""Name of standard input; a file of that name is `./-`."""
+"""Standard input; a file of that name is `./-`."""
 BINARY = (".parquet", ".xlsx")
 ENDINGS = (".txt", ".tsv", ".csv", ".json", ".jsonl", ".ndjson", *BINARY)
-"""Endings of files that are read, in upper or lower case."""
 COMPRESSED = (".gz", ".zst")
-"""Endings that may follow one of `ENDINGS`."""
 MAX_UNPACKED = 2 << 30
-"""Maximum number of bytes that a compressed file may hold (2 GiB): a small one of gzip could fill the memory."""
+"""Maximum number of bytes that are read or unpacked: a small archive could fill the memory."""
 
 _SIGNATURES = {
     b"PAR1": ("a Parquet file", ".parquet"),
@@ -38,32 +36,31 @@ _SIGNATURES = {
     b"%PDF": ("a PDF document", ""),
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_CHUNK = 1 << 12  # one byte of Zstandard unpacks to some 32,000 at most, so that a chunk makes 128 MiB at most
+_CHUNK = 1 << 12  # one byte of Zstandard may unpack to 32,000
 
 
 class NoRowsError(DataError):
-    """A valid condition, or a sender of a chat, that selects no row."""
+    """No row or message is selected."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options of reading: which part of a file, and how."""
+    """Which part of a file is read, and how."""
 
     column: str | None = None
-    """The exact name of a column. A number counts the columns of a .tsv, .csv or .xlsx from 1, unless a column has that
-    number for a name; the first row is data then, unless it is plainly a header (`tables.is_header`). Dots lead into
-    JSON objects and lists (`message.text`), unless a column has that name. None: "text", else the only column of text,
-    unless the first row of a .tsv or .csv looks like a text itself."""
+    """Name of a column, or a path into JSON such as `message.text`; a number counts those of a .tsv, .csv or .xlsx from
+    1, and the first row is data then, unless it is plainly a header (`tables.is_header`). None: "text", else the only
+    column of text, unless the first row of a .tsv or .csv looks like a text itself."""
     where: str | None = None
-    """A condition in SQL on the cells of a row, such as "Country = 'lebanon'". A column of nothing but numbers compares
-    with numbers and any other with strings. Without a header, columns are called "1", "2", ..., in double quotes."""
+    """A condition in SQL, such as "Country = 'lebanon'". A column of nothing but numbers compares with numbers and any
+    other with strings. Without a header, columns are called "1", "2", ..., in double quotes."""
     encoding: str = "utf-8"
-    """Encoding of a text file. A byte-order mark is skipped; one of UTF-16 wins over UTF-8."""
+    """A byte-order mark is skipped; one of UTF-16 wins over UTF-8."""
     delimiter: str | None = None
-    """The character between cells, or "tab". None: a tab in a .tsv; in a .csv the one of comma, semicolon, tab and bar
-    that divides the first row and most others alike."""
+    """A character, or "tab". None: a tab in a .tsv; in a .csv the one of comma, semicolon, tab and bar that divides the
+    first row and most others alike."""
     source_column: str | None = None
-    """The column that names the source of each text. None: "source", if there is one."""
+    """None: "source", if there is one."""
     sender: str | None = None
     """Sender whose messages of a chat are read; None: all."""
 
@@ -74,7 +71,7 @@ class ReadOptions:
 
 
 class ReadKeywords(TypedDict, total=False):
-    """The fields of `ReadOptions` by keyword."""
+    """The fields of `ReadOptions`."""
 
     column: str | None
     where: str | None
@@ -89,18 +86,17 @@ class File:
     """The content of a file or of standard input."""
 
     name: Path
-    """The file; `stdin` for standard input."""
     ending: str
-    """The one of `ENDINGS` that says what it holds, in lower case."""
+    """One of `ENDINGS`."""
     sha256: str
-    """SHA-256 of the stored bytes, 64 hexadecimal digits."""
+    """Of the stored bytes."""
     data: bytes
-    """The unpacked bytes."""
+    """Unpacked."""
     codec: str = ""
-    """Name of the codec that decodes them; empty for `BINARY` files."""
+    """Empty for `BINARY` files."""
 
     def open(self, newline: str = "\n") -> TextIO:
-        """Return the text as a stream, so that it is never in memory as one string; `newline` as for `open`."""
+        """Return the text as a stream, so that it is never in memory as one string."""
         return io.TextIOWrapper(io.BytesIO(self.data), self.codec, newline=newline)
 
     @cached_property
@@ -122,10 +118,10 @@ def load_json(text: str) -> object:
 
 
 def read_file(path: Path, options: ReadOptions) -> File:
-    """Return what a file holds, or standard input where `path` is `-`; `DataError` for one that cannot be read.
+    """Return the content of a file, or of standard input for `-`; `DataError` for one that cannot be read.
 
-    Without an ending (standard input, `texts.gz`) its first bytes say what it is: Parquet, a workbook, JSON, else CSV
-    if an option is for tables, else lines of text.
+    Without an ending (standard input, `texts.gz`) the first bytes tell Parquet, workbooks and JSON; else it is CSV if
+    an option is for tables, else lines of text.
     """
     if str(path) == STDIN:
         name, ending, stored = Path("stdin"), "", sys.stdin.buffer.read(MAX_UNPACKED + 1)
@@ -153,10 +149,8 @@ def read_file(path: Path, options: ReadOptions) -> File:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return all files in a folder and its subfolders that can be read, sorted by name, without hidden ones.
-
-    Links to folders are not followed. Raises `DataError` where there are none.
-    """
+    """Return the readable files of a folder and its subfolders, sorted by name; hidden ones and links to folders are
+    skipped."""
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -168,7 +162,7 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def _kind(data: bytes) -> tuple[str, str]:
-    """Return what the first bytes say that a file is, and its ending; empty strings for any text."""
+    """Return the kind of a file by its first bytes, and its ending; empty strings for any text."""
     return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), ("", ""))
 
 
@@ -178,7 +172,6 @@ def _endings(path: Path) -> tuple[str, str]:
 
 
 def _recognise(data: bytes, *, table: bool) -> str:
-    """Return the one of `ENDINGS` that the first bytes speak for."""
     if (ending := _kind(data)[1]) in BINARY:
         return ending
     head = data[: 1 << 16].removeprefix(codecs.BOM_UTF8).lstrip()
@@ -205,7 +198,6 @@ def _stored(path: Path) -> bytes:
 
 
 def _unpack(name: Path, stored: bytes, compression: str) -> bytes:
-    """Undo a compression; `DataError` for more than `MAX_UNPACKED` bytes, and for a damaged archive."""
     kind, new_frame, failure = "gzip", lambda: zlib.decompressobj(31), zlib.error
     if compression == ".zst":
         try:
@@ -230,7 +222,7 @@ def _unpack(name: Path, stored: bytes, compression: str) -> bytes:
 
 
 def _frames(stored: bytes, new_frame: Callable[[], Any]) -> Iterator[bytes]:
-    """Yield the content of all frames, which zeros may follow; `EOFError` where the last one is cut."""
+    """Yield the content of all frames and skip zeros behind them; `EOFError` if the last one is cut."""
     frame = new_frame()
     for start in range(0, len(stored), _CHUNK):
         piece = stored[start : start + _CHUNK]
@@ -244,7 +236,7 @@ def _frames(stored: bytes, new_frame: Callable[[], Any]) -> Iterator[bytes]:
 
 # ---- encodings
 
-_SAMPLE = 1 << 16  # bytes looked at to guess an encoding: some ten thousand letters are plenty
+_SAMPLE = 1 << 16  # bytes looked at to guess an encoding
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -255,8 +247,8 @@ _OTHER_SCRIPTS = [
     *("cp1251", "koi8_r", "cp866", "iso8859_5", "cp1253", "cp1255", "cp1256", "iso8859_6"),
     *("cp874", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
 ]
-"""Encodings of scripts other than Latin that files of today are in. Among all 90 of charset-normalizer, a line of
-Russian in KOI8-R would be Japanese."""
+"""Encodings of other scripts in use. Among all 90 of charset-normalizer, a line of Russian in KOI8-R would be
+Japanese."""
 _WESTERN = "àâäáãåçèéêëìíîïñòóôõöøùúûüÿæß"
 _LATIN = {
     "windows-1252": _WESTERN + "œ",
@@ -264,12 +256,11 @@ _LATIN = {
     "windows-1254": "âçğıîöşûü",
     "windows-1250": "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđß",
 }
-"""Encodings of Latin letters and the letters beyond ASCII that people write in them; charset-normalizer, which looks at
-blocks of Unicode alone, takes French for Polish."""
+"""Latin encodings and the letters that people write in them; charset-normalizer takes French for Polish."""
 
 
 def _codec(path: Path, data: bytes, encoding: str) -> str:
-    """Return the name of the codec of an encoding, which skips a byte-order mark; one of UTF-16 or UTF-32 wins.
+    """Return the codec of an encoding, which skips a byte-order mark; one of UTF-16 or UTF-32 wins.
 
     Raises `DataError` for an unknown encoding, binary content, and UTF-8 called something else.
     """
@@ -291,12 +282,12 @@ def _codec(path: Path, data: bytes, encoding: str) -> str:
 
 
 def marked_encoding(data: bytes) -> str | None:
-    """Return UTF-16 or UTF-32 where a byte-order mark names it, else None."""
+    """Return the UTF-16 or UTF-32 of a byte-order mark, else None."""
     return next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
 
 
 def undecodable(path: Path, data: bytes, encoding: str) -> str:
-    """Return a sentence on the first byte that an encoding does not allow, with the likely encoding."""
+    """Return a sentence on the first byte that does not fit, with the likely encoding."""
     at = _first_undecodable(data, encoding) or 0
     sample = data[max(0, at - _SAMPLE) : at + _SAMPLE]
     text = sample.decode(errors="replace")
@@ -322,16 +313,15 @@ def _first_undecodable(data: bytes, encoding: str) -> int | None:
         data.decode(encoding)
     except UnicodeDecodeError as error:
         return error.start
-    except UnicodeError:  # codecs of Python's own, such as punycode, name no position
+    except UnicodeError:  # such as punycode, name no position
         return 0
     return None
 
 
 def _guess_utf16_or_32(data: bytes) -> str | None:
-    """Guess UTF-16 or UTF-32 from a byte-order mark or the positions of NUL bytes; None for neither."""
     if marked := marked_encoding(data):
         return marked
-    # One half of the byte pairs holds the NULs of spaces, digits and line ends; the other half none.
+    # Spaces, digits and line ends have their NULs in one half of the byte pairs alone.
     even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
     name = "utf-16-le" if odd > even else "utf-16-be"
     text = data[:_SAMPLE].decode(name, errors="replace")
@@ -340,10 +330,9 @@ def _guess_utf16_or_32(data: bytes) -> str | None:
 
 
 def _guess_legacy(sample: bytes) -> str | None:
-    """Guess an encoding from before Unicode; None where no guess is likely."""
     runs: list[bytes] = re.findall(rb"[\x80-\xff]+", sample)
     high = b"".join(runs)
-    # Words of other scripts are runs of high bytes; an accented letter or a curly quote stands alone among ASCII.
+    # Words of other scripts are runs of high bytes; an accented letter or a curly quote stands alone.
     if len(high) < 2 * len(runs):
         likely, best_share = None, 0.6
         for name, letters in _LATIN.items():
@@ -354,7 +343,7 @@ def _guess_legacy(sample: bytes) -> str | None:
         return likely
     from charset_normalizer import from_bytes
 
-    # Its usual threshold, 0.2, refuses short lines with much punctuation; nothing but chaos is beyond 0.3.
+    # the usual threshold, 0.2, refuses short lines with much punctuation
     found = from_bytes(sample, cp_isolation=_OTHER_SCRIPTS, threshold=0.3, enable_fallback=False).best()
     if found is None:
         return None

@@ -52,17 +52,13 @@ _SNIFFED_ROWS = 100
 """Maximum number of rows that are read to guess a delimiter or a header."""
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _MAX_DIGITS = 18
-"""Maximum number of digits of a number that is no float."""
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))")
 _LIMIT = threading.Lock()
 
 
 def _delimited(file: File, options: ReadOptions) -> Table:
-    """Return the table of a .csv, .tsv or .txt.
-
-    Tabs outside a .csv come with CSV quoting or without: the first dialect in which all rows are equally wide wins.
-    pandas, which always assumes quoting, loses 1,889 of ATSAD's 58,751 tweets.
-    """
+    """Tabs outside a .csv come with CSV quoting or without: the first dialect in which all rows are equally wide wins.
+    pandas, which always assumes quoting, loses 1,889 of ATSAD's 58,751 tweets."""
     delimiter = None if options.delimiter is None else _NAMED_DELIMITERS.get(options.delimiter, options.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataError(f"--delimiter {delimiter!r} is not one character; give one such as ';', or the word tab")
@@ -87,7 +83,7 @@ def _delimited(file: File, options: ReadOptions) -> Table:
 
 
 def _sniffed(lines: Callable[[], Iterable[str]]) -> str:
-    """Return the delimiter that divides the first row, and most of the first ones into as many cells; else a comma."""
+    """Return the delimiter that divides the first row, and half of the first ones alike; else a comma."""
     found: list[tuple[float, int]] = []
     for rank, delimiter in enumerate(_DELIMITERS):
         try:
@@ -103,7 +99,7 @@ def _sniffed(lines: Callable[[], Iterable[str]]) -> str:
 
 @contextmanager
 def _long_cells() -> Generator[None]:
-    """Let `csv` read cells of any length: its limit is the whole program's, and put back."""
+    """Lift the limit of cells in `csv`, which is the whole program's."""
     with _LIMIT:
         before = csv.field_size_limit(MAX_UNPACKED - 1)
         try:
@@ -113,7 +109,7 @@ def _long_cells() -> Generator[None]:
 
 
 def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: bool, ragged: bool) -> list[list[str]]:
-    """Return all rows that are not blank; `csv.Error` names the first bad line. `ragged` allows short rows."""
+    """Return the rows that are not blank; `csv.Error` names the first bad line. `ragged` allows short rows."""
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quotes, strict=True)
     rows: list[list[str]] = []
@@ -140,8 +136,8 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
 def _titled(file: File, rows: list[list[str]], column: str | None) -> Table:
     """Return the table of rows of strings.
 
-    If `column` is a number and the first row is no header (`is_header`), that row is data and the columns are called
-    "1", "2", ... A second column of a name is called by it and its number.
+    If `column` is a number and the first row is no header, that row is data and the columns are called "1", "2", ... A
+    second column of a name is called by it and its number.
     """
     first = rows[0]
     number = _number(column, first)
@@ -164,14 +160,13 @@ def _row_of(file: File, i: int) -> str:
 
 
 def _number(column: str | None, first: Sequence[str]) -> int | None:
-    """Return the number of a column that is given by number; None where it is a name in the first row."""
     if column is None or column in first or not re.fullmatch("[0-9]{1,9}", column):
         return None
     return int(column)
 
 
 def _as_numbers(cells: list[str]) -> Iterable[object]:
-    """Convert cells to numbers if all that are not blank are numbers, so that `score > 5` compares these."""
+    """Convert cells to numbers if all are numbers or blank, so that `score > 5` compares these."""
     filled = [cell for cell in cells if cell]
     if not filled or not all(map(_NUMBER.fullmatch, filled)):
         return (cell or None for cell in cells)
@@ -184,7 +179,7 @@ def _as_numbers(cells: list[str]) -> Iterable[object]:
 MAX_ROWS = 1 << 27
 """Maximum number of rows of a Parquet file: a row takes 16 bytes a column in memory, but next to none in the file."""
 _SLICE = 10_000
-"""Number of rows of a Parquet file that become Python's objects at a time."""
+"""Number of rows of Parquet that become Python's objects at a time."""
 
 
 def _parquet(file: File) -> Table:
@@ -238,9 +233,9 @@ def _object(file: File, number: int, line: str) -> dict[str, Any]:
 
 
 def _objects(file: File, column: str | None) -> list[dict[str, Any]]:
-    """Return the objects of a JSON value: those of a list, or of the only list of objects that an object holds.
+    """Return the objects of a list, or of the only list of objects inside an object; a string is a column "text".
 
-    A list of strings has one column, "text". A `column` that begins with a key of the object takes the object itself.
+    A `column` that begins with a key of the object takes the object itself.
     """
     value = file.value
     if isinstance(value, dict):
@@ -266,13 +261,13 @@ def _are(kind: type, value: object) -> bool:
 
 # ---- Excel workbooks
 MAX_WORKBOOK = 512 << 20
-"""Maximum number of bytes that a workbook unpacks to; its XML takes several times as much in memory."""
+"""Maximum number of unpacked bytes; XML takes several times as much in memory."""
 MAX_EMPTY = 1 << 22
-"""Maximum number of cells up to the last one of a sheet, or four times as many as there are: empty ones take memory."""
+"""Maximum number of cells up to the last one of a sheet, unless a quarter of them is filled: empty ones take memory."""
 
 
 def _workbook_rows(name: Path, data: bytes) -> list[list[str]]:
-    """Return the cells of the first sheet; formulas stay uncomputed, their saved values are read."""
+    """Return the cells of the first sheet; of formulas, the saved values."""
     _check(name, data)
     try:
         import fastexcel  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -282,7 +277,7 @@ def _workbook_rows(name: Path, data: bytes) -> list[list[str]]:
     options = {"header_row": None, "dtypes": "string"}
     try:
         frame = pl.read_excel(io.BytesIO(data), read_options=options, has_header=False, raise_if_empty=False)
-    except Exception as error:  # those of fastexcel have no class in common
+    except Exception as error:  # fastexcel has no base class of errors
         raise DataError(f"{name} is not a sound workbook ({_first_paragraph(error)}); save it as .csv") from None
     if frame.is_empty():
         raise DataError(f"{name}, no row in the first sheet; write column names first, then one row a line")
@@ -303,11 +298,10 @@ class _Size:
 
     @property
     def text(self) -> int:
-        """Number of characters of all shared strings in all cells."""
         return sum(n * self._strings[i] for i, n in self._uses.items() if 0 <= i < len(self._strings))
 
     def measure(self, name: str, stream: IO[bytes]) -> None:
-        """Measure a part; one that a parser of XML refuses is no sheet, even if a reader is more lenient."""
+        """Measure a part; one that is no XML is no sheet, even if a reader is more lenient."""
         self._row = self._column = self._rows = self._columns = self._cells = 0
         self._element = self._index = ""
         self._shared = False
@@ -361,11 +355,11 @@ def _column_number(letters: str) -> int:
 
 
 def _check(name: Path, data: bytes) -> None:
-    """Unpack every part to measure it, since the size that the archive states may be wrong."""
+    """Unpack every part to measure it: the size that an archive states may be wrong."""
     size = _Size()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())  # a reader would try other kinds of workbook, which are not measured
+            names = set(archive.namelist())  # a reader would try other kinds of workbook
             size.sound = "xl/workbook.xml" in names and names.isdisjoint(("xl/workbook.bin", "content.xml"))
             for part in archive.infolist():
                 part.file_size = sys.maxsize  # zipfile reads no more than is stated

@@ -1,13 +1,12 @@
 """Find near-duplicate texts, so that none is both learnt from and tested on.
 
 Two texts are near-duplicates when they share at least `MIN_SHARE` of the distinct `SHINGLE`-character runs of the
-one that has fewer (containment), after `kammil.text.fold`. The count is exact. MinHash with LSH
-(datasketch, rensa) finds pairs of high *Jaccard* similarity; a containment of 0.3 is a Jaccard of 0.18 for texts
-of one length and 0.05 where one is five times the other. On 100,000 texts LSH with 128 permutations, set to a
-Jaccard of 0.18, makes 69 % of the joins between texts that are no copies, set to 0.5 27 %, and takes twelve to
-sixteen times as long (`benchmarks/duplicates.py`).
+one that has fewer (containment), after `kammil.text.fold`. The count is exact. MinHash with LSH finds pairs of high
+*Jaccard* similarity; a containment of 0.3 is a Jaccard of 0.18 for texts of one length and 0.05 where one is five
+times the other. On 100,000 texts LSH with 128 permutations, set to 0.18, makes 69 % of the joins between texts that
+are no copies, and takes twelve to sixteen times as long (`benchmarks/duplicates.py`).
 
-How it stays near-linear. An index maps every shingle that stands in two texts or more to its texts.
+How it stays near-linear. An index maps every shingle of two texts or more to its texts.
 - *Prefix filter* (Chaudhuri et al. 2006; Bayardo et al. 2007): a text that must share `need` shingles shares
   one that is not among its `need - 1` commonest, so only its rarer shingles propose partners. Most texts
   propose none.
@@ -16,9 +15,8 @@ How it stays near-linear. An index maps every shingle that stands in two texts o
   are one item of the next level, where `cap` doubles. Boilerplate in 20,000 texts becomes a handful of items,
   not 200 million pairs.
 
-Nothing is sampled or cut off: data that defies both (very many texts, each another mixture of the same common
-phrases) costs time, never accuracy: 50,000 mixtures of 5 out of 30 phrases take 2 minutes. Only hashes can collide: the
-chance that any two of 10^8 different shingles agree is below 0.0003, and a collision changes one count by one.
+Nothing is sampled or cut off: data that defies both costs time, never accuracy (50,000 mixtures of 5 out of 30 phrases
+take 2 minutes). Only hashes can collide: the chance that any two of 10^8 shingles agree is below 0.0003.
 """
 
 from __future__ import annotations
@@ -34,13 +32,12 @@ from kammil.progress import tracked
 from kammil.text import TextRules, fold, fold_spelling
 
 SHINGLE = 15
-"""Characters of a shingle, without spaces: three Arabic words or so, longer than most common formulas."""
+"""Characters without spaces: three Arabic words or so, longer than most common formulas."""
 MIN_SHARE = 0.3
 """Share of the smaller text: a repost cut to a third counts; two long texts with one greeting in common do not."""
 
 _FIRST_CAP = 16  # maximum number of texts of a shingle that are compared pair by pair at the first level
-_LOW_MASK = (1 << 32) - 1
-"""Mask of the lower of two numbers below 2^32 that are sorted as one, such as owner << 32 | token."""
+_LOW_MASK = (1 << 32) - 1  # of two numbers that are sorted as one, such as owner << 32 | token
 _BLOCK = 1 << 22  # characters hashed, pairs listed or shingles looked up at a time: some 100 MB of arrays
 _PARTITION = 1 << 24  # shingles sorted at a time: about 0.5 GB of arrays
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
@@ -52,17 +49,17 @@ Hashes = NDArray[np.uint64]
 
 
 def key(text: str) -> str:
-    """Return what copies of a text have in common: the fold or, where that is empty, a space and what is visible."""
+    """Return what copies of a text have in common: the fold or, if empty, a space and the visible characters."""
     return fold(text) or " " + "".join(_AS_SEEN.normalise(text).split())
 
 
 def loose_key(text: str) -> str:
-    """Return what copies of a text in different spellings have in common (`kammil.text.fold_spelling`, else `key`)."""
+    """Return what copies in different spellings have in common (`kammil.text.fold_spelling`, else `key`)."""
     return fold_spelling(text) or key(text)
 
 
 def exact_key(text: str) -> str:
-    """Return what exact copies of a text have in common: letters, digits and underscores, else `key`."""
+    """Return what exact copies have in common: letters, digits and underscores, else `key`."""
     return fold(text, underscores=True) or key(text)
 
 
@@ -71,18 +68,16 @@ class Rule:
     """When two texts are near-duplicates: equal keys, or a share of the shingles of one of them."""
 
     shingle: int = SHINGLE
-    """Characters of a shingle."""
     share: float = MIN_SHARE
     """Share of its shingles, above 0 and at most 1."""
     min_shared: int = 1
     """Minimum number of shingles that two texts with different keys share."""
     key: Callable[[str], str] = key
-    """Gives what is compared of a text; see `key`."""
     longer: bool = False
-    """Whether the share is that of the text with more shingles, not of the one with fewer."""
+    """Whether the share is that of the text with more shingles."""
 
     def __post_init__(self) -> None:
-        """Check the numbers; raises `OptionError` for a shingle below 1 or a share outside (0, 1]."""
+        """Raise `OptionError` for a number out of range."""
         if self.shingle < 1:
             raise OptionError(f"A shingle of {self.shingle} characters is too short; give 1 or more.")
         if not 0 < self.share <= 1:
@@ -90,7 +85,7 @@ class Rule:
 
 
 RULE = Rule()
-"""The rule of splits, audits and counts."""
+"""Of splits, audits and counts."""
 QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
 """Quotations from memory, in any spelling: a word changed here and there breaks runs of 15. 16 shared ones (23 letters
 in a row) are longer than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
@@ -98,20 +93,20 @@ VERSION_RULE = Rule(share=0.5, longer=True)
 """Versions of one text share half of the *longer* one. Chains of pairs that share a part of the shorter one lead
 anywhere: from 3,119 tweets to 1,604 of 170,000 texts, of which none of 40 resembled a tweet."""
 _COMPARED = 100_000
-"""Texts compared at a time, since the 8-letter runs that they share among themselves would fill the memory."""
+"""Texts compared at a time: the 8-letter runs that they share would fill the memory."""
 
 
 def overlap(first: str, second: str, *, shingle: int = SHINGLE) -> float:
-    """Return the share, 0 to 1, of the distinct shingles of the text with fewer that are also in the other; exact."""
+    """Return the share, 0 to 1, of the distinct shingles of the text with fewer that the other has too."""
     a, b = (shingles(key(text), shingle) for text in (first, second))
     return len(a & b) / min(len(a), len(b))
 
 
 def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
-    """Return the near-duplicate group of every text, (N,), numbered 0, 1, ... in order of first appearance.
+    """Return the near-duplicate group of every text, (N,), numbered in order of first appearance.
 
-    Groups are the connected components of the near-duplicate pairs. A fold shorter than a shingle matches only the same
-    fold, and a text without letters or digits only copies, white space aside; all blank texts are one group.
+    Groups are the connected components of the near-duplicate pairs. A fold shorter than a shingle matches only itself,
+    and a text without letters or digits only copies, white space aside; all blank texts are one group.
     """
     keys, unit = _units(texts, rule)
     levels = _levels(keys, rule)
@@ -143,7 +138,7 @@ def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
 def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = RULE) -> Ints:
     """Return for every text, (N,), the index in `among` of its first copy, else of a near-duplicate, else -1.
 
-    Direct pairs only: a text that resembles nothing in `among` gets -1, even if it resembles another text that does.
+    Only direct pairs count.
     """
     keys, unit = _units([*among, *texts], rule)
     levels = _levels(keys, rule)
@@ -170,10 +165,10 @@ def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = 
 
 
 def resembling(texts: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
-    """Return for each text, (N,), whether it resembles one of `among`, or is a version of one that does.
+    """Return whether each text, (N,), resembles one of `among`, or is a version of one that does.
 
-    A split that misses a pair loses little; here it is a test text that is memorised. So three rules apply: that of the
-    splits, `QUOTATION_RULE` and, to what these find, `VERSION_RULE`.
+    A memorised test text costs more than a pair that a split misses, so `QUOTATION_RULE` applies too, and
+    `VERSION_RULE` to all that is found.
     """
     similar = np.zeros(len(texts), np.bool_)
     for start in range(0, len(texts), _COMPARED):
@@ -186,7 +181,7 @@ def resembling(texts: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class _Level:
-    """Items that represent all their members: if two items are near, so is every pair of their members."""
+    """Items of near-duplicate pairs: if two items are near, so is every pair of their members."""
 
     up: Ints  # (members,) the item of each member, which is an item of the level below; -1 for none
     solid: _Bools  # (items,) whether the members of an item are near-duplicates of each other
@@ -195,7 +190,7 @@ class _Level:
 
 
 def _units(texts: Sequence[str], rule: Rule) -> tuple[list[str], Ints]:
-    """Return the distinct keys in order of first appearance, and for each text the number of its key."""
+    """Return the distinct keys in order of first appearance, and the number of each text's key."""
     number: dict[str, int] = {}
     keys = map(rule.key, tracked(texts, "looking for near-duplicates"))
     unit = np.fromiter((number.setdefault(key, len(number)) for key in keys), np.int64, len(texts))
@@ -203,7 +198,7 @@ def _units(texts: Sequence[str], rule: Rule) -> tuple[list[str], Ints]:
 
 
 def _levels(keys: list[str], rule: Rule) -> list[_Level]:
-    """Find all near-duplicate pairs of distinct keys, as pairs of items; the first level's items are the keys."""
+    """Find all near-duplicate pairs of distinct keys; the first level's items are the keys."""
     owner, token, size = _repeated(keys, rule.shingle)
     need = np.maximum(np.ceil(rule.share * size - 1e-9), max(rule.min_shared, 1)).astype(
         np.int64
@@ -233,7 +228,6 @@ def _levels(keys: list[str], rule: Rule) -> list[_Level]:
 
 
 def _merge(owner: Ints, token: Ints, need: Ints) -> tuple[Ints, _Bools, Ints, Ints, Ints]:
-    """Merge items with the same tokens and need; return up, solid, owner, token and need of the new items."""
     present, begin, size = np.unique(owner, return_index=True, return_counts=True)
     signature = np.add.reduceat(_mix(token), begin) + _mix(~need[present])
     _, sample, item = np.unique(signature, return_index=True, return_inverse=True)
@@ -252,7 +246,6 @@ def _merge(owner: Ints, token: Ints, need: Ints) -> tuple[Ints, _Bools, Ints, In
 def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) -> tuple[Ints, Ints]:
     """Find the near pairs of items, lower need first, that share a token numbered `common` or above.
 
-    A pair is near if it shares as many tokens as the lower need, or with `longer` the higher one.
     Entries, (E,), are item << 32 | token, sorted: items ascend in need, an item's tokens from common to rare.
     """
     item, token = entries >> 32, entries & _LOW_MASK
@@ -292,7 +285,7 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) 
 
 
 def _components(count: int, left: Ints, right: Ints) -> Ints:
-    """Return the smallest node of each node's connected component, (count,), by hooking and pointer jumping."""
+    """Return the smallest node of each connected component, (count,), by hooking and pointer jumping."""
     root = np.arange(count)
     while left.size:
         a, b = root[left], root[right]
@@ -308,17 +301,16 @@ def _components(count: int, left: Ints, right: Ints) -> Ints:
 
 
 def shingles(folded: str, shingle: int) -> set[str]:
-    """Return the distinct shingles of a key; a short key, and that of a text without letters, is one shingle."""
+    """Return the distinct shingles of a key; a short key is one shingle."""
     if folded.startswith(" "):
         return {folded}
     return {folded[start : start + shingle] for start in range(max(len(folded) - shingle, 0) + 1)}
 
 
 def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
-    """Find the shingles that at least two keys hold, range by range of hashes, so that one range is in memory.
+    """Find the shingles that two keys or more hold, range by range of hashes, so that one range is in memory.
 
-    Returns the owner (index of a key) and token (number of a shingle) of each pair; and the number of distinct shingles
-    of each key.
+    Returns owner (index of a key) and token (number of a shingle) of each pair, and the number of shingles of each key.
     """
     long = np.array([len(k) >= shingle and not k.startswith(" ") for k in keys], np.bool_)
     size = np.where(long, np.array([len(k) - shingle + 1 for k in keys], np.int64), 1)
@@ -346,7 +338,7 @@ def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
 
 
 def _hashes(keys: list[str], which: Ints, shingle: int, part: int, parts: int) -> tuple[Ints, Hashes]:
-    """Return owner and hash of the shingles of the keys numbered `which` whose hash lies in range `part` of `parts`.
+    """Return owner and hash of the shingles of the keys `which` whose hash lies in range `part` of `parts`.
 
     The hash of c[0] c[1] ... is the sum of _mix(c[i]) * BASE^i modulo 2^64: a difference of running sums, shifted down.
     """
@@ -369,7 +361,7 @@ def _hashes(keys: list[str], which: Ints, shingle: int, part: int, parts: int) -
 
 
 def _mix(numbers: NDArray[np.integer]) -> Hashes:
-    """Hash numbers to 64 bits by SplitMix64 (Steele et al. 2014); the same in every process."""
+    """Hash numbers by SplitMix64 (Steele et al. 2014)."""
     z = numbers.astype(np.uint64) * np.uint64(_BASE) + np.uint64(_BASE)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -377,7 +369,7 @@ def _mix(numbers: NDArray[np.integer]) -> Hashes:
 
 
 def _blocks(width: Ints) -> Iterator[slice]:
-    """Yield consecutive slices whose widths sum to at most `_BLOCK`, or which hold one element."""
+    """Yield consecutive slices whose widths sum to at most `_BLOCK`, or of one element."""
     ends = np.cumsum(width)
     start = 0
     while start < width.size:

@@ -1,7 +1,7 @@
 """Texts of whatever a user names or a program hands over: the way in.
 
-Frames are recognised by duck typing: they name their columns and return one by its name. So those of pandas, polars,
-pyarrow and Hugging Face's `datasets` are read, and none of these packages is imported.
+Frames are recognised by duck typing (names of columns, and a column by its name), so that none of pandas, polars,
+pyarrow and Hugging Face's `datasets` is imported.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs  # pydantic brings it
 
 SAMPLE = "sample"
-"""Name of the embedded corpus."""
+"""The embedded corpus."""
 BENCHMARK = "lev30"
-"""A fixed leak-free split of `arsentd-lev`: `lev30/train`, `lev30/train_other`, `lev30/validation`, `lev30/test`."""
+"""A fixed leak-free split of `arsentd-lev`."""
 PARTS = ("train", "train_other", "validation", "test")
 SEPARATOR = "+"
-"""Separator of the names of several data sets or parts, which are read one after the other."""
+"""Joins the names of data sets or parts."""
 _MAX_FILES, _MAX_ROWS = 3, 5
-"""Maximum number of files, and of rows or keys, named in a sentence."""
+"""Maximum number of files, and of rows or keys, in a sentence."""
 
 _T = TypeVar("_T")
 Names = str | PathLike[str] | Sequence[PathLike[str]]
-"""A name of a file, folder or data set, or several paths (strings in a list would be texts)."""
+"""A file, folder or data set, or several paths (strings in a list would be texts)."""
 Texts = Names | Iterable[object]
 """Names; or the texts themselves, or a frame that holds them in a column."""
 
 
 def is_named(source: Texts) -> TypeIs[Names]:
-    """Return whether a source is the name of a file, folder or data set, or a list of paths."""
+    """Return whether a source is `Names`."""
     if isinstance(source, list | tuple):
         paths = cast(Sequence[object], source)
         return bool(paths) and all(isinstance(path, PathLike) for path in paths)
@@ -71,18 +71,16 @@ def texts(source: Texts, **keywords: Unpack[ReadKeywords]) -> list[str]:
 def rows(source: Texts, **keywords: Unpack[ReadKeywords]) -> TextColumn:
     r"""Return all selected rows of files, folders and data sets; or of a list or frame, where `column` alone counts.
 
-    `-` is standard input. A data set such as `arsentd-lev` is downloaded if it is missing; `sample` is the embedded
-    corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file has precedence over a data
-    set of its name, for which no keywords but `column` and `where` count.
+    `-` is standard input; `arsentd-lev` is a data set, downloaded if missing; `sample` is the embedded corpus;
+    `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file has precedence over a data set of
+    its name, for which no keywords but `column` and `where` count.
 
-    The ending of a file says what it is. A .txt has one text a line (`\n` or `\r\n`, nothing else ends a line), unless
-    it is a chat of WhatsApp, UTF-16 with tabs (Excel's "Unicode text"), or a delimiter is given. A .json is a chat of
-    Telegram, a list of objects, or an object that holds one. The others are tables, in which a blank line is no row.
+    A .txt has one text a line (`\n` or `\r\n`), unless it is a chat of WhatsApp, UTF-16 with tabs (Excel's "Unicode
+    text"), or a delimiter is given. A .json is a chat of Telegram, a list of objects, or an object that holds one.
+    Other files are tables, in which a blank line is no row.
 
     The source of a text is the data set, or the file if there are several, unless the file names sources. Chats, whose
     files are named after people, have none. A listener (`kammil.progress`) is told the `remarks`.
-
-    Raises `DataError` for a file or an option that cannot be used, and where nothing is selected in any file.
     """
     if not is_named(source):
         return from_python(source, column=keywords.get("column"))
@@ -93,12 +91,12 @@ def rows(source: Texts, **keywords: Unpack[ReadKeywords]) -> TextColumn:
 
 
 def sample() -> list[str]:
-    """Return the embedded corpus: Levantine short texts, to try things out without a file or a network."""
+    """Return the embedded corpus: Levantine short texts."""
     return list(_sample().texts)
 
 
 def remarks(read: TextColumn) -> list[str]:
-    """Return sentences on the chats that were read, and on the headers of tables that were left out."""
+    """Return sentences on the chats that were read and the headers that were left out."""
     found = list(read.chats[:_MAX_FILES])
     if len(read.chats) > _MAX_FILES:
         found.append(f"and {counted(len(read.chats) - _MAX_FILES, 'chat')} more")
@@ -144,7 +142,6 @@ def _rows(source: Names, options: ReadOptions) -> TextColumn:
 
 
 def _several(paths: Sequence[Path], options: ReadOptions) -> TextColumn:
-    """Return the rows of several files one after the other."""
     read = [
         replace(part, sources=part.sources or ("" if part.chat else part.name,) * len(part.texts))
         for part in _selected(paths, lambda path: _rows(path, options))
@@ -154,7 +151,7 @@ def _several(paths: Sequence[Path], options: ReadOptions) -> TextColumn:
 
 
 def _selected(paths: Iterable[Path], read: Callable[[Path], _T]) -> list[_T]:
-    """Read several files; `NoRowsError` only if a condition or a sender selects nothing in any of them."""
+    """Read several files; `NoRowsError` only if nothing is selected in any of them."""
     found: list[_T] = []
     nothing: NoRowsError | None = None
     for path in paths:
@@ -199,7 +196,6 @@ def _file(path: Path, options: ReadOptions) -> TextColumn:
 
 
 def _texts(file: File, options: ReadOptions) -> TextColumn:
-    """Read the lines of a file, its chat or its table."""
     name, chat = file.name.name, None
     if file.ending == ".txt" and not options.table:
         chat = chats.whatsapp(line.strip() for line in file.open())
@@ -221,7 +217,7 @@ def _texts(file: File, options: ReadOptions) -> TextColumn:
 
 
 def _is_unicode_text(file: File) -> bool:
-    """Whether a .txt is what Excel calls Unicode text: UTF-16 with a mark, and tabs in the first line."""
+    """Whether a .txt is Excel's "Unicode text": UTF-16 with a mark, and tabs in the first line."""
     return marked_encoding(file.data) is not None and "\t" in file.open().readline()
 
 
@@ -230,12 +226,12 @@ def _is_unicode_text(file: File) -> bool:
 
 @cache
 def benchmark() -> Mapping[str, Any]:
-    """Return the benchmark's split: the data set, the rule of the split, and the row numbers of each part."""
+    """Return the split: the data set, the rule, and the row numbers of each part."""
     return cast(dict[str, Any], json.loads(resources.files("kammil.data").joinpath("lev30.json").read_text("utf-8")))
 
 
 def data_sets(name: str) -> list[str] | None:
-    """Return the data sets that are read under a name, none for the embedded corpus; None for a name of no data set."""
+    """Return the data sets of a name, none for the embedded corpus; None for a name of no data set."""
     if _is_joint_name(name):
         return [one for part in name.split(SEPARATOR) for one in data_sets(part) or ()]
     if name.startswith(f"{BENCHMARK}/"):
@@ -249,7 +245,6 @@ def _is_joint_name(name: str) -> bool:
 
 
 def _data_set(name: str, column: str | None, where: str | None) -> TextColumn | None:
-    """Return the rows of data sets or their parts by name; None for a name that is none of theirs."""
     if _is_joint_name(name):
         options = ReadOptions(column=column, where=where)
         return _joined([_rows(part, options) for part in name.split(SEPARATOR)], name, column)
@@ -267,7 +262,6 @@ def _sample() -> TextColumn:
 
 
 def _benchmark_part(name: str, where: str | None) -> TextColumn:
-    """Return the rows of one part of the benchmark, in the order of the split."""
     part = name.partition("/")[2]
     if part not in PARTS:
         raise DataError(f"{name} is no part of the benchmark; its parts are {', '.join(PARTS)}.")
@@ -280,7 +274,6 @@ def _benchmark_part(name: str, where: str | None) -> TextColumn:
 
 
 def _catalogued(dataset: datasets.Dataset, column: str | None, where: str | None) -> TextColumn:
-    """Return the rows of all files of a data set, cleaned by its rules."""
     chosen = dataset.column if column is None else column
     columns = chosen if isinstance(chosen, tuple) else (chosen,)
     parts = _selected(
@@ -301,8 +294,7 @@ def _catalogued(dataset: datasets.Dataset, column: str | None, where: str | None
 def from_python(source: Iterable[object], *, column: str | None = None) -> TextColumn:
     """Read the texts of a list, Series or generator, or a column of a frame or of rows that are mappings.
 
-    `message.text` leads into the values of a column; None takes "text", else the only column of text. Missing values
-    (None, NaN, NA) and white space are rows without a text; raises `DataError` where no row has one.
+    Missing values (None, NaN, NA) and white space are rows without a text; `DataError` if all are.
     """
     kind = type(source).__name__
     if isinstance(source, bytes | bytearray | memoryview):
@@ -339,7 +331,7 @@ def from_python(source: Iterable[object], *, column: str | None = None) -> TextC
 
 
 def left_out(texts: Sequence[str]) -> str | None:
-    """Return a sentence on the number of rows without a text, and which; None where there are none."""
+    """Return a sentence on the rows without a text; None if there are none."""
     blank = [i for i, text in enumerate(texts) if not text]
     if not blank:
         return None
@@ -353,7 +345,6 @@ def _place(row: int) -> str:
 
 
 def _frame(source: Any) -> Table | None:
-    """Return a frame as a table; None for anything else."""
     for attribute in ("column_names", "columns"):  # datasets, pyarrow; pandas, polars
         names: object = getattr(source, attribute, None)
         if isinstance(names, Iterable) and not isinstance(names, str) and hasattr(source, "__getitem__"):
@@ -369,7 +360,7 @@ def _frame(source: Any) -> Table | None:
 
 
 def _mappings(rows: list[object]) -> Table | None:
-    """Return rows that are mappings as a table, where any other row is a cell of every column; None where none is."""
+    """Return rows that are mappings as a table, any other row a cell of every column; None if none is."""
     maps = [cast(Mapping[object, object], row) for row in rows if isinstance(row, Mapping)]
     names = list(dict.fromkeys(str(name) for row in maps for name in row))
     if not maps:
@@ -382,8 +373,7 @@ def _mappings(rows: list[object]) -> Table | None:
 
 
 def _cells(column: object) -> Iterable[object]:
-    """Return the cells of a column as Python's objects: columns of pyarrow, pandas and polars convert themselves, and a
-    streamed one is read as far as its cells are looked at."""
+    """Return the cells as Python's objects; a streamed column is read as far as its cells are looked at."""
     for method in ("to_pylist", "to_list"):
         if callable(convert := getattr(column, method, None)):
             return cast(list[object], convert())

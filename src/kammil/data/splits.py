@@ -19,7 +19,7 @@ from kammil.text import counted, listed
 
 @dataclass(frozen=True)
 class Split:
-    """Indices of texts, ascending in each part. Repeats of held-out texts are in no part."""
+    """Indices of texts, ascending. Repeats of held-out texts are in no part."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
@@ -31,27 +31,24 @@ class Leakage:
     """Held-out texts that a model may have memorised from its training part."""
 
     exact: int
-    """Held-out texts that a training text repeats, apart from links, handles, case, points and punctuation."""
+    """Number that training texts repeat, apart from links, handles, case, points and punctuation."""
     near: int
-    """Held-out texts that are near-duplicates of a training text, the exact ones included."""
+    """Number of near-duplicates of training texts, the exact ones included."""
     total: int
-    """All held-out texts."""
+    """Number of held-out texts."""
     exact_rows: tuple[int, ...]
-    """Indices of the exact ones among the held-out texts, ascending."""
+    """Indices among the held-out texts, ascending."""
     near_rows: tuple[int, ...]
-    """Indices of the near ones among the held-out texts, ascending."""
     near_sources: tuple[int, ...]
-    """For each of `near_rows`, the index of one training text that it repeats or resembles."""
+    """For each of `near_rows`, the index of one training text that it resembles."""
 
 
 def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Split:
     """Divide texts into train, validation and test so that near-duplicates are never in two parts.
 
-    Shares are of all texts and met within half the smallest group left in training; each part has one group at least.
-    Groups are drawn by the seed, those larger than a tenth of a part only where nothing else fills it. Validation and
-    test keep the first text of a group, so that no text counts twice in a figure.
-
-    Raises `OptionError` for shares below 0 or that leave nothing to train on, `DataError` for few groups.
+    Shares are of all texts and met within half the smallest group left in training; each part has a minimum of one
+    group. Groups are drawn by the seed. Validation and test keep the first text of a group, so that no text counts
+    twice in a figure. Raises `OptionError` for shares that leave nothing to train on, `DataError` for too few groups.
     """
     if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise OptionError(
@@ -82,10 +79,8 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
 
 
 def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
-    """Write each part into a new folder, one text a line, or as .jsonl where a text has several lines.
-
-    The folder appears whole or not at all. Raises `DataError` if it is there already.
-    """
+    """Write each part into a new folder, whole or not at all: one text a line, or .jsonl if a text has several
+    lines."""
     if folder.exists():
         raise DataError(f"{folder} is there already; name a new folder with --out")
     plain = not any("\n" in text or "\r" in text for texts in parts.values() for text in texts)
@@ -123,8 +118,8 @@ def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
 def _fill(sizes: NDArray[np.int64], quota: int, max_chosen: int) -> list[int]:
     """Return positions of one to `max_chosen` sizes, in order while they fit, that sum to nearly `quota`.
 
-    The smallest other size is chosen too where that comes nearer. Large sizes come last: one phrase in 2,000 tweets
-    would spend 2,000 texts on a single line of the figure.
+    The smallest other size is chosen too if that comes nearer. Large sizes come last: one phrase in 2,000 tweets would
+    spend 2,000 texts on a single line of the figure.
     """
     chosen: list[int] = []
     left = quota

@@ -19,9 +19,7 @@ from kammil.errors import DataError, nearest
 from kammil.text import fold, role, shortened, visible, words
 
 SOURCE_COLUMN = "source"
-"""Name of the column of sources where a table has it and no other is named."""
 _SHOWN_HEADER = 60
-"""Maximum number of graphemes of a header that are quoted."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,21 @@ class TextColumn:
     """The texts of the selected rows, in their order."""
 
     texts: tuple[str, ...]
-    """The text of each row, stripped of white space at both ends; "" for a blank or missing cell."""
+    """Stripped of white space; "" for a blank or missing cell."""
     name: str
-    """Name of the file without its folders, of a data set, or of the kind of object that a program handed over."""
+    """Of the file without its folders, the data set, or the kind of object in memory."""
     column: str | None
-    """The column that was read; None for lines and lists."""
+    """None for lines and lists."""
     sha256: str
-    """SHA-256 of the file or, where there is none, of the texts; 64 hexadecimal digits."""
+    """Of the file or, in memory, of the texts."""
     sources: tuple[str, ...] | None = None
-    """The name of the source of each text; None where none is named."""
+    """The source of each text; None if none is named."""
     chat: str | None = None
-    """Program whose chat was read, such as WhatsApp; None for no chat."""
+    """Its program, such as WhatsApp."""
     chats: tuple[str, ...] = ()
     """A sentence on each chat, with the names of people: for a terminal, never for a file."""
     headers: tuple[str, ...] = ()
-    """For each table whose column was given by number, but whose first row is a header and so was left out: name and
-    header, such as `a.csv (id, Tweet)`."""
+    """Headers that were left out since the column was given by number, such as `a.csv (id, Tweet)`."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +49,16 @@ class Table:
     """Named columns, all of the same number of cells."""
 
     name: str
-    """Name in sentences, such as a file's."""
     names: Sequence[str]
-    """The names of the columns, each once."""
     cells: Callable[[str], Iterable[object]]
-    """Returns the cells of a column of that name."""
     place: Callable[[int], str]
-    """Returns where the row of an index stands, such as "line 3"."""
+    """Returns the place of a row, such as "line 3"."""
     option: str = "--column "
     """Text before a name in advice."""
     numbered: bool = False
     """Whether a column may be given by its number, and the first row be data."""
     header: tuple[str, ...] = ()
-    """The cells of the first row, if the column was given by number and that row is no data; else empty."""
+    """The first row if the column was given by number and that row is no data."""
 
 
 def read_texts(table: Table, options: ReadOptions, name: str, sha256: str) -> TextColumn:
@@ -107,17 +101,16 @@ def _numbered(column: str | None, names: Sequence[str]) -> str | None:
 # ---- the column of texts
 
 _MISSING = ("NAType", "NaTType")
-"""Types of missing values in pandas; comparing those gives neither true nor false."""
+"""Types of pandas that compare neither true nor false."""
 _LISTED = 20
-"""Maximum number of columns of text named in a sentence."""
 _MAX_GUESSED = 500
-"""Maximum number of columns among which the one of texts is found out: every one may be read to its end for that."""
+"""Maximum number of columns that are searched for the one of texts, each perhaps to its end."""
 _GLANCE = 100
-"""Maximum number of rows, columns and paths looked at for a hint, and of levels below a column."""
+"""Maximum number of rows, columns, paths and levels that are searched for a hint."""
 
 
 def choose(table: Table, column: str | None) -> tuple[Table, str]:
-    """Return the column that is named, else "text", else the only column of text; `DataError` where there is none.
+    """Return the named column, else "text", else the only column of text; `DataError` if there is none.
 
     The column of a path such as `message.text` is added to the table: a row for each item of a list on its way.
     """
@@ -151,7 +144,7 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
 def read_cells(cells: Iterable[object], place: Callable[[int], str], column: str = "") -> tuple[str, ...]:
     """Return cells as stripped strings, "" for a missing one; `DataError` for a cell that is no text.
 
-    Characters are bounded too, since Parquet stores equal cells once, and a list repeats its row.
+    The number of characters is bounded, since Parquet stores equal cells once, and a list repeats its row.
     """
     found: list[str] = []
     length = 0
@@ -168,7 +161,7 @@ def read_cells(cells: Iterable[object], place: Callable[[int], str], column: str
 
 
 def is_missing(value: object) -> bool:
-    """Return whether a value is None, NaN, or pandas' NA or NaT."""
+    """Whether a value is None, NaN, or pandas' NA or NaT."""
     not_a_number = isinstance(value, numbers.Real) and value != value  # noqa: PLR0124
     return value is None or not_a_number or type(value).__name__ in _MISSING
 
@@ -178,7 +171,6 @@ def _first(cells: Iterable[object]) -> object:
 
 
 def _with_path(table: Table, column: str | None) -> Table:
-    """Add the column of a path, if there is one."""
     name, keys = _split(column, table.names)
     if not keys:
         return table
@@ -200,7 +192,7 @@ def _with_path(table: Table, column: str | None) -> Table:
 
 
 def _split(column: str | None, names: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """Split a path such as `message.text` into the name of a column and the keys inside its values."""
+    """Split a path such as `message.text` into a column and the keys inside its values."""
     parts = [] if column is None else column.split(".")
     for n in range(len(parts), 0, -1):
         if (name := ".".join(parts[:n])) in names:
@@ -209,7 +201,7 @@ def _split(column: str | None, names: Collection[str]) -> tuple[str, tuple[str, 
 
 
 def _leaves(value: object, keys: Sequence[str]) -> Iterator[object]:
-    """Yield the values under a path of keys, for each item of the lists on the way; None where a key is missing."""
+    """Yield the values under a path of keys, for each item of the lists on the way; None for a missing key."""
     waiting = [(value, 0)]
     while waiting:
         value, level = waiting.pop()
@@ -223,7 +215,7 @@ def _leaves(value: object, keys: Sequence[str]) -> Iterator[object]:
 
 
 def _paths(table: Table) -> Iterator[str]:
-    """Yield the paths of texts inside the first cells of columns."""
+    """Yield the paths of texts inside the first cells."""
     waiting = deque(
         (name, value, 0) for name in table.names[:_GLANCE] for value in itertools.islice(table.cells(name), _GLANCE)
     )
@@ -246,11 +238,10 @@ _SENTENCE = regex.compile(r"[.!?…؟。！？،,;؛](?:\s|\Z)|[@#]\w")
 _LINK_OR_EMOJI = regex.compile(r"https?://|\p{Extended_Pictographic}")
 _CHARACTERS_PER_WORD = 2  # in scripts that put no spaces between words
 _MIN_NUMBERS = 2
-"""Minimum number of cells with numbers below a name: a single one may be chance."""
+"""A single number below a name may be chance."""
 _NUMBER_OR_DATE = regex.compile(r"(?=.*\p{Nd})[\p{Nd}\p{P}\p{Sc}\s+TZ]+", regex.DOTALL)  # or a time, a price
 _NAME = regex.compile(r"\p{L}[^\p{Nd}]*")
 _NO_NUMBER = ("na", "nan", "none", "null", "missing", "unknown", "لايوجد", "غيرمعروف", "مجهول", "غيرمتوفر", "لاشيء")
-"""Cells in place of a number, folded."""
 
 _NAMES = """
 text texts body bodies content contents message messages msg tweet tweets post posts comment comments sentence sentences
@@ -267,11 +258,9 @@ _PARTS = regex.compile(r"[\s_\-.:/]+|(?<=\p{Ll})(?=\p{Lu})")  # tweet_text, Twee
 
 
 def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
-    """Guess whether the name of a column is rather its first text; `cells` are the cells below it.
-
-    A text is repeated by a cell, holds a link or an emoji, has two words and the marks of a sentence, a hashtag or a
-    handle, three words and is no shorter than a quarter of the cells, or six.
-    """
+    """Guess whether the name of a column is rather its first text: a cell repeats it, it holds a link or an emoji, has
+    two words and the marks of a sentence, a hashtag or a handle, six words, or three and a quarter of the cells are no
+    longer."""
     cells = [cell for cell in cells if cell]
     if name in cells or _LINK_OR_EMOJI.search(name):
         return True
@@ -288,8 +277,8 @@ def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
 def is_header(rows: Sequence[Sequence[str]], column: int) -> bool:
     """Guess whether the first of some rows names the columns of a table whose texts are in `column`, counted from 0.
 
-    No cell of it is blank or looks like a text, and `column` has a usual name (`TEXT_NAMES`: text, `full_text`, نص), or
-    another column has nothing but numbers or dates, two at least, below a name.
+    No cell of it is blank or looks like a text, and `column` has a usual name (`TEXT_NAMES`), or another column has
+    nothing but numbers or dates, two or more, below a name.
     """
     if not rows or not 0 <= column < len(rows[0]) or not all(cell.strip() for cell in rows[0]):
         return False

@@ -1,7 +1,7 @@
-"""Selection of the fastest build of `kernel.c` for this machine. The builds are compiled when the package is built.
+"""Selection of the fastest build of `kernel.c` for this machine, of those compiled when the package was built.
 
-The first build runs on every processor of its architecture and tells which of the others can run here. Without a
-build, or without one that is faster than NumPy, the portable engine is used.
+The first build runs on every processor of its architecture and tells which of the others can run here. Without a build
+that is faster than NumPy, the portable engine is used.
 """
 
 from __future__ import annotations
@@ -20,26 +20,25 @@ from kammil.engine.layout import COLUMN_BLOCK, QuantizedMatrix, disagreement
 
 SOURCE = Path(__file__).with_name("kernel.c")
 PORTABLE = "KAMMIL_PORTABLE"
-"""Environment variable: if it is not empty, no build is used."""
+"""Environment variable: if it is set, no build is used."""
 _INPUTS, _OUTPUTS, _RUNS = 256, 768, 20
-"""Size of the product that is timed, the recurrent one of a GRU of 256 units, and repetitions."""
+"""Size of the timed product, the recurrent one of a GRU of 256 units, and repetitions."""
 
 
 @lru_cache(1)
 def load_native() -> ctypes.CDLL | None:
-    """Return the fastest build that this machine can run; None if the portable engine is to be used."""
+    """Return the fastest build of this machine; None for the portable engine."""
     return _find()[0]
 
 
 def engine_name() -> str:
-    """Return a sentence on which engine runs blends and GRUs here, and why."""
+    """Return a sentence on the engine of blends and GRUs here, and the reason."""
     if load_native():
         return "Blends and GRUs run in the compiled engine."
     return f"Blends and GRUs run in the portable engine{_find()[1]}."
 
 
 def _find() -> tuple[ctypes.CDLL | None, str]:
-    """The fastest build, or None and the reason as the end of a sentence."""
     if os.environ.get(PORTABLE):
         return None, f", since {PORTABLE} is set; without it they may be faster"
     if not build_path(0).is_file():
@@ -61,7 +60,7 @@ def build_path(level: int) -> Path:
 
 
 def open_build(path: Path) -> ctypes.CDLL:
-    """Load a build; `OSError` if this machine cannot run it, its source is another or it disagrees with `layout`."""
+    """Load a build; `OSError` for another machine, source or `layout`."""
     code = ctypes.CDLL(str(path))
     code.kammil_source_crc.restype = ctypes.c_uint32
     if code.kammil_source_crc() != crc32(SOURCE.read_bytes()):
@@ -80,11 +79,8 @@ def open_build(path: Path) -> ctypes.CDLL:
 
 
 def _beats_numpy(code: ctypes.CDLL) -> bool:
-    """Whether a build multiplies faster than NumPy, for processors for which `kernel.c` has no vector code.
-
-    A product is most of a step. The compiled scalar loop may be slower than the portable engine, since NumPy has vector
-    code for more processors: on x86-64 without vector extensions it is slower by half.
-    """
+    """Whether a build without vector code beats NumPy, which has vector code for more processors: on x86-64 without
+    extensions the scalar loop is slower by half."""
     x_q = np.full(_INPUTS, 128, np.uint8)
     weights, sums = np.zeros((_OUTPUTS // COLUMN_BLOCK, _INPUTS, COLUMN_BLOCK), np.int8), np.empty(_OUTPUTS, np.int32)
     zero_offsets = np.zeros(_OUTPUTS, np.int32)
@@ -99,7 +95,6 @@ def _beats_numpy(code: ctypes.CDLL) -> bool:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """The shortest time of several runs: other work of the machine only makes runs longer."""
     times: list[float] = []
     for _ in range(_RUNS):
         begin = perf_counter()

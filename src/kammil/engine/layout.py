@@ -1,8 +1,7 @@
 """The structs and constants that `kernel.c` and Python share, and a check that both define them alike.
 
-`kernel.c` documents the shapes of all arrays. A checksum proves from which source a build was compiled, but not that
-this module agrees with it: so each build exports its constants, the sizes of its structs, the offsets of their fields
-and the sizes of array elements, and `disagreement` compares them with the definitions here.
+`kernel.c` documents the shapes of all arrays. A checksum proves the source of a build, but not that this module agrees
+with it: so each build exports its constants, sizes and offsets for `disagreement`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from kammil.vocabulary import PAD
 Dtypes = dict[str, type[np.generic]]
 
 COLUMN_BLOCK, INPUT_GROUP = 64, 4
-"""Outputs of a matrix, and inputs of each output, whose weights are stored together."""
+"""Number of outputs of a matrix, and of inputs of each output, whose weights are stored together."""
 LOG_TABLE_SIZE = 256
-"""Counts whose logarithm is in a table: those below it."""
+"""Counts below it have their logarithm in a table."""
 WORD_STATE = 4
-"""Numbers per text from which the hashes of word contexts are computed."""
+"""Numbers of a text from which word contexts are hashed."""
 CONTEXT_OF_WORDS = {name: -1 - i for i, name in enumerate(WORD_CONTEXTS)}
-"""Codes of word contexts in `context_spec`, where other contexts have their number of ids."""
+"""Codes in `context_spec`; other contexts have their number of ids."""
 MESSAGE_HEADER = 4 + 3 * LEVELS
 """Numbers before the arrays of a request."""
 
@@ -73,7 +72,7 @@ class GRUWeights(ctypes.Structure):
 
 
 class Model(ctypes.Structure):
-    """A blend, or a GRU alone, and the scratch memory that is kept between calls."""
+    """A blend, or a GRU alone, and scratch memory that is kept between calls."""
 
     dtypes: ClassVar[Dtypes] = {
         "bias": np.float32,
@@ -109,14 +108,14 @@ class Model(ctypes.Structure):
 
 
 class SortedCounts(ctypes.Structure):
-    """Counts learnt at run time, as `ngrams.adaptive.SortedCounts.addresses` gives them."""
+    """Counts learnt at run time."""
 
     dtypes: ClassVar[Dtypes] = {}
     _fields_ = _numbers("pairs", "counts", "size")
 
 
 class Request(ctypes.Structure):
-    """New ids of some texts, and the state of these texts; a message holds the same, with the arrays themselves."""
+    """New ids of some texts, and their state; a message holds the arrays themselves."""
 
     dtypes: ClassVar[Dtypes] = {
         "input_ids": np.int64,
@@ -130,7 +129,7 @@ class Request(ctypes.Structure):
 
 
 class State(ctypes.Structure):
-    """The state of some texts, whose arrays stand in one piece of memory in this order."""
+    """The state of some texts, its arrays in one piece of memory in this order."""
 
     dtypes: ClassVar[Dtypes] = {name: kind for name, kind in Request.dtypes.items() if name != "input_ids"}
     _fields_ = [*_pointers(*dtypes), *_numbers("length")]
@@ -141,7 +140,7 @@ class _Entry(ctypes.Structure):
 
 
 def disagreement(code: ctypes.CDLL) -> str | None:
-    """Return where a build and Python disagree, as the end of a sentence; None if they agree."""
+    """Return the first disagreement of a build and Python; None if they agree."""
     code.kammil_layout.restype = ctypes.POINTER(_Entry)
     built: dict[str, int] = {}
     for entry in code.kammil_layout():
@@ -156,7 +155,6 @@ def disagreement(code: ctypes.CDLL) -> str | None:
 
 
 def _layout() -> dict[str, int]:
-    """The entries that `kammil_layout` of a build must return."""
     layout = dict(_CONSTANTS)
     for struct in (QuantizedMatrix, GRUWeights, Model, SortedCounts, Request, State):
         for name, *_ in struct._fields_:

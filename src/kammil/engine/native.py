@@ -1,6 +1,4 @@
-"""The native engine: calls `kernel.c`, of which `build` finds the best build, to run a blend or a GRU alone.
-
-It computes what `reference` computes, several times as fast. Where no build can run, that engine does the work.
+"""The native engine: calls a build of `kernel.c` to compute what `reference` computes, several times as fast.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, D tables, K context types, C context
 types that are looked up in the text cache, E = D * K + C experts, P positions, N outputs of a matrix.
@@ -49,10 +47,8 @@ _nbytes = attrgetter("nbytes")
 
 
 def suits(index: CountIndex) -> bool:
-    """Return whether the tables' numbers fit the types of `kernel.c`: 16 bits. A table that training writes does; one
-    of an older version may not, for which a warning is given once."""
-    table = index.arrays
-    wide = [array for array in (table.pruned, table.ids, table.counts) if array.dtype != np.uint16]
+    """Return whether the numbers of tables fit 16 bits. Those of an older version may not: a warning is given once."""
+    wide = [array for array in (index.pruned, index.ids, index.counts) if array.dtype != np.uint16]
     if wide:
         _warn(max(int(array.max(initial=0)) for array in wide))
     return not wide
@@ -113,19 +109,18 @@ class NativeEngine:
             context_types=context_types,
             cache_types=self._cache_types,
             max_order=self._max_order,
-            bucket_size=blend.index.arrays.window if blend else 0,
-            large_size=len(blend.index.arrays.larger[0]) if blend else 0,
+            bucket_size=blend.index.bucket_size if blend else 0,
+            large_size=len(blend.index.large_positions) if blend else 0,
             uses_words=blend is not None and any(name in WORD_CONTEXTS for name in blend.contexts.context_types),
             gru=self._networks,
             **pointers,
         )
         self._address = ctypes.addressof(self._model)
-        # Not at exit: a thread may still be in a call.
+        # not at exit: a thread may still be in a call
         weakref.finalize(self, _free_scratch, code, self._model).atexit = False
 
     def _blend_pointers(self, bias: Floats, size: int, blend: BlendWeights) -> dict[str, int]:
-        """The addresses of the arrays of `layout.Model` that the experts need, and of the bias."""
-        contexts, gate, table = blend.contexts, blend.gate, blend.index.arrays
+        contexts, gate, table = blend.contexts, blend.gate, blend.index
         bias, feature_weights = fold_absent_feature(bias, gate, size)
         arrays = {
             "bias": bias,
@@ -141,29 +136,29 @@ class NativeEngine:
             "cache_columns": blend.columns,
             "bucket_shifts": table.shifts,
             "bucket_offsets": table.firsts,
-            "bucket_begins": table.index,
+            "bucket_begins": table.buckets,
             "table_keys": table.keys,
             "follower_begins": table.starts,
             "pruned": table.pruned,
             "follower_ids": table.ids,
             "follower_counts": table.counts,
-            "large_positions": table.larger[0],
-            "large_counts": table.larger[1],
+            "large_positions": table.large_positions,
+            "large_counts": table.large_counts,
         }
         return {name: self._pointer(array, layout.Model.dtypes[name]) for name, array in arrays.items()}
 
     @staticmethod
     def initial_state(batch: int) -> State:
-        """Return the arrays of a state that follow the hidden states, for a GRU alone: they are empty."""
+        """Return the empty arrays that follow the hidden states of a GRU alone."""
         empty = np.zeros((batch, 0), np.int64)
         return empty, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), empty
 
     def forward(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
+        """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state."""
         return self._forward(ids, state, last, None)
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """Return the networks' logits and what each expert adds, (P, 1 + E, V), and the state after ids (B, T)."""
+        """Return the networks' logits and what each expert adds, (P, 1 + E, V), and the state."""
         expert_scores = np.zeros((ids.size, 1 + self._experts, self._size), np.float32)
         _, after = self._forward(ids, state, ids.shape[1], expert_scores)
         return expert_scores, after
@@ -171,7 +166,7 @@ class NativeEngine:
     def sample(
         self, state: State, chances: NDArray[np.float64], temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """Sample up to n ids in one call, and stop after an end of text; see `BulkSampler.sample`."""
+        """Sample up to n ids in one call, until an end of text; see `BulkSampler.sample`."""
         n, length = len(chances), state[-1].shape[1]
         if refused.shape != (self._size,):
             raise ValueError(f"refused has the shape {refused.shape}, where {(self._size,)} is expected")
@@ -204,21 +199,21 @@ class NativeEngine:
         return log_probs, self._state(after, batch, length)
 
     def fork(self, adaptive: AdaptiveCounts) -> Self:
-        """Return an engine with the same weights and these adaptive counts of the same contexts."""
+        """Return an engine with the same weights and other adaptive counts."""
         forked = copy(self)
         forked._adaptive = adaptive
-        forked._origin = self  # the scratch memory of the model is freed with the first engine
+        forked._origin = self  # its scratch memory is freed with the first engine
         return forked
 
     @property
     def _adaptive_counts(self) -> tuple[SortedCounts, ...]:
-        """A snapshot of the adaptive counts. Keep a reference while C reads it: learning replaces the arrays."""
+        """A snapshot, to be kept while C reads it: learning replaces the arrays."""
         return self._adaptive.levels if self._adaptive else (SortedCounts(),) * LEVELS
 
     def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[SortedCounts]) -> bytes:
-        """Pack a request into one piece of memory, as `parse_request` of `kernel.c` takes it apart.
+        """Pack a request as `parse_request` of `kernel.c` takes it apart.
 
-        One piece has one address; to ask NumPy for the address of each array takes a microsecond apiece.
+        One piece has one address; NumPy needs a microsecond for the address of each array.
         """
         batch, time = ids.shape
         hidden, recent_ids, word_state, cached_keys, cached_ids = state
@@ -232,7 +227,7 @@ class NativeEngine:
         return b"".join(message)
 
     def _state(self, memory: NDArray[np.uint8], batch: int, length: int) -> State:
-        """The arrays of a state that C wrote, as `state_at` of `kernel.c` lays them out."""
+        """Take apart what `state_at` of `kernel.c` laid out."""
         recent_ids = np.ndarray((batch, self._max_order), _INT64, memory)
         word_state = np.ndarray((batch, WORD_STATE), _UINT64, memory, at := 8 * batch * self._max_order)
         cached_ids = np.ndarray((batch, length), _INT64, memory, at := at + 8 * batch * WORD_STATE)
@@ -260,7 +255,7 @@ class NativeEngine:
         )
 
     def _pointer(self, values: ArrayLike, kind: DTypeLike) -> int:
-        """The address of an array of the values, which lives as long as the engine."""
+        """Return the address of an array that lives as long as the engine."""
         array = np.ascontiguousarray(values, kind)
         if array.dtype == np.float32 and array.ctypes.data % _ALIGNMENT:  # the order of sums depends on the alignment
             memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)

@@ -1,11 +1,11 @@
 """The reference engine: GRUs and blends in NumPy, written like the equations; `native` is tested against it.
 
-Networks run in integers, as in `native`: each column of a matrix is rounded to 7 bits with a scale of its own, a state,
-which lies between -1 and 1, to steps of 1 / 127. Sums of integers below 2^24 are exact in single precision, so a row is
-the same in every batch.
+Networks run in integers: each column of a matrix is rounded to 7 bits with a scale of its own, a state, which lies
+between -1 and 1, to steps of 1 / 127. Sums of integers below 2^24 are exact in single precision, so a row is the same
+in every batch.
 
-Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, K experts, P = B * last positions,
-n contexts found in all, N followers of them.
+Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, K experts, P = B * last positions, n
+contexts found in all, N followers of them.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from kammil.ngrams.index import IndexMatches
 
 
 def sigmoid(x: Floats) -> Floats:
-    """Return 1 / (1 + exp(-x)), computed by a tanh, which cannot overflow."""
+    """Return 1 / (1 + exp(-x)) by a tanh, which cannot overflow."""
     return np.tanh(x * np.float32(0.5)) * np.float32(0.5) + np.float32(0.5)
 
 
 def softmax(x: Floats, mask: Floats | None = None) -> Floats:
-    """Return probabilities along the last axis; `mask`, as `visible` makes it, is added to the scores `x` before."""
+    """Return probabilities along the last axis; `mask` (`visible`) is added to the scores."""
     if mask is not None:
         x = x + mask
     x = np.exp(x - np.maximum.reduce(x, -1, keepdims=True))
@@ -56,8 +56,8 @@ def log_softmax(x: Floats) -> Floats:
 
 
 def visible(queries: int, total: int, window: int) -> Floats | None:
-    """Return the mask of causal attention within a window, (queries, total), for the last `queries` of `total`
-    positions: 0 for a position itself and the window - 1 before it, else minus infinity. None if nothing is masked."""
+    """Return the mask of causal attention within a window, (queries, total), for the last positions: 0 for visible
+    ones, else minus infinity. None if nothing is masked."""
     if queries == 1 and total <= window:
         return None
     distance = np.arange(total - queries, total)[:, None] - np.arange(total)
@@ -84,8 +84,7 @@ def gru_step(x: Floats, q: Floats, bias: Floats, h: Floats) -> Floats:
 class QuantizedProduct:
     """The product x @ weights in integers, for M matrices (H, N) at once.
 
-    The integers are stored as floats, which is the only product that BLAS knows: double precision where the sums
-    would reach 2^24.
+    Integers are stored as floats for BLAS: in double precision if the sums may reach 2^24.
     """
 
     def __init__(self, weights: Sequence[Floats]) -> None:
@@ -114,7 +113,7 @@ class QuantizedGRUs:
         for network, layer in enumerate(layers):
             gates, new = input_gates(layer)
             self._input_weights[network, :, : 2 * h], self._input_weights[network, :, 2 * h :] = gates[:, : 2 * h], new
-            self._bias[network] = gates[:1, 2 * h :]  # the same for every id
+            self._bias[network] = gates[:1, 2 * h :]
 
     def forward(self, ids: Ids, state: Floats, last: int) -> tuple[Floats, Floats]:
         """Return the states (B, M * H) after ids (B, T), and the outputs at the last positions, (M, P, V + G)."""
@@ -131,14 +130,7 @@ class QuantizedGRUs:
 
 
 class ReferenceEngine:
-    """Runs a blend, which steps its networks, looks contexts up and adds the experts' scores, or a GRU alone.
-
-    Args:
-        layers: M networks of one size, whose `output` leads to the logits and to the gates' hidden layers, (H, V + G).
-        bias: (V + M * G,): of the logits and of the gates' hidden layers, for all networks together.
-        size: V.
-        blend: the experts and the gate; None for a GRU alone.
-    """
+    """Runs a blend, or a GRU alone; arguments as for `NativeEngine`."""
 
     def __init__(
         self, layers: Sequence[GRUWeights], bias: Floats, size: int, blend: BlendWeights | None = None
@@ -152,7 +144,7 @@ class ReferenceEngine:
             self._feature_weights = feature_weights.reshape(GATE_FEATURES * self._experts, -1)  # (K * FEATURES, M * G)
 
     def forward(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
+        """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state."""
         hidden, scores, gate_in = self._step(ids, state, last)
         rest = state[1:]
         if self._blend is not None:
@@ -162,7 +154,7 @@ class ReferenceEngine:
         return log_softmax(scores).reshape(len(ids), last, self._size), (hidden, *rest)
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """Return the networks' logits and what each expert adds, (P, 1 + K, V), and the state after ids (B, T)."""
+        """Return the networks' logits and what each expert adds, (P, 1 + K, V), and the state."""
         assert self._blend is not None
         hidden, scores, gate_in = self._step(ids, state, ids.shape[1])
         matches, rest = self._look_up(self._blend, ids, state, ids.shape[1])
@@ -174,7 +166,7 @@ class ReferenceEngine:
         return parts, (hidden, *rest)
 
     def _step(self, ids: Ids, state: State, last: int) -> tuple[Floats, Floats, Floats]:
-        """The networks' states (B, M * H) after ids, their logits (P, V), and their input to the gates, (P, M * G)."""
+        """Return the networks' states (B, M * H), their logits (P, V), and their input to the gates, (P, M * G)."""
         hidden, outputs = self._networks.forward(ids, np.asarray(state[0], np.float32), last)  # (M, P, V + G)
         scores = np.add.reduce(outputs[..., : self._size], 0) + self._bias[: self._size]
         gate_in = (
@@ -184,14 +176,14 @@ class ReferenceEngine:
         return hidden, scores, gate_in
 
     def fork(self, adaptive: AdaptiveCounts) -> Self:
-        """Return an engine with the same weights and these adaptive counts of the same contexts."""
+        """Return an engine with the same weights and other adaptive counts."""
         assert self._blend is not None
         forked = copy(self)
         forked._blend = replace(self._blend, adaptive=adaptive)
         return forked
 
     def _look_up(self, blend: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, State]:
-        """The experts' matches at the last positions, and the state of contexts and text cache after ids."""
+        """Return the experts' matches at the last positions, and the state of contexts and text cache."""
         batch, time = ids.shape
         _, recent, words, *history = state
         hashes, context = blend.contexts.hash_contexts(ids, (recent, words))
@@ -210,7 +202,7 @@ class ReferenceEngine:
         return matches.extended(cached), (*context, *history)
 
     def _weigh(self, blend: BlendWeights, gate_in: Floats, matches: IndexMatches) -> tuple[NDArray[np.int64], Floats]:
-        """For each follower, (N,): position * K + expert, and what is added to its logit."""
+        """Return for each follower, (N,), position * K + expert and what is added to its logit."""
         places, widths, pruned = matches.contexts
         counts = matches.followers[1].astype(np.float32)
         if not len(places):

@@ -1,7 +1,7 @@
 """Inputs of an engine: the weights of networks and gate, the n-gram experts, and 7-bit integers of weights.
 
-Each row of a matrix has its own scale, so that its largest weight becomes the largest integer. A matrix that is
-multiplied when the model runs would be quantized to the same integers then, so storing them costs no accuracy.
+Each row of a matrix has its own scale. A matrix that is multiplied would be quantized to the same integers when the
+model runs, so storing them costs no accuracy.
 
 Shapes: V vocabulary, M networks, H hidden, G a gate's width, K experts; R rows, C columns of a matrix.
 """
@@ -25,45 +25,45 @@ from kammil.ngrams.index import CountIndex
 Arrays = Mapping[str, NDArray[np.generic]]
 
 _ABSENT = 3
-"""Position of the gate feature that is 1 for a context that was never seen."""
+"""Position of the gate feature that is 1 for an unknown context."""
 STATE_MAX = 127
-"""Largest integer of a quantized state, which is stored with a zero point of 128."""
+"""Largest integer of a state, whose zero point is 128."""
 _MAX_WEIGHT = float(np.finfo(np.float16).max)
 WEIGHT_MAX = 63
-"""Largest integer. 7 bits, not 8: processors without VNNI add pairs of products in 16 bits, which 255 * 63 * 2
-fits and 255 * 127 * 2 does not (docs/log.md#do-eight-bit-weights-pay)."""
-_ROWS = 128  # quantized at a time, which bounds the memory of intermediate results
+"""7 bits, not 8: processors without VNNI add pairs of products in 16 bits, which 255 * 63 * 2 fits and 255 * 127 * 2
+does not (docs/log.md#do-eight-bit-weights-pay)."""
+_ROWS = 128  # quantized at a time, to bound the memory
 _INTEGERS, _SCALES, _SHAPE = ".whole", ".scales", ".shape"
 _MAX_SCALE = 1e6  # no trained weights need a larger one
 _MAX_ELEMENTS = 1 << 26
 _MAX_ALL_ELEMENTS = 1 << 27
-"""Maximum numbers of one matrix, and of all: half a gigabyte unpacked; it may be compressed a thousandfold."""
+"""Of one matrix, and of all: half a gigabyte, which may be compressed a thousandfold."""
 
 
 @dataclass(frozen=True)
 class GRUWeights:
-    """One GRU, PyTorch's variant: the reset gate is applied after the product. Gates are stacked reset, update, new."""
+    """One GRU: the reset gate is applied after the product. Gates are stacked reset, update, new."""
 
     input: Floats
-    """(V, 3H): input of the gates from each id, the input bias included."""
+    """(V, 3H): from each id, the input bias included."""
     recurrent: Floats
     """(H, 3H)."""
     bias: Floats
     """(3H,): of the recurrent product."""
     output: Floats
-    """(H, V + G): from the state to the logits, which are summed over networks, and to the gate's hidden layer."""
+    """(H, V + G): to the logits, which are summed over networks, and to the gate's hidden layer."""
 
 
 @dataclass(frozen=True)
 class GateWeights:
-    """The gate, which weighs the experts. Its weights of the networks' states are in `GRUWeights.output`."""
+    """The gate, which weighs the experts; its weights of the networks' states are in `GRUWeights.output`."""
 
     feature_weights: Floats
-    """(GATE_FEATURES * K, M * G): from the gate features to the hidden layer, in the order of `ExpertFeatures.gate`."""
+    """(GATE_FEATURES * K, M * G): to the hidden layer, in the order of `ExpertFeatures.gate`."""
     score_weights: Floats
-    """(M * G, K * SCORE_FEATURES): from the hidden layer to the weights of each expert's score features."""
+    """(M * G, K * SCORE_FEATURES): to the weights of the score features."""
     bias: Floats
-    """(K * SCORE_FEATURES,): of the weights of the score features."""
+    """(K * SCORE_FEATURES,)."""
 
     @property
     def experts(self) -> int:
@@ -73,24 +73,21 @@ class GateWeights:
 
 @dataclass(frozen=True)
 class BlendWeights:
-    """The n-gram experts and their gate. The experts of the tables come first, then those of the text cache."""
+    """The experts and their gate: those of the tables come first, then those of the text cache."""
 
     contexts: ContextHasher
-    """Hashes the contexts of each position."""
     index: CountIndex
-    """The tables of counts."""
     adaptive: AdaptiveCounts
-    """Counts learnt at run time, which are added to those of the first table."""
+    """Counts learnt at run time, added to those of the first table."""
     columns: Index
-    """Context types that are looked up in the text cache too."""
+    """Context types of the text cache."""
     gate: GateWeights
 
 
 def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Floats, Floats]:
-    """Return the bias of logits and gate, (V + M * G,), and the feature weights by expert, (K, GATE_FEATURES, M * G).
+    """Return the bias of logits and gate, (V + M * G,), and the feature weights, (K, GATE_FEATURES, M * G).
 
-    An expert without a match has one feature, which is constant and so added to the bias; for an expert with a match
-    it is subtracted again.
+    The constant feature of an expert without a match is added to the bias; for one with a match it is subtracted again.
     """
     weights = gate.feature_weights.reshape(GATE_FEATURES, gate.experts, -1).swapaxes(0, 1)
     bias = np.concatenate([bias[:size], bias[size:] + weights[:, _ABSENT].sum(axis=0)])
@@ -100,8 +97,7 @@ def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Flo
 def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """Return each id's input to the recurrent product, (V, 3H), recurrent bias included, and to the candidate, (V, H).
 
-    Reset gate, update gate and bias take one addition; the input of the candidate is added after the reset gate.
-    In half precision, which changes no figure: of all the arrays of a model, only the counts are larger.
+    The input of the candidate is added after the reset gate. Half precision changes no figure.
     """
     hidden = layer.recurrent.shape[0]
     gates = layer.input + layer.bias
@@ -121,7 +117,7 @@ def checked(weights: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
 
 
 def quantize_rows(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Return weights (R, C) as integers, and the scale of each row, (R,): weights = integers * scales[:, None]."""
+    """Return weights (R, C) as integers, and the scale of each row: weights = integers * scales[:, None]."""
     integers, scales = np.empty(weights.shape, np.int8), np.ones(len(weights), np.float32)
     for begin in range(0, len(weights), _ROWS):
         part = slice(begin, begin + _ROWS)
@@ -132,7 +128,7 @@ def quantize_rows(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 
 def pack(weights: Arrays, names: Collection[str]) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays with each of the matrices `names` replaced by compressed integers, scales and shape."""
+    """Replace each of the matrices `names` by compressed integers, scales and shape."""
     packed: dict[str, NDArray[np.generic]] = {}
     for name, value in weights.items():
         if name not in names:
@@ -145,7 +141,7 @@ def pack(weights: Arrays, names: Collection[str]) -> dict[str, NDArray[np.generi
 
 
 def unpack(arrays: Arrays) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays that were packed, matrices in single precision; `ValueError` for what `pack` cannot return."""
+    """Undo `pack`, in single precision; `ValueError` for what it cannot return."""
     unpacked = {name: value for name, value in arrays.items() if not name.endswith((_INTEGERS, _SCALES, _SHAPE))}
     names = [name.removesuffix(_INTEGERS) for name in arrays if name.endswith(_INTEGERS)]
     if sum(math.prod(_sizes(arrays, name)) for name in names) > _MAX_ALL_ELEMENTS:

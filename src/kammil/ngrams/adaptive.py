@@ -1,10 +1,8 @@
 """Counts of texts that a blend learns while it runs, added to those of its own table.
 
-A text is counted like a training text, and subtracted again on demand. A gate learns what a count is worth from texts
-of strangers, so the followers of a long context in learnt texts get a bonus (`BELIEF`) in proportion to the share of
-learnt occurrences. A context's key and a follower are one number, a *pair*; pairs are sorted, recent ones apart.
-
-Shapes: P positions, K context types, T time, n contexts or pairs found, N pairs.
+A text is counted like a training text, and subtracted again on demand. A gate learns the worth of a count from texts of
+strangers, so the followers of a long context in learnt texts get a bonus in proportion to the share of learnt
+occurrences. Shapes: P positions, K context types, T time, n contexts or pairs found, N pairs.
 """
 
 from __future__ import annotations
@@ -28,43 +26,40 @@ ID_BITS = 16
 """Bits of an id in a pair, key << ID_BITS | id."""
 _ID_MASK = (1 << ID_BITS) - 1
 _MAX_RECENT_PAIRS = 1 << 17
-"""Recent pairs, some hundred texts, beyond which they are merged into the others. To insert one more text takes 0.6 ms
-among as many, 2.7 ms among those of a thousand texts."""
+"""Number of recent pairs that are merged into the others: to insert one more text takes 0.6 ms, 2.7 ms among those of a
+thousand texts."""
 _BATCH = 1 << 14
-"""Positions hashed at once: some megabytes."""
+"""Number of positions hashed at once."""
 
 LEVELS = 2
-"""Arrays of learnt counts: the base and the recent ones."""
+"""Base counts and recent ones."""
 BELIEF = 0.15
-"""Score bonus for each character of a context beyond four, if all its occurrences are learnt. On three small blends and
-the bundled one, 22 of 22 words of a text that was learnt once are suggested when it is begun again, in place of 8.
-Sixty learnt texts cost similar texts by other people 0.009 and 0.016 bits in two of the small blends, save 0.003 in the
-third, and ten cost 0.009 at worst; the bundled model stays within 0.001.
-Measured before: docs/log.md#why-is-a-learnt-text-not-suggested"""
+"""Score bonus for each character of a context beyond four, if all its occurrences are learnt: 22 of 22 words of a text
+that was learnt once are suggested when it is begun again, in place of 8. Sixty learnt texts cost similar texts by other
+people 0.016 bits or less; the bundled model stays within 0.001 (docs/log.md#why-is-a-learnt-text-not-suggested)."""
 _WORD_CONTEXT_LENGTHS = {"w1": 6, "w2": 10}
 """Characters of a context of words, about."""
 _MAX_BELIEF_LENGTH = 12
-"""Characters of a context beyond which its bonus does not grow."""
 
 Pairs = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class SortedCounts:
-    """Immutable counts of pairs, so that readers need no lock."""
+    """Immutable, so that readers need no lock."""
 
     pairs: Pairs = field(default_factory=lambda: np.zeros(0, np.uint64))
-    """(N,): key of a context and an id that followed it, key << ID_BITS | id; ascending, distinct."""
+    """(N,): key << ID_BITS | id that followed; ascending, distinct."""
     counts: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    """(N,): how often the id followed; negative where a text of the base was forgotten, never 0."""
+    """(N,): negative after a text of the base was forgotten, never 0."""
 
     @cached_property
     def addresses(self) -> tuple[int, int, int]:
-        """Addresses of pairs and counts, and N: for the native engine."""
+        """Of pairs and counts, and N: for the native engine."""
         return self.pairs.ctypes.data, self.counts.ctypes.data, len(self.pairs)
 
     def add(self, pairs: Pairs, counts: NDArray[np.int32]) -> SortedCounts:
-        """Return these counts and the given ones, (n,) each, pairs ascending and distinct, added up."""
+        """Return the sums with counts of other pairs, (n,) each, ascending and distinct."""
         if not len(self.pairs):
             return SortedCounts(pairs, counts)
         at = self.pairs.searchsorted(pairs)
@@ -78,11 +73,7 @@ class SortedCounts:
 
 
 class AdaptiveCounts:
-    """Counts of learnt texts, by context.
-
-    Args:
-        contexts: hashes the contexts that the table counts.
-    """
+    """Counts of learnt texts, by context."""
 
     def __init__(self, contexts: ContextHasher) -> None:
         self._contexts = contexts
@@ -92,10 +83,10 @@ class AdaptiveCounts:
         self._texts: Counter[bytes] = Counter()
         self._lock = Lock()  # for writers; readers need none
         self.levels = (SortedCounts(), SortedCounts())
-        """Base counts, and recent changes; a pair may be in both."""
+        """A pair may be in both."""
 
     def copy(self) -> AdaptiveCounts:
-        """Return a table of the same counts, in the same memory, that learns and forgets by itself."""
+        """Return a copy on write, in the same memory."""
         copied = AdaptiveCounts(self._contexts)
         with self._lock:
             copied._texts, copied.levels = self._texts.copy(), self.levels
@@ -106,13 +97,13 @@ class AdaptiveCounts:
         return self._texts.total()
 
     def learn(self, texts: Sequence[Ids]) -> None:
-        """Add texts, (T,) each, with their ends. Raises `IndexError` for an id outside the vocabulary."""
+        """Add texts, (T,) each; `IndexError` for an id outside the vocabulary."""
         with self._lock:
             self._add(texts, 1)
             self._texts.update(ids.tobytes() for ids in texts)
 
     def forget(self, ids: Ids) -> bool:
-        """Subtract a learnt text; return false, and change nothing, for one that was not learnt."""
+        """Subtract a learnt text; return false for one that was not learnt."""
         text = ids.tobytes()
         with self._lock:
             if not self._texts[text]:
@@ -126,7 +117,6 @@ class AdaptiveCounts:
         return True
 
     def _add(self, texts: Sequence[Ids], times: int) -> None:
-        """Add the counts of texts, `times` 1, or subtract them, `times` -1."""
         if not texts:
             return
         pairs, counts = np.unique(np.concatenate([self._pairs(batch) for batch in _batches(texts)]), return_counts=True)
@@ -137,13 +127,8 @@ class AdaptiveCounts:
         self.levels = base, recent
 
     def look_up(self, matches: IndexMatches, keys: Keys, experts: int) -> IndexMatches:
-        """Return the matches of P positions, as if the learnt texts had been counted in the first table.
-
-        Args:
-            matches: matches of the tables at these positions; the experts of the first table come first.
-            keys: (P, K), of the contexts at these positions.
-            experts: number of experts in all.
-        """
+        """Return the matches of P positions with keys (P, K), as if the learnt texts had been counted in the first
+        table."""
         added = list(self._followers(keys, experts))
         if not added:
             return matches
@@ -166,8 +151,7 @@ class AdaptiveCounts:
         return IndexMatches(contexts, np.stack([pairs & _ID_MASK, counts]), (bonus * share).astype(np.float32))
 
     def _followers(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
-        """Yield, for each level, the followers of the contexts with these keys, (P, K): (position * experts + type)
-        << ID_BITS | id, and the count, (n,) each."""
+        """Yield the followers at each level, (n,): (position * experts + type) << ID_BITS | id, and counts."""
         context_types, lowest = keys.shape[1], keys.reshape(-1).astype(np.uint64) << np.uint64(ID_BITS)
         for level in self.levels:
             begins = level.pairs.searchsorted(lowest)
@@ -180,7 +164,6 @@ class AdaptiveCounts:
                 yield place << ID_BITS | ids, level.counts[found].astype(np.int64)
 
     def _pairs(self, texts: Sequence[Ids]) -> Pairs:
-        """Return the pairs of texts of about one length, (n,)."""
         inputs = np.full((len(texts), max(map(len, texts)) + 1), PAD, np.int64)  # (B, T + 1)
         followers = np.full(inputs.shape, PAD, np.int64)
         for row, ids in enumerate(texts):
@@ -206,7 +189,6 @@ def _context_length(context_type: str) -> int:
 
 
 def _batches(texts: Sequence[Ids]) -> Iterator[list[Ids]]:
-    """Yield the texts, shortest first, in batches of a bounded size."""
     batch: list[Ids] = []
     for ids in sorted(texts, key=len):
         if batch and (len(batch) + 1) * (len(ids) + 1) > _BATCH:

@@ -1,9 +1,8 @@
 """Compressed tables of counts, as a model folder holds them.
 
-Sorted keys become gaps, and each array is split into planes (all first bytes, all second bytes, ...) before it is
-compressed with zlib: small numbers leave their upper planes empty, and Huffman codes come close to the entropy of the
-others. A context takes 3 to 5 bytes with its followers. Opening costs about 0.06 s a million contexts, nearly all of
-it in zlib.
+Sorted keys become gaps, and each array is split into planes (all first bytes, all second bytes, ...) before zlib: small
+numbers leave upper planes empty, and Huffman codes come close to the entropy of the others. A context takes 3 to 5
+bytes with its followers. Opening costs about 0.06 s a million contexts, nearly all of it in zlib.
 """
 
 from __future__ import annotations
@@ -19,16 +18,15 @@ from kammil.ngrams.count_table import CountTable, Index, Keys, Unsigned
 Arrays = dict[str, NDArray[np.generic]]
 
 _MAX_ENTRIES, _FREE_ENTRIES, _ENTRIES_PER_BYTE = 1 << 28, 1 << 20, 8
-"""Bounds on the contexts, and on the followers, of a table that is opened, so that a hostile folder does not fill the
-memory: never more than the first; beyond the second, at most the third for each packed byte. Keys are hashes, so that
-no real table has half as many."""
+"""Maximum number of contexts, and of followers, that are unpacked; beyond the second, the third for each packed byte: a
+hostile folder must not fill the memory. Keys are hashes, so no real table has half as many."""
 _BYTES_AT_ONCE = 1 << 16
 _NAMES = ("gaps", "widths", "lost", "ids", "counts")
 _SIZES = "sizes"
 
 
 def pack(table: CountTable, prefix: str) -> Arrays:
-    """Return the arrays of a table, under names that begin with `prefix`."""
+    """Return the arrays of a table, their names after `prefix`."""
     gaps = np.diff(table.keys.astype(np.int64), prepend=0)
     arrays = (gaps, table.num_followers, table.pruned, table.ids, table.counts)
     packed: Arrays = {prefix + name: _compress(array) for name, array in zip(_NAMES, arrays, strict=True)}
@@ -36,21 +34,16 @@ def pack(table: CountTable, prefix: str) -> Arrays:
 
 
 def unpack(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> CountTable:
-    """Return the table that was packed; raises `KeyError` or `ValueError` for arrays that `pack` cannot have made."""
+    """Return a packed table; `KeyError` or `ValueError` for arrays that `pack` cannot have made."""
     packed = CompressedTable(arrays, prefix)
     return CountTable(packed.keys(), packed.num_followers(), packed.pruned(), packed.ids(), packed.counts())
 
 
 class CompressedTable:
-    """A packed table, whose fields are unpacked one by one, so that one of them is in memory at a time.
+    """A packed table whose fields are unpacked one by one, so that one is in memory at a time.
 
-    Args:
-        arrays: the arrays of a folder.
-        prefix: the beginning of the names of this table's arrays.
-
-    Raises `KeyError` or `ValueError`, here or in a field, for arrays that `pack` cannot have made. The fields are those
-    of `CountTable`. Each is unpacked into the array `into` of its size, which is returned if its type holds the
-    numbers, else a wider one.
+    The fields are those of `CountTable`. Each is written into `into`, or a wider array if its type cannot hold the
+    numbers. Raises `KeyError` or `ValueError`, here or in a field, for arrays that `pack` cannot have made.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
@@ -63,7 +56,7 @@ class CompressedTable:
         self.contexts, self.followers = (int(n) for n in sizes.tolist())
 
     def keys(self, into: Unsigned | None = None) -> Keys:
-        """Unpack the keys, (C,), ascending."""
+        """(C,), ascending."""
         gaps = self._field("gaps", np.zeros(self.contexts, np.uint32) if into is None else into)
         if gaps.sum(dtype=np.int64) >= 1 << 32:
             raise ValueError("a table of counts has keys beyond 32 bits")
@@ -71,32 +64,30 @@ class CompressedTable:
         return np.cumsum(keys, dtype=np.uint32, out=keys)
 
     def num_followers(self, into: Unsigned | None = None) -> Unsigned:
-        """Unpack the number of followers of each context, (C,)."""
+        """(C,)."""
         widths = self._field("widths", np.zeros(self.contexts, np.uint8) if into is None else into)
         if not widths.all() or widths.sum(dtype=np.int64) != self.followers:
             raise ValueError("a table of counts has other followers than it says")
         return widths
 
     def pruned(self, into: Unsigned | None = None) -> Unsigned:
-        """Unpack the pruned occurrences of each context, (C,)."""
+        """(C,)."""
         return self._field("lost", np.zeros(self.contexts, np.uint8) if into is None else into)
 
     def ids(self, into: Unsigned | None = None) -> Unsigned:
-        """Unpack the followers, (F,)."""
+        """(F,)."""
         return self._field("ids", np.zeros(self.followers, np.uint8) if into is None else into)
 
     def counts(self) -> Unsigned:
-        """Unpack the count of each follower, (F,)."""
+        """(F,)."""
         counts = self._field("counts", np.zeros(self.followers, np.uint8))
         if not counts.all():
             raise ValueError("a table of counts has followers that never followed")
         return counts
 
     def common_counts(self, into: NDArray[np.uint16]) -> tuple[Index, Index]:
-        """Unpack the counts into (F,), with 0 for those that need more than two bytes.
-
-        Returns: the positions of these, (N,) ascending, and their values, (N,).
-        """
+        """Unpack the counts into (F,), 0 for those beyond two bytes; return the positions of these, (N,), and their
+        values."""
         places: list[Index] = [np.zeros(0, np.int64)]
         upper: list[Index] = [np.zeros(0, np.int64)]
         for plane, begin, piece in _decompress(self._arrays[self._prefix + "counts"], len(into)):
@@ -127,7 +118,6 @@ def _compress(array: Unsigned) -> NDArray[np.uint8]:
 
 
 def _write_plane(numbers: Unsigned, plane: int, begin: int, piece: NDArray[np.uint8]) -> Unsigned:
-    """Write a piece of a plane into `numbers`, or into an array of a wider type if it needs one; return the array."""
     if plane == 0:
         numbers[begin : begin + len(piece)] = piece
     elif piece.any():
@@ -137,7 +127,7 @@ def _write_plane(numbers: Unsigned, plane: int, begin: int, piece: NDArray[np.ui
 
 
 def _decompress(packed: NDArray[np.generic], size: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Decompress the planes of `size` numbers: yield the number of a plane, an offset in it, and the bytes from there.
+    """Yield the number of a plane, an offset in it, and the bytes from there.
 
     Pieces are small: they stay in a near cache, and leave no holes in the memory of the process.
     """

@@ -1,8 +1,8 @@
 """Hashes of the contexts of a position, one for each type of context that the blend counts.
 
-Types are `o1` ... `o16`, the last n ids, and four that respect words (runs of letters, marks, digits, underscores):
-`w`, the word so far; `w1`, with the word before; `w2`, with two; `w1s`, with the word before the previous one. Hashes
-of ids are summed (Zobrist 1970), so that one cumulative sum gives all orders; those of words grow by the character.
+Types are `o1` ... `o32`, the last n ids, and four of words (runs of letters, marks, digits, underscores): `w`, the word
+so far; `w1`, with the word before; `w2`, with two; `w1s`, with the word before the previous one. Hashes of ids are
+summed (Zobrist 1970), so that one cumulative sum gives all orders.
 
 Shapes: B batch, T time, K context types, L longest order.
 """
@@ -27,7 +27,7 @@ _S33, _S29 = np.uint64(33), np.uint64(29)
 
 
 def _mix64(x: Hashes) -> Hashes:
-    """Apply a bijection of 64-bit numbers that spreads every bit (the finaliser of MurmurHash3, Appleby 2011)."""
+    """Spread every bit: the finaliser of MurmurHash3 (Appleby 2011), a bijection."""
     x = x ^ (x >> _S33)
     x *= _MIX_A
     x ^= x >> _S33
@@ -40,8 +40,8 @@ class ContextHasher:
     """Hashes the contexts of texts, all at once or character by character.
 
     Args:
-        context_types: their names, such as `("o1", "o3", "w")`; `ValueError` for another name.
-        in_word: for each id, whether it belongs to a word, (V,).
+        context_types: names such as `("o1", "o3", "w")`; `ValueError` for another name.
+        in_word: whether each id belongs to a word, (V,).
     """
 
     def __init__(self, context_types: Sequence[str], in_word: NDArray[np.bool_]) -> None:
@@ -65,12 +65,12 @@ class ContextHasher:
         self.salts = _mix64(np.arange(1, len(self.context_types) + 1, dtype=np.uint64) * _MIX_C)  # (K,)
 
     def initial_state(self, batch: int) -> State:
-        """Return the state before any id: the last ids (B, L), all BOS, and (B, 4) the hashes of the current word, the
-        previous one and the one before that, and whether a word is under way."""
+        """Return the state before any id: the last ids (B, L), all BOS, and (B, 4) the hashes of the current, previous
+        and earlier word, and whether a word is under way."""
         return np.full((batch, self.longest), BOS, np.int64), np.zeros((batch, 4), np.uint64)
 
     def hash_contexts(self, ids: Ids, state: State) -> tuple[Hashes, State]:
-        """Read ids (B, T); return the hashes (B, T, K) of the contexts after each of them, and the new state."""
+        """Read ids (B, T); return the hashes (B, T, K) after each of them, and the new state."""
         recent, words = state
         batch, time = ids.shape
         all_ids = np.concatenate([recent.astype(np.int64), ids], axis=1)  # (B, L + T)
@@ -93,14 +93,14 @@ class ContextHasher:
         return _mix64(hashes + self.salts), (all_ids[:, -self.longest :], words)
 
     def _word_hashes(self, ids: Ids, words: Hashes) -> tuple[Hashes, Hashes, Hashes, Hashes]:
-        """Read ids (B, T) after the state `words` (B, 4); return the hashes, after each id, of the current word, the
-        previous one and the one before that, (B, T) each, and the new state."""
+        """Return the hashes, after each id, of the current, previous and earlier word, (B, T) each, and the new
+        state."""
         batch, time = ids.shape
         inside, id_hashes = self.in_word[ids.T], self.numbers[0][ids.T]  # (T, B)
         current = np.empty((time + 1, batch), np.uint64)
         current[0] = words[:, 0]
         for t in range(time):
-            # A word's hash begins with that of the character before it; between words the last character counts alone.
+            # a word's hash begins with that of the character before it
             current[t + 1] = _mix64(current[t] * inside[t] + id_hashes[t])
         in_word_before = np.concatenate([words[None, :, 3] > 0, inside[:-1]])
         ended = in_word_before & ~inside  # (T, B): a word just ended

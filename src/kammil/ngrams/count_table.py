@@ -1,4 +1,4 @@
-"""Counts of what followed each context, in sorted arrays: found by hash, read at once for many positions.
+"""Counts of what followed each context, in sorted arrays, and cutoffs that drop the contexts of little help.
 
 A table holds contexts of every type together, sorted by a 32-bit key that includes the type; an unknown context is
 taken for a known one with a chance of C / 2^32, which for a million contexts is 1 in 4,000.
@@ -21,19 +21,18 @@ from kammil.ngrams.contexts import Hashes
 Keys = NDArray[np.uint32]
 Index = NDArray[np.int64]
 Rows = NDArray[np.int32]
-"""Rows of contexts in a table, -1 where there is none; a corpus keeps one for each of its positions and types."""
+"""Rows of contexts in a table, -1 for none."""
 Unsigned = NDArray[np.integer]
 Floats = NDArray[np.float32]
 
 _HIGH = np.uint64(32)
 _ID_BITS = 16
-"""Bits of an id."""
 _ID_MASK = (1 << _ID_BITS) - 1
 _MAX_COUNT = (1 << 16) - 1
 
 
 def keys_of(hashes: Hashes) -> Keys:
-    """Return the upper 32 bits of each hash, by which a table is sorted."""
+    """Return the upper 32 bits, by which a table is sorted."""
     return (hashes >> _HIGH).astype(np.uint32)
 
 
@@ -42,15 +41,15 @@ class Matches:
     """Contexts of P positions that a table knows, with their followers."""
 
     totals: Floats
-    """(P, K): how often the context was seen; 0 where never."""
+    """(P, K): occurrences of the context."""
     distinct: Floats
-    """(P, K): different followers of the context; each pruned occurrence counts as one."""
+    """(P, K): different followers; each pruned occurrence counts as one."""
     flat_index: Index
     """(N,): position * K + context type of each entry, ascending."""
     ids: Ids
-    """(N,): the follower, ascending within a context."""
+    """(N,): ascending within a context."""
     counts: Floats
-    """(N,): how often the follower was seen, at least 1."""
+    """(N,): 1 or more."""
 
     def prune(self, cutoffs: Index) -> Matches:
         """Drop the contexts seen less often than the cutoff of their type, (K,)."""
@@ -67,16 +66,16 @@ class Matches:
 
 @dataclass(frozen=True)
 class Contribution:
-    """Counts that some texts contributed to a table: subtracted where one of these texts is looked up."""
+    """Counts that some texts contributed to a table."""
 
     pairs: Index
-    """(U,): row of a context in the table and an id that followed it, row << 16 | id; ascending."""
+    """(U,): row of a context << 16 | id that followed; ascending."""
     counts: NDArray[np.int32]
-    """(U,): how often the id followed."""
+    """(U,)."""
 
     @classmethod
     def of(cls, found: Rows, ids: Ids) -> Contribution:
-        """Count the followers, (Q,), of contexts (Q, K) that `CountTable.find` found. Type by type, to save memory."""
+        """Count the followers, (Q,), of contexts (Q, K). Type by type, to save memory."""
         counted = [
             np.unique(rows[rows >= 0].astype(np.int64) << _ID_BITS | ids[rows >= 0], return_counts=True)
             for rows in found.T
@@ -96,16 +95,14 @@ class Contribution:
 
 
 class CountTable:
-    """Contexts and their followers. Arrays may be of any whole-number type, and are kept as they come.
+    """Contexts and their followers, in arrays of any whole-number type; `ValueError` if they do not fit together.
 
     Args:
         keys: (C,) ascending.
-        num_followers: (C,): followers kept of each context, at least 1.
+        num_followers: (C,): followers kept of each context, 1 or more.
         pruned: (C,): occurrences whose followers were not kept.
         ids: (F,): followers, ascending within a context.
-        counts: (F,): how often each followed, at least 1.
-
-    `ValueError` where these do not fit together.
+        counts: (F,): 1 or more.
     """
 
     def __init__(
@@ -120,16 +117,16 @@ class CountTable:
 
     @classmethod
     def of(cls, parts: Iterable[tuple[Keys, Ids]], *, max_followers: int, min_count: int = 1) -> CountTable:
-        """Count pairs of a context's key and the id that followed, (n,) each; parts bound the memory of sorting.
+        """Count pairs of a key and the id that followed, (n,) each; parts bound the memory of sorting.
 
-        A context keeps its `max_followers` commonest followers, those seen `min_count` times or more; one that keeps
+        A context keeps its `max_followers` commonest followers that were seen `min_count` times or more; one that keeps
         none is dropped.
         """
         return cls.concat([cls(*_count(keys, ids, max_followers, min_count)) for keys, ids in parts])
 
     @classmethod
     def concat(cls, tables: Sequence[CountTable]) -> CountTable:
-        """Join several tables; where two hold the same key, the first one is found."""
+        """Join tables; of equal keys, the first one is found."""
         keys, num_followers, pruned, ids, counts = (
             np.concatenate([getattr(table, name) for table in tables])
             for name in ("keys", "num_followers", "pruned", "ids", "counts")
@@ -146,24 +143,24 @@ class CountTable:
 
     @cached_property
     def totals(self) -> Floats:
-        """(C,): how often each context was seen."""
+        """(C,): occurrences of each context."""
         sums = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
         return (sums[self.starts[1:]] - sums[self.starts[:-1]] + self.pruned).astype(np.float32)
 
     def __len__(self) -> int:
-        """Return the number of contexts, C."""
+        """Return C."""
         return len(self.keys)
 
     def select(self, kept: NDArray[np.bool_]) -> CountTable:
-        """Return the table of the contexts chosen by a mask, (C,)."""
+        """Return the table of the contexts of a mask, (C,)."""
         followers = np.repeat(kept, self.num_followers)
         return CountTable(
             self.keys[kept], self.num_followers[kept], self.pruned[kept], self.ids[followers], self.counts[followers]
         )
 
     def fit_16_bits(self) -> CountTable:
-        """Return the table with the counts of the commonest contexts divided so that each is below 2^16, as the
-        compiled engine holds them; what share of its context a follower has stays the same, nearly."""
+        """Divide the counts of the commonest contexts so that each is below 2^16, as the compiled engine holds them;
+        shares stay the same, nearly."""
         most = np.maximum.reduceat(self.counts, self.starts[:-1]) if len(self.keys) else self.pruned
         divisor = np.maximum(np.maximum(most, self.pruned).astype(np.int64) // (_MAX_COUNT + 1) + 1, 1)  # (C,)
         if (divisor == 1).all():
@@ -172,14 +169,14 @@ class CountTable:
         return CountTable(self.keys, self.num_followers, self.pruned // divisor, self.ids, counts)
 
     def find(self, keys: Unsigned) -> Rows:
-        """Return the row of each key, in the shape of `keys`; -1 for a context never seen."""
+        """Return the row of each key; -1 for an unknown context."""
         if not len(self.keys):
             return np.full(keys.shape, -1, np.int32)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[at] == keys, at, -1).astype(np.int32)
 
     def read(self, found: Rows) -> Matches:
-        """Return the entries of contexts (P, K), given by the rows that `find` returned."""
+        """Return the entries of contexts (P, K)."""
         flat = found.reshape(-1)  # (P * K,)
         places = np.flatnonzero(flat >= 0)
         rows = flat[places]
@@ -198,12 +195,8 @@ class CountTable:
     def read_without(self, found: Rows, contributions: Sequence[Contribution], *, min_count: int = 1) -> Matches:
         """Return the entries of contexts (P, K), with some of the table's own counts subtracted (leave one out).
 
-        The rest is what a table of the other texts holds: no follower seen less than `min_count` times, and no
-        context without a follower.
-
-        Args:
-            found: rows of the contexts, as `find` returned them.
-            contributions: R of them; the first is subtracted from the first P / R positions, and so on.
+        Each of R contributions is subtracted from P / R positions in turn. The rest is what a table of the other texts
+        holds: no follower seen less than `min_count` times, and no context without a follower.
         """
         entries = self.read(found)
         contexts = found.reshape(len(contributions), -1).astype(np.int64)  # (R, P / R * K)
@@ -222,7 +215,7 @@ class CountTable:
             for weight in (counts[left], None)
         )
         subtracted = np.bincount(place, times, found.size).reshape(found.shape)
-        # Two contexts with one key share their counts, so more may be subtracted than was kept: never below zero.
+        # two contexts with one key share their counts: never below zero
         pruned = np.maximum(entries.totals - subtracted - rest, 0)
         has_followers = different > 0
         return Matches(
@@ -244,7 +237,7 @@ def expand(begins: Index, widths: Unsigned) -> Index:
 def _count(
     keys: Keys, ids: Ids, max_followers: int, min_count: int
 ) -> tuple[Keys, Unsigned, Unsigned, Unsigned, Unsigned]:
-    """Count one part; return keys, num_followers, pruned (C,) and ids, counts (F,), in few bytes."""
+    """Return keys, num_followers, pruned (C,) and ids, counts (F,), in few bytes."""
     pairs, counts = np.unique(keys.astype(np.int64) << _ID_BITS | ids, return_counts=True)  # (U,)
     first, size = runs(pairs >> _ID_BITS)  # (C,)
     number = np.repeat(np.arange(len(first)), size)  # context of each pair
@@ -260,12 +253,12 @@ def _count(
         num_followers[stays].astype(np.int32),
         pruned[stays].astype(np.int32),
         (pairs[kept] & _ID_MASK).astype(np.uint16),
-        counts[kept].astype(np.int32),  # not capped: one at a cap would hide how much a text had contributed
+        counts[kept].astype(np.int32),  # not capped: a cap would hide the contribution of a text
     )
 
 
 def runs(numbers: Index) -> tuple[Index, Index]:
-    """Find the runs of equal numbers in a sorted array: where each begins, and its length."""
+    """Return the begin and the length of each run of equal numbers in a sorted array."""
     new = np.empty(len(numbers), np.bool_)
     new[:1] = True
     np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
@@ -274,3 +267,84 @@ def runs(numbers: Index) -> tuple[Index, Index]:
     lengths[-1:] = len(numbers) - begins[-1:]
     np.subtract(begins[1:], begins[:-1], out=lengths[:-1])
     return begins, lengths
+
+
+# ---- cutoffs
+
+_CONTEXT, _FOLLOWER = 2.3, 0.95
+"""Bytes of a packed context and follower, measured on the tables of the bundled model."""
+_COUNTS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512], np.int64)
+"""Each level holds the contexts seen so often, and more rarely than those of the next; the last is never dropped."""
+
+
+_PAIR_BITS = 21
+
+
+@dataclass(frozen=True)
+class Level:
+    """Contexts of one type that were seen equally often, or nearly."""
+
+    hits: int
+    """Validation positions with one of these contexts and a known follower."""
+    bytes: float
+    """Size when packed."""
+
+
+def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Level]:
+    """Group the contexts of one type, in tables without a common key, by their occurrences.
+
+    Validation texts have the contexts `keys` and `followers`, (P,) each: a context is worth the followers that it
+    knows.
+    """
+    return frequency_levels(
+        (table.totals, _CONTEXT + _FOLLOWER * table.num_followers, hits(table, keys, followers)) for table in parts
+    )
+
+
+def hits(table: CountTable, keys: Unsigned, followers: Ids) -> Ids:
+    """Count the positions of validation texts, (P,), that each context of a table helps, (C,)."""
+    rows = table.find(keys)
+    found = np.flatnonzero(rows >= 0)
+    met, number = np.unique(rows[found], return_inverse=True)
+    entries = table.read(met[:, None])
+    known = entries.flat_index << _PAIR_BITS | entries.ids
+    pairs = number.astype(np.int64) << _PAIR_BITS | followers[found]
+    at = np.searchsorted(known, pairs).clip(max=max(0, len(known) - 1))
+    return np.bincount(rows[found[known[at] == pairs]], minlength=len(table))
+
+
+def frequency_levels(
+    parts: Iterable[tuple[NDArray[np.number], NDArray[np.floating], NDArray[np.integer]]],
+) -> list[Level]:
+    """Group contexts by their occurrences, from arrays of C: occurrences, bytes when stored, and positions that each
+    helps."""
+    hits, sizes = np.zeros(len(_COUNTS)), np.zeros(len(_COUNTS))
+    for totals, stored, helped in parts:
+        level = np.searchsorted(_COUNTS, totals, side="right") - 1  # (C,)
+        sizes += np.bincount(level, stored, len(_COUNTS))
+        hits += np.bincount(level, helped, len(_COUNTS))
+    return [Level(int(n), float(size)) for n, size in zip(hits, sizes, strict=True)]
+
+
+def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float | None) -> list[NDArray[np.int64]]:
+    """Return the minimum occurrences of each of a table's K types, (K,), for a budget of megabytes; ones without a
+    budget.
+
+    The rarest contexts of one type are dropped together, those first that help least for their bytes. With a budget for
+    one type alone, its cutoff is at most the one with that budget for all types.
+    """
+    cutoffs = [np.ones(len(types), np.int64) for types in tables]
+    if megabytes is None:
+        return cutoffs
+    left = {(i, k): list(kept) for i, types in enumerate(tables) for k, kept in enumerate(types)}
+    size = sum(level.bytes for kept in left.values() for level in kept)
+    while size > megabytes * 1e6:
+        worth = {
+            place: kept[0].hits / max(kept[0].bytes, 1) for place, kept in left.items() if len(kept) > 1
+        }  # of the rarest contexts that are left
+        if not worth:
+            break
+        i, k = place = min(worth, key=lambda p: worth[p])
+        size -= left[place].pop(0).bytes
+        cutoffs[i][k] = _COUNTS[len(_COUNTS) - len(left[place])]
+    return cutoffs

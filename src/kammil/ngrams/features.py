@@ -17,11 +17,10 @@ from kammil.ngrams.count_table import Floats, Index, Keys, Matches, runs
 from kammil.vocabulary import PAD
 
 GATE_FEATURES = 5
-"""Features of an expert for the gate."""
 SCORE_FEATURES = 2
-"""Features of an entry for its score: log(1 + 10 count), and count / total of its context."""
+"""log(1 + 10 count), and count / total of its context."""
 WINDOW = 256
-"""Positions that are remembered; a tweet is shorter (docs/log.md#what-is-the-texts-own-past-worth)."""
+"""Number of remembered positions; a tweet is shorter (docs/log.md#what-is-the-texts-own-past-worth)."""
 _ID_BITS = 16
 
 
@@ -29,18 +28,18 @@ class ExpertFeatures(NamedTuple):
     """Features of all experts at some positions."""
 
     gate: Floats
-    """(P, GATE_FEATURES * K): log(1 + total) of every expert, then of every expert log(1 + distinct followers), the
-    share of the commonest follower, whether the context was never seen, and whether it had one follower only."""
+    """(P, GATE_FEATURES * K): log(1 + total) of every expert; then log(1 + distinct followers), the share of the
+    commonest follower, whether the context is unknown, and whether it had one follower."""
     places: Index
-    """(N,): position * K + expert of each entry."""
+    """(N,): position * K + expert."""
     ids: Index
-    """(N,): the follower."""
+    """(N,)."""
     scores: Floats
-    """(N, SCORE_FEATURES): features of each follower."""
+    """(N, SCORE_FEATURES)."""
 
 
 def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
-    """Compute the features of several tables at the same positions; the experts of the first table come first."""
+    """Compute the features of tables at the same positions; the experts of the first table come first."""
     widths = [table.totals.shape[1] for table in tables]
     begins = np.cumsum([0, *widths])
     totals = np.concatenate([table.totals for table in tables], axis=1)  # (P, K)
@@ -62,13 +61,9 @@ def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
 
 
 class TextCache:
-    """Counts of what followed the same contexts earlier in the same text: how a name or a hashtag is repeated.
+    """Counts of what followed the same C contexts earlier in the same text: how a name or a hashtag is repeated.
 
-    The tables of counts hold other texts; this cache is filled while a text is read, and copies without parameters
-    (Kuhn & De Mori 1990, "A Cache-Based Natural Language Model for Speech Recognition").
-
-    Args:
-        context_types: their number, C.
+    It copies without parameters (Kuhn & De Mori 1990, "A Cache-Based Natural Language Model for Speech Recognition").
     """
 
     def __init__(self, context_types: int) -> None:
@@ -79,10 +74,10 @@ class TextCache:
         return np.zeros((batch, 0, self._context_types), np.uint32), np.zeros((batch, 0), np.int64)
 
     def look_up(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Matches, State]:
-        """Read ids (B, T) with the keys of the contexts after them (B, T, C); return the matches of the last positions,
-        and the new state.
+        """Read ids (B, T) with keys of the contexts after them (B, T, C); return the matches of the last positions, and
+        the state.
 
-        Positions whose id is PAD match nothing, and are not remembered.
+        PAD matches nothing, and is not remembered.
         """
         batch = len(ids)
         old_keys, old_ids = state
@@ -115,7 +110,7 @@ class TextCache:
 
     @staticmethod
     def pad_states(states: Sequence[State]) -> list[State]:
-        """Pad states in front to the length of the longest; padded positions match nothing."""
+        """Pad states in front to the length of the longest."""
         longest = max(ids.shape[1] for _, ids in states)
         padded: list[State] = []
         for keys, ids in states:
@@ -128,7 +123,7 @@ class TextCache:
 
 
 def columns_of(chosen: Sequence[str], context_types: Sequence[str]) -> Index:
-    """Return the index of each chosen context type among all; `ValueError` for one that is not among them."""
+    """Return the index of each chosen context type; `ValueError` for an unknown one."""
     if missing := [name for name in chosen if name not in context_types]:
         raise ValueError(f"{missing[0]} is looked up in the text but is no context type that is counted")
     return np.array([context_types.index(name) for name in chosen], np.int64)

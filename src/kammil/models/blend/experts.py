@@ -18,9 +18,8 @@ from kammil.language_model import Ids, State
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings
 from kammil.ngrams.compression import pack
 from kammil.ngrams.contexts import ContextHasher
-from kammil.ngrams.count_table import Contribution, CountTable, Keys, Rows, keys_of
+from kammil.ngrams.count_table import Contribution, CountTable, Keys, Level, Rows, count_cutoffs, keys_of, levels
 from kammil.ngrams.features import ExpertFeatures, TextCache, columns_of, expert_features
-from kammil.ngrams.pruning import Level, count_cutoffs, levels
 from kammil.progress import steps, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 

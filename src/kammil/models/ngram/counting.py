@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
 from kammil.models.family import CountingLearner
 from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, context_keys, discounts, extend_keys
-from kammil.ngrams.count_table import CountTable
-from kammil.ngrams.pruning import Level, count_cutoffs, frequency_levels, hits
+from kammil.ngrams.count_table import CountTable, Level, count_cutoffs, frequency_levels, hits
 from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
