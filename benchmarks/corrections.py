@@ -1,7 +1,7 @@
 """Measure what corrections of slips and spellings bring and cost (`kammil.completion.channel`).
 
-A simulated writer types texts with a list of three, as they are and with 3 % slips (`kammil.evaluation.slips`), where
-begun words are corrected and where they are not. For each file: keys saved, %, and the quotient of the two, with 95 %
+A simulated writer types texts with a list of three, as they are and with 3 % slips (`with_slips`), where begun words
+are corrected and where they are not. For each file: keys saved, %, and the quotient of the two, with 95 %
 intervals over texts. Then the texts are typed key by key in sessions, and the time of a key with three suggestions is
 measured, both ways in turns; offensive words are blocked.
 
@@ -32,8 +32,7 @@ from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.data import sources
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
 from kammil.evaluation.keystrokes import Help, keystrokes_saved, type_texts
-from kammil.evaluation.slips import with_slips
-from kammil.evaluation.suggestion_hits import suggestion_hits
+from kammil.evaluation.suggestion_hits import suggestion_hits, with_slips
 from kammil.text import fold_spelling
 
 SLIPS, WIDTH = 0.03, 3

@@ -2,7 +2,7 @@
 
 The first word of ghost text is searched once at every place of validation texts; then every pair of a least probability
 and a charge (the keys that a word must save on the average) is tried on what was found, on a phone and on a desktop
-(`kammil.evaluation.typing_speed`). From all texts together a step is proposed for
+(`kammil.evaluation.typing_report`). From all texts together a step is proposed for
 
 - quiet: the most words a minute on a phone, where 75 % of the ghosts are right;
 - balanced: the most keys saved, where in every file by itself 75 % are right and a phone is faster than without help,
@@ -35,7 +35,7 @@ from kammil.data import sources
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
 from kammil.evaluation.keystrokes import Help, first_ghost_words, keystrokes_saved, precision, type_texts
 from kammil.evaluation.suggestion_hits import SuggestionHits
-from kammil.evaluation.typing_speed import DEVICES, reading_charge, words_and_minutes
+from kammil.evaluation.typing_report import DEVICES, reading_charge, words_and_minutes
 from kammil.text import words
 
 THRESHOLDS = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9)

@@ -22,7 +22,7 @@ import numpy as np
 import kammil
 from kammil.completion.scoring import TokenScores, score_texts
 from kammil.data import sources
-from kammil.evaluation.metrics import TARGET, Metrics, metric_sums, normalised_texts
+from kammil.evaluation.metrics import TARGET, Metrics, estimated, metric_columns, normalised_texts
 from kammil.language_model import AdaptiveModel
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -102,7 +102,7 @@ def _online(model: kammil.Completer, texts: list[str]) -> dict[str, tuple[float,
     for text in seen:
         model.forget(text)
     nothing = [np.zeros(0, np.int64)] * len(seen)  # no completion is written here
-    figures = _flat(metric_sums(traces, nothing, model.vocabulary, seen, TARGET).metrics())
+    figures = _flat(estimated(metric_columns(traces, nothing, model.vocabulary, seen, TARGET)))
     completed = ("free_running", "first_word", "whole_target", "right_prefix", "chrf", "bleu")
     return {name: figure for name, figure in figures.items() if name not in completed}
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kammil.completion.suggestions import Suggestion
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.evaluate import evaluate as evaluate
-    from kammil.evaluation.learning_curve import LearningCurve as LearningCurve
     from kammil.evaluation.prequential import LearningReport, learning_report
+    from kammil.evaluation.ranking import LearningCurve as LearningCurve
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
     from kammil.training.comparison.curve import curve
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Completer": "kammil.completion.completer",
     "Completion": "kammil.completion.completer",
-    "LearningCurve": "kammil.evaluation.learning_curve",
+    "LearningCurve": "kammil.evaluation.ranking",
     "Explanation": "kammil.completion.explain",
     "Export": "kammil.exporting",
     "Phrase": "kammil.completion.ghost_text",

@@ -9,7 +9,7 @@ from tests.completion.test_suggestions import counter
 
 from kammil.completion.ghost_text import GHOST, GHOST_RULES, GhostLevel, GhostRule, ghost_rule
 from kammil.errors import OptionError
-from kammil.evaluation.typing_speed import DEVICES, reading_charge
+from kammil.evaluation.typing_report import DEVICES, reading_charge
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import lzma
 import math
 from collections import Counter
 
 import numpy as np
+import pyppmd
 import pytest
 
 from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError
 from kammil.evaluation import baselines
-from kammil.evaluation.metrics import compute_metrics
+from kammil.evaluation.metrics import compute_metrics, half, target_span
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
@@ -94,7 +96,7 @@ class Even(LanguageModel):
 
 
 def test_an_even_choice_costs_the_logarithm_of_the_vocabulary(vocabulary: CharacterVocabulary) -> None:
-    expected = baselines.uniform_bits(vocabulary.size)
+    expected = math.log2(vocabulary.size)
     assert expected == 3.0
     metrics = compute_metrics(Even(), vocabulary, ["ab", "cab a"] * 5, 30)
     for interval in (
@@ -125,7 +127,7 @@ def test_foreign_arrays_are_said_in_one_sentence(vocabulary: CharacterVocabulary
 
 def test_the_uniform_row_pays_the_same_for_each_character(vocabulary: CharacterVocabulary) -> None:
     bits = baselines.uniform(vocabulary, "ab?")
-    even = baselines.uniform_bits(vocabulary.size)
+    even = math.log2(vocabulary.size)
     assert bits.tolist() == pytest.approx([even, even, even + vocabulary.unknown_bits, even])
 
 
@@ -136,3 +138,54 @@ def test_what_are_no_counts_of_ids_is_refused(counts: np.ndarray) -> None:
     with pytest.raises(ValueError, match="not whole numbers, one for each id"):
         baselines.UnigramModel(counts)
     assert baselines.UnigramModel(np.zeros(EOS + 1, np.int64)).vocabulary_size == EOS + 1
+
+
+def test_texts_sum_to_the_growth_of_the_whole(texts: list[str]) -> None:
+    train, validation, test = texts[:300], texts[300:340], texts[340:400]
+    bits = baselines.ppmd(train, validation, test, [*map(target_span, test)])
+
+    def size(content: list[str]) -> int:
+        encoder = pyppmd.Ppmd7Encoder(bits.order, 1 << 28)
+        return len(encoder.encode("".join(f"{text}\n" for text in content).encode()) + encoder.flush())
+
+    grown = 8 * (size(train + test) - size(train))
+    assert bits.bits_with_end.sum() == pytest.approx(grown, abs=16)  # the range coder holds back a byte or two
+    assert ((bits.target_bits >= 0) & (bits.target_bits <= bits.bits_with_end)).all()
+    share = sum(min(30, len(text) - half(text)) for text in test) / sum(len(text) + 1 for text in test)
+    assert bits.target_bits.sum() / bits.bits_with_end.sum() == pytest.approx(share, abs=0.1)
+
+
+def test_validation_chooses_the_order(texts: list[str]) -> None:
+    train, validation, test = texts[:200], texts[300:340], texts[340:345]
+
+    def paid(order: int) -> int:
+        encoder = pyppmd.Ppmd7Encoder(order, 1 << 24)
+        encoder.encode("".join(f"{text}\n" for text in train).encode())
+        return len(encoder.encode("".join(f"{text}\n" for text in validation).encode()))
+
+    order = baselines.ppmd(train, validation, test, [*map(target_span, test)]).order
+    assert paid(order) == min(map(paid, baselines.ORDERS))
+
+
+def test_what_was_read_before_is_cheap(texts: list[str]) -> None:
+    familiar, new = texts[:20], ["Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich"] * 1
+    bits = baselines.ppmd(texts[:200], texts[200:220], [*familiar, *new], [*map(target_span, [*familiar, *new])])
+    per_character = bits.bits_with_end / np.array([len(text) + 1 for text in [*familiar, *new]])
+    assert per_character[:-1].max() < per_character[-1]
+    assert baselines.lzma_bits(texts[:200], familiar) < 0.5 * baselines.lzma_bits(texts[:200], texts[300:320])
+
+
+def test_lzma_is_weighed_as_a_whole(texts: list[str]) -> None:
+    train, test = texts[:100], texts[100:140]
+    bits = baselines.lzma_bits(train, test)
+    before, after = ("".join(f"{t}\n" for t in part).encode() for part in (train, train + test))
+    preset = 9 | lzma.PRESET_EXTREME
+    sizes = [len(lzma.compress(content, preset=preset)) for content in (before, after)]
+    assert bits == pytest.approx(8 * (sizes[1] - sizes[0]), abs=64)  # that container pads to 4 bytes
+    assert bits < math.log2(256) * len(after[len(before) :])
+
+
+def test_line_breaks_and_lone_surrogates_are_texts_too() -> None:
+    test = ["a\nb", "\ud800c"]
+    bits = baselines.ppmd(["ab\n", "cd"], ["a"], test, [*map(target_span, test)])
+    assert bits.bits_with_end.shape == (2,)

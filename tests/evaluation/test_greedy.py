@@ -12,8 +12,7 @@ from kammil.evaluation.greedy import (
     greedy_predictions,
     next_word_counts,
 )
-from kammil.evaluation.metrics import half
-from kammil.evaluation.scorecard import targets
+from kammil.evaluation.metrics import half, target_span
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import words
@@ -41,7 +40,7 @@ def next_word_of(before: str, after: str, *, ended: bool = True) -> str:
 def test_next_words_are_those_that_complete_writes(model: Completer, texts: list[str]) -> None:
     sample = chosen(model, texts)
     counts = next_word_counts(
-        greedy_predictions(model.language_model, model.vocabulary, sample), sample, targets(sample)
+        greedy_predictions(model.language_model, model.vocabulary, sample), sample, [*map(target_span, sample)]
     )
     for (right, num_words), text in zip(counts.tolist(), sample, strict=True):
         begins = [a for a, _ in words(text) if a > 0 and half(text) <= a < half(text) + 30]

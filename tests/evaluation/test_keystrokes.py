@@ -27,8 +27,7 @@ from kammil.evaluation.keystrokes import (
     type_with_oracle,
     type_with_random_words,
 )
-from kammil.evaluation.slips import with_slips
-from kammil.evaluation.suggestion_hits import farthest_ends, suggestion_hits, word_ends
+from kammil.evaluation.suggestion_hits import farthest_ends, suggestion_hits, with_slips, word_ends
 from kammil.evaluation.typing_report import simulate
 from kammil.text import gives_way, space_after, words
 
@@ -202,7 +201,7 @@ def test_the_next_word_ends_where_it_ends(text: str) -> None:
 @pytest.mark.parametrize("level", GHOST_LEVELS)
 def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[str], level: GhostLevel) -> None:
     sample = chosen(model, texts)
-    columns = type_with_help(model.language_model, model.vocabulary, sample, LEAST).ghosts[level]
+    columns = type_with_help(model.language_model, model.vocabulary, sample, LEAST).ghosts[level].writing
 
     def first(before: str, word: str) -> bool:
         shown = before + model.phrase(before, ghost=level).added
@@ -266,19 +265,19 @@ def test_a_word_taken_costs_at_most_the_space_behind_it(texts: list[str], seed: 
 def test_a_list_holds_the_most_probable_words(model: Completer, texts: list[str]) -> None:
     sample = chosen(model, texts)  # so sure that at some places there is one suggestion alone
     runs = type_with_help(model.language_model, model.vocabulary, sample, 0.2)
-    for width, columns in runs.lists.items():
+    for width, run in runs.lists.items():
         suggested = suggestion_hits(model.language_model, model.vocabulary, sample, width, 0.2).texts
         right: list[Flags] = [np.logical_or.reduce(hits.right, axis=1) for hits in suggested]
         shown: list[Flags] = [np.logical_or.reduce(hits.probabilities > 0, axis=1) for hits in suggested]
         expected = type_texts(sample, helps(sample, right, shown, [hits.spaced > 0 for hits in suggested]))
-        assert columns[:, :5].tolist() == expected[:, :5].tolist()
+        assert run.writing[:, :5].tolist() == expected[:, :5].tolist()
 
 
 def test_every_place_where_something_is_shown_is_counted(model: Completer, texts: list[str]) -> None:
     sample = chosen(model, texts)
     runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST)
-    for level, places in runs.ghost_places.items():
-        for text, counted in zip(sample, places.tolist(), strict=True):
+    for level, run in runs.ghosts.items():
+        for text, counted in zip(sample, run.places.tolist(), strict=True):
             right = shown = 0
             for at in range(len(text) + 1):
                 added = model.phrase(text[:at], ghost=level).added  # pyright: ignore[reportArgumentType]
@@ -292,7 +291,8 @@ def test_every_place_where_something_is_shown_is_counted(model: Completer, texts
 def test_a_writer_looks_at_a_list_once_a_word(model: Completer, texts: list[str]) -> None:
     sample = chosen(model, texts)
     runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST)
-    for writing in runs.glances.values():
+    for run in runs.lists.values():
+        writing = run.timed
         long_words = [sum(end - begin > LOOK_AFTER for begin, end in words(text)) for text in sample]
         assert (writing[:, 6] <= long_words).all() and (writing[:, 2] == writing[:, 6]).all()
 
@@ -375,13 +375,13 @@ def test_a_correction_is_one_key() -> None:
 def test_random_words_are_right_as_often_as_chance_has_it() -> None:
     texts = ["ab cd ef gh ij kl mn op"] * 400
     runs = type_with_random_words(texts)
-    for width, places in runs.list_places.items():
-        right, shown, all_places = places.sum(axis=0)
+    for width, run in runs.items():
+        right, shown, all_places = run.places.sum(axis=0)
         assert shown == all_places == 24 * len(texts)  # a list is shown at every place, behind the last word too
         assert right / (23 * len(texts)) == pytest.approx(width / 8, abs=0.02)
-        taken = runs.lists[width][:, 5].sum() / runs.lists[width][:, 3].sum()
+        taken = run.writing[:, 5].sum() / run.writing[:, 3].sum()
         assert taken == pytest.approx((width - 1) / 2, abs=0.1)  # the right one stands at any place of the list
     again = type_with_random_words(texts)
-    assert all((runs.lists[width] == again.lists[width]).all() for width in WIDTHS)
-    assert all(columns[0, 3] == 1 for columns in type_with_random_words(["ab"]).lists.values())  # there is no other
-    assert all((columns[:, 3] == 0).all() for columns in type_with_random_words([".", ""]).lists.values())
+    assert all((runs[width].writing == again[width].writing).all() for width in WIDTHS)
+    assert all(run.writing[0, 3] == 1 for run in type_with_random_words(["ab"]).values())  # there is no other
+    assert all((run.writing[:, 3] == 0).all() for run in type_with_random_words([".", ""]).values())

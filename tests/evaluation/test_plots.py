@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from kammil.errors import FolderError
 from kammil.evaluation import plots
 from kammil.evaluation.bootstrap import Interval
-from kammil.evaluation.calibration import Calibration, calibration
-from kammil.evaluation.evaluate import Evaluation
-from kammil.evaluation.learning_curve import CurvePoint, LearningCurve
+from kammil.evaluation.evaluate import Evaluation, PositionAccuracy
 from kammil.evaluation.metrics import Metrics
-from kammil.evaluation.positions import PositionAccuracy
+from kammil.evaluation.ranking import CurvePoint, LearningCurve
+from kammil.evaluation.typing_report import Calibration, calibration
 
 
 def history(epochs: int) -> list[dict[str, Any]]:

@@ -16,10 +16,9 @@ from kammil import model_folder as folders
 from kammil.data.audit import audit
 from kammil.evaluation import report
 from kammil.evaluation.bootstrap import Interval
-from kammil.evaluation.calibration import Bin, Calibration
 from kammil.evaluation.measures import show
 from kammil.evaluation.slices import Slice
-from kammil.evaluation.typing_report import Savings, TypingReport, TypingSavings
+from kammil.evaluation.typing_report import Bin, Calibration, Savings, TypingReport, TypingSavings
 from kammil.text import TextRules
 from kammil.views.page import Beside, Figure, Paragraph, Section
 

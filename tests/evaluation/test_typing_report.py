@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
@@ -16,7 +19,7 @@ from kammil.evaluation.keystrokes import (
     type_with_oracle,
     type_with_random_words,
 )
-from kammil.evaluation.typing_report import simulate
+from kammil.evaluation.typing_report import BINS, DEVICES, calibration, simulate, words_and_minutes
 
 LEAST = 0.001
 """A threshold that lets the smallest models say something."""
@@ -45,10 +48,10 @@ def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> No
     sample = [model.normalise(text) for text in begun(texts)]
     runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST, channel=Channel.of(model.vocabulary))
     report = simulate(model, sample, threshold=LEAST)
-    for writing, savings in ((runs.ghosts[GHOST], report.model.ghost), (runs.lists[3], report.model.lists[3])):
+    for run, savings in ((runs.ghosts[GHOST], report.model.ghost), (runs.lists[3], report.model.lists[3])):
         for columns, interval in (
-            (keystrokes_saved(writing), savings.keystrokes),
-            (precision(writing), savings.precision),
+            (keystrokes_saved(run.writing), savings.keystrokes),
+            (precision(run.writing), savings.precision),
         ):
             above, below = columns.sum(axis=0)
             assert (interval is None) == (below == 0)  # a model may be sure of nothing
@@ -94,9 +97,83 @@ def test_random_words_stand_beside_the_model(model: Completer, texts: list[str])
     sample = [model.normalise(text) for text in begun(texts)]
     report, runs = simulate(model, sample), type_with_random_words(sample)
     for width, savings in report.random.items():
-        above, below = keystrokes_saved(runs.lists[width]).sum(axis=0)
+        above, below = keystrokes_saved(runs[width].writing).sum(axis=0)
         assert savings.keystrokes is not None and savings.keystrokes.value == pytest.approx(above / below)
         assert savings.shown is not None and savings.shown.value == 1
         assert report.ceiling is not None and savings.keystrokes.value < report.ceiling.value
         for device, rate in savings.speed.items():
             assert rate is not None and rate.value < report.unaided[device]  # reading costs more than chance saves
+
+
+PREDICTIONS = st.lists(
+    st.lists(st.tuples(st.floats(0.001, 1), st.booleans()), max_size=8).map(lambda pairs: pairs), min_size=1, max_size=6
+)
+
+
+@given(PREDICTIONS)
+def test_the_error_is_the_mean_distance_in_bins(texts: list[list[tuple[float, bool]]]) -> None:
+    calibrated = calibration(
+        [np.array([p for p, _ in t]) for t in texts], [np.array([r for _, r in t], bool) for t in texts]
+    )
+    pairs = [pair for text in texts for pair in text]
+    if not pairs:
+        assert calibrated.error is None and calibrated.bins == ()
+        return
+    total, bins = 0.0, []
+    for b in range(BINS):
+        inside = [(p, r) for p, r in pairs if min(int(p * BINS), BINS - 1) == b]
+        if inside:
+            predicted, right = (sum(column) / len(inside) for column in zip(*inside, strict=True))
+            bins.append((len(inside), predicted, right))
+            total += len(inside) * abs(predicted - right)
+    assert calibrated.error is not None
+    assert calibrated.error.value == pytest.approx(total / len(pairs))
+    assert [(b.suggestions, b.probability, b.right) for b in calibrated.bins] == [pytest.approx(b) for b in bins]
+
+
+def test_who_knows_and_who_boasts() -> None:
+    generator = np.random.default_rng(0)
+    predicted = [generator.random(500) for _ in range(20)]
+    knows = calibration(predicted, [generator.random(500) < p for p in predicted])
+    boasts = calibration(predicted, [generator.random(500) < p / 2 for p in predicted])
+    assert knows.error is not None and knows.error.value < 0.02
+    error = boasts.error
+    assert error is not None and error.low is not None and error.high is not None
+    assert error.low < 0.25 < error.high
+
+
+def minutes(device: str, *, ghost: bool, **counts: float) -> float:
+    """Minutes of a run with these counts."""
+    names = ["keys", "characters", "shown", "accepted", "words", "ranks", "read", "bits", "wrong", "wrong_letters"]
+    names.append("words_taken")
+    row = np.array([[counts.get(name, 0.0) for name in names]])
+    return words_and_minutes(row, DEVICES[device], ghost=ghost)[0, 1]
+
+
+@pytest.mark.parametrize(("device", "rate"), [("phone", 36.2), ("desktop", 51.6)])
+def test_without_help_the_rate_is_that_of_the_people_observed(device: str, rate: float) -> None:
+    row = np.array([[500.0, 500.0, *[0.0] * 9]])
+    written, taken = words_and_minutes(row, DEVICES[device], ghost=True)[0]
+    assert written == 100
+    assert written / taken == pytest.approx(rate)
+    assert DEVICES[device].words_a_minute == pytest.approx(rate)
+
+
+def test_what_is_read_costs_time() -> None:
+    glance = 60 * minutes("phone", ghost=True, read=1, bits=1)
+    assert glance == pytest.approx(0.230 + 0.150)
+    assert 60 * minutes("desktop", ghost=True, read=1, bits=1) == pytest.approx(0.150)
+    assert 60 * minutes("desktop", ghost=False, read=1, bits=2) == pytest.approx(0.230 + 0.300)
+
+
+def test_a_word_of_a_list_is_a_tap_or_some_keys() -> None:
+    for device, keys in (("phone", 1), ("desktop", 2 + 2)):  # the third word: down, on, on, Enter
+        time = minutes(device, ghost=False, keys=1, accepted=1, ranks=2)
+        assert time == pytest.approx(keys * minutes(device, ghost=False, keys=1))
+    assert minutes("desktop", ghost=True, keys=1, accepted=1) == minutes("desktop", ghost=True, keys=1)
+
+
+def test_a_wrong_word_is_now_and_then_taken_and_deleted() -> None:
+    key = 60 * minutes("phone", ghost=True, keys=1)
+    wrong = 60 * minutes("phone", ghost=True, wrong=1, wrong_letters=4)
+    assert wrong == pytest.approx(0.023 * (key + 0.170 + 5 * key))  # taken, seen, deleted with its space

@@ -23,7 +23,7 @@ from kammil.cli._output import optional_figure, print_json, resumable_after_inte
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
-    from kammil.evaluation.learning_curve import LearningCurve
+    from kammil.evaluation.ranking import LearningCurve
 
 
 @with_flag_groups

@@ -24,7 +24,7 @@ from kammil.views.tables import Table
 if TYPE_CHECKING:
     from kammil.evaluation.bootstrap import Interval
     from kammil.evaluation.evaluate import Evaluation
-    from kammil.evaluation.samples import Sample
+    from kammil.evaluation.examples import Sample
     from kammil.evaluation.typing_report import Savings, TypingReport, TypingSavings
     from kammil.model_folder import ModelFiles
     from kammil.models.layers import Layer
@@ -83,9 +83,9 @@ def evaluate(
     from kammil.data import sources
     from kammil.errors import OptionError
     from kammil.evaluation import evaluate, metrics, plots, typing_report
+    from kammil.evaluation.examples import samples as write_samples
     from kammil.evaluation.model_card import cautions, position_table
-    from kammil.evaluation.samples import samples as write_samples
-    from kammil.evaluation.slips import check_slips
+    from kammil.evaluation.suggestion_hits import check_slips
     from kammil.progress import listening, phase
     from kammil.views.progress import progress
 
@@ -251,7 +251,7 @@ def _speed_table(typed: TypingReport, name: str) -> Table:
         for level in typed.model.ghosts:
             speeds = (show(each.ghosts[level].speed[device], digits=2) for each in helped.values())
             rows.append([f"... {level} ghost text", *speeds, ""])
-    note = "a model of typing: reading costs time, too (kammil.evaluation.typing_speed)"
+    note = "a model of typing: reading costs time, too (kammil.evaluation.typing_report)"
     return Table(["words a minute", *helped, RANDOM], rows, note=note)
 
 

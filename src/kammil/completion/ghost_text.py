@@ -61,7 +61,7 @@ GHOST_RULES: Mapping[str, GhostRule] = {
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
 
-To read a word of ghost text costs 1.15 keys on a phone and 0.65 on a desktop (`evaluation.typing_speed`). Each step
+To read a word of ghost text costs 1.15 keys on a phone and 0.65 on a desktop (`evaluation.typing_report`). Each step
 makes both faster than no help does, *quiet* a phone most and *eager* a desktop. Of the ghosts of quiet three of four
 are right, of *balanced* 73 %, of eager 63 %. The table: docs/log.md#when-does-ghost-text-help"""
 GHOST: GhostLevel = "balanced"

@@ -3,32 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
+import numpy as np
+
 from kammil.completion.completer import Completer
+from kammil.completion.scoring import TokenScores
 from kammil.data import sources
 from kammil.data.bloom import BloomFilter, ExactTexts
 from kammil.evaluation.baselines import load_baselines
+from kammil.evaluation.bootstrap import Interval, Statistic, estimates, quotient
 from kammil.evaluation.metrics import (
     RANDOM,
     TARGET,
     Metrics,
     check_task,
     compute_metrics,
+    estimated,
     long_enough,
-    metric_sums,
+    metric_columns,
     most_frequent_metrics,
     normalised_texts,
     predict,
     random_metrics,
     target_span,
 )
-from kammil.evaluation.positions import PositionAccuracy, accuracy_by_position
+from kammil.language_model import Ids
 from kammil.vocabulary import UNK
 
 LOOPS = 6
 """Number of passes over the texts in `evaluate`, for its progress bar: scoring and completing, for three models."""
+
+
+@dataclass(frozen=True)
+class PositionAccuracy:
+    """Accuracy at one position after the prompt, over the texts that have a character there."""
+
+    position: int
+    """1 for the first character of the target."""
+    texts: int
+    """Number of texts whose target reaches this position."""
+    teacher_forced: Interval
+    """Share of the characters that were the most probable."""
+    free_running: Interval
+    """Share of the characters that a greedy completion has in this place."""
+    difference: Interval
+    """Teacher-forced minus free-running, paired: the cost of *exposure bias* (Ranzato et al. 2016), of reading one's
+    own errors, and of counting by position, where a letter too many moves all later ones."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +64,15 @@ class Evaluation:
     unknown_characters: int
     """Characters that are not in the model's vocabulary."""
     seen_texts: int
-    """Texts that are training texts, as `kammil data check` counts them: for these the metrics measure recall. Where
-    the folder keeps no hashes of whole texts, texts all of whose letter runs occur in the training texts."""
+    """Texts that are training texts: for these the metrics measure recall. Where the folder keeps no hashes of whole
+    texts, texts all of whose letter runs occur in the training texts."""
     seen_by: Literal["texts", "runs"]
     """How `seen_texts` were recognised: by whole texts, or by letter runs."""
     model: Metrics
     baselines: dict[str, Metrics]
     by_position: tuple[PositionAccuracy, ...]
-    """Accuracy of the model at each position of the target, teacher-forced and free-running."""
     target: int = TARGET
-    """Most characters of a target."""
+    """Maximum number of characters of a target."""
     min_length: int = 0
     """Shorter texts were left out."""
     short_texts: int = 0
@@ -82,37 +103,70 @@ def evaluate(
     else:
         rows = sources.texts(texts, column=column)
     all_texts = normalised_texts(model, rows)
-    normalised = long_enough(all_texts, min_length)
-    arrays = model.model.baselines if model.model is not None else {}
-    baseline_models = load_baselines(arrays, model.vocabulary.size) if model.model is not None else {}
-    seen_arrays = model.model.seen if model.model is not None else None
-    exact_texts = ExactTexts(seen_arrays if seen_arrays is not None else {})
-    by_runs = BloomFilter(seen_arrays) if seen_arrays is not None and not exact_texts.available else None
-    baseline_metrics = {
-        name: compute_metrics(baseline, model.vocabulary, normalised, target)
-        for name, baseline in baseline_models.items()
-    }
-    if baseline_metrics and model.vocabulary.characters:
-        baseline_metrics = {
-            RANDOM: random_metrics(model.vocabulary, normalised, target),
-            "most frequent": most_frequent_metrics(arrays["unigram"], model.vocabulary, normalised, target),
-        } | baseline_metrics
+    normalised, vocabulary = long_enough(all_texts, min_length), model.vocabulary
+    baselines = _baselines(model, normalised, target)
+    seen = model.model.seen if model.model is not None else {}
+    exact = ExactTexts(seen)
+    by_runs = BloomFilter(seen) if model.model is not None and not exact.available else None
     spans = [target_span(text, target) for text in normalised]
-    scores, written = predict(model.language_model, model.vocabulary, normalised, target)
-    true = [model.vocabulary.encode(text[span]) for text, span in zip(normalised, spans, strict=True)]
+    scores, written = predict(model.language_model, vocabulary, normalised, target)
+    true = [vocabulary.encode(text[span]) for text, span in zip(normalised, spans, strict=True)]
     return Evaluation(
         texts=len(normalised),
         characters=sum(map(len, normalised)),
-        target_characters=sum(span.stop - span.start for span in spans),
-        unknown_characters=sum(int((model.vocabulary.encode(text) == UNK).sum()) for text in normalised),
-        seen_texts=int(exact_texts.contains(normalised).sum())
+        target_characters=sum(map(len, true)),
+        unknown_characters=sum(int((vocabulary.encode(text) == UNK).sum()) for text in normalised),
+        seen_texts=int(exact.contains(normalised).sum())
         if by_runs is None
         else sum(by_runs.novelty(text) == "seen" for text in normalised),
         seen_by="texts" if by_runs is None else "runs",
-        model=metric_sums(scores, written, model.vocabulary, normalised, target).metrics(),
-        baselines=baseline_metrics,
+        model=estimated(metric_columns(scores, written, vocabulary, normalised, target)),
+        baselines=baselines,
         by_position=accuracy_by_position(scores, written, true, spans),
         target=target,
         min_length=min_length,
         short_texts=len(all_texts) - len(normalised),
     )
+
+
+def _baselines(model: Completer, texts: Sequence[str], target: int) -> dict[str, Metrics]:
+    """Evaluate the baselines of a model's folder; none for a model without one."""
+    if model.model is None:
+        return {}
+    arrays, vocabulary = model.model.baselines, model.vocabulary
+    counted = {
+        name: compute_metrics(baseline, vocabulary, texts, target)
+        for name, baseline in load_baselines(arrays, vocabulary.size).items()
+    }
+    if not vocabulary.characters:
+        return counted
+    most_frequent = most_frequent_metrics(arrays["unigram"], vocabulary, texts, target)
+    return {RANDOM: random_metrics(vocabulary, texts, target), "most frequent": most_frequent, **counted}
+
+
+def accuracy_by_position(
+    scores: Sequence[TokenScores], written: Sequence[Ids], true: Sequence[Ids], spans: Sequence[slice]
+) -> tuple[PositionAccuracy, ...]:
+    """Compute accuracy at each position of the targets of N texts.
+
+    Args:
+        scores: teacher-forced scores of the whole texts.
+        written: greedy completions of the prompts.
+        true: encoded targets.
+        spans: positions of the targets in the texts.
+    """
+    length = max((len(ids) for ids in true), default=0)
+    present, forced, free = (np.zeros((len(true), length)) for _ in range(3))  # (N, length) each
+    for i, (score, answer, ids, span) in enumerate(zip(scores, written, true, spans, strict=True)):
+        n = min(len(answer), len(ids))
+        present[i, : len(ids)] = 1
+        forced[i, : len(ids)] = score.ranks[span] == 0
+        free[i, :n] = answer[:n] == ids[:n]
+    pairs = [pair for hits in (forced, free) for pair in zip(hits.T, present.T, strict=True)]
+    found = estimates([Statistic(np.stack(pair, 1), quotient) for pair in pairs])
+    result: list[PositionAccuracy] = []
+    for k, reaching in enumerate(present.sum(axis=0).astype(int).tolist()):
+        teacher, own = (replace(estimate, texts=reaching) for estimate in (found[k], found[length + k]))
+        intervals = [estimate.interval() for estimate in (teacher, own, teacher.minus(own))]
+        result.append(PositionAccuracy(k + 1, reaching, *filter(None, intervals)))  # some target reaches each position
+    return tuple(result)

@@ -1,4 +1,4 @@
-"""The task by examples: texts as prompt and target, and the vocabulary with its counts."""
+"""The task by examples: texts as prompt and target, the vocabulary with its counts, completions beside the truth."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kammil.completion.completer import Completer
 from kammil.data import sources
+from kammil.data.bloom import BloomFilter, Novelty
 from kammil.errors import OptionError
-from kammil.evaluation.metrics import TARGET, check_task, long_enough, spread, target_span
+from kammil.evaluation.metrics import TARGET, check_task, half, long_enough, normalised_texts, spread, target_span
+from kammil.progress import tracked
 from kammil.text import RAW, TextRules
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
+
+TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
+"""Temperatures of the completions: 0 is greedy, the others are the notebook's."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,32 @@ class Examples:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class SampledText:
+    """One completion at one temperature."""
+
+    temperature: float
+    text: str
+    novelty: Novelty
+    """`seen` if its letters occur in the training texts in one piece."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A held-out text, and completions of its first half."""
+
+    input: str
+    truth: str
+    written: tuple[SampledText, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to builtins, for JSON."""
+        return asdict(self)
+
+
 def pairs(texts: Sequence[str], *, target: int = TARGET) -> list[Pair]:
     """Return prompt and target of each text, as `kammil evaluate` asks for them."""
-    spans = [target_span(text, target) for text in texts]
-    return [Pair(text[: span.start], text[span], len(text)) for text, span in zip(texts, spans, strict=True)]
+    return [Pair(text[: half(text)], text[target_span(text, target)], len(text)) for text in texts]
 
 
 def examples(
@@ -78,7 +106,7 @@ def examples(
         texts: given as for `kammil.train`.
         n: number of pairs, from texts spread evenly; all if there are fewer.
         column: of the texts, if they come as a table.
-        target: number of characters of a target, at most.
+        target: maximum number of characters of a target.
         min_length: texts of fewer characters are left out.
         raw: apply no text rule.
         reading: further options of `kammil.data.sources.texts`, such as `where`.
@@ -95,13 +123,28 @@ def examples(
     counts = Counter[str]()
     for text in long:
         counts.update(text)
-    return Examples(
-        len(long),
-        len(normalised) - len(long),
-        counts.total(),
-        tuple(pairs(spread(long, n), target=target)),
-        tuple(
-            VocabularyEntry(SPECIALS + i, c, unicodedata.name(c, f"U+{ord(c):04X}"), counts[c])
-            for i, c in enumerate(CharacterVocabulary(counts).characters)
-        ),
-    )
+    vocabulary = [
+        VocabularyEntry(id, c, unicodedata.name(c, f"U+{ord(c):04X}"), counts[c])
+        for id, c in enumerate(CharacterVocabulary(counts).characters, SPECIALS)
+    ]
+    shown = pairs(spread(long, n), target=target)
+    return Examples(len(long), len(normalised) - len(long), counts.total(), tuple(shown), tuple(vocabulary))
+
+
+def samples(
+    model: Completer, texts: Sequence[str], n: int, *, seed: int = 0, target: int = TARGET, min_length: int = 0
+) -> list[Sample]:
+    """Complete `n` texts spread evenly over `texts`, or all if there are fewer.
+
+    At most `target` characters are written; texts of fewer than `min_length` characters are left out.
+    """
+    seen = BloomFilter(model.model.seen) if model.model is not None else None
+    long = [text for text in normalised_texts(model, texts) if len(text) >= min_length]
+    completed: list[Sample] = []
+    for pair in tracked(pairs(spread(long, n), target=target), "completing samples"):
+        written: list[SampledText] = []
+        for temperature in TEMPERATURES:
+            answer = model.complete(pair.prompt, length=target, temperature=temperature, seed=seed).text
+            written.append(SampledText(temperature, answer, seen.novelty(answer, pair.prompt) if seen else "new"))
+        completed.append(Sample(pair.prompt, pair.target, tuple(written)))
+    return completed

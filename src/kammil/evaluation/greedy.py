@@ -6,7 +6,7 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,14 +38,14 @@ def greedy_predictions(
 ) -> list[GreedyPredictions]:
     """Predict every character of texts as the model sees them, in one teacher-forced pass.
 
-    A greedy completion is right as long as each of its characters is, and until then it has read true characters only.
-    So one pass tells for every position how long a completion from there would be right.
+    A greedy completion has read true characters only as long as it is right, so one pass tells for every position how
+    long a completion from there would be right.
     """
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     ending = CharacterClasses.of(vocabulary).close > 0  # (V,)
     predictions: dict[int, GreedyPredictions] = {}
     groups = _batches(sorted(range(len(texts)), key=lambda i: len(texts[i])), _MAX_BATCH)
-    for group in tracked([*groups], "guessing"):
+    for group in tracked(groups, "guessing"):
         encoded = [vocabulary.encode(texts[i]) for i in group]
         inputs = np.full((len(group), max(map(len, encoded)) + 1), PAD, np.int64)
         for row, ids in zip(inputs, encoded, strict=True):
@@ -82,20 +82,14 @@ def continuations(
                 if len(unfinished) < len(live):
                     live, ids, state = live[unfinished], ids[unfinished], select_rows(state, unfinished)
                 inputs = ids[:, None]
-            written |= {i: row[: _length_before_end(row)] for i, row in zip(group, predicted, strict=True)}
-            for _ in group:
+            for i, row in zip(group, predicted, strict=True):
+                written[i] = row[: np.append(row == EOS, True).argmax()]
                 step()
     return [written[i] for i in range(len(prompts))]
 
 
-def _length_before_end(predicted: Ids) -> int:
-    """Return how many ids stand before the first EOS."""
-    return int((predicted == EOS).argmax()) if (predicted == EOS).any() else len(predicted)
-
-
-def _batches(order: Sequence[int], max_size: int) -> Iterator[Sequence[int]]:
-    for begin in range(0, len(order), max_size):
-        yield order[begin : begin + max_size]
+def _batches(order: Sequence[int], max_size: int) -> list[Sequence[int]]:
+    return [order[begin : begin + max_size] for begin in range(0, len(order), max_size)]
 
 
 def completed_from(prediction: GreedyPredictions, begin: int, end: int) -> int:

@@ -1,38 +1,11 @@
 """Keystrokes saved: a simulated writer types texts with the help of suggestions.
 
-As in Trnka & McCoy 2008 ("Evaluating word prediction: framing keystroke savings"): the writer types character by
-character. At every position, also before a word's first letter, they look at the suggestions, and as soon as one is the
-word that they are going to write they accept it, for one key. Wrong suggestions cost nothing: they are ignored. The
-saving is 1 - keys with help / keys without, over all texts.
-
-*The space after a word.* The writer knows the text; the interface knows only what stands on the screen. So the
-interface types a space after every accepted word (`text.space_after`), whatever comes next, and every key that this
-costs is counted. If the text has a space there, the key for it is saved. If a comma follows, the comma replaces the
-space: nothing is saved, nothing is lost. If the text has a space and then a comma, the writer types the space. Before
-anything else, and at the end of the text, the space has to be deleted: one key, Backspace. The writer accepts a word
-because it is the right one and does not look ahead, even where deleting the space costs more than typing the last
-letter would have.
-
-A key is counted for each character (code point), with and without help, and one for a tap or a chord: a letter that
-needs two keys counts as one, and so does Ctrl with an arrow.
-
-*Slips.* With `slips` some letters are typed wrong and stay wrong. A suggestion that replaces the begun word
-(`Suggestion.replaces`) is accepted for the one key if the word stands then as it was wanted; one that only continues a
-word with a slip never is.
-
-There are two kinds of help: a list of the W most probable words (`suggestions`), none below a threshold; and *ghost
-text*, the phrase that stands grey behind the caret where a word is worth reading (`ghost_text`), accepted word by word.
-The *ceiling* is the saving of an oracle that knows every word before its first letter: it still pays one key a word,
-and the spaces that have to be deleted.
-
-*Scripts without spaces.* A suggestion there is a piece of up to `MAX_PIECE` letters, which may end after any of them
-(`suggestions`). It is accepted if the text goes on with exactly it; of several, the longest is. No space follows, so
-the key that takes it is one that counts: a piece of n letters saves n - 1. The oracle knows all letters and takes them
-in pieces as long as they may be, so its saving there is at most 1 - 1 / `MAX_PIECE`. Every letter is a word that was
-accepted or typed. The writer who looks now and then does so after every `LOOK_AFTER` letters.
-
-What keys and reading cost in time, and so the words a minute, says `typing_speed`. Nobody looks at a list after every
-key: its words a minute are those of a writer who looks at it once a word, after the second letter (`LOOK_AFTER`).
+As in Trnka & McCoy 2008 ("Evaluating word prediction: framing keystroke savings"), the writer looks at the suggestions
+at every position, also before a word's first letter, and accepts the word to be written as soon as it is there, for one
+key; wrong suggestions cost nothing. The saving is 1 - keys with help / keys without, over all texts; a key is counted
+for each character (code point), one for a tap or a chord. The interface types a space after an accepted word
+(`text.space_after`), and each key that this costs is counted: the writer knows the text, the interface only the screen. In a
+script without spaces a piece is accepted if the text goes on with exactly it; of several, the longest.
 
 Shapes: T characters, N texts.
 """
@@ -42,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,29 +49,30 @@ that makes 31 words a minute, at every key 19, without help 36; people who use w
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
 class Help:
-    """What a writer is shown at each of the T + 1 positions of a text."""
+    """What a writer is shown at each of the T + 1 positions of a text; all arrays are (T + 1,)."""
 
     right: Flags
-    """(T + 1,): whether a suggestion is right, that is the text up to the end of the next word: the rest of the current
-    word, or what stands before the next word and that word; or a piece of a script without spaces."""
+    """Whether a suggestion is the text up to the end of the next word: the rest of the current word, or what stands
+    before the next word and that word; or a piece of a script without spaces."""
     rank: Counts
-    """(T + 1,): number of suggestions before the right one."""
+    """Number of suggestions before the right one."""
     shown: Counts
-    """(T + 1,): number of suggestions."""
+    """Number of suggestions."""
     new: Flags
-    """(T + 1,): whether one of them was not shown one character earlier."""
+    """Whether one of them was not shown one character earlier."""
     letters: Counts
-    """(T + 1,): characters that the first one adds."""
+    """Characters that the first one adds."""
     spaced: Counts
-    """(T + 1,): number of suggestions behind a space that the interface typed and the text does not have."""
+    """Number of suggestions behind a space that the interface typed and the text does not have."""
     spaced_letters: Counts
-    """(T + 1,): characters that the first of those adds."""
+    """Characters that the first of those adds."""
     ends: Counts
-    """(T + 1,): where the text goes on after the right suggestion, the longest of them."""
+    """Where the text goes on after the right suggestion, the longest of them."""
 
     @classmethod
     def of(cls, text: str, right: Flags, shown: Flags, spaced: Flags) -> Self:
@@ -110,29 +84,19 @@ class Help:
 
     @classmethod
     def random_words(cls, text: str, width: int, lengths: Counts, generator: np.random.Generator) -> Self:
-        """Return the help of lists of `width` words that are drawn at every position, whatever stands there, out of V
-        words with these lengths, (V,): the right one stands at any place among the V with the same probability."""
-        ends = word_ends(text)
-        place = generator.integers(len(lengths), size=len(text) + 1)
-        drawn = generator.choice(lengths, len(text) + 1)
-        number = np.full(len(text) + 1, min(width, len(lengths)))
-        always = np.ones(len(text) + 1, np.bool_)
-        right = (place < width) & (ends > np.arange(len(text) + 1))
-        return cls(right, place, number, always, drawn, number, drawn, ends)
+        """Return the help of lists of `width` words that are drawn anew at every position out of V words with these
+        lengths, (V,): the right one stands at any place among the V with the same probability."""
+        positions, ends = len(text) + 1, word_ends(text)
+        place = generator.integers(len(lengths), size=positions)
+        drawn = generator.choice(lengths, positions)
+        number = np.full(positions, min(width, len(lengths)))
+        right = (place < width) & (ends > np.arange(positions))
+        return cls(right, place, number, np.ones(positions, np.bool_), drawn, number, drawn, ends)
 
     @classmethod
     def lists(cls, hits: SuggestionHits, width: int) -> Self:
         """Return the help of lists of at most `width` suggestions."""
         return cls._of(hits, hits.probabilities[:, :width] > 0, hits.spaced > 0)
-
-    def once_a_word(self, text: str) -> Self:
-        """Return the help that a writer sees who looks once at each word, after `LOOK_AFTER` of its letters."""
-        looks = np.zeros(len(text) + 1, np.bool_)
-        looks[[begin + LOOK_AFTER for begin, end in words(text) if begin + LOOK_AFTER < end]] = True
-        for _, *ends in unspaced_runs(text):
-            looks[ends[LOOK_AFTER - 1 : -1 : LOOK_AFTER]] = True
-        none = np.zeros_like(self.spaced)
-        return replace(self, right=self.right & looks, shown=self.shown * looks, new=looks, spaced=none)
 
     @classmethod
     def ghost(cls, hits: SuggestionHits, rule: GhostRule) -> Self:
@@ -154,10 +118,11 @@ class Help:
         before = np.vstack([np.zeros((1, width), np.bool_), shown[:-1]])
         earlier = hits.earlier[:, :width]
         stayed = (earlier < width) & np.take_along_axis(before, np.minimum(earlier, width - 1), 1)
+        right_ends = hits.ends[:, :width] * right
         return cls(
             right=np.logical_or.reduce(right, axis=1),
-            ends=(hits.ends[:, :width] * right).max(axis=1),
-            rank=(hits.ends[:, :width] * right).argmax(axis=1),
+            ends=right_ends.max(axis=1),
+            rank=right_ends.argmax(axis=1),
             shown=shown.sum(axis=1),
             new=np.logical_or.reduce(shown & ~stayed, axis=1),
             letters=hits.lengths[:, 0],
@@ -165,27 +130,44 @@ class Help:
             spaced_letters=hits.spaced_lengths,
         )
 
-
-@dataclass(frozen=True)
-class ListRuns:
-    """Simulated runs with lists; the columns are those of `type_texts`."""
-
-    lists: dict[int, Array]
-    """Runs with a list of W suggestions, (N, 11), by W."""
-    glances: dict[int, Array]
-    """Runs with a list of W suggestions at which the writer looks once a word, (N, 11), by W."""
-    list_places: dict[int, Array]
-    """Positions where something right is shown, where anything is shown, and all, of each text, (N, 3), by W."""
+    def once_a_word(self, text: str) -> Self:
+        """Return the help that a writer sees who looks once at each word, after `LOOK_AFTER` of its letters."""
+        looks = np.zeros(len(text) + 1, np.bool_)
+        looks[[begin + LOOK_AFTER for begin, end in words(text) if begin + LOOK_AFTER < end]] = True
+        for _, *ends in unspaced_runs(text):
+            looks[ends[LOOK_AFTER - 1 : -1 : LOOK_AFTER]] = True
+        none = np.zeros_like(self.spaced)
+        return replace(self, right=self.right & looks, shown=self.shown * looks, new=looks, spaced=none)
 
 
 @dataclass(frozen=True)
-class TypingRuns(ListRuns):
-    """Simulated runs with each kind of a model's help; the columns are those of `type_texts`."""
+class TypedTexts:
+    """Texts that were typed with one kind of help."""
 
-    ghosts: dict[str, Array]
-    """Runs with ghost text, (N, 11), by step of the dial."""
-    ghost_places: dict[str, Array]
-    """The same with ghost text, by step of the dial."""
+    writing: Array
+    """(N, 11): see `type_texts`."""
+    timed: Array
+    """(N, 11): the same where time is counted, by a writer who looks at a list once a word."""
+    places: Array
+    """(N, 3): positions of each text where something right is shown, where anything is shown, and all."""
+
+    @classmethod
+    def of(cls, texts: Sequence[str], help: Sequence[Help], *, glance: bool) -> Self:
+        """Type texts with help, at which the writer may only glance once a word when time is counted."""
+        writing = type_texts(texts, help)
+        places = [[each.right.sum(), (each.shown > 0).sum(), len(each.shown)] for each in help]
+        glances = [each.once_a_word(text) for each, text in zip(help, texts, strict=True)] if glance else []
+        return cls(writing, type_texts(texts, glances) if glance else writing, np.array(places, np.float64))
+
+
+@dataclass(frozen=True)
+class TypingRuns:
+    """Texts typed with each kind of a model's help."""
+
+    lists: dict[int, TypedTexts]
+    """With a list of W suggestions, by W."""
+    ghosts: dict[str, TypedTexts]
+    """With ghost text, by step of the dial."""
     suggested: SuggestedTexts
     """All suggestions, at every position."""
 
@@ -213,10 +195,10 @@ def type_with_help(
         openings=openings,
     )
     lists = {width: [Help.lists(hits, width) for hits in suggested.texts] for width in WIDTHS}
-    least = min(rule.threshold for rule in GHOST_RULES.values())
+    lowest = min(rule.threshold for rule in GHOST_RULES.values())
     # The most probable word is the same for all thresholds; which piece saves most depends on them.
     pieces = bool(CharacterClasses.of(vocabulary).unspaced.any())
-    thresholds = {level: rule.threshold if pieces else least for level, rule in GHOST_RULES.items()}
+    thresholds = {level: rule.threshold if pieces else lowest for level, rule in GHOST_RULES.items()}
     first = {
         threshold: first_ghost_words(model, vocabulary, texts, threshold, typed, refusals).texts
         for threshold in set(thresholds.values())
@@ -224,15 +206,11 @@ def type_with_help(
     ghosts = {
         level: [Help.ghost(hits, rule) for hits in first[thresholds[level]]] for level, rule in GHOST_RULES.items()
     }
-    runs = _type_with_lists(texts, lists)
-    return TypingRuns(
-        lists=runs.lists,
-        glances=runs.glances,
-        list_places=runs.list_places,
-        ghosts={level: type_texts(texts, each) for level, each in ghosts.items()},
-        ghost_places={level: _places(each) for level, each in ghosts.items()},
-        suggested=suggested,
-    )
+    return TypingRuns(_typed(texts, lists, glance=True), _typed(texts, ghosts, glance=False), suggested)
+
+
+def _typed(texts: Sequence[str], helps: Mapping[K, Sequence[Help]], *, glance: bool) -> dict[K, TypedTexts]:
+    return {name: TypedTexts.of(texts, help, glance=glance) for name, help in helps.items()}
 
 
 def first_ghost_words(
@@ -251,34 +229,18 @@ def first_ghost_words(
     return suggestion_hits(model, vocabulary, texts, 1, threshold, typed=typed, refusals=refusals, keep=called_for)
 
 
-def _type_with_lists(texts: Sequence[str], lists: Mapping[int, Sequence[Help]]) -> ListRuns:
-    """Type texts with lists of W suggestions, by W."""
-    glances = {
-        width: [help.once_a_word(text) for help, text in zip(each, texts, strict=True)] for width, each in lists.items()
-    }
-    return ListRuns(
-        lists={width: type_texts(texts, each) for width, each in lists.items()},
-        glances={width: type_texts(texts, each) for width, each in glances.items()},
-        list_places={width: _places(each) for width, each in lists.items()},
-    )
-
-
-def type_with_random_words(texts: Sequence[str]) -> ListRuns:
-    """Type texts with lists of words that are drawn from all words of the texts, the same at every call."""
+def type_with_random_words(texts: Sequence[str]) -> dict[int, TypedTexts]:
+    """Type texts with lists of words that are drawn from all words of the texts, the same at every call, by W."""
     lengths = np.array([len(word) for word in sorted({text[a:b] for text in texts for a, b in words(text)}) or [""]])
     generator = np.random.default_rng(0)
-    return _type_with_lists(
-        texts, {width: [Help.random_words(text, width, lengths, generator) for text in texts] for width in WIDTHS}
-    )
+    helps = {width: [Help.random_words(text, width, lengths, generator) for text in texts] for width in WIDTHS}
+    return _typed(texts, helps, glance=True)
 
 
 def type_with_oracle(texts: Sequence[str]) -> Array:
     """Type texts with the help of an oracle that knows every word, (N, 11): the ceiling; columns as in `type_texts`."""
-    helps: list[Help] = []
-    for text in texts:
-        always = np.ones(len(text) + 1, np.bool_)
-        helps.append(Help.of(text, always, always, always))
-    return type_texts(texts, helps)
+    always = [np.ones(len(text) + 1, np.bool_) for text in texts]
+    return type_texts(texts, [Help.of(text, every, every, every) for text, every in zip(texts, always, strict=True)])
 
 
 def keystrokes_saved(writing: Array) -> Array:
@@ -337,8 +299,3 @@ def type_texts(texts: Sequence[str], help: Sequence[Help]) -> Array:
                 at += 1
         row[:] = keys, len(text), viewed, accepted, len(spans), ranks, read, bits, wrong, wrong_letters, words_taken
     return columns
-
-
-def _places(help: Sequence[Help]) -> Array:
-    """Count for each text the positions where something right is shown, where anything is shown, and all, (N, 3)."""
-    return np.array([[each.right.sum(), (each.shown > 0).sum(), len(each.shown)] for each in help], np.float64)

@@ -1,16 +1,20 @@
-"""What a report measures beyond the figures of an evaluation, on as many texts as a few seconds allow."""
+"""What a report measures beyond the figures of an evaluation, on as many texts as a few seconds allow; and where."""
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from kammil.completion.completer import Completer
 from kammil.completion.explain import Explanation, explain
 from kammil.evaluation.bootstrap import MIN_TEXTS
+from kammil.evaluation.examples import Sample, samples
 from kammil.evaluation.metrics import normalised_texts, spread
-from kammil.evaluation.samples import Sample, samples
 from kammil.evaluation.slices import Slice, slices
 from kammil.evaluation.typing_report import TypingReport, simulate
 
@@ -21,7 +25,7 @@ TYPING_SHARE = 0.6
 QUOTED = 4
 """Texts that are quoted, with their completions and their heat maps."""
 SLICED, SLICED_CHARACTERS = 2000, 200_000
-"""Most texts, and most characters, that are scored for the slices."""
+"""Maximum number of texts, and of characters, that are scored for the slices."""
 MAX_LENGTH = 280
 """Characters after which a text is cut before it is typed or quoted: nobody reads a heat map of pages."""
 _PILOT = 2
@@ -30,7 +34,9 @@ _BATCHED = 0.5
 """Time of a text among many over that of one of the first few: many are typed in one batch. With a blend on the
 embedded corpus, 30 texts take 0.10 s each and 3 take 0.23 s each (docs/log.md#what-does-a-report-cost)."""
 _TYPED_A_SECOND = 10
-"""Most texts that are typed for each second of a report: 60 in six, which gives narrow intervals already."""
+"""Maximum number of texts typed for each second of a report: 60 in six give narrow intervals already."""
+_PACKAGES = ("kammil", "numpy", "torch", "tokenizers")
+"""Packages whose versions may change what a training becomes."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Measurements:
     sliced: int
     """Number of texts that were scored for the slices."""
     typing: TypingReport | None
-    """Report of the simulated writer; None where fewer than `MIN_TEXTS` texts could be typed in the time."""
+    """None where fewer than `MIN_TEXTS` texts could be typed in the time."""
 
 
 def measure(model: Completer, texts: Sequence[str], *, seconds: float = SECONDS) -> Measurements:
@@ -54,7 +60,7 @@ def measure(model: Completer, texts: Sequence[str], *, seconds: float = SECONDS)
     short = [cut(text, MAX_LENGTH) for text in normalised]
     quoted = spread(short, QUOTED)
     return Measurements(
-        tuple(samples(model, quoted, len(quoted))) if quoted else (),
+        tuple(samples(model, quoted, len(quoted))),
         tuple(explain(model, text) for text in quoted),
         tuple(slices(model, scored)),
         len(scored),
@@ -75,7 +81,7 @@ def _type(model: Completer, texts: Sequence[str], seconds: float) -> TypingRepor
 
 
 def within(texts: Sequence[str], number: int, characters: int) -> list[str]:
-    """Return at most so many texts of at most so many characters together, at even distances; one at least."""
+    """Return at most this number of texts of at most these characters together, at even distances; one at least."""
     chosen = spread(texts, number)
     while len(chosen) > 1 and (total := sum(map(len, chosen))) > characters:
         chosen = spread(chosen, max(1, min(len(chosen) - 1, len(chosen) * characters // total)))
@@ -83,8 +89,50 @@ def within(texts: Sequence[str], number: int, characters: int) -> list[str]:
 
 
 def cut(text: str, length: int) -> str:
-    """Cut a text to at most so many characters, behind its last word that fits whole, if any does."""
+    """Cut a text to at most this length, behind its last word that fits whole, if any does."""
     if len(text) <= length:
         return text
     words, space, _ = text[: length + 1].rpartition(" ")
     return words.rstrip() or text[:length] if space else text[:length]
+
+
+def machine() -> dict[str, str]:
+    """Return processor, cores, memory and operating system, as far as known; nothing names a person or place."""
+    total = os.cpu_count() or 0
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
+    found = {
+        "processor": _processor(),
+        "cores": f"{total}, {usable} of them usable" if 0 < usable < total else str(total or ""),
+        "memory": _memory(),
+        "operating system": f"{platform.system()} ({platform.machine()})",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that train."""
+    found = {"Python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    """Return the name of the processor as its maker gives it, where it can be had without running a program."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model", "cpu model")))
+    return next(filter(None, names), platform.processor() or platform.machine())
+
+
+def _memory() -> str:
+    try:
+        import psutil
+    except ModuleNotFoundError:  # the extra `train` brings it
+        return ""
+    return f"{psutil.virtual_memory().total / 2**30:.1f} GiB"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Array, Interval, quotient
+
+Columns = Mapping[str, Array]
+"""Measure -> (N, K): the summands of each text; (1, K) where only the sums over all texts are known."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Measure:
 
     title: str
     meaning: str
-    better: Literal["lower", "higher", ""]
+    better: Literal["lower", "higher", ""] = "higher"
     """Which values are better; empty where none is better than another."""
     percent: bool = False
     """Whether it is a share, shown in per cent."""
@@ -46,50 +49,35 @@ class Measure:
         return show(interval, percent=self.percent, digits=self.digits, bounds=bounds, signed=signed)
 
 
+def _share(title: str, meaning: str) -> Measure:
+    return Measure(title, meaning, percent=True)
+
+
 KEYS, TAKEN = "keystrokes_saved_", "suggestions_taken_"
 """Prefixes of the names of the typing measures; the kind of help follows."""
 HELP = {"1": "1 suggestion", "3": "3 suggestions", "5": "5 suggestions", "ghost": "ghost text"}
 """Kinds of help for the simulated writer: lists of so many suggestions, or ghost text; see `keystrokes`."""
 _BITS = "yes/no questions that a character costs on average (cross-entropy, base 2)"
 _GREEDY = "a greedy completion of the first half, the most probable character each time"
+_PLACE = "beside the target place by place, so that one letter too many makes all after it wrong"
 MEASURES = {
     "target_bits_per_character": Measure(
         "bits per character, target", f"{_BITS}, of the characters after the middle of each text", "lower"
     ),
-    "target_top1": Measure(
-        "characters right, target", "the target's characters that were the most probable", "higher", percent=True
-    ),
-    "target_top3": Measure(
-        "... among the 3 most probable", "the target's characters among the 3 most probable", "higher", percent=True
-    ),
-    "target_top5": Measure(
-        "... among the 5 most probable", "the target's characters among the 5 most probable", "higher", percent=True
-    ),
-    "free_running": Measure(
-        "right in a greedy completion",
-        f"{_GREEDY}, beside the target place by place, so that one letter too many makes all after it wrong",
-        "higher",
-        percent=True,
-    ),
-    "first_word": Measure("... first word right", "its first word is that of the target", "higher", percent=True),
-    "whole_target": Measure("... right to the last character", "it is the whole target", "higher", percent=True),
-    "right_prefix": Measure(
-        "... characters before the first wrong one", "how far it is the target", "higher", digits=2
-    ),
-    "next_word": Measure(
-        "... words right", "words beginning in the target that the completion writes exactly", "higher", percent=True
-    ),
+    "target_top1": _share("characters right, target", "the target's characters that were the most probable"),
+    "target_top3": _share("... among the 3 most probable", "the target's characters among the 3 most probable"),
+    "target_top5": _share("... among the 5 most probable", "the target's characters among the 5 most probable"),
+    "free_running": _share("right in a greedy completion", f"{_GREEDY}, {_PLACE}"),
+    "first_word": _share("... first word right", "its first word is that of the target"),
+    "whole_target": _share("... right to the last character", "it is the whole target"),
+    "right_prefix": Measure("... characters before the first wrong one", "how far it is the target", digits=2),
+    "next_word": _share("... words right", "words beginning in the target that the completion writes exactly"),
     "chrf": Measure(
-        "... chrF, 0 to 100",
-        "how much of it is in the target, by runs of letters",
-        "higher",
-        digits=1,
-        of=text_overlap.chrf,
+        "... chrF, 0 to 100", "how much of it is in the target, by runs of letters", digits=1, of=text_overlap.chrf
     ),
     "bleu": Measure(
         "... BLEU, 0 to 100",
         "how much of it is in the target, by runs of words",
-        "higher",
         digits=1,
         zero=text_overlap.NO_RUN,
         missing="needs sacrebleu",
@@ -101,24 +89,16 @@ MEASURES = {
     "perplexity": Measure(
         "perplexity", "2 to the power of the bits: among how many equally likely characters the model chooses", "lower"
     ),
-    "top1": Measure(
-        "characters right, whole texts", "characters of whole texts that were the most probable", "higher", percent=True
-    ),
+    "top1": _share("characters right, whole texts", "characters of whole texts that were the most probable"),
     **{
-        f"{KEYS}{name}": Measure(
-            f"keystrokes saved, {shown}",
-            f"keystrokes saved with {shown} to take, as soon as the right word is there",
-            "higher",
-            percent=True,
+        f"{KEYS}{name}": _share(
+            f"keystrokes saved, {shown}", f"keystrokes saved with {shown} to take, as soon as the right word is there"
         )
         for name, shown in HELP.items()
     },
     **{
-        f"{TAKEN}{name}": Measure(
-            f"taken of those shown, {shown}",
-            f"of the places with {shown}, those where it was the right word",
-            "higher",
-            percent=True,
+        f"{TAKEN}{name}": _share(
+            f"taken of those shown, {shown}", f"of the places with {shown}, those where it was the right word"
         )
         for name, shown in HELP.items()
     },

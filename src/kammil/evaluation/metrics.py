@@ -2,16 +2,16 @@
 
 The task is the notebook's: given the first half of a text, the next 30 characters. *Teacher-forced*: each character is
 predicted from all true ones before it. *Free-running*: the model continues its own greedy completion, and a character
-is right if it stands where the true one stands (`positions` compares the two by position); `sequences` and
-`text_overlap` judge the same completion as a whole.
+is right if it stands where the true one stands; other measures judge the same completion as a whole.
 
 Every metric is a ratio of sums over all texts, never a mean of means, so each character weighs the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,52 +21,46 @@ from kammil.completion.scoring import TokenScores, score_texts
 from kammil.errors import DataError, OptionError
 from kammil.evaluation import text_overlap
 from kammil.evaluation.baselines import uniform
-from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
+from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates
 from kammil.evaluation.greedy import continuations
-from kammil.evaluation.sequences import first_word_right, right_prefix
+from kammil.evaluation.measures import MEASURES, Columns
 from kammil.language_model import Ids, LanguageModel
 from kammil.progress import tracked
+from kammil.text import words
 from kammil.vocabulary import EOS, SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
-"""Most characters of the target: those to predict from the middle of each text on."""
+"""Maximum number of characters of the target: those to predict from the middle of each text on."""
 MAX_TARGET = 1_000
 """Largest target that may be asked for."""
+RANDOM = "random"
+"""Name of the baseline that guesses among all ids alike."""
+_BITS = ("target_bits_per_character", "bits_per_character", "bits_per_character_with_end", "perplexity")
+"""Metrics that only probabilities have."""
 _MAX_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics of one predictor, each with its interval; None where it has no value."""
+    """Metrics of one predictor, each with its interval; None where it has no value. `MEASURES` says what they mean."""
 
     target_bits_per_character: Interval | None
-    """Mean bits of the target characters, with the cost of naming unknown ones."""
     target_top1: Interval | None
-    """Share of target characters that were the most probable."""
     target_top3: Interval | None
     target_top5: Interval | None
     bits_per_character: Interval | None
-    """Mean bits of all characters, without the ends of texts."""
     bits_per_character_with_end: Interval | None
-    """Mean bits of all characters and ends of texts."""
     perplexity: Interval | None
     """2 to the power of `bits_per_character_with_end`, at most 2 ** 1023."""
     top1: Interval | None
-    """Share of all characters and ends that were the most probable."""
     free_running: Interval | None
-    """Share of target characters that a greedy completion has in the right place."""
     first_word: Interval | None
-    """Share of the greedy completions whose first word is right, of the texts that have a word in the target; where
-    the prompt ends inside a word, the rest of that word."""
+    """Of the texts that have a word in the target; where the prompt ends inside a word, the rest of that word."""
     whole_target: Interval | None
-    """Share of the greedy completions that are right to the last character of the target."""
     right_prefix: Interval | None
-    """Mean number of characters of a greedy completion before the first wrong one."""
     chrf: Interval | None
-    """chrF of the greedy completions against the targets, 0 to 100."""
     bleu: Interval | None
-    """BLEU of the same completions, 0 to 100; 0 where none shares a run of 4 words with its target, None without
-    sacrebleu."""
+    """0 where no completion shares a run of 4 words with its target, None without sacrebleu."""
 
 
 def check_task(target: int, min_length: int) -> None:
@@ -96,7 +90,7 @@ def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
 
 
 def spread(texts: Sequence[str], number: int) -> list[str]:
-    """Return so many texts at even distances, or all if there are fewer."""
+    """Return this number of texts at even distances, or all if there are fewer."""
     number = min(number, len(texts))
     return [texts[i * len(texts) // number] for i in range(number)]
 
@@ -106,82 +100,9 @@ def half(text: str) -> int:
     return len(text) // 2
 
 
-def target_span(text: str, target: int) -> slice:
+def target_span(text: str, target: int = TARGET) -> slice:
     """Return the positions of the target: at most `target` characters from the middle on."""
     return slice(half(text), min(len(text), half(text) + target))
-
-
-@dataclass(frozen=True)
-class MetricSums:
-    """The sums behind the metrics of one predictor, (N,) each: a metric is the ratio of two totals."""
-
-    characters: Array
-    positions: Array
-    """Characters, and the end of the text."""
-    target_characters: Array
-    bits: Array
-    """Bits of the characters."""
-    bits_with_end: Array
-    target_bits: Array
-    right: Array
-    """Characters and ends that were the most probable."""
-    target_top1: Array
-    target_top3: Array
-    target_top5: Array
-    free_running: Array
-    """Target characters that the greedy completion has in the right place."""
-    texts: Array
-    """1 for each text."""
-    texts_with_word: Array
-    """1 for a text with a word in its target."""
-    first_word: Array
-    """1 for a greedy completion whose first word is right."""
-    whole_target: Array
-    """1 for a greedy completion that is right to the last character of the target."""
-    right_prefix: Array
-    """Characters of the greedy completion before the first wrong one."""
-    chrf: Array
-    """Counts of `chrf_columns`, (N, 18)."""
-    bleu: Array
-    """Counts of `bleu_columns`, (N, 10)."""
-
-    def pair(self, name: str) -> tuple[Array, Array]:
-        """Return numerators and denominators, (N,) each, of the metric `name` of `RATIOS`."""
-        above, below = RATIOS[name]
-        return getattr(self, above), getattr(self, below)
-
-    def metrics(self) -> Metrics:
-        """Compute all metrics, with their intervals."""
-        statistics = {name: Statistic(np.stack(self.pair(name), axis=1), quotient) for name in RATIOS}
-        statistics |= {
-            "chrf": Statistic(self.chrf, text_overlap.chrf),
-            "bleu": Statistic(self.bleu, text_overlap.bleu),
-        }
-        estimated = zip(statistics, estimates(list(statistics.values())), strict=True)
-        intervals = {name: estimate.interval() for name, estimate in estimated}
-        bits = intervals["bits_per_character_with_end"]
-        return Metrics(**intervals, perplexity=None if bits is None else _perplexity(bits))
-
-
-RATIOS: dict[str, tuple[str, str]] = {
-    "target_bits_per_character": ("target_bits", "target_characters"),
-    "target_top1": ("target_top1", "target_characters"),
-    "target_top3": ("target_top3", "target_characters"),
-    "target_top5": ("target_top5", "target_characters"),
-    "bits_per_character": ("bits", "characters"),
-    "bits_per_character_with_end": ("bits_with_end", "positions"),
-    "top1": ("right", "positions"),
-    "free_running": ("free_running", "target_characters"),
-    "first_word": ("first_word", "texts_with_word"),
-    "whole_target": ("whole_target", "texts"),
-    "right_prefix": ("right_prefix", "texts"),
-}
-"""Metric -> fields of `MetricSums`: numerator, denominator."""
-
-
-def _perplexity(bits: Interval) -> Interval:
-    low, high = (None if bound is None else 2.0 ** min(bound, 1023.0) for bound in (bits.low, bits.high))
-    return Interval(2.0 ** min(bits.value, 1023.0), low, high)
 
 
 def compute_metrics(
@@ -189,7 +110,7 @@ def compute_metrics(
 ) -> Metrics:
     """Compute all metrics of one language model; texts are as the model sees them, none empty."""
     scores, written = predict(model, vocabulary, texts, target)
-    return metric_sums(scores, written, vocabulary, texts, target).metrics()
+    return estimated(metric_columns(scores, written, vocabulary, texts, target))
 
 
 def predict(
@@ -198,54 +119,6 @@ def predict(
     """Score texts, and complete the first halves of them."""
     written = continuations(model, vocabulary, [text[: half(text)] for text in texts], target)
     return score_in_batches(model, vocabulary, texts), written
-
-
-def metric_sums(
-    scores: Sequence[TokenScores],
-    written: Sequence[Ids],
-    vocabulary: CharacterVocabulary,
-    texts: Sequence[str],
-    target: int,
-) -> MetricSums:
-    """Sum up what a predictor did on each text: its scores and its `continuations` of the first halves."""
-    spans = [target_span(t, target) for t in texts]
-    truth = [t[s] for t, s in zip(texts, spans, strict=True)]
-    true = [vocabulary.encode(t) for t in truth]
-    answers = [vocabulary.decode(ids) for ids in written]
-    count = np.array([len(t) for t in texts], np.float64)
-    lengths = np.array([s.stop - s.start for s in spans], np.float64)
-    prefixes = np.array([right_prefix(w, ids) for w, ids in zip(written, true, strict=True)], np.float64)
-    words = [first_word_right(t, s, a) for t, s, a in zip(texts, spans, answers, strict=True)]
-
-    def ranked_within(k: int) -> Array:
-        return np.array([(t.ranks[s] < k).sum() for t, s in zip(scores, spans, strict=True)], np.float64)
-
-    return MetricSums(
-        characters=count,
-        positions=count + 1,
-        target_characters=lengths,
-        bits=np.array([t.bits[:-1].sum() for t in scores]),
-        bits_with_end=np.array([t.bits.sum() for t in scores]),
-        target_bits=np.array([t.bits[s].sum() for t, s in zip(scores, spans, strict=True)]),
-        right=np.array([(t.ranks == 0).sum() for t in scores], np.float64),
-        target_top1=ranked_within(1),
-        target_top3=ranked_within(3),
-        target_top5=ranked_within(5),
-        free_running=np.array([_hits(w, ids) for w, ids in zip(written, true, strict=True)]),
-        texts=np.ones(len(texts)),
-        texts_with_word=np.array([word is not None for word in words], np.float64),
-        first_word=np.array([bool(word) for word in words], np.float64),
-        whole_target=(prefixes == lengths).astype(np.float64),
-        right_prefix=prefixes,
-        chrf=text_overlap.chrf_columns(answers, truth),
-        bleu=text_overlap.bleu_columns(answers, truth),
-    )
-
-
-def _hits(written: Ids, true: Ids) -> float:
-    """Count the characters in the right place; UNK is never written, so never right."""
-    n = min(len(written), len(true))
-    return float((written[:n] == true[:n]).sum())
 
 
 def score_in_batches(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
@@ -258,6 +131,87 @@ def score_in_batches(model: LanguageModel, vocabulary: CharacterVocabulary, text
     return [scores[i] for i in range(len(texts))]
 
 
+def metric_columns(
+    scores: Sequence[TokenScores],
+    written: Sequence[Ids],
+    vocabulary: CharacterVocabulary,
+    texts: Sequence[str],
+    target: int,
+) -> dict[str, Array]:
+    """Return what each text adds to the sums of each metric: its scores and its `continuations` of the first half."""
+    spans = [target_span(text, target) for text in texts]
+    truth = [text[span] for text, span in zip(texts, spans, strict=True)]
+    true = [vocabulary.encode(text) for text in truth]
+    answers = [vocabulary.decode(ids) for ids in written]
+    in_target = [(score.bits[span], score.ranks[span]) for score, span in zip(scores, spans, strict=True)]
+    pairs, triples = [*zip(written, true, strict=True)], zip(texts, spans, answers, strict=True)
+    characters, lengths, ones = _floats(map(len, texts)), _floats(map(len, truth)), np.ones(len(texts))
+    prefixes = _floats(right_prefix(answer, ids) for answer, ids in pairs)
+    first_words = [first_word_right(*triple) for triple in triples]
+    ratios = {
+        "target_bits_per_character": (_floats(bits.sum() for bits, _ in in_target), lengths),
+        "target_top1": (_floats((ranks < 1).sum() for _, ranks in in_target), lengths),
+        "target_top3": (_floats((ranks < 3).sum() for _, ranks in in_target), lengths),
+        "target_top5": (_floats((ranks < 5).sum() for _, ranks in in_target), lengths),
+        "bits_per_character": (_floats(score.bits[:-1].sum() for score in scores), characters),
+        "bits_per_character_with_end": (_floats(score.bits.sum() for score in scores), characters + 1),
+        "top1": (_floats((score.ranks == 0).sum() for score in scores), characters + 1),
+        "free_running": (_floats(_hits(answer, ids).sum() for answer, ids in pairs), lengths),
+        "first_word": (_floats(map(bool, first_words)), _floats(right is not None for right in first_words)),
+        "whole_target": (_floats(prefixes == lengths), ones),
+        "right_prefix": (prefixes, ones),
+    }
+    columns = {name: np.stack(pair, axis=1) for name, pair in ratios.items()}
+    overlap = {"chrf": text_overlap.chrf_columns(answers, truth), "bleu": text_overlap.bleu_columns(answers, truth)}
+    return columns | overlap
+
+
+def estimated(columns: Columns) -> Metrics:
+    """Estimate all metrics, with their intervals."""
+    found = estimates([Statistic(sums, MEASURES[name].of) for name, sums in columns.items()])
+    intervals = {name: estimate.interval() for name, estimate in zip(columns, found, strict=True)}
+    bits = intervals["bits_per_character_with_end"]
+    return Metrics(**intervals, perplexity=None if bits is None else _perplexity(bits))
+
+
+def _perplexity(bits: Interval) -> Interval:
+    low, high = (None if bound is None else 2.0 ** min(bound, 1023.0) for bound in (bits.low, bits.high))
+    return Interval(2.0 ** min(bits.value, 1023.0), low, high)
+
+
+def _floats(values: Iterable[Any]) -> Array:
+    return np.array([*values], np.float64)
+
+
+def _hits(written: Ids, true: Ids) -> NDArray[np.bool_]:
+    """Return which ids stand in the right place; UNK is never written, so never right."""
+    n = min(len(written), len(true))
+    return written[:n] == true[:n]
+
+
+def right_prefix(written: Ids, true: Ids) -> int:
+    """Return how many ids are right before the first wrong one."""
+    hits = _hits(written, true)
+    return int(np.append(hits, False).argmin())
+
+
+def first_word_right(text: str, target: slice, completion: str) -> bool | None:
+    """Return whether a completion has the first word of the target right, and ends it where the text does.
+
+    Where the prompt ends inside a word, the rest of that word is asked for. Of a word that the target cuts off, only
+    the part inside it is. None if no word is in the target.
+    """
+    word = next(((begin, end) for begin, end in words(text) if end > target.start), None)
+    if word is None or word[0] >= target.stop:
+        return None
+    begin, end = word
+    if end > target.stop:
+        return completion.startswith(text[target])
+    whole = text[: target.start] + completion
+    # Whether a mark or a joiner is part of a word depends on its neighbours, so whole texts are searched.
+    return whole[:end] == text[:end] and any(span == (begin, end) for span in words(whole))
+
+
 def most_frequent_metrics(
     counts: NDArray[np.generic], vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> Metrics:
@@ -265,15 +219,8 @@ def most_frequent_metrics(
     answer = SPECIALS + int(np.argmax(counts[SPECIALS:]))
     encoded = [np.append(vocabulary.encode(text), EOS) for text in texts]
     scores = [TokenScores(np.zeros(len(ids)), np.where(ids == answer, 0, vocabulary.size)) for ids in encoded]
-    metrics = metric_sums(scores, [np.full(target, answer)] * len(texts), vocabulary, texts, target).metrics()
-    unknown = (*_BITS, "target_top3", "target_top5")
-    return replace(metrics, **dict.fromkeys(unknown))
-
-
-_BITS = ("target_bits_per_character", "bits_per_character", "bits_per_character_with_end", "perplexity")
-"""Metrics that only probabilities have."""
-RANDOM = "random"
-"""Name of the baseline that guesses among all ids alike."""
+    columns = metric_columns(scores, [np.full(target, answer)] * len(texts), vocabulary, texts, target)
+    return replace(estimated(columns), **dict.fromkeys((*_BITS, "target_top3", "target_top5")))
 
 
 def random_metrics(vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Metrics:
@@ -286,18 +233,18 @@ def random_metrics(vocabulary: CharacterVocabulary, texts: Sequence[str], target
     known = [vocabulary.encode(text) != UNK for text in texts]
     scores = [TokenScores(uniform(vocabulary, text), np.zeros(len(text) + 1, np.int64)) for text in texts]
     written: list[Ids] = [generator.integers(SPECIALS, v, target) for _ in texts]
-    sums = metric_sums(scores, written, vocabulary, texts, target)
+    columns = metric_columns(scores, written, vocabulary, texts, target)
     in_target = [k[target_span(text, target)] for k, text in zip(known, texts, strict=True)]
-    targets = np.array([k.sum() for k in in_target], np.float64)
+    lengths, targets = _floats(map(len, in_target)), _floats(k.sum() for k in in_target)
     # A prefix of k characters is right with probability V ** -k, and none reaches beyond an unknown character.
-    before_unknown = np.array([float(np.cumprod(k).sum()) for k in in_target])
-    return replace(
-        sums,
-        right=np.array([k.sum() + 1 for k in known], np.float64) / v,
-        target_top1=targets / v,
-        target_top3=targets * min(3, v) / v,
-        target_top5=targets * min(5, v) / v,
-        free_running=targets / v,
-        whole_target=np.where(before_unknown == sums.target_characters, float(v) ** -sums.target_characters, 0.0),
-        right_prefix=(1 - float(v) ** -before_unknown) / (v - 1),
-    ).metrics()
+    before_unknown = _floats(np.cumprod(k).sum() for k in in_target)
+    expected = {
+        "top1": _floats(k.sum() + 1 for k in known) / v,
+        **{f"target_top{k}": targets * min(k, v) / v for k in (1, 3, 5)},
+        "free_running": targets / v,
+        "whole_target": np.where(before_unknown == lengths, float(v) ** -lengths, 0.0),
+        "right_prefix": (1 - float(v) ** -before_unknown) / (v - 1),
+    }
+    for name, numerators in expected.items():
+        columns[name][:, 0] = numerators
+    return estimated(columns)

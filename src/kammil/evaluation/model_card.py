@@ -8,6 +8,7 @@ from typing import Any
 
 from kammil.data import audit
 from kammil.data.bloom import RUN, BloomFilter
+from kammil.evaluation.baselines import ORDER
 from kammil.evaluation.bootstrap import MIN_TEXTS
 from kammil.evaluation.evaluate import Evaluation
 from kammil.evaluation.measures import MEASURES, show
@@ -33,10 +34,9 @@ def table(evaluation: Evaluation, name: str) -> Table:
     rows = [
         [
             measure.title,
-            measure.show(getattr(evaluation.model, field)) or measure.missing,
             *(
-                measure.show(getattr(baseline, field), bounds=False) or measure.missing
-                for baseline in evaluation.baselines.values()
+                measure.show(getattr(metrics, field), bounds=metrics is evaluation.model) or measure.missing
+                for metrics in (evaluation.model, *evaluation.baselines.values())
             ),
         ]
         for field, measure in MEASURES.items()
@@ -48,7 +48,6 @@ def table(evaluation: Evaluation, name: str) -> Table:
 
 def position_table(evaluation: Evaluation) -> Table:
     """Tabulate accuracy by position after the prompt: one row for each of some positions."""
-    last = len(evaluation.by_position)
     rows = [
         [
             str(place.position),
@@ -57,7 +56,7 @@ def position_table(evaluation: Evaluation) -> Table:
             show(place.difference, percent=True, signed=True),
         ]
         for place in evaluation.by_position
-        if place.position in SHOWN_POSITIONS or place.position == last
+        if place.position in {*SHOWN_POSITIONS, len(evaluation.by_position)}
     ]
     head = ["characters right, by position after the prompt", "texts", "teacher-forced", "free-running", "difference"]
     return Table(head, rows, "Some positions after the prompt", INTERVAL)
@@ -71,36 +70,34 @@ def cautions(model: ModelFiles) -> list[str]:
     if data is None:
         return []
     texts = int(data["texts"])
-    sentences = audit.cautions(texts, int(data["characters"]) / max(1, texts), has_base=data.get("base") is not None)
+    mean = int(data["characters"]) / max(1, texts)
+    sentences = [*audit.cautions(texts, mean, has_base=data.get("base") is not None)]
     if pretrained := description.settings.get("base"):
         sha256 = description.training.get(SHA256, {}).get("base")
         known = "" if sha256 is None else f" (SHA-256 `{sha256}`)"
-        sentence = (
+        sentences.append(
             f"It was fine-tuned from {pretrained}{known}, whose licence and faults are its own too; what that had "
             "learnt is not known here, so its figures may be those of texts that it has seen."
         )
-        sentences = [*sentences, sentence]
     if learnt := model.metrics.get(LEARNT_BY_BASE):
-        sentence = (
+        sentences.append(
             f"What it started from had learnt {learnt:,} of the {data['validation_texts']:,} validation texts, exactly "
             "or nearly, so figures on these measure recall; evaluate it on texts that are new to both."
         )
-        sentences = [*sentences, sentence]
     return sentences
 
 
 @reading_records("the folder")
 def overview(name: str, model: ModelFiles) -> str:
-    """Summarise a model before its card: what it is for, how good it is, what is known to be wrong with it.
-
-    Purpose and faults are sections of the card; the figures are those of the validation texts, if it has any.
-    """
-    purpose = section(model.card, "Intended use") or section(model.card, "Use and limits")
-    faults = section(model.card, "Known faults")
-    parts = [("What it is for", purpose), ("How good it is", quality(model.metrics)), ("Known faults", faults)]
+    """Summarise a model before its card: what it is for, how good it is, what is known to be wrong with it."""
+    parts = [
+        ("What it is for", section(model.card, "Intended use") or section(model.card, "Use and limits")),
+        ("How good it is", quality(model.metrics)),
+        ("Known faults", section(model.card, "Known faults")),
+    ]
     size = f", {model.metrics['parameters']:,} parameters" if "parameters" in model.metrics else ""
-    lines = [f"{name}: family {model.description.family}{size}"]
-    return "\n\n".join([*lines, *(f"{title}\n{text}" for title, text in parts if text)])
+    first = f"{name}: family {model.description.family}{size}"
+    return "\n\n".join([first, *(f"{title}\n{text}" for title, text in parts if text)])
 
 
 def section(card: str, title: str) -> str:
@@ -130,19 +127,15 @@ def quality(metrics: Mapping[str, Any], *, on: str = "texts that chose its setti
     `on` says what these texts are.
     """
     validation: dict[str, Any] = metrics.get("validation") or {}
-    measured: dict[str, Any] = validation.get("model") or {}
-
-    def value(figures: Mapping[str, Any], field: str) -> float | None:
-        return (figures.get(field) or {}).get("value")
-
-    right, among = value(measured, "target_top1"), value(measured, "target_top3")
-    bits = value(measured, "target_bits_per_character")
+    counted: dict[str, Any] = (validation.get("baselines") or {}).get(f"{ORDER}-gram") or {}
+    names = ("target_top1", "target_top3", "target_bits_per_character")
+    right, among, bits = (((validation.get("model") or {}).get(name) or {}).get("value") for name in names)
     lines: list[str] = []
     if right is not None:
         also = "" if among is None else f", and {100 * among:.0f} are among its first three guesses"
         lines.append(f"Of 100 next characters its first guess is right for {100 * right:.0f}{also}.")
     if bits is not None:
-        counter = value((validation.get("baselines") or {}).get("3-gram") or {}, "target_bits_per_character")
+        counter = (counted.get("target_bits_per_character") or {}).get("value")
         beside = "" if counter is None else f"; counting three letters at a time needs {counter:.2f}"
         lines.append(f"A character costs it {bits:.2f} bits, yes/no questions on average (fewer is better){beside}.")
     if lines:
@@ -161,7 +154,9 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command:
     used = "".join(f", {name} {value}" for name, value in training.get("used", {}).items())
     figures = table(evaluation, name).markdown()
     warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model))
-    base = _base_line(data.get("base"), recipe.get("base"), model.metrics.get("licence_of_base"))
+    base = (
+        _base_line(data["base"], recipe.get("base"), model.metrics.get("licence_of_base")) if data.get("base") else ""
+    )
     ending = f"\nTraining: {model.metrics['ending']}." if model.metrics.get("ending") else ""
     learnt = model.metrics.get(LEARNT_BY_BASE)
     recalled = "" if learnt is None else f" The base had learnt {learnt:,} of them, exactly or nearly."
@@ -226,10 +221,8 @@ def _training_time(metrics: Mapping[str, Any], *, based: bool) -> str:
     return f"the last stage of its training took {seconds:.1f} s{after}"
 
 
-def _base_line(data: dict[str, Any] | None, base: object, licence: str | None) -> str:
-    """Describe the base model as a list item, with its name and licence where it is a folder; empty without one."""
-    if data is None:
-        return ""
+def _base_line(data: Mapping[str, Any], base: object, licence: str | None) -> str:
+    """Describe the base model as a list item, with its name and licence where it is a folder."""
     named = f"`{base}`, " if isinstance(base, str) else ""
     terms = f" What it may be used for limits this model too: {licence}." if licence else ""
     return (

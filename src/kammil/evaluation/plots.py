@@ -1,13 +1,12 @@
 """Figures of results, for files, notebooks and reports; nothing is computed here.
 
 matplotlib >= 3.11 shapes and orders Arabic itself. Colours are never the only difference: lines have dashes of their
-own. A report holds a figure as SVG in its own fonts and, in a dark theme, in other colours.
+own. A report holds a figure as SVG, with the fonts and colours of its page.
 """
 
 from __future__ import annotations
 
 import io
-import math
 import textwrap
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -22,16 +21,16 @@ import numpy as np
 
 from kammil import storage
 from kammil.errors import FolderError, MissingExtraError
-from kammil.evaluation.bootstrap import Interval
-from kammil.evaluation.calibration import BINS, Calibration
+from kammil.evaluation.bootstrap import Array, Interval
 from kammil.evaluation.evaluate import Evaluation
-from kammil.evaluation.learning_curve import LearningCurve
-from kammil.evaluation.measures import KEYS, MEASURES
-from kammil.evaluation.ranking import RANKED_BY, Ranking
+from kammil.evaluation.measures import KEYS, MEASURES, show
+from kammil.evaluation.ranking import RANKED_BY, LearningCurve, Ranking
+from kammil.evaluation.typing_report import BINS, Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Locator
 
 _COLOURS = ("#0b57d0", "#b3400a", "#1a7f37", "#8a2a9b", "#a1133f", "#00707a", "#6b5500", "#4d4d57")
 _INK, _QUIET, _LINE = "#16181d", "#54585f", "#c9ccd3"
@@ -63,7 +62,7 @@ _WIDTH = 5.0
 _SHORT, _LINE_HEIGHT = 24, 0.2
 """Characters of a label that leave room for another beside it; inches of a line of labels."""
 MIN_DRAWN = 20
-"""Minimum suggestions of a bin for a point of the reliability diagram: of fewer, the share that is right is chance."""
+"""Minimum number of suggestions of a bin for a point of the reliability diagram: the share of fewer is chance."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,8 @@ def figure(charts: Sequence[Chart], title: str = "") -> Figure:
             if labels:  # below, where it hides nothing
                 part.legend(loc="outside lower left", ncols=columns)
             height = max(height, chart.height + _LINE_HEIGHT * -(-len(labels) // columns))
-        if title:  # a folder's name may hold dollars, which begin no formula, and bytes that are no text
-            text = title.encode("utf-8", "replace").decode()
-            lines = textwrap.wrap(text, 27 * len(charts)) or [""]
+        if title:
+            lines = textwrap.wrap(_plain(title), 27 * len(charts)) or [""]
             drawn.suptitle("\n".join(lines), parse_math=False)
             height += 0.25 * len(lines)
         drawn.set_size_inches(_WIDTH * len(charts), height)
@@ -116,11 +114,8 @@ def figure(charts: Sequence[Chart], title: str = "") -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure to a file; its ending decides the format (png, svg, pdf), none means png. Raises `FolderError`."""
-    out = io.BytesIO()
     try:
-        with _quiet():
-            figure.savefig(out, dpi=150, format=path.suffix[1:].lower() or "png")
-        storage.write_atomic(path, out.getvalue())
+        storage.write_atomic(path, _rendered(figure, path.suffix[1:].lower() or "png", dpi=150))
     except (ValueError, FolderError) as error:
         reason = getattr(error.__cause__, "strerror", None) or error
         raise FolderError(f"cannot write the figure {path}: {reason}; name another file.") from error
@@ -128,9 +123,13 @@ def save(figure: Figure, path: Path) -> None:
 
 def png(figure: Figure) -> bytes:
     """Render a figure as PNG, at the resolution of a notebook."""
+    return _rendered(figure, "png", dpi=100)
+
+
+def _rendered(figure: Figure, format: str, dpi: int) -> bytes:
     out = io.BytesIO()
     with _quiet():
-        figure.savefig(out, dpi=100, format="png")
+        figure.savefig(out, dpi=dpi, format=format)
     return out.getvalue()
 
 
@@ -141,11 +140,11 @@ def svg(chart: Chart) -> str:
     drawn = figure([chart])
     from matplotlib import rc_context
 
-    with _quiet(), rc_context({"svg.fonttype": "none", "svg.hashsalt": chart.title}):
+    with _quiet(), rc_context({"svg.hashsalt": chart.title, "svg.fonttype": "none"}):
         drawn.savefig(out, format="svg", transparent=True)
     root = ElementTree.fromstring(out.getvalue())
-    for parent in list(root.iter()):
-        for child in list(parent):
+    for parent in [*root.iter()]:
+        for child in [*parent]:
             if child.tag.endswith(("}metadata", "}style")):
                 parent.remove(child)
     for element in root.iter():
@@ -158,15 +157,11 @@ def svg(chart: Chart) -> str:
         attributes |= {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
         if element.tag in ("g", "svg"):
             attributes.pop("id", None)
-        element.attrib = attributes
-        element.tail = None
+        element.attrib, element.tail = attributes, None
         if element.tag != "text":
             element.text = None
-    root.attrib = {
-        "viewBox": root.attrib["viewBox"],
-        "role": "img",
-        "aria-label": ": ".join(filter(None, (chart.title, chart.y, chart.x))),
-    }
+    label = ": ".join(filter(None, (chart.title, chart.y, chart.x)))
+    root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": label}
     text = ElementTree.tostring(root, "unicode")
     for name, colour in _VARIABLES.items():
         text = text.replace(colour, f"var(--{name})")
@@ -193,7 +188,7 @@ def training_curves(
 
     Raises: `FolderError` without an epoch or for a foreign history.
     """
-    name = name.encode("utf-8", "replace").decode()
+    name = _plain(name)
     histories = [epochs for epochs in (history, *members) if epochs]
     if not histories:
         raise FolderError(
@@ -208,15 +203,12 @@ def training_curves(
     def panel(axes: Axes, field: str, scale: float) -> None:
         for number, columns in enumerate(curves, 1):
             which = f", member {number}" if len(curves) > 1 else ""
-            for part, label in (("train", "training (with dropout)"), ("validation", "validation")):
+            for part, label, marker in (("train", "training (with dropout)", "o"), ("validation", "validation", "s")):
                 values = [scale * value for value in columns[f"{part}_{field}"]]
-                axes.plot(columns["epoch"], values, marker="o" if part == "train" else "s", label=label + which)
+                axes.plot(columns["epoch"], values, marker=marker, label=label + which)
             kept = best_epoch(columns)
-            label = f"kept: epoch {kept:.2g}{which}"
-            axes.axvline(kept, color=_QUIET, linewidth=0.8, linestyle=":", label=label)
-        first, last = min(c["epoch"][0] for c in curves), max(c["epoch"][-1] for c in curves)
-        axes.set_xlim(first - 0.5, last + 0.5)  # room, also around a single epoch
-        _whole_numbers(axes)
+            axes.axvline(kept, color=_QUIET, linewidth=0.8, linestyle=":", label=f"kept: epoch {kept:.2g}{which}")
+        _count_along(axes, min(c["epoch"][0] for c in curves), max(c["epoch"][-1] for c in curves))
 
     return [
         Chart("Loss", "epoch", "bits per character", lambda axes: panel(axes, "bits", 1.0)),
@@ -249,26 +241,26 @@ def accuracy_by_position(evaluation: Evaluation) -> Chart:
     Bands are 95 % intervals; dotted lines are the baselines over the whole target.
     """
     places = evaluation.by_position
+    positions = [place.position for place in places]
 
     def panel(axes: Axes) -> None:
         for label, shares in (
             ("teacher-forced: it reads the true text", [place.teacher_forced for place in places]),
             ("free-running: it reads what it wrote", [place.free_running for place in places]),
         ):
-            positions = [place.position for place in places]
-            (line,) = axes.plot(positions, [100 * share.value for share in shares], marker="o", label=label)
-            low = [math.nan if share.low is None else 100 * share.low for share in shares]
-            high = [math.nan if share.high is None else 100 * share.high for share in shares]
-            if not all(map(math.isnan, low)):  # the band is where there are texts enough
+            value, low, high = _bounds(shares, 100)
+            (line,) = axes.plot(positions, value, marker="o", label=label)
+            if not np.isnan(low).all():  # the band is where there are texts enough
                 axes.fill_between(positions, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-        for name, label in (("most frequent", "always the most frequent character"), ("random", "a random character")):
+        for name, label, colour in (
+            ("most frequent", "always the most frequent character", _QUIET),
+            ("random", "a random character", _INK),
+        ):
             baseline = evaluation.baselines.get(name)
             if baseline is not None and baseline.target_top1 is not None:
-                colour = _INK if name == "random" else _QUIET
                 axes.axhline(100 * baseline.target_top1.value, color=colour, linestyle=":", linewidth=1, label=label)
         axes.set_ylim(bottom=0)
-        axes.set_xlim(0.5, max(place.position for place in places) + 0.5)
-        _whole_numbers(axes)
+        _count_along(axes, 1, max(positions))
 
     return Chart("Accuracy by position", "position after the prompt", "characters right, %", panel)
 
@@ -278,28 +270,29 @@ def reliability(models: Mapping[str, Calibration], name: str) -> list[Chart]:
 
     Bins of fewer than `MIN_DRAWN` suggestions are left out of the first. `FolderError` without any suggestion.
     """
-    shown = {each: calibration for each, calibration in models.items() if calibration.error is not None}
+    shown = [(model, found, found.error) for model, found in models.items() if found.error is not None]
     if not shown:
-        name = name.encode("utf-8", "replace").decode()
-        raise FolderError(f"{name} suggests nothing on these texts, so there is nothing to draw; lower --threshold.")
+        raise FolderError(
+            f"{_plain(name)} suggests nothing on these texts, so there is nothing to draw; lower --threshold."
+        )
 
     def diagram(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], ":", color=_QUIET, label="as often as said")
-        for i, (each, calibration) in enumerate(shown.items()):
-            bins = [bin for bin in calibration.bins if bin.suggestions >= MIN_DRAWN]
-            error = f", error {100 * calibration.error.value:.1f} %" if calibration.error is not None else ""
-            style: dict[str, Any] = {"color": _COLOURS[i % len(_COLOURS)], "linestyle": _DASHES[i % len(_DASHES)]}
-            predicted, right = [bin.probability for bin in bins], [bin.right for bin in bins]
-            axes.plot(predicted, right, marker="o", label=_named(each) + error, **style)
+        for i, (model, found, error) in enumerate(shown):
+            label = f"{_named(model)}, error {show(error, percent=True, bounds=False)}"
+            bins = [bin for bin in found.bins if bin.suggestions >= MIN_DRAWN]
+            axes.plot(
+                [bin.probability for bin in bins], [bin.right for bin in bins], marker="o", label=label, **_line(i)
+            )
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlim(0, 1)
 
     def histogram(axes: Axes) -> None:
-        for i, calibration in enumerate(shown.values()):
+        for i, (_, found, _) in enumerate(shown):
             counts = np.zeros(BINS)
-            for bin in calibration.bins:
+            for bin in found.bins:
                 counts[min(int(bin.probability * BINS), BINS - 1)] = bin.suggestions
-            axes.stairs(counts, np.linspace(0, 1, BINS + 1), color=_COLOURS[i % len(_COLOURS)], fill=i == 0, alpha=0.6)
+            axes.stairs(counts, np.linspace(0, 1, BINS + 1), color=_line(i)["color"], fill=i == 0, alpha=0.6)
 
     x = "probability of the first suggestion"
     return [
@@ -313,10 +306,9 @@ def intervals(title: str, rows: Sequence[tuple[str, Interval, int | None]], x: s
 
     def panel(axes: Axes) -> None:
         for place, (name, interval, number) in enumerate(rows):
-            high = interval.value if interval.high is None else interval.high
-            colour = _INK if number is None else _COLOURS[number % len(_COLOURS)]
-            sides = None if interval.low is None else [[interval.value - interval.low], [high - interval.value]]
-            axes.errorbar([interval.value], [place], xerr=sides, fmt="o", color=colour, capsize=3)
+            colour = _INK if number is None else _line(number)["color"]
+            value, low, high = _bounds([interval])
+            axes.errorbar(value, [place], xerr=[value - low, high - value], fmt="o", color=colour, capsize=3)
             for text, edge, side in ((_named(name, 60), 0, "left"), (f"{interval.value:.2f}", 1, "right")):
                 axes.annotate(
                     text, (edge, place), (0, 7), xycoords=("axes fraction", "data"), textcoords="offset points", ha=side
@@ -342,22 +334,14 @@ def comparison(ranking: Ranking) -> list[Chart]:
     ranked = [(name, i, numbers.get(name)) for name, i in measured if i.value <= 2 * measured[0][1].value]
 
     def learning(axes: Axes) -> None:
-        from matplotlib.ticker import LogLocator, NullLocator
+        from matplotlib.ticker import LogLocator
 
         for row in ranking.rows:
             if row.curve:
                 seconds, bits = np.array(row.curve).T
-                number = numbers.get(row.name, 0)
-                style: dict[str, Any] = {
-                    "color": _COLOURS[number % len(_COLOURS)],
-                    "linestyle": _DASHES[number % len(_DASHES)],
-                }
-                marker = "o" if len(bits) > 1 else "D"
-                axes.plot(seconds, np.minimum.accumulate(bits), marker=marker, label=_named(row.name), **style)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
+                line, best = _line(numbers.get(row.name, 0)), np.minimum.accumulate(bits)
+                axes.plot(seconds, best, marker="o" if len(bits) > 1 else "D", label=_named(row.name), **line)
+        _logarithmic(axes, LogLocator(subs=(1, 2, 5)), "{x:g}")
 
     return [
         Chart("Best so far: lower is better", "seconds of training", "bits per character, validation", learning),
@@ -368,30 +352,24 @@ def comparison(ranking: Ranking) -> list[Chart]:
 def learning_curve(curve: LearningCurve) -> list[Chart]:
     """Chart bits, characters right and keystrokes saved against the number of training texts.
 
-    Bars are 95 % intervals; a dotted line is a random guess. The axis of the bits leaves the random guess out, which
-    would squeeze the others.
+    Bars are 95 % intervals; a dotted line is a random guess, which is left out where it would squeeze the others.
     """
 
     def chart(name: str) -> Chart:
         measure = MEASURES[name]
-        shown = [(point.texts, point.figures[name]) for point in curve.points if name in point.figures]
+        points = [point for point in curve.points if name in point.figures]
 
         def panel(axes: Axes) -> None:
-            from matplotlib.ticker import FixedLocator, NullLocator
+            from matplotlib.ticker import FixedLocator
 
-            values = [measure.scale * i.value for _, i in shown]
-            sides = [
-                [0.0 if bound is None else measure.scale * abs(bound - i.value) for bound, i in bounds]
-                for bounds in ([(i.low, i) for _, i in shown], [(i.high, i) for _, i in shown])
-            ]
-            axes.errorbar([n for n, _ in shown], values, yerr=sides, fmt="o-", color=_COLOURS[0], capsize=3)
+            value, low, high = _bounds([point.figures[name] for point in points], measure.scale)
+            sides = np.nan_to_num([value - low, high - value])  # no height where the texts are too few
+            texts = [point.texts for point in points]
+            axes.errorbar(texts, value, yerr=sides, fmt="o-", color=_COLOURS[0], capsize=3)
             if (guess := curve.random.get(name)) is not None and name != RANKED_BY:
-                style: dict[str, Any] = {"color": _INK, "linestyle": ":", "linewidth": 1}
-                axes.axhline(measure.scale * guess.value, label="a random guess", **style)
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(FixedLocator([point.texts for point in curve.points]))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter("{x:,.0f}")
+                guessed = measure.scale * guess.value
+                axes.axhline(guessed, label="a random guess", color=_INK, linestyle=":", linewidth=1)
+            _logarithmic(axes, FixedLocator([point.texts for point in curve.points]), "{x:,.0f}")
             axes.margins(x=0.1)
 
         return Chart(measure.title, "training texts", measure.title + ", %" * measure.percent, panel)
@@ -407,12 +385,37 @@ def _quiet() -> Generator[None]:
         yield
 
 
-def _whole_numbers(axes: Axes) -> None:
+def _count_along(axes: Axes, first: float, last: float) -> None:
+    """Let an axis count whole numbers, with room also around a single one."""
+    axes.set_xlim(first - 0.5, last + 0.5)
     locator: Any = axes.xaxis.get_major_locator()
     locator.set_params(integer=True, min_n_ticks=1)
+
+
+def _logarithmic(axes: Axes, locator: Locator, form: str) -> None:
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(form)
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _line(number: int) -> dict[str, Any]:
+    return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
+
+
+def _bounds(intervals: Sequence[Interval], scale: float = 1.0) -> Array:
+    """Return values, lower and upper bounds, (3, N); NaN where there is no bound."""
+    return scale * np.array([(i.value, i.low, i.high) for i in intervals], np.float64).reshape(-1, 3).T
+
+
+def _plain(name: str) -> str:
+    """Return a name of a folder, which may hold bytes that are no text, as one that can be drawn and printed."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _named(name: str, length: int = 16) -> str:
     """Shorten a name, and escape dollars, which would begin a formula."""
     short = name if len(name) <= length else name[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return short.encode("utf-8", "replace").decode().replace("$", r"\$")
+    return _plain(short).replace("$", r"\$")

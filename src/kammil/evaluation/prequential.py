@@ -1,8 +1,7 @@
 """Whether learning helped a user: each text is predicted before it is learnt (*prequentially*, Dawid 1984).
 
 Two copies of a model read the user's texts in the order in which they were written. One learns each text after it was
-measured on it, the other learns nothing. So nothing is measured on a text that was already known, no text need be held
-back, and the two are compared text by text.
+measured on it, the other learns nothing; they are compared text by text, and no text need be held back.
 """
 
 from __future__ import annotations
@@ -61,10 +60,10 @@ class LearningReport:
 
     @property
     def verdict(self) -> Verdict:
-        """Return whether learning helped, by the bits; not yet known while their interval holds zero, or without one.
+        """Return whether learning helped, by the bits; mixed where the first guesses say the opposite.
 
-        Mixed where the first guesses say the opposite: whoever writes of many things may find more of them right, and
-        pay for it with more bits wherever what was learnt is believed and is wrong.
+        Somebody who writes of many things may find more guesses right, and pay with more bits where what was learnt is
+        believed and wrong.
         """
         if self.bits.sign == 0:
             return "not yet known"
@@ -107,40 +106,23 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
             if typing:
                 saved.append(_keystrokes(learner, [text]))
         learner.learn(text)
-    positions = np.array([len(text) + 1 for text in measured], np.float64)
-    sums = [
-        *(np.stack([[score.bits.sum() for score in each], positions], 1) for each in (scores, taught)),
-        *(np.stack([[(score.ranks == 0).sum() for score in each], positions], 1) for each in (scores, taught)),
-        *([_keystrokes(plain, measured), np.concatenate(saved)] if typing else []),
-    ]
-    effects = [_effect(without, learnt) for without, learnt in zip(sums[::2], sums[1::2], strict=True)]
-    bits, right, *rest = effects
-    assert bits is not None and right is not None  # every text has an end, so there are positions
-    return LearningReport(
-        len(measured),
-        len(normalised) - len(measured),
-        sum(map(len, measured)),
-        bits,
-        right,
-        rest[0] if rest else None,
-    )
+    bits = _effect(*(np.array([[s.bits.sum(), len(s.bits)] for s in each]) for each in (scores, taught)))
+    right = _effect(*(np.array([[(s.ranks == 0).sum(), len(s.ranks)] for s in each]) for each in (scores, taught)))
+    keystrokes = _effect(_keystrokes(plain, measured), np.concatenate(saved)) if typing else None
+    characters = sum(map(len, measured))
+    return LearningReport(len(measured), len(normalised) - len(measured), characters, bits, right, keystrokes)
 
 
 def _keystrokes(model: Completer, texts: Sequence[str]) -> Array:
     """Return the keystrokes saved by three suggestions, begun words corrected, and all keystrokes, (N, 2)."""
+    channel, refusals = Channel.of(model.vocabulary), model.refusals()
     runs = type_with_help(
-        model.language_model,
-        model.vocabulary,
-        texts,
-        channel=Channel.of(model.vocabulary),
-        refusals=model.refusals(),
-        openings=model.openings,
+        model.language_model, model.vocabulary, texts, channel=channel, refusals=refusals, openings=model.openings
     )
-    return keystrokes_saved(runs.lists[3])
+    return keystrokes_saved(runs.lists[3].writing)
 
 
-def _effect(without: Array, learnt: Array) -> Effect | None:
-    """Compare two ratios of sums over the same texts, (N, 2) each; None where neither has a value."""
-    plain, taught = estimates([Statistic(without, quotient), Statistic(learnt, quotient)])
-    before, after, difference = plain.interval(), taught.interval(), taught.minus(plain).interval()
-    return None if before is None or after is None or difference is None else Effect(before, after, difference)
+def _effect(without: Array, learnt: Array) -> Effect:
+    """Compare two ratios of sums over the same texts, (N, 2) each, whose denominators are above 0."""
+    plain, taught = estimates([Statistic(columns.astype(np.float64), quotient) for columns in (without, learnt)])
+    return Effect(*filter(None, (each.interval() for each in (plain, taught, taught.minus(plain)))))

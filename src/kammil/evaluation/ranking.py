@@ -1,17 +1,34 @@
-"""Rank models: metrics with intervals, and paired differences from the best model."""
+"""Models beside one another on the same texts: a ranking of families, and a learning curve of one recipe.
+
+What is kept of a model is sums over texts, not ratios: two models that were measured on different days can still be
+compared text by text, and a paired difference has a much narrower interval than either figure.
+"""
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from kammil.evaluation.bootstrap import BootstrapEstimate, Interval, Statistic, estimates
-from kammil.evaluation.measures import MEASURES
-from kammil.evaluation.scorecard import Columns
+import numpy as np
+
+from kammil.completion.channel import Channel
+from kammil.completion.completer import Completer
+from kammil.completion.ghost_text import GHOST
+from kammil.data.bloom import BloomFilter
+from kammil.evaluation.bootstrap import Array, BootstrapEstimate, Interval, Statistic, estimates
+from kammil.evaluation.greedy import greedy_predictions, next_word_counts
+from kammil.evaluation.keystrokes import keystrokes_saved, precision, type_with_help, type_with_oracle
+from kammil.evaluation.measures import HELP, KEYS, MEASURES, TAKEN, Columns
+from kammil.evaluation.metrics import TARGET, half, metric_columns, predict, target_span
 
 RANKED_BY = "target_bits_per_character"
 """The measure that decides which model is the best: it depends on the whole distribution, not only on its peak."""
+NUM_TIMED = 40
+"""Number of completions that are timed, one by one; the median is the latency of one keystroke."""
+_SHOWN = (RANKED_BY, "bits_per_character_with_end", "target_top1", "target_top3", "chrf", "bleu")
 
 
 @dataclass(frozen=True)
@@ -39,8 +56,7 @@ class Ranking:
     best: str
     """Name of the family with the fewest target bits a character."""
     figures: Mapping[str, Mapping[str, Interval]]
-    """Row -> measure -> value; a measure that a row cannot have is missing. Bounds are None where the values of too few
-    single texts are known."""
+    """Row -> measure -> value; a measure that a row cannot have is missing."""
     differences: Mapping[str, Mapping[str, Interval]]
     """Row -> measure -> value of the row minus value of the best, paired."""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -52,20 +68,58 @@ class Ranking:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to builtins, for JSON."""
-        return {
-            "data": dict(self.data),
-            "best": self.best,
-            "signatures": dict(self.signatures),
-            "left_out": dict(self.left_out),
-            "rows": [
-                asdict(row)
-                | {
-                    "figures": {name: asdict(interval) for name, interval in self.figures[row.name].items()},
-                    "minus_best": {name: asdict(interval) for name, interval in self.differences[row.name].items()},
-                }
-                for row in self.rows
-            ],
-        }
+        found = asdict(self)
+        figures, differences = found.pop("figures"), found.pop("differences")
+        for row in found["rows"]:
+            row |= {"figures": figures[row["name"]], "minus_best": differences[row["name"]]}
+        return found
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A model and how good it is."""
+
+    name: str
+    """Name of the model's folder."""
+    texts: int
+    """Number of training texts."""
+    characters: int
+    training_seconds: float
+    figures: Mapping[str, Interval]
+    """Measure of `MEASURES` -> value on the test texts."""
+    gains: Mapping[str, Interval]
+    """Measure -> value minus that of the point before, paired; empty for the first point."""
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """How good models of one recipe are that learnt from more and more of the same texts, in that order."""
+
+    points: tuple[CurvePoint, ...]
+    random: Mapping[str, Interval]
+    """Measures of a guess among all characters alike."""
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Description of the texts and of the recipe."""
+
+    def verdict(self) -> str:
+        """Return one sentence on what the last step to more texts brought, and whether more are worth having."""
+        if len(self.points) < 2:
+            return "One amount of text makes no curve; give more shares."
+        before, last = self.points[-2:]
+        gain = last.gains[RANKED_BY]
+        change = MEASURES[RANKED_BY].show(gain, signed=True)
+        step = f"From {before.texts:,} to {last.texts:,} texts the bits per character change by {change}"
+        if gain.low is None or gain.high is None:
+            return f"{step}; the test texts are too few to say whether by chance."
+        if gain.high < 0:
+            return f"{step}: more texts of this kind would probably still help."
+        if gain.low > 0:
+            return f"{step}: the added texts did harm; look at them, or give more --minutes."
+        return f"{step}: whether more texts help cannot be told from this test."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to builtins, for JSON."""
+        return asdict(self) | {"verdict": self.verdict()}
 
 
 def rank(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Ranking:
@@ -73,30 +127,101 @@ def rank(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Ranking:
 
     Args:
         rows: in the order to be shown.
-        columns: row -> measure -> summands of each text. One measure is taken on the same texts for all rows; another
-            measure may be taken on other texts.
+        columns: row -> measure -> summands of each text; one measure is taken on the same texts for all rows.
     """
-    keys = [(row.name, measure) for row in rows for measure in MEASURES if measure in columns[row.name]]
-    statistics = [Statistic(columns[name][measure], MEASURES[measure].of) for name, measure in keys]
-    texts = {len(statistic.columns) for statistic in statistics}
-    all_estimates: dict[tuple[str, str], BootstrapEstimate] = {}
-    for num_texts in texts:  # statistics over the same texts share their resamples
-        indices = [i for i, s in enumerate(statistics) if len(s.columns) == num_texts]
-        resampled = estimates([statistics[i] for i in indices])
-        all_estimates |= {keys[i]: estimate for i, estimate in zip(indices, resampled, strict=True)}
-    best = min((row.name for row in rows if row.family), key=lambda name: all_estimates[name, RANKED_BY].value)
-    figures: dict[str, dict[str, Interval]] = {row.name: {} for row in rows}
-    differences: dict[str, dict[str, Interval]] = {row.name: {} for row in rows}
-    for name, measure in keys:
-        row_estimate, best_estimate = all_estimates[name, measure], all_estimates.get((best, measure))
-        _add_interval(figures[name], measure, row_estimate)
-        if best_estimate is not None and name != best:
-            _add_interval(differences[name], measure, row_estimate.minus(best_estimate))
+    found = _estimates(columns)
+    best = min((row.name for row in rows if row.family), key=lambda name: found[name][RANKED_BY].value)
+    figures = {row.name: _intervals(found[row.name]) for row in rows}
+    differences = {row.name: _intervals(found[row.name], found[best]) if row.name != best else {} for row in rows}
     return Ranking(tuple(rows), best, figures, differences)
 
 
-def _add_interval(into: dict[str, Interval], measure: str, estimate: BootstrapEstimate) -> None:
-    """Add the interval of an estimate if it has one."""
-    interval = estimate.interval()
-    if interval is not None:
-        into[measure] = interval
+def learning_curve(
+    points: Sequence[CurvePoint], columns: Mapping[str, Columns], random: Columns, data: Mapping[str, Any]
+) -> LearningCurve:
+    """Estimate the measures of points and what each brings beyond the one before.
+
+    Args:
+        points: without figures, in the order of their numbers of texts.
+        columns: name of a point -> measure -> summands of each text; one measure is taken on the same texts for all.
+        random: the same for a random guess.
+        data: description of the texts.
+    """
+    found = _estimates({**columns, "": random})
+    before = [{}, *(found[point.name] for point in points)]
+    finished = [
+        replace(point, figures=_intervals(found[point.name]), gains=_intervals(found[point.name], earlier))
+        for point, earlier in zip(points, before, strict=False)
+    ]
+    return LearningCurve(tuple(finished), _intervals(found[""]), data)
+
+
+def _estimates(columns: Mapping[str, Columns]) -> dict[str, dict[str, BootstrapEstimate]]:
+    """Estimate all measures of all rows; statistics over the same texts share their resamples."""
+    keys = [(name, measure) for name, sums in columns.items() for measure in MEASURES if measure in sums]
+    found: dict[str, dict[str, BootstrapEstimate]] = {name: {} for name in columns}
+    for texts in {len(columns[name][measure]) for name, measure in keys}:
+        same = [(name, measure) for name, measure in keys if len(columns[name][measure]) == texts]
+        sums = [Statistic(columns[name][measure], MEASURES[measure].of) for name, measure in same]
+        for (name, measure), estimate in zip(same, estimates(sums), strict=True):
+            found[name][measure] = estimate
+    return found
+
+
+def _intervals(
+    row: Mapping[str, BootstrapEstimate], minus: Mapping[str, BootstrapEstimate] | None = None
+) -> dict[str, Interval]:
+    """Return the values of a row, or its differences from another; without what has no value."""
+    both = row if minus is None else {name: row[name].minus(minus[name]) for name in row if name in minus}
+    found = [(name, both[name].interval()) for name in MEASURES if name in both]
+    return {name: interval for name, interval in found if interval is not None}
+
+
+def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> dict[str, Array]:
+    """Measure a model on texts as it sees them, none empty; (N, K) for each measure of a comparison.
+
+    Simulated typing takes longest by far, so `typed` may be fewer of the texts. A model without a folder has no measure
+    `new`.
+    """
+    language_model, vocabulary = model.language_model, model.vocabulary
+    scores, written = predict(language_model, vocabulary, texts, TARGET)
+    measured = metric_columns(scores, written, vocabulary, texts, TARGET)
+    columns = {name: measured[name] for name in _SHOWN}
+    predictions = greedy_predictions(language_model, vocabulary, texts)
+    columns["next_word"] = next_word_counts(predictions, texts, [target_span(text) for text in texts])
+    if model.model is not None:
+        seen = BloomFilter(model.model.seen)
+        answers = [(vocabulary.decode(ids), text[: half(text)]) for ids, text in zip(written, texts, strict=True)]
+        columns["new"] = np.array([[seen.novelty(*answer) == "new", 1] for answer in answers], np.float64)
+    channel, refusals = Channel.of(vocabulary), model.refusals()
+    runs = type_with_help(
+        language_model, vocabulary, typed, channel=channel, refusals=refusals, openings=model.openings
+    )
+    for name, run in {**{str(width): run for width, run in runs.lists.items()}, "ghost": runs.ghosts[GHOST]}.items():
+        columns[KEYS + name], columns[TAKEN + name] = keystrokes_saved(run.writing), precision(run.writing)
+    return columns
+
+
+def ceiling(typed: Sequence[str]) -> dict[str, Array]:
+    """Return the keystrokes saved by an oracle that knows every word before its first letter, as columns."""
+    return dict.fromkeys((KEYS + name for name in HELP), keystrokes_saved(type_with_oracle(typed)))
+
+
+def bits_only(texts: Sequence[str], target_bits: Array, bits_with_end: Array) -> dict[str, Array]:
+    """Return the columns of a predictor that only gives bits for each text, (N,) each, and completes nothing."""
+    lengths = [len(text[target_span(text)]) for text in texts]
+    return {
+        RANKED_BY: np.stack([target_bits, np.array(lengths, np.float64)], axis=1),
+        "bits_per_character_with_end": np.stack([bits_with_end, [len(text) + 1.0 for text in texts]], axis=1),
+    }
+
+
+def completion_seconds(model: Completer, texts: Sequence[str]) -> float:
+    """Return the median seconds of one completion of 30 characters after a text's first half, with default options."""
+    seconds: list[float] = []
+    for i in range(NUM_TIMED):  # fewer texts are repeated
+        text = texts[i * len(texts) // NUM_TIMED]
+        started = time.perf_counter()
+        model.complete(text[: half(text)], length=TARGET)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)

@@ -17,16 +17,17 @@ from kammil.errors import KammilError, MissingExtraError
 from kammil.evaluation import counter_check, model_card, plots
 from kammil.evaluation.bootstrap import MIN_TEXTS
 from kammil.evaluation.evaluate import Evaluation
+from kammil.evaluation.examples import Sample
 from kammil.evaluation.keystrokes import LOOK_AFTER
 from kammil.evaluation.measurements import SECONDS, Measurements, measure, within
 from kammil.evaluation.measures import MEASURES, show
 from kammil.evaluation.metrics import RANDOM, Metrics
 from kammil.evaluation.model_card import INTERVAL, NO_INTERVAL
-from kammil.evaluation.samples import Sample
 from kammil.evaluation.slices import DIALECT, Slice
 from kammil.evaluation.typing_report import Savings, TypingReport
 from kammil.model_folder import ModelFiles, reading_records
 from kammil.progress import phase
+from kammil.text import counted
 from kammil.views.heatmap import HeatMap
 from kammil.views.page import Beside, Block, Code, Figure, Paragraph, Section, report
 from kammil.views.tables import Table
@@ -75,8 +76,8 @@ def model_report(
         name: of the model.
         files: the content of its folder.
         evaluation: its figures; None if there are none.
-        model: the model itself, and
-        texts: the texts of the evaluation; without them the page quotes none, and has no slices and no typing.
+        model, texts: the model and the texts of the evaluation; without them the page quotes none, and has no slices
+            and no typing.
         on: what these texts are.
         chosen: whether the training chose by them what it kept.
         trained_on: its training texts as it sees them, to be audited.
@@ -89,28 +90,25 @@ def model_report(
     with phase("writing the report"):
         measured = measure(model, texts, seconds=seconds) if model is not None and texts else None
         audited = audited_texts(trained_on) if trained_on else None
+    training = description.training
     with reading_records(name):
-        source = str(description.training.get("data", {}).get("source", "its texts"))
+        cautions = model_card.cautions(files)
+        source = str(training.get("data", {}).get("source", "its texts"))
         counter = description.family == counter_check.FAMILY
         found = [
             data(audited, texts=len(trained_on), source=source) if audited is not None else None,
-            split(description.training),
+            split(training),
             curves(metrics.get("history", ()), metrics.get("members", ()), counter=counter),
-        ]
-        about_it = [
+            *([figures(evaluation, name, on=on, chosen=chosen), positions(evaluation)] if evaluation else []),
+            *(measured_sections(measured, name) if measured is not None else []),
             settings(description.model_dump(), metrics),
             environment(metrics.get("machine"), metrics.get("versions")),
-            reproduce(command, data=description.training.get("data"), toml=toml) if command else None,
+            reproduce(command, data=training.get("data"), toml=toml) if command else None,
         ]
-        cautions = model_card.cautions(files)
-    if evaluation is not None:
-        found += [figures(evaluation, name, on=on, chosen=chosen), positions(evaluation)]
-    if measured is not None:
-        found += measured_sections(measured, name)
     in_words = model_card.quality({"validation": evaluation.to_dict()} if evaluation is not None else {}, on=on)
     lines = [*in_words.splitlines(), *filter(None, [str(metrics.get("ending", ""))])]
     first = summary(lines, cautions, quoted=0 if measured is None else len(measured.samples))
-    return report(name, "report of a model", [each for each in (first, *found, *about_it) if each is not None])
+    return report(name, "report of a model", [first, *filter(None, found)])
 
 
 def stored_evaluation(metrics: Mapping[str, Any]) -> Evaluation | None:
@@ -141,14 +139,10 @@ def drawn(*charts: plots.Chart) -> list[Block]:
 
 
 def summary(sentences: Sequence[str], cautions: Sequence[str], *, quoted: int) -> Section:
-    """Return the section that says in a few sentences what was found; `quoted`: texts of the data on the page."""
-    blocks: list[Block] = [Paragraph(caution, warning=True) for caution in cautions]
-    blocks += [Paragraph(sentence) for sentence in sentences]
-    if quoted:
-        number = "one text" if quoted == 1 else f"{quoted} texts"
-        blocks.append(
-            Paragraph(f"This page quotes {number} of the data: do not pass it on where the texts are private.")
-        )
+    """Return the section that says in a few sentences what was found; `quoted`: number of texts on the page."""
+    number = f"This page quotes {counted(quoted, 'text')} of the data: do not pass it on where the texts are private."
+    blocks = [Paragraph(caution, warning=True) for caution in cautions]
+    blocks += [Paragraph(sentence) for sentence in (*sentences, *[number] * bool(quoted))]
     return Section("summary", "In short", "The most important figures in words; the sections below say more.", blocks)
 
 
@@ -181,22 +175,18 @@ def data(audit: Audit, *, texts: int, source: str) -> Section:
         Table(["", "characters"], quantiles, "Length of the texts"),
         Table(["", "share of the characters"], [[n, _percent(s)] for n, s in scripts if s], "Scripts"),
     ]
-    blocks: list[Block] = [Beside(tables)]
+    notes: list[Block] = []
     if audit.scripts["Arabic"]:
         found = [[name, _percent(share)] for name, share in audit.dialects.items() if share]
         tables.append(Table(["", "share of the texts"], found, "Likely dialects"))
-        blocks.append(
-            Paragraph(
-                "Dialects are guessed from single words: about half of all short texts have none that tells "
-                f"({UNCLEAR})."
-            )
-        )
+        guessed = "Dialects are guessed from single words: about half of all short texts have none that tells"
+        notes.append(Paragraph(f"{guessed} ({UNCLEAR})."))
     return Section(
         "data",
         "Training data",
         f"What the model has learnt from, {source}, as it reads it: repeats teach nothing new, and a character that "
         f"stands in one text only cannot be learnt.{part}",
-        blocks,
+        [Beside(tables), *notes],
     )
 
 
@@ -235,10 +225,7 @@ def split(training: Mapping[str, Any]) -> Section | None:
 
 
 def curves(
-    history: Sequence[Mapping[str, Any]],
-    members: Sequence[Sequence[Mapping[str, Any]]] = (),
-    *,
-    counter: bool = False,
+    history: Sequence[Mapping[str, Any]], members: Sequence[Sequence[Mapping[str, Any]]] = (), *, counter: bool = False
 ) -> Section:
     """Return the training curves of a model, or of the members of a merged one.
 
@@ -249,33 +236,22 @@ def curves(
         charts = plots.training_curves(history, "the model", members=members)
     except (KammilError, TypeError):
         why = "It has no training curves: a model that counts learns in one pass."
-        if any((history, *members)):
-            why = "Its training history cannot be read."
-        return Section("curves", title, why, [])
-    blocks = drawn(*charts)
-    if counter:
-        blocks.insert(
-            0,
-            Paragraph(
-                "These are the curves of a network that was trained and then left: a model that counts was better "
-                "after so short a time, and is what this report is about. More minutes help.",
-                warning=True,
-            ),
-        )
+        return Section("curves", title, "Its training history cannot be read." if any((history, *members)) else why, [])
+    warning = Paragraph(
+        "These are the curves of a network that was trained and then left: a model that counts was better after so "
+        "short a time, and is what this report is about. More minutes help.",
+        warning=True,
+    )
+    blocks: list[Block] = [*[warning] * counter, *drawn(*charts)]
     histories = [plots.history_columns(epochs) for epochs in (history, *members) if epochs]
     for number, found in enumerate(histories, 1):
-        member = f", member {number}" if len(histories) > 1 else ""
         kept = plots.best_epoch(found)
-        rows = [
-            [
-                f"{epoch:.1f}".removesuffix(".0") + " (kept)" * (epoch == kept),
-                *(f"{found[f'{part}_bits'][i]:.3f}" for part in ("train", "validation")),
-                *(f"{100 * found[f'{part}_accuracy'][i]:.1f} %" for part in ("train", "validation")),
-            ]
-            for i, epoch in enumerate(found["epoch"])
-        ]
+        columns = [[f"{epoch:.1f}".removesuffix(".0") + " (kept)" * (epoch == kept) for epoch in found["epoch"]]]
+        columns += [[f"{bits:.3f}" for bits in found[f"{part}_bits"]] for part in ("train", "validation")]
+        columns += [[f"{100 * n:.1f} %" for n in found[f"{part}_accuracy"]] for part in ("train", "validation")]
         head = ["epoch", "bits, training", "bits, validation", "right, training", "right, validation"]
-        blocks.append(Table(head, rows, f"Every epoch{member}", folded=True))
+        caption = "Every epoch" + (f", member {number}" if len(histories) > 1 else "")
+        blocks.append(Table(head, [*map(list, zip(*columns, strict=True))], caption, folded=True))
     return Section(
         "curves",
         title,
@@ -341,22 +317,18 @@ def typing(report: TypingReport | None) -> Section:
             "“kammil report” takes more."
         )
         return Section("typing", "Typing", lead, [])
-    others = {name: (each.lists, each.ghosts) for name, each in report.baselines.items()}
-    others[RANDOM] = report.random, {}
-
-    def row(name: str, each: Savings, beside: Sequence[Savings | None]) -> list[str]:
-        speeds = [show(each.speed[device], digits=1) for device in report.unaided]
-        saved = ["" if other is None else show(other.keystrokes, percent=True) for other in beside]
-        return [name, show(each.keystrokes, percent=True), show(each.precision, percent=True), *speeds, *saved]
-
+    names = {width: f"the {width} most probable words" for width in report.model.lists} | {1: "the most probable word"}
+    names |= {step: f"ghost text, {step}" for step in report.model.ghosts}
+    others: dict[str, dict[int | str, Savings]] = {n: each.lists | each.ghosts for n, each in report.baselines.items()}
+    others[RANDOM] = {**report.random}
     head = ["help", "keystrokes saved", "taken, of those shown", *(f"words a minute, {d}" for d in report.unaided)]
     head += [f"keystrokes saved, {name}" for name in others]
     rows = [["none", "0 %", "", *(f"{rate:.1f}" for rate in report.unaided.values())]]
-    for width, each in report.model.lists.items():
-        name = "the most probable word" if width == 1 else f"the {width} most probable words"
-        rows.append(row(name, each, [lists[width] for lists, _ in others.values()]))
-    for step, each in report.model.ghosts.items():
-        rows.append(row(f"ghost text, {step}", each, [ghosts.get(step) for _, ghosts in others.values()]))
+    for help, each in (report.model.lists | report.model.ghosts).items():
+        saved = [show(other[help].keystrokes, percent=True) if help in other else "" for other in others.values()]
+        speeds = [show(each.speed[device], digits=1) for device in report.unaided]
+        taken = [show(share, percent=True) for share in (each.keystrokes, each.precision)]
+        rows.append([names[help], *taken, *speeds, *saved])
     rows.append(["every word known before its first letter", show(report.ceiling, percent=True)])
     rows = [[*cells, *[""] * (len(head) - len(cells))] for cells in rows]
     note = INTERVAL if report.texts >= MIN_TEXTS else NO_INTERVAL
@@ -383,12 +355,10 @@ def calibration(report: TypingReport | None, name: str) -> Section | None:
     """Return the reliability diagram of the first suggestion; None where nothing was typed or suggested."""
     if report is None or report.model.calibration.error is None:
         return None
-    found = {"this model": report.model.calibration} | {n: each.calibration for n, each in report.baselines.items()}
-    rows = [
-        [name if each == "this model" else each, show(c.error, percent=True)]
-        for each, c in found.items()
-        if c.error is not None
-    ]
+    others = {n: each.calibration for n, each in report.baselines.items()}
+    found = {"this model": report.model.calibration, **others}
+    named = [(name, report.model.calibration), *others.items()]
+    rows = [[each, show(found.error, percent=True)] for each, found in named if found.error is not None]
     bins = [
         [f"{100 * bin.probability:.0f} %", f"{100 * bin.right:.0f} %", f"{bin.suggestions:,}"]
         for bin in report.model.calibration.bins
@@ -411,30 +381,25 @@ def by_slice(found: Sequence[Slice], texts: int) -> Section | None:
     """Return the figures of kinds of texts; None without any."""
     if not found:
         return None
-    few = "too few"
     rows = [
         [
             f"{each.criterion}: {each.name}",
             f"{each.texts:,}",
-            show(each.bits_per_character) or few,
-            show(each.difference, signed=True) or few,
-            show(each.top1, percent=True) or few,
+            show(each.bits_per_character) or "too few",
+            show(each.difference, signed=True) or "too few",
+            show(each.top1, percent=True) or "too few",
         ]
         for each in found
     ]
-    measured = [(f"{each.criterion}: {each.name}", each.bits_per_character) for each in found]
-    shown = [(name, bits, 0) for name, bits in measured if bits is not None and bits.low is not None]
+    measured = [(row[0], each.bits_per_character, 0) for row, each in zip(rows, found, strict=True)]
+    shown = [(name, bits, colour) for name, bits, colour in measured if bits is not None and bits.low is not None]
     blocks = drawn(plots.intervals("Bits per character by slice", shown, "bits per character")) if shown else []
     note = f"“Too few” stands for fewer than {MIN_TEXTS} texts. {INTERVAL}"
     head = ["slice", "texts", "bits per character", "minus all other texts", "characters right"]
     blocks.append(Table(head, rows, "Slices", note))
     if any(each.criterion == DIALECT for each in found):
-        blocks.append(
-            Paragraph(
-                "The dialect is a guess from single words, and often wrong for one text: “kammil data check” says "
-                "how often."
-            )
-        )
+        guess = "The dialect is a guess from single words, and often wrong for one text"
+        blocks.append(Paragraph(f"{guess}: “kammil data check” says how often."))
     return Section(
         "slices",
         "Slices",
@@ -487,10 +452,8 @@ def surprise(found: Sequence[Explanation]) -> Section | None:
 
 
 def settings(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> Section:
-    """Return the settings of a model: its family's, those of its training, and its text rules.
-
-    `description` is the content of `model.json`, `metrics` that of `metrics.json`.
-    """
+    """Return the settings of a model: its family's, those of its training, and its text rules, from the content of
+    `model.json` and of `metrics.json`."""
     training: Mapping[str, Any] = description["training"]
     recipe: Mapping[str, Any] = training.get("recipe", {})
     read = [[rule, _RULES.get(rule, "")] for rule, on in description["rules"].items() if on]
@@ -500,9 +463,8 @@ def settings(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> Sect
     if "training_seconds" in metrics:
         rows.append(["training", f"{metrics['training_seconds']:.1f} s"])
     rows += [[name, _value(value)] for name, value in description["settings"].items() if value is not None]
-    options = {
-        k: v for k, v in recipe.items() if k not in ("settings", "training", "rules", "model", *_NAMES_OF_PLACES)
-    }
+    left_out = ("settings", "training", "rules", "model", *_NAMES_OF_PLACES)
+    options = {name: value for name, value in recipe.items() if name not in left_out}
     options |= dict(recipe.get("training", {})) | training.get("used", {})
     options |= {name: list(map(place_name, recipe[name])) for name in ("exclude",) if recipe.get(name)}
     more = [[name, _value(value)] for name, value in options.items() if value not in (None, False, {}, [], ())]

@@ -9,7 +9,7 @@ Shapes: N texts, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,8 @@ _NO_LETTERS = frozenset({"digits", "emoji", "punctuation", "space", "other"})
 _ELONGATED = regex.compile(r"(\p{L})\1\1")
 DIALECT = "likely dialect"
 """Criterion whose slices are guessed from words, and only for texts with Arabic letters."""
+_EMOJI = {True: "with emoji", False: "without emoji"}
+_ELONGATION = {True: "a letter three times in a row", False: "no letter three times in a row"}
 _SCRIPTS = {
     (True, True): "Latin letters among those of another script",
     (True, False): "Latin letters only",
@@ -41,9 +43,8 @@ class Slice:
     """The figures of one kind of texts."""
 
     criterion: str
-    """By what the texts are told apart, such as `emoji`."""
+    """Slicing criterion, such as `emoji`."""
     name: str
-    """Which of them these are, such as `with emoji`."""
     texts: int
     bits_per_character: Interval | None
     """Mean bits of the characters, without the ends of texts; None for fewer than `MIN_TEXTS` texts."""
@@ -59,29 +60,38 @@ def slices(model: Completer, texts: Sequence[str]) -> list[Slice]:
     if not normalised:
         return []
     scores = score_in_batches(model.language_model, model.vocabulary, normalised)
-    sums = np.array(
-        [
-            [score.bits[:-1].sum(), (score.ranks[:-1] == 0).sum(), len(text)]
-            for score, text in zip(scores, normalised, strict=True)
-        ]
-    )
+    sums = np.array([[s.bits[:-1].sum(), (s.ranks[:-1] == 0).sum(), len(s.bits) - 1] for s in scores])
     kinds = [
         (criterion, name, np.array([kind == name for kind in found]))
-        for criterion, found in memberships(normalised).items()
-        for name in _ordered(criterion, found)
+        for criterion, (names, found) in memberships(normalised).items()
+        for name in names
+        if name in found
     ]
     return measure(sums, kinds)
 
 
-def memberships(texts: Sequence[str]) -> dict[str, list[str | None]]:
-    """Return for each criterion the slice of each text, or None where it belongs to none."""
-    by_length = _length_names([len(text) for text in texts])
+def memberships(texts: Sequence[str]) -> dict[str, tuple[Sequence[str], list[str | None]]]:
+    """Return for each criterion the names of its slices in the order shown, and the slice of each text, if any."""
+    scripts = [{script(char) for char in set(text)} for text in texts]
+    low, high = (int(bound) for bound in np.quantile([*map(len, texts)], [1 / 3, 2 / 3]))
+    thirds = [
+        f"up to {low:,} characters",
+        f"{low + 1:,} to {high:,} characters",
+        f"more than {high:,} characters",
+    ]
+    letters = [found - _NO_LETTERS for found in scripts]
     return {
-        "emoji": [_emoji(text) for text in texts],
-        "scripts": [_scripts(text) for text in texts],
-        "elongation": [_elongation(text) for text in texts],
-        "length": [by_length(len(text)) for text in texts],
-        DIALECT: [_dialect(text) for text in texts],
+        "emoji": ([*_EMOJI.values()], [_EMOJI["emoji" in found] for found in scripts]),
+        "scripts": (
+            [*_SCRIPTS.values()],
+            [_SCRIPTS["Latin" in found, bool(found - {"Latin"})] for found in letters],
+        ),
+        "elongation": ([*_ELONGATION.values()], [_ELONGATION[bool(_ELONGATED.search(text))] for text in texts]),
+        "length": (thirds, [thirds[(len(text) > low) + (len(text) > high)] for text in texts]),
+        DIALECT: (
+            [*DIALECTS, UNCLEAR],
+            [likely(text) if "Arabic" in found else None for text, found in zip(texts, scripts, strict=True)],
+        ),
     }
 
 
@@ -93,76 +103,19 @@ def measure(sums: Array, kinds: Sequence[tuple[str, str, NDArray[np.bool_]]]) ->
         kinds: criterion, name, and which texts belong to the slice, (N,).
     """
     statistics: list[Statistic] = []
+    enough: list[bool] = []
     for _, _, inside in kinds:
         within, outside = sums * inside[:, None], sums * ~inside[:, None]
+        both = np.concatenate([within[:, [0, 2]], outside[:, [0, 2]]], axis=1)
         statistics += [
             Statistic(within[:, [0, 2]], quotient),
-            Statistic(np.concatenate([within[:, [0, 2]], outside[:, [0, 2]]], axis=1), _difference),
+            Statistic(both, lambda sums: quotient(sums[:, :2]) - quotient(sums[:, 2:])),
             Statistic(within[:, [1, 2]], quotient),
         ]
-    figures = [estimate.interval() for estimate in estimates(statistics)]
-    found: list[Slice] = []
-    for i, (criterion, name, inside) in enumerate(kinds):
-        bits, difference, top1 = figures[3 * i : 3 * i + 3]
-        count = int(inside.sum())
-        enough, comparable = count >= MIN_TEXTS, min(count, len(inside) - count) >= MIN_TEXTS
-        found.append(
-            Slice(
-                criterion,
-                name,
-                count,
-                bits if enough else None,
-                difference if comparable else None,
-                top1 if enough else None,
-            )
-        )
-    return found
-
-
-def _difference(sums: Array) -> Array:
-    """Return the first quotient of sums minus the second, (R, 4) -> (R,)."""
-    return quotient(sums[:, :2]) - quotient(sums[:, 2:])
-
-
-def _emoji(text: str) -> str:
-    return "with emoji" if any(script(char) == "emoji" for char in set(text)) else "without emoji"
-
-
-def _scripts(text: str) -> str:
-    found = {script(char) for char in set(text)} - _NO_LETTERS
-    return _SCRIPTS["Latin" in found, bool(found - {"Latin"})]
-
-
-def _elongation(text: str) -> str:
-    return "a letter three times in a row" if _ELONGATED.search(text) else "no letter three times in a row"
-
-
-def _dialect(text: str) -> str | None:
-    return likely(text) if any(script(char) == "Arabic" for char in set(text)) else None
-
-
-def _length_names(lengths: Sequence[int]) -> Callable[[int], str]:
-    """Return a function that names the third of the texts, by length, that a length is in."""
-    low, high = (int(bound) for bound in np.quantile(lengths, [1 / 3, 2 / 3]))
-
-    def name(length: int) -> str:
-        if length <= low:
-            return f"up to {low:,} characters"
-        return f"{low + 1:,} to {high:,} characters" if length <= high else f"more than {high:,} characters"
-
-    return name
-
-
-def _ordered(criterion: str, found: Sequence[str | None]) -> list[str]:
-    """Return the names of slices that have texts, in the order shown."""
-    orders: Mapping[str, Sequence[str]] = {
-        "emoji": ("with emoji", "without emoji"),
-        "scripts": tuple(_SCRIPTS.values()),
-        "elongation": ("a letter three times in a row", "no letter three times in a row"),
-        DIALECT: (*DIALECTS, UNCLEAR),
-    }
-    names = {name for name in found if name is not None}
-    if criterion in orders:
-        return [name for name in orders[criterion] if name in names]
-    # Lengths: "up to" comes first, "more than" last.
-    return sorted(names, key=lambda name: (name.startswith("more"), not name.startswith("up"), name))
+        fewest = [inside.sum(), min(inside.sum(), (~inside).sum()), inside.sum()]
+        enough += [bool(texts >= MIN_TEXTS) for texts in fewest]
+    figures = [e.interval() if shown else None for e, shown in zip(estimates(statistics), enough, strict=True)]
+    return [
+        Slice(criterion, name, int(inside.sum()), *figures[3 * i : 3 * i + 3])
+        for i, (criterion, name, inside) in enumerate(kinds)
+    ]

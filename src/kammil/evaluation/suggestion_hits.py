@@ -1,13 +1,9 @@
 """Suggestions at every position of held-out texts, and whether each is what the writer writes next.
 
 A *position* is before a character, or after the last one. The target at a position is the text up to the end of the
-next word: the rest of the current word, or what stands before the next word and that word. After the last word no
-suggestion can be right. In a script without spaces, where a suggestion may be of several letters, the text up to the
-end of any of them is a target.
-
-The text that is typed may have slips (`slips`), which stay: the model reads them, and the target is what was wanted. A
-suggestion is right if with it the word stands as it was wanted. So within a word that has a slip only one that replaces
-it can be.
+next word, or in a script without spaces up to the end of any of the letters that a suggestion may have. The text that
+is typed may have *slips*, which stay: the model reads them, and the target is what was wanted, so within a word that
+has a slip only a suggestion that replaces it can be right.
 
 Shapes: T characters, k suggestions, B texts in a batch, V vocabulary.
 """
@@ -27,14 +23,15 @@ from kammil.completion.character_classes import CharacterClasses, first_ids
 from kammil.completion.openings import Openings
 from kammil.completion.word_search import WordSearch
 from kammil.decoding.refusals import NO_REFUSALS, Refusals
+from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, State, max_rows, select_rows
+from kammil.languages import neighbours, union
 from kammil.progress import steps
 from kammil.text import keys_saved, open_word, space_after, stays, unspaced_runs, words
 from kammil.vocabulary import BOS, SPECIALS, CharacterVocabulary
 
 _MAX_BATCH = 16
-"""Most texts searched in one batch. From 32 to 64 rows on, the time of a step is proportional to the rows; and a row of
-a model of units may take a hundred kilobytes and more."""
+"""Maximum number of texts searched in one batch: a row of a model of units may take a hundred kilobytes and more."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,7 @@ class SuggestionHits:
     probabilities: NDArray[np.float64]
     """(T + 1, k): probabilities of the suggestions, in the order of `WordSearch.run`; 0 where there is none."""
     right: NDArray[np.bool_]
-    """(T + 1, k): whether the suggestion is the text up to the end of the next word, or of a later letter of a script
-    without spaces."""
+    """(T + 1, k): whether the suggestion is a target."""
     complete: NDArray[np.float64]
     """(T + 1,): probability that the word at hand is complete; 0 outside words."""
     lengths: NDArray[np.int64]
@@ -65,11 +61,17 @@ class SuggestionHits:
     @classmethod
     def none(cls, positions: int, k: int) -> Self:
         """Return no suggestions at all."""
-        lists, flags = (positions, k), np.zeros((positions, k), np.bool_)
-        probabilities, complete, spaced = np.zeros(lists), np.zeros(positions), np.zeros(positions)
-        lengths, saved, ends = (np.zeros(lists, np.int64) for _ in range(3))
-        earlier = np.full(lists, k)
-        return cls(probabilities, flags, complete, lengths, saved, ends, earlier, spaced, np.zeros(positions, np.int64))
+        lists, line = (positions, k), np.zeros(positions)
+        whole = [np.zeros(lists, np.int64) for _ in range(3)]
+        return cls(
+            np.zeros(lists),
+            np.zeros(lists, np.bool_),
+            line,
+            *whole,
+            earlier=np.full(lists, k),
+            spaced=line.copy(),
+            spaced_lengths=np.zeros(positions, np.int64),
+        )
 
     def put(self, position: int, rank: int, at: int, added: str, probability: float) -> None:
         """Record the suggestion of a rank at a position: `added` stands from index `at` on, which is the position, or
@@ -109,8 +111,8 @@ def suggestion_hits(
     Args:
         model, vocabulary: the model.
         texts: what the writer wants to write.
-        k: most suggestions.
-        threshold: least probability of each.
+        k: maximum number of suggestions.
+        threshold: minimum probability of each.
         typed: what stands on the screen, if there are slips: texts of the same lengths with the same words.
         channel: by which begun words are corrected; None corrects nothing.
         refusals, openings: see `WordSearch`.
@@ -185,8 +187,8 @@ def _read_on(
     p: NDArray[np.float32],
     state: State,
 ) -> list[BegunWord | None]:
-    """Return the variants of the word at the end of each prefix, given those before its last id; they begin before the
-    first letter of a word. `p`, (B, V), follows the prefixes, and `state` is the model's after them."""
+    """Return the interpretations of the word at the end of each prefix, given those before its last id. `p`, (B, V),
+    follows the prefixes, and `state` is the model's after them."""
     read: list[BegunWord | None] = []
     for row, (prefix, id) in enumerate(zip(prefixes, last, strict=True)):
         before = variants[row]
@@ -236,3 +238,35 @@ def farthest_ends(text: str, max_piece: int) -> NDArray[np.int64]:
             first = max(at, begin)
             ends[at] = max((end for end in letter_ends if end - first <= max_piece), default=ends[at])
     return ends
+
+
+def check_slips(rate: float) -> float:
+    """Return the share of slips; `OptionError` if it is not between 0 and 1."""
+    if not 0 <= rate <= 1:
+        raise OptionError(f"slips is {rate}, but it must be between 0 and 1, such as 0.03.")
+    return rate
+
+
+def with_slips(texts: Sequence[str], rate: float, *, seed: int = 0) -> list[str]:
+    """Return texts of the same lengths, typed by hurried fingers: about `rate` of the letters are slips.
+
+    A slip is a neighbour on the keyboard, or half of the time the other way in which people spell the letter (ا for أ,
+    ه for ة). Swapped, missing and doubled letters are left out: a position means the same in both texts.
+    """
+    if check_slips(rate) == 0:
+        return list(texts)
+    generator = np.random.default_rng(seed)
+    return ["".join(_typed(text, rate, generator)) for text in texts]
+
+
+def _typed(text: str, rate: float, generator: np.random.Generator) -> list[str]:
+    characters, beside = list(text), neighbours()
+    respelt, respelt_last = union("respelt"), union("respelt") | union("respelt_last")
+    for i in np.flatnonzero(generator.random(len(text)) < rate).tolist():
+        letter, last = characters[i], not text[i + 1 : i + 2].isalpha()
+        spelling, keys = (respelt_last if last else respelt).get(letter), beside.get(letter, "")
+        if spelling and (not keys or generator.random() < 0.5):
+            characters[i] = spelling
+        elif keys:
+            characters[i] = keys[int(generator.integers(len(keys)))]
+    return characters

@@ -1,9 +1,8 @@
 """chrF and BLEU of completions against the true texts: the overlap of their n-grams, wherever those stand.
 
-The score of a test set is a function of counts summed over texts. `chrf_columns` and `bleu_columns` return these counts
-text by text, so that intervals and paired differences come from the same resamples as those of all measures. BLEU is
-sacrebleu's (Post 2018), and chrF is defined as there: the signatures name the exact variants. Sources: Popović 2015
-(chrF); Papineni et al. 2002 (BLEU), smoothed as in mteval-v13a.
+The score of a test set is a function of counts summed over texts, which `chrf_columns` and `bleu_columns` return text
+by text. BLEU is sacrebleu's (Post 2018), and chrF is defined as there: the signatures name the exact variants.
+Sources: Popović 2015 (chrF); Papineni et al. 2002 (BLEU), smoothed as in mteval-v13a.
 
 Shapes: N texts, R resamples.
 """
@@ -28,26 +27,22 @@ NO_RUN = f"no run of {_WORDS} words"
 
 def chrf_columns(written: Sequence[str], true: Sequence[str]) -> Array:
     """Count n-grams of 1 to 6 characters, without white space: in the completion, in the truth, in both; (N, 18)."""
-    return np.array([_chrf(w, t) for w, t in zip(written, true, strict=True)], np.float64).reshape(-1, 3 * _ORDER)
+    columns = np.zeros((len(written), _ORDER, 3))
+    for text, answer, truth in zip(columns, written, true, strict=True):
+        for n, row in enumerate(text, 1):
+            found, wanted = (_ngrams("".join(each.split()), n) for each in (answer, truth))
+            row[:] = found.total() if wanted else 0, wanted.total(), (found & wanted).total()
+    return columns.reshape(-1, 3 * _ORDER)
 
 
-def _chrf(written: str, true: str) -> list[int]:
-    counts: list[int] = []
-    for n in range(1, _ORDER + 1):
-        written_runs, true_runs = _runs(written, n), _runs(true, n)
-        counts += [written_runs.total() if true_runs else 0, true_runs.total(), (written_runs & true_runs).total()]
-    return counts
-
-
-def _runs(text: str, n: int) -> Counter[str]:
-    joined = "".join(text.split())
-    return Counter(joined[i : i + n] for i in range(len(joined) - n + 1))
+def _ngrams(text: str, n: int) -> Counter[str]:
+    return Counter(text[i : i + n] for i in range(len(text) - n + 1))
 
 
 def chrf(sums: Array) -> Array:
     """Compute chrF, 0 to 100, from summed counts, (R, 18) -> (R,)."""
     written, true, shared = sums.reshape(-1, _ORDER, 3).transpose(2, 0, 1)  # (R, 6) each
-    present = written > 0  # where the truth has none either, `_chrf` counts none
+    present = written > 0  # where the truth has none, none is counted either
     orders = np.maximum(present.sum(1), 1)
     precision = np.divide(shared, written, out=np.zeros_like(shared), where=present).sum(1) / orders  # (R,)
     recall = np.divide(shared, true, out=np.zeros_like(shared), where=present).sum(1) / orders

@@ -1,11 +1,10 @@
 """Keys and time that a writer saves with suggestions of a model, beside a baseline, random words and an oracle.
 
-*Precision* is the share of the positions with a suggestion at which it was accepted; the others were a distraction. The
-share of all positions where something is shown, and of those where it is right, are of the text typed without help:
-what is right is taken, so a writer with help meets fewer of the easy positions.
-
-*Random words.* A list of W words that are drawn from the V different words of the texts, anew at every position and
-whatever is typed, holds the right one with probability W / V. It is what a list is worth that knows nothing.
+Time is a model, not a measurement: published times of keys, glances and choices, of other people, languages and
+keyboards, so differences between two ways of helping are worth more than the figures. Newly shown ghost text is always
+read, since it stands where one writes; a list is looked at once a word (`keystrokes.LOOK_AFTER`). That reading costs
+time: Quinn & Zhai 2016, "A cost-benefit study of text entry suggestion interaction"; Palin et al. 2019, "How do people
+type on mobile devices?".
 """
 
 from __future__ import annotations
@@ -14,17 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST
 from kammil.completion.openings import Openings
 from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.errors import DataError
-from kammil.evaluation.baselines import load_baselines
+from kammil.evaluation.baselines import ORDER, load_baselines
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient, ratio
-from kammil.evaluation.calibration import Calibration, calibration
 from kammil.evaluation.keystrokes import (
-    ListRuns,
-    TypingRuns,
+    TypedTexts,
     keystrokes_saved,
     precision,
     type_with_help,
@@ -32,17 +32,61 @@ from kammil.evaluation.keystrokes import (
     type_with_random_words,
 )
 from kammil.evaluation.metrics import normalised_texts, spread
-from kammil.evaluation.slips import with_slips
-from kammil.evaluation.typing_speed import DEVICES, words_and_minutes
+from kammil.evaluation.suggestion_hits import with_slips
 from kammil.language_model import LanguageModel
 
 K = TypeVar("K")
 
 MAX_TEXTS = 500
-"""Most texts that are typed: a tweet takes a tenth of a second (with subwords three), and so many already give a narrow
-interval."""
-BASELINE = "3-gram"
+"""Maximum number of texts that are typed: that many already give a narrow interval."""
+BASELINE = f"{ORDER}-gram"
 """The baseline of a model folder that is measured beside the model: the one that can suggest words."""
+BINS = 10
+"""Number of bins of the calibration, of equal width: so the rare, very probable suggestions show too. On
+lev30/validation the error is 1.0 %; with ten bins of equal size it is 1.3 %."""
+CHARACTERS_OF_A_WORD = 5
+"""Characters of a word, spaces included, as is usual for rates of text entry."""
+DECISION = 0.150
+"""Seconds of a choice for each bit, log2(k + 1) bits for a list of k: the uncertainty principle (Hick-Hyman law) of the
+Model Human Processor (Card, Moran & Newell 1983, "The psychology of human-computer interaction", chapter 2)."""
+EYE_MOVEMENT = 0.230
+"""Seconds of a glance, the way and the fixation (the same). The way back falls into the time of the next key."""
+_RECOGNITION = 0.100 + 0.070
+"""Seconds to see that a wrong word stands there: a perceptual and a cognitive cycle (the same)."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """The times of one device, in seconds."""
+
+    key: float
+    """One key: the time of a character at the mean rate without help, corrections included."""
+    look_at_list: float
+    """A glance at a list of suggestions."""
+    look_at_ghost: float
+    """A glance at ghost text, which stands behind the caret."""
+    keys_of_list: int
+    """Keys that reach and take the first suggestion of a list; ghost text takes one."""
+    keys_of_rank: int
+    """Keys for each suggestion that is passed over on the way to the right one."""
+    wrong: float
+    """Share of the wrong suggestions read that are taken all the same."""
+
+    @property
+    def words_a_minute(self) -> float:
+        """Return the rate without help."""
+        return 60 / (self.key * CHARACTERS_OF_A_WORD)
+
+
+DEVICES = {
+    # 36.2 words a minute, 2.3 % uncorrected errors (Palin et al. 2019): wrong words are taken as often as wrong letters
+    # are left. The eyes are on the keys, away from the text and from the list. A suggestion is one tap.
+    "phone": Device(60 / (36.2 * CHARACTERS_OF_A_WORD), EYE_MOVEMENT, EYE_MOVEMENT, 1, 0, wrong=0.023),
+    # 51.6 words a minute, 1.2 % uncorrected errors (Dhakal et al. 2018, "Observations on typing from 136 million
+    # keystrokes"). The eyes are on the text, where ghost text appears. On the page of `kammil serve` the arrow down
+    # reaches the list, an arrow goes to the next word of it, and Enter takes it.
+    "desktop": Device(60 / (51.6 * CHARACTERS_OF_A_WORD), EYE_MOVEMENT, 0.0, 2, 1, wrong=0.012),
+}
 
 
 @dataclass(frozen=True)
@@ -52,15 +96,38 @@ class Savings:
     keystrokes: Interval | None
     """Share of the keys that were saved."""
     precision: Interval | None
-    """Share of the suggestions (lists) shown that were accepted."""
+    """Share of the positions with a suggestion (list) at which it was accepted; the others were a distraction."""
     words: Interval | None
     """Share of the words that were accepted, not typed to their ends."""
     shown: Interval | None
-    """Share of all positions where something is shown."""
+    """Share of all positions where something is shown, of the text typed without help."""
     right: Interval | None
     """Share of those where what is shown is right, or a suggestion of the list is."""
     speed: dict[str, Interval | None]
     """Words a minute, by device."""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The suggestions of about the same probability."""
+
+    suggestions: int
+    probability: float
+    """Their mean probability."""
+    right: float
+    """The share of them that was right."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether suggestions with a probability of 30 % are right in 30 of 100 cases (Guo et al. 2017, "On calibration of
+    modern neural networks")."""
+
+    error: Interval | None
+    """Expected calibration error, 0 to 1: the mean distance in the bins, weighted by their sizes; None without any
+    suggestion."""
+    bins: tuple[Bin, ...]
+    """The bins that are not empty, from the least probable to the most."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +164,8 @@ class TypingReport:
     model: TypingSavings
     baselines: dict[str, TypingSavings]
     random: dict[int, Savings]
-    """Savings by lists of W words that are drawn from all words of the texts, by W."""
+    """Savings by lists of W words that are drawn from all words of the texts, by W: what a list is worth that knows
+    nothing."""
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to builtins, for JSON."""
@@ -121,7 +189,7 @@ def simulate(
         threshold: nothing less probable is suggested.
         slips: share of the letters that are typed wrong and stay.
         correct: whether begun words are corrected.
-        max_texts: of more texts, so many are chosen, evenly spread; None types all.
+        max_texts: of more texts this number is chosen, evenly spread; None types all.
 
     Raises: `DataError` without any text, `OptionError` for a share of slips that is none.
     """
@@ -138,7 +206,17 @@ def simulate(
 
     def savings(language_model: LanguageModel, openings: Openings | None = None) -> TypingSavings:
         shown = threshold, typed, channel, model.refusals(), openings
-        return _savings(type_with_help(language_model, model.vocabulary, normalised, *shown))
+        runs = type_with_help(language_model, model.vocabulary, normalised, *shown)
+        ghosts = _estimated(runs.ghosts, ghost=True)
+        best = [(hits.probabilities[:, 0], hits.right[:, 0]) for hits in runs.suggested.texts]
+        return TypingSavings(
+            lists=_estimated(runs.lists, ghost=False),
+            ghost=ghosts[GHOST],
+            ghosts=ghosts,
+            calibration=calibration([p[p > 0] for p, _ in best], [right[p > 0] for p, right in best]),
+            proven=runs.suggested.proven,
+            steps=runs.suggested.steps,
+        )
 
     return TypingReport(
         texts=len(normalised),
@@ -149,55 +227,69 @@ def simulate(
         ceiling=ratio(*ceiling.T),
         model=savings(model.language_model, model.openings),
         baselines={name: savings(baseline) for name, baseline in baselines.items() if name == BASELINE},
-        random=_list_savings(type_with_random_words(normalised)),
+        random=_estimated(type_with_random_words(normalised), ghost=False),
     )
 
 
-_Run = tuple[Array, Array, Array]
-"""Runs of the texts, the positions where something is right, shown and all, and the runs by which time is counted:
-(N, 11), (N, 3), (N, 11)."""
-
-
-def _savings(runs: TypingRuns) -> TypingSavings:
-    """Estimate the figures of runs."""
-    ghosts = {level: (runs.ghosts[level], runs.ghost_places[level], runs.ghosts[level]) for level in runs.ghosts}
-    by_level = _estimated(ghosts, ghost=True)
-    best = [(hits.probabilities[:, 0], hits.right[:, 0]) for hits in runs.suggested.texts]
-    return TypingSavings(
-        lists=_list_savings(runs),
-        ghost=by_level[GHOST],
-        ghosts=by_level,
-        calibration=calibration([p[p > 0] for p, _ in best], [right[p > 0] for p, right in best]),
-        proven=runs.suggested.proven,
-        steps=runs.suggested.steps,
-    )
-
-
-def _list_savings(runs: ListRuns) -> dict[int, Savings]:
-    """Estimate the figures of runs with lists, by the number of suggestions."""
-    return _estimated(
-        {width: (runs.lists[width], runs.list_places[width], runs.glances[width]) for width in runs.lists}, ghost=False
-    )
-
-
-def _estimated(runs: Mapping[K, _Run], *, ghost: bool) -> dict[K, Savings]:
-    """Estimate the figures of runs with ghost text, or else with lists."""
+def _estimated(runs: Mapping[K, TypedTexts], *, ghost: bool) -> dict[K, Savings]:
+    """Estimate the figures of texts typed with ghost text, or else with lists."""
     statistics = [
         Statistic(columns, quotient)
-        for writing, places, timed in runs.values()
+        for run in runs.values()
         for columns in (
-            keystrokes_saved(writing),
-            precision(writing),
-            writing[:, [10, 4]],
-            places[:, [1, 2]],
-            places[:, [0, 1]],
-            *(words_and_minutes(timed, device, ghost=ghost) for device in DEVICES.values()),
+            keystrokes_saved(run.writing),
+            precision(run.writing),
+            run.writing[:, [10, 4]],
+            run.places[:, [1, 2]],
+            run.places[:, [0, 1]],
+            *(words_and_minutes(run.timed, device, ghost=ghost) for device in DEVICES.values()),
         )
     ]
-    intervals = [estimate.interval() for estimate in estimates(statistics)]
-    each = len(intervals) // len(runs)
+    intervals = iter([estimate.interval() for estimate in estimates(statistics)])
     found: dict[K, Savings] = {}
-    for name, i in zip(runs, range(0, len(intervals), each), strict=True):
-        keys, taken, words_taken, shown, right, *rates = intervals[i : i + each]
-        found[name] = Savings(keys, taken, words_taken, shown, right, dict(zip(DEVICES, rates, strict=True)))
+    for name in runs:
+        keys, taken, words, shown, right = (next(intervals) for _ in range(5))
+        found[name] = Savings(keys, taken, words, shown, right, {device: next(intervals) for device in DEVICES})
     return found
+
+
+def reading_charge(device: Device) -> float:
+    """Return what it takes to read one word of ghost text and decide about it, in keys of the device."""
+    return (device.look_at_ghost + DECISION) / device.key
+
+
+def words_and_minutes(writing: Array, device: Device, *, ghost: bool) -> Array:
+    """Return the words that each text is long and the minutes that it takes, (N, 11) -> (N, 2).
+
+    Args:
+        writing: typed with help, see `keystrokes.type_texts`.
+        device: on which it is typed.
+        ghost: whether the help is ghost text, or else a list.
+    """
+    keys, characters, _, accepted, _, ranks, read, bits, wrong, letters, _ = writing.T
+    if not ghost:
+        keys = keys + accepted * (device.keys_of_list - 1) + ranks * device.keys_of_rank
+    looks = read * (device.look_at_ghost if ghost else device.look_at_list)
+    # A word taken by mistake: the key that takes it, its letters and its space deleted, and the moment to see it.
+    mistakes = device.wrong * (wrong * (2 * device.key + _RECOGNITION) + letters * device.key)
+    seconds = keys * device.key + looks + bits * DECISION + mistakes
+    return np.stack([characters / CHARACTERS_OF_A_WORD, seconds / 60], axis=1)
+
+
+def calibration(probabilities: Sequence[Array], right: Sequence[NDArray[np.bool_]]) -> Calibration:
+    """Compute the calibration of suggestions from their probabilities, above 0, and whether each was right, by text."""
+    columns = np.zeros((len(probabilities), 3, BINS))  # how many, sums of probabilities, how many right
+    for row, p, was_right in zip(columns, probabilities, right, strict=True):
+        bin_index = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+        row[:] = [np.bincount(bin_index, weights, BINS) for weights in (np.ones(len(p)), p, was_right)]
+    (estimate,) = estimates([Statistic(columns.reshape(len(columns), -1), _calibration_error)])
+    counts, predicted, hits = columns.sum(axis=0)
+    bins = [Bin(int(n), float(s / n), float(t / n)) for n, s, t in zip(counts, predicted, hits, strict=True) if n]
+    return Calibration(estimate.interval(), tuple(bins))
+
+
+def _calibration_error(sums: Array) -> Array:
+    """Return the expected calibration error of sums, (R, 3 * BINS) -> (R,); NaN where there was no suggestion."""
+    counts, predicted, hits = sums.reshape(len(sums), 3, BINS).transpose(1, 0, 2)
+    total = counts.sum(axis=1)
+    return np.divide(np.abs(predicted - hits).sum(axis=1), total, out=np.full(len(sums), np.nan), where=total > 0)

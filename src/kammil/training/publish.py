@@ -17,7 +17,7 @@ from kammil.completion.completer import load
 from kammil.errors import FolderError, KammilError
 from kammil.evaluation import model_card, plots
 from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
-from kammil.evaluation.machine import machine, versions
+from kammil.evaluation.measurements import machine, versions
 from kammil.evaluation.report import REPORT, model_report
 from kammil.language_model import Artifacts, Settings
 from kammil.models.layers import count_parameters

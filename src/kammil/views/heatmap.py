@@ -1,8 +1,7 @@
 """A text coloured by how much each of its words surprised a model: on a terminal, in a notebook, on a page.
 
 Markup never separates the letters of a word, which would break how Arabic joins. On the page of an explanation a script
-lays the colours of single characters over the text, with the CSS Custom Highlight API (W3C); a browser without it, or
-without scripts, colours whole words. Everything about a character stands in one row of a table, which needs no script.
+lays the colours of single characters over the text, with the CSS Custom Highlight API (W3C).
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ from kammil.views.page import LIGHT, page, resource
 from kammil.views.tables import Table, markup
 
 _LRM = "\N{LEFT-TO-RIGHT MARK}"
-"""Follows a letter in a table: in a terminal that orders Arabic, it keeps the figures after the letter in place."""
+"""Keeps the figures after a letter in place, in a terminal that orders Arabic."""
 _WIDE, _NARROW = 130, 70
-"""Columns of a terminal that hold a row of the table; a narrower one shows only the expert that was believed most, and
-the narrowest neither probability nor rank."""
+"""Columns of a terminal that hold a whole row of the table, and a row without probability and rank."""
 _MAX_ROWS = 200
 """Maximum number of characters with a row in a notebook, whose file stores its output."""
 _HEAD = ("character", "bits", "probability", "rank", "what was likely", "believed, and the bits that it saved")
@@ -48,8 +46,7 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
     for text, bits in explanation.words():
         line.append(visible(text), style=None if bits is None else f"black on {LIGHT[level(bits)]}")
     console.print(line, soft_wrap=True)
-    narrow = console.is_terminal and console.width < _WIDE
-    head = ["", "bits", "", "probability", "rank", "what was likely", "believed, the most first"]
+    narrow, credited = console.is_terminal and console.width < _WIDE, any(place.credits for place in explanation.places)
     rows = [
         [
             visible_label(place.text) + _LRM,
@@ -62,21 +59,18 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
         ]
         for place in explanation.places
     ]
-    credited = any(place.credits for place in explanation.places)
-    shown = slice(None) if credited else slice(-1)
-    head, rows = head[shown], [row[shown] for row in rows]
-    if narrow:  # without the bars
-        head = [{"probability": "chance", "believed, the most first": "believed most"}.get(cell, cell) for cell in head]
-        first = 3 if console.width >= _NARROW else 5
-        head, *rows = ([*row[:2], *row[first:]] for row in (head, *rows))
+    head = ["", "bits", "", "chance" if narrow else "probability", "rank", "what was likely"]
+    head.append("believed most" if narrow else "believed, the most first")
+    hidden = ({6} if not credited else set()) | ({2} if narrow else set())
+    hidden |= {3, 4} if narrow and console.width < _NARROW else set()
+    head, *rows = ([cell for i, cell in enumerate(row) if i not in hidden] for row in (head, *rows))
     Table(head, rows, words=True).print(stderr=stderr)
     if (mean := explanation.bits_per_character) is not None:
         meaning = "yes/no questions to name it; fewer is better; the end does not count."
         print(f"{mean:.2f} bits a character: {meaning}", file=console.file)
     if credited:
-        print(
-            "Believed: the part of the model that raised the character most, its network or counts.", file=console.file
-        )
+        meaning = "the part of the model that raised the character most, its network or counts."
+        print(f"Believed: {meaning}", file=console.file)
 
 
 def believed(credits: Sequence[Attribution], most: int) -> str:
@@ -99,10 +93,11 @@ class HeatMap:
         """Return the text and its mean bits."""
         text = marked_words(self.explanation, lambda bits: f'class="word l{level(bits)}" title="{_mean(bits)}"')
         mean = self.explanation.bits_per_character
+        scale = f"{_scale()} bits a character</p>\n" if self.scale else ""
         note = "" if mean is None else f"{_mean(mean)} on average"
         return (
-            f"{_scale()} bits a character</p>\n" if self.scale else ""
-        ) + f'<h3>{markup(self.title)}</h3>\n<p class="heat" dir="auto">{text}</p>\n<p class="note">{note}</p>'
+            f'{scale}<h3>{markup(self.title)}</h3>\n<p class="heat" dir="auto">{text}</p>\n<p class="note">{note}</p>'
+        )
 
 
 def fragment(explanation: Explanation) -> str:
@@ -111,9 +106,8 @@ def fragment(explanation: Explanation) -> str:
     def attributes(bits: float) -> str:
         return f'title="{_mean(bits)}" style="background: {LIGHT[level(bits)]}; color: #111; border-radius: .2em"'
 
-    mean = explanation.bits_per_character
+    mean, hidden = explanation.bits_per_character, len(explanation.places) - _MAX_ROWS
     table = _table(explanation, ' style="text-align: start"')
-    hidden = len(explanation.places) - _MAX_ROWS
     return (
         '<div><p dir="auto" style="font-size: 1.5em; line-height: 2; white-space: pre-wrap; text-align: start">'
         f'<span style="opacity: .6">{markup(explanation.given)}</span>{marked_words(explanation, attributes)}</p>'
@@ -163,14 +157,10 @@ def marked_words(explanation: Explanation, attributes: Callable[[float], str]) -
 def _table(explanation: Explanation, style: str = "") -> str:
     """Return the table of all characters and the end; with a style for its cells it is one of a notebook."""
     head = "".join(f'<th scope="col"{style}>{title}</th>' for title in _HEAD)
-    places = explanation.places[:_MAX_ROWS] if style else explanation.places
-    rows = "\n".join(_row(place, style) for place in places)
-    id = "" if style else ' id="rows"'
+    rows = "\n".join(_row(place, style) for place in explanation.places[: _MAX_ROWS if style else None])
     caption = "Every character in reading order, then the end of the text"
-    return (
-        f"<table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody{id}>\n{rows}\n"
-        "</tbody>\n</table>"
-    )
+    body = "<tbody>" if style else '<tbody id="rows">'
+    return f"<table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n{body}\n{rows}\n</tbody>\n</table>"
 
 
 def _row(place: CharacterScore, style: str) -> str:
@@ -179,8 +169,7 @@ def _row(place: CharacterScore, style: str) -> str:
         for o in place.alternatives
     )
     saved = "; ".join(f"{markup(c.expert)} {c.bits:+.1f}".replace("-", "\N{MINUS SIGN}") for c in place.credits)
-    # The end stays unpainted: a text may be shown before it is finished.
-    shade = level(place.bits) if place.text else 0
+    shade = level(place.bits) if place.text else 0  # the end stays unpainted: a text may be shown before it is finished
     cells = (f"{100 * place.probability:.1f}&nbsp;%", _rank(place), alternatives, saved)
     return (
         f'<tr data-level="{shade}"><th scope="row"{style}><bdi>{markup(visible_label(place.text))}</bdi></th>'

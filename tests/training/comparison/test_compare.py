@@ -192,7 +192,7 @@ def forbidden(*_: object, **__: object) -> None:
 def test_finished_rows_are_kept(standings: Ranking, file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "train_or_reuse", forbidden)
     monkeypatch.setattr(suite, "scorecard", forbidden)
-    monkeypatch.setattr(suite.compressors, "ppmd", forbidden)
+    monkeypatch.setattr(suite.baselines, "ppmd", forbidden)
     heard: list[Event] = []
     again = compare(file, out=folder, listen=heard.append, report=False, **TINY)
     assert again.to_dict() == standings.to_dict()

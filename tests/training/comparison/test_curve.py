@@ -12,7 +12,7 @@ import kammil
 from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation.evaluate import evaluate
-from kammil.evaluation.learning_curve import LearningCurve
+from kammil.evaluation.ranking import LearningCurve
 from kammil.progress import Event, Notice
 from kammil.training.comparison import curve as curves
 from kammil.training.comparison import suite

@@ -16,7 +16,7 @@ import numpy as np
 
 from kammil import storage
 from kammil.errors import OptionError
-from kammil.evaluation.learning_curve import CurvePoint, LearningCurve, learning_curve
+from kammil.evaluation.ranking import CurvePoint, LearningCurve, learning_curve
 from kammil.progress import Listener, ignore, note
 from kammil.training.comparison.split import ComparisonSplit, gather, write
 from kammil.training.comparison.suite import Suite, baseline_rows, model_rows, row_key

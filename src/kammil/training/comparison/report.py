@@ -11,8 +11,7 @@ from kammil.completion.completer import Completer
 from kammil.data.audit import cautions
 from kammil.evaluation import plots
 from kammil.evaluation.bootstrap import MIN_TEXTS
-from kammil.evaluation.machine import machine, versions
-from kammil.evaluation.measurements import measure
+from kammil.evaluation.measurements import machine, measure, versions
 from kammil.evaluation.measures import HELP, KEYS, MEASURES, TAKEN
 from kammil.evaluation.model_card import INTERVAL
 from kammil.evaluation.ranking import RANKED_BY, Ranking, Row

@@ -22,10 +22,10 @@ from safetensors.numpy import save as save_arrays
 from kammil import distributed, storage
 from kammil.completion.completer import Completer, load
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.evaluation import baselines, compressors
+from kammil.evaluation import baselines
 from kammil.evaluation.bootstrap import Array
-from kammil.evaluation.ranking import Row
-from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
+from kammil.evaluation.metrics import target_span
+from kammil.evaluation.ranking import Row, bits_only, ceiling, completion_seconds, scorecard
 from kammil.progress import Listener, listening, note
 from kammil.storage import run_lock
 from kammil.text import RAW
@@ -209,7 +209,7 @@ def _model_row(path: Path, model: Completer, recipe: Recipe, parts: ComparisonSp
 def baseline_rows(parts: ComparisonSplit) -> dict[str, Maker]:
     """Return the functions that make the rows of baselines, compressors and the ceiling of typing."""
     vocabulary = CharacterVocabulary.from_texts(parts.train, least=parts.least)
-    spans = targets(parts.test)
+    spans = [target_span(text) for text in parts.test]
 
     def uniform() -> tuple[Row, Mapping[str, Array]]:
         bits = [baselines.uniform(vocabulary, text) for text in parts.test]
@@ -228,12 +228,12 @@ def baseline_rows(parts: ComparisonSplit) -> dict[str, Maker]:
         return Row("unigram", family=False, parameters=vocabulary.size), scorecard(model, parts.test, parts.typed)
 
     def lzma() -> tuple[Row, Mapping[str, Array]]:
-        bits = compressors.lzma_bits(parts.train, parts.test)
+        bits = baselines.lzma_bits(parts.train, parts.test)
         sums = np.array([[bits, sum(len(text) + 1 for text in parts.test)]], np.float64)
         return Row("LZMA", family=False), {"bits_per_character_with_end": sums}
 
     def ppmd() -> tuple[Row, Mapping[str, Array]]:
-        result = compressors.ppmd(parts.train, parts.validation, parts.test, spans)
+        result = baselines.ppmd(parts.train, parts.validation, parts.test, spans)
         columns = bits_only(parts.test, result.target_bits, result.bits_with_end)
         return Row("PPMd", family=False, note=f"order {result.order} bytes"), columns
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.errors import OptionError
-from kammil.evaluation.slips import with_slips
+from kammil.evaluation.suggestion_hits import with_slips
 from kammil.text import words
 
 TEXT = "أنا رايح على البيت هلأ، وإنتي شو عم تعملي؟ see you 123"
