@@ -4,8 +4,8 @@ As in Trnka & McCoy 2008 ("Evaluating word prediction: framing keystroke savings
 at every position, also before a word's first letter, and accepts the word to be written as soon as it is there, for one
 key; wrong suggestions cost nothing. The saving is 1 - keys with help / keys without, over all texts; a key is counted
 for each character (code point), one for a tap or a chord. The interface types a space after an accepted word
-(`text.space_after`), and each key that this costs is counted: the writer knows the text, the interface only the screen. In a
-script without spaces a piece is accepted if the text goes on with exactly it; of several, the longest.
+(`text.space_after`), and each key that this costs is counted: the writer knows the text, the interface only the screen.
+In a script without spaces a piece is accepted if the text goes on with exactly it; of several, the longest.
 
 Shapes: T characters, N texts.
 """
