@@ -36,7 +36,7 @@ from kammil.engine import build as engine_build
 from kammil.engine import native, reference
 from kammil.engine.weights import GRUWeights
 from kammil.language_model import select_rows
-from kammil.models.family import NetworkLearner, family, load_model
+from kammil.models.family import NetworkLearner, export, family, load_model
 from kammil.text import RAW
 from kammil.vocabulary import CharacterVocabulary
 from notebook import TARGET, NotebookRNN
@@ -188,7 +188,7 @@ def against_notebook() -> dict[str, Any]:
     gru = family("gru").learner()
     assert isinstance(gru, NetworkLearner)
     torch.manual_seed(0)
-    artifacts = gru.export(gru.build(vocabulary.size, gru.settings()))
+    artifacts = export(gru.build(vocabulary.size, gru.settings()))
     model = Completer(load_model("gru", gru.settings().model_dump(), artifacts), vocabulary, RAW)
     notebook = NotebookRNN(vocabulary.size).eval()
     ids = [torch.from_numpy(vocabulary.encode(text))[None] for text in texts]

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 
 from kammil.data import sources
 from kammil.models.gru.network import GRU
-from kammil.models.transformer.network import TransformerSettings
-from kammil.models.transformer.network import build as transformer
+from kammil.models.transformer.network import Transformer, TransformerSettings
 from kammil.training.batches import batches, make_rows
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import warmup_then_cosine
@@ -140,7 +139,7 @@ PLAIN: dict[str, tuple[Callable[[int], nn.Module], float]] = {
     "minGRU 2 x 384": (lambda v: MinGRU(v, 384, 2, 0.3), 3e-3),
     "minGRU 3 x 256": (lambda v: MinGRU(v, 256, 3, 0.3), 3e-3),
     "convolutions 6 x 192": (lambda v: Convolutions(v, 192, (1, 2, 4, 8, 16, 32), 0.3), 3e-3),
-    "Transformer 3 x 128": (lambda v: transformer(v, TransformerSettings()), 2e-3),
+    "Transformer 3 x 128": (lambda v: Transformer(v, TransformerSettings()), 2e-3),
 }
 HALVED = {f"{name}, bfloat16": (half_of(build), rate) for name, (build, rate) in PLAIN.items()}
 CANDIDATES = PLAIN | HALVED

@@ -20,8 +20,7 @@ from hypothesis import HealthCheck, settings
 import kammil
 from kammil.completion.completer import Completer
 from kammil.data import sources
-from kammil.models import FamilyName
-from kammil.models.family import FAMILIES, CountingLearner, Family
+from kammil.models.family import FAMILIES, CountingLearner, Family, FamilyName
 
 # Machines differ in speed by an order of magnitude, so time decides no test; nor does chance: `make fuzz` draws anew.
 _EXAMPLES = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])

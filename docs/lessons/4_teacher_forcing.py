@@ -587,8 +587,9 @@ assert math.isclose(first_step(1), first_step(100), rel_tol=0.01)
 # > **Guess first.** Then it must go on from "the plain in ", which it has never read. Will it be lost?
 
 # %%
+from kammil.models.family import export
 from kammil.models.gru.model import GRUModel
-from kammil.models.gru.network import GRUSettings, build, export
+from kammil.models.gru.network import GRUSettings, build
 from kammil.training.batches import make_rows, pad
 from kammil.training.loss import teacher_forced
 from kammil.vocabulary import BOS, EOS, CharacterVocabulary

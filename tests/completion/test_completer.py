@@ -22,7 +22,7 @@ from kammil.decoding import DecodingOptions
 from kammil.decoding.options import Options
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
-from kammil.models.family import NetworkLearner, family, load_model
+from kammil.models.family import NetworkLearner, export, family, load_model
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW, TextRules, fold
@@ -448,7 +448,7 @@ def even_network(size: int) -> Completer:
     for weights in network.parameters():
         weights.data.normal_()
     vocabulary = CharacterVocabulary("abcdefgh"[: size - 4])
-    return Completer(load_model("gru", {}, chosen.export(network)), vocabulary, RAW)
+    return Completer(load_model("gru", {}, export(network)), vocabulary, RAW)
 
 
 @pytest.mark.parametrize("name", ["ngram", "gru"])

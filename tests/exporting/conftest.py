@@ -10,6 +10,7 @@ import torch
 
 from kammil import model_folder as folders
 from kammil import storage
+from kammil.models.family import export
 from kammil.models.transformer import network as transformer
 from kammil.models.transformer.model import TransformerSettings
 from kammil.text import RAW, TextRules
@@ -30,14 +31,14 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TextRules], Pat
         settings = TransformerSettings(width=16, layers=2, heads=2, window=64)
         vocabulary = CharacterVocabulary(CHARACTERS)
         torch.manual_seed(0)
-        network = transformer.build(vocabulary.size, settings)
+        network = transformer.Transformer(vocabulary.size, settings)
         with torch.no_grad():
             for weights in network.parameters():
                 weights.normal_(std=0.4)
         description = folders.ModelConfig(
             format=folders.FORMAT, family="transformer", settings=settings.model_dump(), rules=rules.to_stored()
         )
-        folders.write(folder, description, vocabulary, transformer.export(network), seen={}, baselines={})
+        folders.write(folder, description, vocabulary, export(network), seen={}, baselines={})
         storage.write_atomic(folder / folders.CARD, CARD.encode())
         return folder
 

@@ -25,7 +25,7 @@ from kammil.errors import FolderError, KammilError, MissingExtraError, OptionErr
 from kammil.exporting.onnx import EXAMPLE
 from kammil.language_model import ExpertAttribution
 from kammil.models.family import FAMILIES
-from kammil.models.gru import graph as gru_graph
+from kammil.models.gru import model as gru_model
 from kammil.models.gru import network as gru_network
 from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.text import TextRules
@@ -166,7 +166,9 @@ def test_members_are_averaged(prefixes: list[str]) -> None:
     ids = np.array([[2, 7, 8, 19], [2, 1, 4, 5]])
     with torch.no_grad():
         scores = torch.stack([member(torch.from_numpy(ids)) for member in used.values()]).mean(0)
-    session = onnxruntime.InferenceSession(gru_graph.of_networks("several", weights, prefixes).SerializeToString())
+    session = onnxruntime.InferenceSession(
+        gru_model.graph_of_networks("several", weights, prefixes).SerializeToString()
+    )
     state = {f"state_{i}": np.zeros((2, 5 + i), np.float32) for i in range(len(prefixes))}
     output = session.run(["log_probabilities"], {"ids": ids, "last": np.array([3]), **state})[0]
     assert np.asarray(output) == pytest.approx(scores.log_softmax(-1).numpy()[:, -3:], abs=1e-5)

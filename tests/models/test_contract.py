@@ -16,9 +16,8 @@ from kammil.completion.completer import Completer
 from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError
 from kammil.language_model import Artifacts, Ids, select_rows
-from kammil.models import FamilyName
 from kammil.models.blend import model as blend_model
-from kammil.models.family import FAMILIES, NetworkLearner, family
+from kammil.models.family import FAMILIES, FamilyName, NetworkLearner, export, family
 from kammil.models.gru import model as gru_model
 from kammil.vocabulary import BOS, PAD, SPECIALS, UNK
 
@@ -170,9 +169,9 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
     assert isinstance(chosen, NetworkLearner)
     torch.manual_seed(0)
     network = chosen.build(50, chosen.settings()).eval()
-    artifacts = chosen.export(network)
+    artifacts = export(network)
     from kammil.models.family import load_model
-    from kammil.models.subwords.trie import UnitVocabulary
+    from kammil.models.subwords.model import UnitVocabulary
 
     if chosen.segment is not None:  # without longer units the running side is the network
         artifacts = Artifacts({**artifacts.weights, **UnitVocabulary(50, []).arrays()})
@@ -188,11 +187,11 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
     from kammil.models.family import load_model
-    from kammil.models.subwords.trie import UnitVocabulary
+    from kammil.models.subwords.model import UnitVocabulary
 
     chosen = family(name).learner()
     assert isinstance(chosen, NetworkLearner)
-    arrays = chosen.export(chosen.build(50, chosen.settings())).weights
+    arrays = export(chosen.build(50, chosen.settings())).weights
     units = UnitVocabulary(50, []).arrays() if chosen.segment else {}
     load_model(name, {}, Artifacts({**arrays, **units}))
     for array, value in arrays.items():

@@ -9,8 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from kammil.errors import OptionError
-from kammil.models import FamilyName
-from kammil.models.family import FAMILIES, family
+from kammil.models.family import FAMILIES, FamilyName, family
 from kammil.text import RAW
 from kammil.training.options import TrainingOptions
 from kammil.training.recipe import Options, Recipe

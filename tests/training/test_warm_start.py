@@ -77,8 +77,8 @@ def test_a_wider_network_with_attention_begins_where_the_narrower_one_ended() ->
     vocabulary = CharacterVocabulary("بتج")
     torch.manual_seed(0)
     chosen = attention.AttentionSettings(embedding=6, hidden=10, attention=4, dropout=0.0)
-    old = attention.build(vocabulary.size, chosen).eval()
-    new = attention.build(vocabulary.size, chosen.model_copy(update={"hidden": 17})).eval()
+    old = attention.PointerGRU(vocabulary.size, chosen).eval()
+    new = attention.PointerGRU(vocabulary.size, chosen.model_copy(update={"hidden": 17})).eval()
     warm_start(new, vocabulary, {name: value.numpy() for name, value in old.state_dict().items()}, vocabulary)
     ids = torch.from_numpy(np.append([BOS], vocabulary.encode("بتجتبججت")))[None]
     with torch.no_grad():

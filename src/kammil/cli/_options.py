@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_type_hints
 
 import typer
 
-from kammil.models import FamilyName
+from kammil.models.family import FamilyName
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile

@@ -21,7 +21,7 @@ from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.exporting.onnx import checked_weights
 from kammil.language_model import CONFIG, TOKENIZER
 from kammil.models.family import FAMILIES
-from kammil.models.pretrained.units import ARRAYS, TokenUnits, without_code
+from kammil.models.pretrained.model import ARRAYS, TokenUnits, without_code
 from kammil.models.transformer.model import TransformerSettings, llama_config
 from kammil.text import HANDLE, URL, TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary

@@ -37,7 +37,7 @@ def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[b
     """Return the file of a model, and what is not in it; `OptionError` for a family that does not fit."""
     name = model.description.family
     family = FAMILIES.get(name)
-    has_part = family is not None and family.graph_side is not None and family.onnx is not None
+    has_part = family is not None and family.part
     if part == "network" and not has_part:
         raise OptionError(f"part is network, but only a blend has parts, and this is a model of family {name}.")
     reason = "this Kammil does not know it" if family is None else family.onnx

@@ -11,29 +11,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import ValidationError
-
-from kammil.engine.weights import unpack
 from kammil.errors import FolderError, MissingExtraError, OptionError, wrong_value
-from kammil.language_model import Artifacts, Ids, SavedModel, Settings
-from kammil.models import FamilyName
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # `kammil --help` would wait for them
+    import numpy as np
+    from numpy.typing import NDArray
     from onnx import ModelProto
+    from pydantic import ValidationError
     from torch import Tensor, nn
 
+    from kammil.language_model import Artifacts, Ids, SavedModel, Settings
     from kammil.model_folder import ModelConfig, ModelFiles
-    from kammil.models.subwords.pretokenize import Segmenter
+    from kammil.models.subwords.network import Segmenter
     from kammil.vocabulary import CharacterVocabulary
 
-Weights = Mapping[str, NDArray[np.generic]]
+FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "pretrained", "blend"]
+"""Names of the families, for type checkers and for the help of commands."""
+Weights: TypeAlias = "Mapping[str, NDArray[np.generic]]"
 N = TypeVar("N", bound="nn.Module")
-S = TypeVar("S", bound=Settings)
-S_co = TypeVar("S_co", bound=Settings, covariant=True)
+S = TypeVar("S", bound="Settings")
+S_co = TypeVar("S_co", bound="Settings", covariant=True)
 LossTerms: TypeAlias = "list[tuple[Tensor, float]]"
 """Logits (B, T, V) and weights: the training loss is the weighted sum of their losses. A blend returns two: its
 prediction, and its network's without the n-gram experts."""
@@ -55,10 +54,10 @@ class TrainingTexts:
     base_texts: Sequence[str] = ()
     """Training texts of the base, where they are known."""
     weights: NDArray[np.float64] | None = None
-    """Times that gradient descent draws each training text in an epoch, in expectation, (N,); None: once each."""
+    """Expected number of times that gradient descent draws each training text in an epoch, (N,); None: once each."""
 
 
-ExtraInputs: TypeAlias = Callable[..., "tuple[NDArray[np.generic], ...]"]
+ExtraInputs: TypeAlias = "Callable[..., tuple[NDArray[np.generic], ...]]"
 """(pieces, width, learning=) -> arrays that a network's `forward` takes beside the ids of `width` positions a row."""
 
 
@@ -124,6 +123,8 @@ class Learner(ABC, Generic[S_co]):
 
     def check(self, values: Mapping[str, Any]) -> S_co:
         """Validate settings; `OptionError` with one sentence for the first that is wrong."""
+        from pydantic import ValidationError
+
         try:
             return self.settings.model_validate(values)
         except ValidationError as error:
@@ -156,14 +157,14 @@ class NetworkLearner(Learner[S], Generic[S, N]):
 
     build: Callable[[int, S], N]
     """(V, settings) -> new network."""
-    export: Callable[[N], Artifacts]
-    """Trained network -> artifacts of its `SavedModel`."""
     segment: Callable[[Sequence[Ids], CharacterVocabulary, S], Segmenter] | None = None
     """(training texts, vocabulary, settings) -> units, for a network over units instead of characters: then the first
     argument of `build` is their number."""
 
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S, Artifacts]:
         """Train one network."""
+        from kammil.engine.weights import unpack
+
         settings = self.check(values)
         bases = [unpack(texts.base.artifacts.weights)] if texts.base is not None else []
         size, train, validation, widths, arrays = texts.vocabulary.size, texts.train, texts.validation, None, {}
@@ -173,11 +174,17 @@ class NetworkLearner(Learner[S], Generic[S, N]):
             size, widths, arrays = segmenter.units.size, segmenter.units.widths, segmenter.units.arrays()
 
         def assemble(networks: Sequence[N]) -> tuple[S, Artifacts]:
-            artifacts = self.export(*networks)
-            return settings, Artifacts({**artifacts.weights, **arrays}, artifacts.documents)
+            return settings, export(*networks, **arrays)
 
         build = partial(self.build, size, settings)
         return assemble(descend(NetworkTask(build, train, validation, widths, bases=bases, assemble=assemble)))
+
+
+def export(network: nn.Module, **arrays: NDArray[np.generic]) -> Artifacts:
+    """Return the weights of a network by PyTorch's names, and other arrays of its model."""
+    from kammil.language_model import Artifacts
+
+    return Artifacts({name: value.detach().cpu().numpy() for name, value in network.state_dict().items()} | arrays)
 
 
 class MergingLearner(Learner[S_co]):
@@ -190,17 +197,17 @@ class MergingLearner(Learner[S_co]):
 
 @dataclass(frozen=True)
 class Family:
-    """One family. Its parts are named by their place in this package, and imported when they are used."""
+    """One family. Its sides are named by their place in this package, and imported when they are used."""
 
     name: FamilyName
     learning_side: str
-    """Module of its `Learner`, `LEARNER`."""
+    """Module and name of its `Learner`."""
     running_side: str
-    """Module and class of its `SavedModel`."""
-    graph_side: str | None = None
-    """Module of `graph`: of the model, or of its networks where `onnx` says that the rest does not fit."""
+    """Module and class of its `SavedModel`; where a graph fits into ONNX, the module has a function `graph`, too."""
     onnx: str | None = None
     """Reason why a whole model does not fit into ONNX."""
+    part: bool = False
+    """Whether `graph` builds that of its networks alone."""
     extra: str = "train"
     """Extra of the package that its learner needs."""
     needs_base: bool = False
@@ -217,23 +224,19 @@ class Family:
     def learner(self) -> Learner[Settings]:
         """Import the learner; `MissingExtraError` if it needs libraries that are not installed."""
         try:
-            found = resolve_name(f"kammil.models.{self.learning_side}:LEARNER")
+            return resolve_name(f"kammil.models.{self.learning_side}")
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"the {self.name} family needs {error.name} to train, and --model ngram needs nothing", self.extra
             ) from error
-        assert isinstance(found, Learner)
-        return found
 
     def model(self) -> type[SavedModel]:
         """Import the class of its models."""
-        found = resolve_name(f"kammil.models.{self.running_side}")
-        assert issubclass(found, SavedModel)
-        return found
+        return resolve_name(f"kammil.models.{self.running_side}")
 
     def graph(self, settings: Mapping[str, Any], weights: Weights) -> ModelProto:
         """Build the ONNX graph of a model, or of its networks."""
-        return resolve_name(f"kammil.models.{self.graph_side}:graph")(settings, weights)
+        return resolve_name(f"kammil.models.{self.running_side.partition(':')[0]}:graph")(settings, weights)
 
     def can(self, capability: type) -> bool:
         """Whether its models have a capability: `AdaptiveModel`, `BulkSampler` or `ExpertAttribution`."""
@@ -241,6 +244,8 @@ class Family:
 
     def open(self, settings: Mapping[str, Any], artifacts: Artifacts) -> SavedModel:
         """Open a saved model; `FolderError` if its settings or its arrays are not valid."""
+        from pydantic import ValidationError
+
         try:
             return self.model().from_artifacts(settings, artifacts)
         except ValidationError as error:
@@ -258,31 +263,24 @@ def _first_error(error: ValidationError) -> tuple[str, Any, str]:
 
 _COUNTS = "it looks counts up, for which ONNX has no operator"
 _UNITS = "it adds up many ways to cut a text into units, for which ONNX has no operator"
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        Family("ngram", "ngram.counting", "ngram.model:NGramModel", onnx=_COUNTS),
-        Family("gru", "gru.network", "gru.model:GRUModel", "gru.graph"),
-        Family("words", "subwords.words", "subwords.model:UnitModel", onnx=_UNITS),
-        Family("subwords", "subwords.bpe", "subwords.model:UnitModel", onnx=_UNITS),
-        Family("attention", "attention.network", "attention.model:AttentionModel", "attention.graph"),
-        Family(
-            "transformer",
-            "transformer.network",
-            "transformer.model:TransformerModel",
-            "transformer.graph",
-        ),
-        Family(
-            "pretrained",
-            "pretrained.network",
-            "pretrained.model:PretrainedModel",
-            onnx=_UNITS,
-            extra="hf",
-            needs_base=True,
-        ),
-        Family("blend", "blend.learner", "blend.model:BlendModel", "blend.graph", onnx=_COUNTS),
-    )
-}
+_FAMILIES = (
+    Family("ngram", "ngram.counting:LEARNER", "ngram.model:NGramModel", onnx=_COUNTS),
+    Family("gru", "gru.network:LEARNER", "gru.model:GRUModel"),
+    Family("words", "subwords.network:WORDS", "subwords.model:UnitModel", onnx=_UNITS),
+    Family("subwords", "subwords.network:SUBWORDS", "subwords.model:UnitModel", onnx=_UNITS),
+    Family("attention", "attention.network:LEARNER", "attention.model:AttentionModel"),
+    Family("transformer", "transformer.network:LEARNER", "transformer.model:TransformerModel"),
+    Family(
+        name="pretrained",
+        learning_side="pretrained.network:LEARNER",
+        running_side="pretrained.model:PretrainedModel",
+        onnx=_UNITS,
+        extra="hf",
+        needs_base=True,
+    ),
+    Family("blend", "blend.learner:LEARNER", "blend.model:BlendModel", onnx=_COUNTS, part=True),
+)
+FAMILIES: dict[str, Family] = {family.name: family for family in _FAMILIES}
 """Families by name, in rising order of what they can express."""
 
 

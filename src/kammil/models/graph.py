@@ -1,4 +1,4 @@
-"""ONNX graphs, written node by node with the `onnx` package: each family that has one builds it in its `graph.py`.
+"""ONNX graphs, written node by node with the `onnx` package: the `model.py` of a family that has one builds it.
 
 By hand instead of by `torch.onnx`, which unrolls a recurrence and names things its own way: no exporter's version
 changes a file, and no PyTorch is needed. Every graph reads `ids` (B, T), `last` (1,) and `state_0`, `state_1`, ..., and
@@ -19,10 +19,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 IDS, LAST, LOG_PROBABILITIES = "ids", "last", "log_probabilities"
 STATE_IN, STATE_OUT = "state_{}", "next_state_{}"
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 GROWING = "S"
 """Name of the only dynamic dimension of a state: the ids in memory. It is 0 at the start; a call adds the ids that it
 reads, and drops the oldest beyond the window."""
-END = int(np.iinfo(np.int64).max)
+_END = int(np.iinfo(np.int64).max)
 """End of a slice without an end."""
 IR, OPSET = 8, 17
 """Versions of the format and its operators, which every ONNX Runtime since 1.12 reads."""
@@ -62,10 +63,14 @@ class Graph:
             self._nodes[-1].output[0] = output
         return output or name
 
+    def tail(self, x: str, axis: int, count: str = LAST) -> str:
+        """Return the last `count` entries along an axis."""
+        return self.add("Slice", x, self.add("Neg", count), self.ints(_END), self.ints(axis))
+
     def append(self, state: int, new: str, *, axis: int, window: int) -> str:
         """Append `new` to the memory in state number `state`, whose next value is the last `window` of both."""
         joined = self.add("Concat", STATE_IN.format(state), new, axis=axis)
-        self.add("Slice", joined, self.ints(-window), self.ints(END), self.ints(axis), output=STATE_OUT.format(state))
+        self.add("Slice", joined, self.ints(-window), self.ints(_END), self.ints(axis), output=STATE_OUT.format(state))
         return joined
 
     def mask(self, num_queries: str, num_keys: str, window: int) -> str:
@@ -82,10 +87,10 @@ class Graph:
     def finish(self, name: str, vocabulary_size: int, states: Sequence[Sequence[int | str]]) -> onnx.ModelProto:
         """Return the model; `states` gives the shape of each state without the batch."""
 
-        def value(name: str, shape: Sequence[int | str], number: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+        def value(name: str, shape: Sequence[int | str], number: int = FLOAT) -> onnx.ValueInfoProto:
             return helper.make_tensor_value_info(name, number, shape)
 
-        inputs = [value(IDS, ["B", "T"], TensorProto.INT64), value(LAST, [1], TensorProto.INT64)]
+        inputs = [value(IDS, ["B", "T"], INT64), value(LAST, [1], INT64)]
         inputs += [value(STATE_IN.format(i), ["B", *shape]) for i, shape in enumerate(states)]
         outputs = [value(LOG_PROBABILITIES, ["B", "last", vocabulary_size])]
         # The dynamic dimension has another size after a call, so it needs another name.

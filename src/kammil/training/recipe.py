@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError, wrong_value
-from kammil.models import FamilyName
-from kammil.models.family import family
+from kammil.models.family import FamilyName, family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
 from kammil.training.options import TimeKind, TrainingOptions

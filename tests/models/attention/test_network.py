@@ -15,7 +15,7 @@ from kammil.language_model import Ids, LanguageModel
 from kammil.models.attention import model as attention_model
 from kammil.models.attention import network as attention_network
 from kammil.models.attention.network import AttentionSettings, PointerGRU
-from kammil.models.family import NetworkLearner, family, load_model
+from kammil.models.family import NetworkLearner, export, family, load_model
 
 SIZE = 12
 
@@ -23,7 +23,7 @@ SIZE = 12
 def small(seed: int = 0) -> PointerGRU:
     """A network whose weights are big enough to show every mistake."""
     torch.manual_seed(seed)
-    network = attention_network.build(SIZE, AttentionSettings(embedding=5, hidden=6, attention=3)).eval()
+    network = PointerGRU(SIZE, AttentionSettings(embedding=5, hidden=6, attention=3)).eval()
     with torch.no_grad():
         for weights in network.parameters():
             weights.normal_(std=0.8)
@@ -31,7 +31,7 @@ def small(seed: int = 0) -> PointerGRU:
 
 
 def running(network: PointerGRU) -> LanguageModel:
-    return load_model("attention", {}, attention_network.export(network))
+    return load_model("attention", {}, export(network))
 
 
 def drawn(rows: int, time: int) -> Ids:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kammil.decoding import Constraints, DecodingOptions, generate
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
+from kammil.models.family import export
 from kammil.models.gru import model as gru_model
 from kammil.models.gru import network as gru_network
 from kammil.models.gru.model import GRUModel
@@ -25,7 +26,7 @@ def made(*, portable: bool = False) -> GRUModel:
     with pytest.MonkeyPatch.context() as patch:
         if portable:
             patch.setattr(gru_model, "load_native", lambda: None)
-        return GRUModel(gru_network.export(network).weights)
+        return GRUModel(export(network).weights)
 
 
 REFERENCE = made(portable=True)
@@ -94,7 +95,7 @@ def test_what_is_not_compiled_does_not_draw_by_itself() -> None:
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
     torch.manual_seed(0)
-    weights = dict(gru_network.export(gru_network.build(12, gru_network.GRUSettings(embedding=8, hidden=16))).weights)
+    weights = dict(export(gru_network.build(12, gru_network.GRUSettings(embedding=8, hidden=16))).weights)
     for name, value in weights.items():
         for wrong in (value[:-1], np.full_like(value, np.nan)):
             with pytest.raises(ValueError, match=r"expected|something else"):

@@ -18,10 +18,8 @@ from kammil.language_model import CONFIG, Artifacts, select_rows
 from kammil.models.family import load_model
 from kammil.models.pretrained.checkpoint import build, config_text, own_weights
 from kammil.models.pretrained.kv_cache import KeyValueCache
-from kammil.models.pretrained.model import PretrainedModel
-from kammil.models.pretrained.tokens import TokenNetwork
-from kammil.models.pretrained.units import ARRAYS, PREFIX, SHARES, TOKENS, TokenUnits
-from kammil.models.subwords.trie import UnitVocabulary
+from kammil.models.pretrained.model import ARRAYS, PREFIX, SHARES, TOKENS, PretrainedModel, TokenNetwork, TokenUnits
+from kammil.models.subwords.model import UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 SPACE, ALEF, BEH, TEH = range(SPECIALS, SPECIALS + 4)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.models.pretrained.units import without_code
+from kammil.models.pretrained.model import without_code
 
 DESCRIBES = {"model_type": "llama", "hidden_size": 64, "rope_scaling": {"factor": 2.0}}
 NAMES_CODE = (

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kammil.models.subwords import bpe
-from kammil.models.subwords.bpe import SubwordSettings
-from kammil.models.subwords.pretokenize import Segmenter
+from kammil.models.subwords import network
+from kammil.models.subwords.network import Segmenter, SubwordSettings
 from kammil.vocabulary import UNK, CharacterVocabulary
 
 some_text = st.text(st.sampled_from("كلم ة ـَ\u200d12.!_ \n\u0301aü\ud800ر\ufffd"), max_size=40)
@@ -21,7 +20,7 @@ some_text = st.text(st.sampled_from("كلم ة ـَ\u200d12.!_ \n\u0301aü\ud800
 def learn(texts: list[str], **values: int) -> tuple[Segmenter, CharacterVocabulary]:
     vocabulary = CharacterVocabulary.from_texts(texts)
     encoded = [vocabulary.encode(text) for text in texts]
-    return bpe.bpe_segmenter(encoded, vocabulary, SubwordSettings.model_validate(values)), vocabulary
+    return network.bpe_segmenter(encoded, vocabulary, SubwordSettings.model_validate(values)), vocabulary
 
 
 def shown(cut: Segmenter, vocabulary: CharacterVocabulary, text: str) -> list[str]:
@@ -77,7 +76,7 @@ def test_lone_surrogates_are_characters_like_any_other() -> None:
 def test_the_same_texts_give_the_same_units_in_another_process() -> None:
     program = (
         "from kammil.data import sources as reading\n"
-        "from kammil.models.subwords import bpe as subwords\n"
+        "from kammil.models.subwords import network as subwords\n"
         "from kammil.vocabulary import CharacterVocabulary\n"
         "texts = reading.sample()\n"
         "v = CharacterVocabulary.from_texts(texts)\n"

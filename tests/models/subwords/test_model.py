@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from kammil.errors import FolderError
 from kammil.language_model import Artifacts, select_rows
-from kammil.models.family import load_model
+from kammil.models.family import export, load_model
 from kammil.models.gru import network as gru_network
 from kammil.models.gru.model import SinglePrecisionGRU
-from kammil.models.subwords.model import UnitModel
-from kammil.models.subwords.trie import CHARACTERS, IDS, NONE, OFFSETS, ROOT, Trie, UnitVocabulary
+from kammil.models.subwords.model import CHARACTERS, IDS, NONE, OFFSETS, ROOT, Trie, UnitModel, UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 SIZE = 7
@@ -42,7 +41,7 @@ def network() -> gru_network.GRU:
 
 @pytest.fixture(scope="module")
 def step(network: gru_network.GRU) -> SinglePrecisionGRU:
-    return SinglePrecisionGRU(gru_network.export(network).weights)
+    return SinglePrecisionGRU(export(network).weights)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +197,7 @@ def test_units_are_the_same_after_a_folder(longer: set[tuple[int, ...]]) -> None
     ],
 )
 def test_foreign_arrays_are_refused(network: gru_network.GRU, name: str, array: NDArray[np.generic] | None) -> None:
-    exported = gru_network.export(network)
+    exported = export(network)
     weights = {**exported.weights, **UnitVocabulary(SIZE, LONGER).arrays()}
     assert load_model("words", {}, Artifacts(weights)).vocabulary_size == SIZE
     if array is None:

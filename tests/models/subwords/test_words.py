@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.language_model import Ids
-from kammil.models import FamilyName
-from kammil.models.subwords import words
-from kammil.models.subwords.pretokenize import Segmenter, pretokens
-from kammil.models.subwords.words import WordSettings
+from kammil.models.family import FamilyName
+from kammil.models.subwords import network
+from kammil.models.subwords.network import Segmenter, WordSettings, pretokens
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 some_text = st.text(st.sampled_from("كلم ة ـَ\u200d12.!_ \n\u0301aü\ud800ر"), max_size=40)
@@ -29,7 +28,7 @@ def spelled(cut: Segmenter, units: Ids) -> list[tuple[int, ...]]:
 def learn(texts: list[str], **settings: int) -> tuple[Segmenter, CharacterVocabulary]:
     vocabulary = CharacterVocabulary.from_texts(texts)
     encoded = [vocabulary.encode(text) for text in texts]
-    return words.word_segmenter(encoded, vocabulary, WordSettings.model_validate(settings)), vocabulary
+    return network.word_segmenter(encoded, vocabulary, WordSettings.model_validate(settings)), vocabulary
 
 
 def shown(cut: Segmenter, vocabulary: CharacterVocabulary, text: str) -> list[str]:

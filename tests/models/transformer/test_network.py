@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from kammil.errors import OptionError
 from kammil.language_model import Ids, LanguageModel
-from kammil.models.family import family
+from kammil.models.family import export, family
 from kammil.models.transformer import model as transformer_model
-from kammil.models.transformer import network as transformer_network
 from kammil.models.transformer.model import TransformerModel, TransformerSettings, llama_config
 from kammil.models.transformer.network import Transformer
 
@@ -24,9 +23,7 @@ SIZE, WIDTH, HEADS = 12, 8, 2
 def small(*, layers: int = 2, window: int = 1024) -> Transformer:
     """A network whose weights are big enough to show every mistake."""
     torch.manual_seed(0)
-    network = transformer_network.build(
-        SIZE, TransformerSettings(width=WIDTH, layers=layers, heads=HEADS, window=window)
-    ).eval()
+    network = Transformer(SIZE, TransformerSettings(width=WIDTH, layers=layers, heads=HEADS, window=window)).eval()
     with torch.no_grad():
         for weights in network.parameters():
             weights.normal_(std=0.6)
@@ -35,7 +32,7 @@ def small(*, layers: int = 2, window: int = 1024) -> Transformer:
 
 def running(network: Transformer, **sizes: int) -> LanguageModel:
     chosen = TransformerSettings(**{"width": WIDTH, "layers": 2, "heads": HEADS, **sizes})
-    return TransformerModel(chosen, transformer_network.export(network).weights)
+    return TransformerModel(chosen, export(network).weights)
 
 
 def drawn(rows: int, time: int) -> Ids:
@@ -108,7 +105,7 @@ def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
         expected |= {f"{layer}.mlp.{c}_proj.weight": (inner, WIDTH) for c in ("gate", "up")}
         expected |= {f"{layer}.mlp.down_proj.weight": (WIDTH, inner)}
         expected |= {f"{layer}.{c}_layernorm.weight": (WIDTH,) for c in ("input", "post_attention")}
-    assert {name: array.shape for name, array in transformer_network.export(small()).weights.items()} == expected
+    assert {name: array.shape for name, array in export(small()).weights.items()} == expected
 
 
 def test_what_left_the_window_changes_nothing() -> None:
@@ -165,6 +162,6 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, int], name: str) -> 
 @pytest.mark.parametrize("values", [{"width": 2, "heads": 1, "layers": 1}, {"width": 64, "heads": 8, "window": 1}])
 def test_the_smallest_sizes_run(values: dict[str, int]) -> None:
     torch.manual_seed(0)
-    network = transformer_network.build(SIZE, TransformerSettings(**values)).eval()
+    network = Transformer(SIZE, TransformerSettings(**values)).eval()
     model, ids = running(network, **{"layers": 3, **values}), drawn(2, 6)
     assert model.forward(ids, model.initial_state(2))[0] == pytest.approx(log_probabilities(network, ids), abs=1e-5)

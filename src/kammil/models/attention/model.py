@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from kammil.engine.reference import log_softmax, softmax, visible
 from kammil.engine.weights import checked
 from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, State, read_in_pieces
-from kammil.models.gru.model import Recurrence
+from kammil.models.gru.model import Recurrence, add_states
 from kammil.ngrams.features import Floats
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 WINDOW = 4096
 """Maximum number of characters in memory: bounds the state of an endless text. A tweet has 280."""
@@ -34,8 +37,7 @@ class AttentionModel(SavedModel):
 
     def __init__(self, weights: Mapping[str, NDArray[np.generic]]) -> None:
         self._gru = Recurrence(weights)
-        hidden, size = self._gru.hidden, self._gru.vocabulary_size
-        attention = len(weights["key.weight"])
+        hidden, size, attention = self._gru.hidden, self._gru.vocabulary_size, len(weights["key.weight"])
         shapes = {f"{name}.weight": (attention, hidden) for name in ("query", "key", "value")}
         shapes |= {"output.weight": (size, hidden + attention), "gate.weight": (1, hidden + attention)}
         query, key, value, output, gate, output_bias, gate_bias = checked(
@@ -55,7 +57,7 @@ class AttentionModel(SavedModel):
 
     @property
     def vocabulary_size(self) -> int:
-        """Return V, the number of ids."""
+        """V."""
         return self._size
 
     def initial_state(self, batch: int) -> State:
@@ -86,9 +88,7 @@ class AttentionModel(SavedModel):
         query = np.matmul(current.reshape(batch * last, self._gru.hidden), self._query)
         fit = np.matmul(query.reshape(batch, last, width), keys.swapaxes(1, 2))  # (B, last, S + T)
         weights = softmax(fit, visible(last, read.shape[1], WINDOW))
-        y = np.concatenate([current, weights @ values], axis=2).reshape(
-            batch * last, self._gru.hidden + width
-        )  # (P, H + A)
+        y = np.concatenate([current, weights @ values], axis=2).reshape(batch * last, -1)  # (P, H + A)
         scores = y @ self._output + self._bias  # (P, V + 1)
         generated, gate = log_softmax(scores[:, :-1]), scores[:, -1:]
         place = np.arange(batch * last).reshape(batch, last, 1) * self._size + read[:, None]  # (B, last, S + T)
@@ -101,3 +101,44 @@ class AttentionModel(SavedModel):
 
 def _log_sigmoid(x: Floats) -> Floats:
     return -np.logaddexp(np.float32(0), -x)
+
+
+def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelProto:
+    """Build the ONNX graph; its states are h, then the keys, values and ids in memory."""
+    from kammil.models.graph import FLOAT, GROWING, IDS, INT64, LAST, LOG_PROBABILITIES, STATE_IN, Graph
+
+    del settings
+    size, _ = weights["output.weight"].shape
+    attention, hidden = weights["key.weight"].shape
+    g = Graph()
+    by_time = g.add("Transpose", IDS, perm=[1, 0])  # (T, B)
+    h = g.add("Transpose", add_states(g, 0, "", weights, by_time), perm=[1, 0, 2])  # (B, T, H)
+    first = g.add("Unsqueeze", STATE_IN.format(0), g.ints(1))  # (B, 1, H)
+    before = g.add("Slice", g.add("Concat", first, h, axis=1), g.ints(0), g.ints(-1), g.ints(1))  # (B, T, H)
+
+    keys = g.append(1, g.add("MatMul", before, weights["key.weight"].T), axis=1, window=WINDOW)  # (B, S + T, A)
+    values = g.append(2, g.add("MatMul", h, weights["value.weight"].T), axis=1, window=WINDOW)  # (B, S + T, A)
+    read_ids = g.append(3, g.add("Cast", IDS, to=FLOAT), axis=1, window=WINDOW)  # (B, S + T)
+
+    h = g.tail(h, 1)  # (B, last, H)
+    query = g.add("MatMul", h, weights["query.weight"].T / np.float32(math.sqrt(attention)))  # (B, last, A)
+    scores = g.add("MatMul", query, g.add("Transpose", keys, perm=[0, 2, 1]))  # (B, last, S + T)
+    mask = g.mask(LAST, g.add("Shape", read_ids, start=1, end=2), WINDOW)  # (last, S + T)
+    attended = g.add("Softmax", g.add("Add", scores, mask), axis=-1)  # (B, last, S + T)
+    y = g.add("Concat", h, g.add("MatMul", attended, values), axis=-1)  # (B, last, H + A)
+    generated = g.add("Add", g.add("MatMul", y, weights["output.weight"].T), weights["output.bias"])  # (B, last, V)
+    generated = g.add("LogSoftmax", generated, axis=-1)
+
+    targets = g.add("Unsqueeze", g.add("Cast", read_ids, to=INT64), g.ints(1))  # (B, 1, S + T)
+    targets = g.add("Expand", targets, g.add("Shape", attended))  # (B, last, S + T)
+    zeros = g.add("ConstantOfShape", g.add("Shape", generated))  # zeros
+    copied = g.add("ScatterElements", zeros, targets, attended, axis=2, reduction="add")  # (B, last, V)
+    copied = g.add("Log", g.add("Add", copied, np.float32(TINY)))
+    gate = g.add("Add", g.add("MatMul", y, weights["gate.weight"].T), weights["gate.bias"])  # (B, last, 1)
+    generated = g.add("Sub", generated, g.add("Softplus", gate))  # log sigmoid(-x) = -softplus(x)
+    copied = g.add("Sub", copied, g.add("Softplus", g.add("Neg", gate)))
+    largest = g.add("Max", generated, copied)
+    total = g.add("Add", g.add("Exp", g.add("Sub", generated, largest)), g.add("Exp", g.add("Sub", copied, largest)))
+    g.add("Add", largest, g.add("Log", total), output=LOG_PROBABILITIES)  # (B, last, V)
+    states = [[hidden], [GROWING, attention], [GROWING, attention], [GROWING]]
+    return g.finish("kammil-attention", size, states)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +28,15 @@ from kammil.language_model import (
     read_in_pieces,
 )
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
-from kammil.models.gru.model import folded, network_shapes
+from kammil.models.gru.model import folded, graph_of_networks, layer_shapes, output_shapes
 from kammil.ngrams.adaptive import AdaptiveCounts
 from kammil.ngrams.compression import CompressedTable
 from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, TextCache, columns_of
 from kammil.ngrams.index import CountIndex
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 _PIECE = 256
 """Positions that are computed at a time, which bounds the memory of a long text."""
@@ -160,7 +163,8 @@ def _parts(
     h, g, m = settings.hidden, settings.gate, settings.networks
     if m * m * h * g > _MAX_ELEMENTS:
         raise ValueError(f"{m} networks of {h} units with gates of {g} are more than any blend of ours has")
-    shapes = network_shapes(size, settings.embedding, h) | {
+    shapes = layer_shapes(size, settings.embedding, h) | output_shapes(size, h)
+    shapes |= {
         "gate_in.weight": (g, h + GATE_FEATURES * experts),
         "gate_in.bias": (g,),
         "gate_out.weight": (SCORE_FEATURES * experts, g),
@@ -178,3 +182,9 @@ def _parts(
     bias = np.concatenate([np.mean(output_biases, axis=0, dtype=np.float32), *gate_biases])
     score_bias = np.stack(score_biases).sum(axis=0)
     return layers, bias, GateWeights(np.concatenate(feature_weights, axis=1), np.concatenate(score_weights), score_bias)
+
+
+def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelProto:
+    """Build the ONNX graph of the networks, without the counts."""
+    members = member_prefixes(BlendSettings.model_validate(settings).networks)
+    return graph_of_networks("kammil-blend-network", weights, members)

@@ -34,7 +34,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from kammil.language_model import Artifacts, Settings
+from kammil.language_model import Settings
 from kammil.models.dropout import SeededDropout
 from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
@@ -95,9 +95,4 @@ def build(vocabulary_size: int, settings: GRUSettings) -> GRU:
     return GRU(vocabulary_size, settings.embedding, settings.hidden, settings.dropout)
 
 
-def export(model: GRU) -> Artifacts:
-    """Return the weights as arrays."""
-    return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
-
-
-LEARNER = NetworkLearner(settings=GRUSettings, build=build, export=export, of_base=("embedding", "hidden"))
+LEARNER = NetworkLearner(settings=GRUSettings, build=build, of_base=("embedding", "hidden"))

@@ -33,7 +33,7 @@ from transformers.utils import logging as transformers_logging
 from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import CONFIG, TOKENIZER
-from kammil.models.pretrained.units import ARRAYS, TokenUnits, without_code
+from kammil.models.pretrained.model import ARRAYS, TokenUnits, without_code
 from kammil.vocabulary import BOS, EOS, UNK
 
 _MAX_REPEATS = 1024

@@ -1,35 +1,45 @@
 """A pretrained model as a character model: the next character's probability over all ways to cut what was read.
 
-With all hypotheses kept it is the sum over all cuts of a text into units, and with the heaviest `HYPOTHESES` still a
-distribution that sums to one; so a prompt may end anywhere in a word. Left out are cuts within a character. Text
-that is no unit has the probability of UNK; beyond its window of W tokens the network reads only the last W / 2 to W.
+A *unit* is the shortest run of the network's tokens that is whole text: in a vocabulary of bytes a token may be half an
+emoji. `TokenNetwork` gives the probability of every next unit, and `UnitModel` sums over units; so a prompt may end
+anywhere in a word. Text that is no unit has the probability of UNK. Running it needs PyTorch and transformers; nothing
+is fetched, and code and kernels of others are refused.
 
-Running it needs PyTorch and transformers. Nothing is fetched, and code and kernels of others are refused.
-
-Shapes: B batch, T time, V vocabulary, U units, M hypotheses, W window.
+Shapes: B batch, T time, V vocabulary, U units, M hypotheses, W window, K rows, N tokens of all units together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from kammil.errors import MissingExtraError
-from kammil.language_model import CONFIG, Artifacts, Ids, LogProbabilities, SavedModel, Settings, State
-from kammil.models.pretrained.tokens import TokenNetwork
-from kammil.models.pretrained.units import ARRAYS, TokenUnits
-from kammil.models.subwords.model import Beam, cumulative
-from kammil.models.subwords.trie import ROOT, Trie
-from kammil.vocabulary import BOS
+from kammil.language_model import CONFIG, Artifacts, Ids, LanguageModel, LogProbabilities, Settings, State
+from kammil.models.subwords.model import Beam, UnitModel, UnitVocabulary, cumulative, joined, split, whole_numbers
+from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 HYPOTHESES = 8
 """Maximum number of hypotheses, M."""
 MIN_SHARE = 1e-4
 """Minimum weight of a hypothesis that is kept."""
+EXPANDED = 1e-2
+"""Minimum probability of a beginning of units after which the network is asked what follows."""
+ARRAYS = "units."
+"""The names of all arrays of the units begin so; those of no weight of a network do."""
+TOKENS, OFFSETS, SHARES, PREFIX = "units.tokens", "units.token_offsets", "units.shares", "units.prefix"
+"""Names of the arrays: the concatenated tokens of all units, (N,); where each begins, and the end, (U + 1,); the
+shares, (U,); the prefix."""
+_UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype", "num_labels")
+"""Parts of a configuration that name code, kernels or another format of the weights; and the number of labels, for each
+of which transformers makes a name, though a language model has none."""
+
+Context = tuple[int, ...]
 
 
 class PretrainedSettings(Settings):
@@ -47,18 +57,219 @@ class PretrainedSettings(Settings):
     """Maximum number of tokens that the network reads before the next one, W; no more than the base was made for."""
 
 
-class PretrainedModel(SavedModel):
-    """Runs a pretrained network, one character at a time.
+@dataclass(frozen=True)
+class TokenUnits:
+    """Units, and what each is in tokens. Raises `ValueError` for parts that do not fit together."""
 
-    The state holds for each row and hypothesis: its weight (B, M), 0 for none; its node in the trie of units (B, M);
-    the tokens of its complete units (B, M, W), and their number (B, M). The network's keys and values are kept beside
-    it, found by the tokens.
+    units: UnitVocabulary
+    """The characters, and the units of two characters or more."""
+    tokens: Sequence[Context]
+    """Tokens of each unit, U of them: none for PAD, one for UNK, BOS and EOS."""
+    shares: NDArray[np.float32]
+    """Share of each unit in the probability of its first token, (U,); 0 for PAD and BOS. Where those of a token do not
+    sum to one, and for all tokens with which no unit begins, the rest is the probability of UNK."""
+    prefix: Ids
+    """Characters that are read after BOS before every text: tokenizers of the SentencePiece kind put a space there."""
+
+    def __post_init__(self) -> None:
+        """Check the parts."""
+        size, special = self.units.size, [self.tokens[id] if id < len(self.tokens) else () for id in (UNK, BOS, EOS)]
+        if len(self.tokens) != size or self.shares.shape != (size,) or any(len(tokens) != 1 for tokens in special):
+            raise ValueError("the tokens of the units are not consistent")
+        if self.tokens[PAD] or any(not tokens or min(tokens) < 0 for tokens in self.tokens[1:]):
+            raise ValueError("a unit has no token")
+        if not (np.isfinite(self.shares).all() and (self.shares >= 0).all() and (self.shares <= 1).all()):
+            raise ValueError("the shares of the units are no shares")
+        if ((self.prefix < 0) | (self.prefix >= self.units.characters)).any() or len(self.prefix) > 1:
+            raise ValueError("the prefix is no character")
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Convert to arrays, for the model folder."""
+        tokens, offsets = joined(self.tokens)
+        return {
+            **self.units.arrays(),
+            TOKENS: tokens,
+            OFFSETS: offsets,
+            SHARES: self.shares,
+            PREFIX: self.prefix,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> TokenUnits:
+        """Convert the arrays of `arrays` back; `KeyError` or `ValueError` for anything else."""
+        if (shares := arrays[SHARES]).dtype != np.float32:
+            raise ValueError("the shares of the units are no shares")
+        units, tokens = UnitVocabulary.from_arrays(arrays), split(arrays[TOKENS], arrays[OFFSETS])
+        return cls(units, tokens, shares.astype(np.float32), whole_numbers(arrays[PREFIX]))
+
+
+def without_code(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without what is in `_UNSAFE`, and without other names of code, kernels and paths."""
+    kept = {
+        name: value
+        for name, value in config.items()
+        if name not in _UNSAFE and not name.startswith("_") and not name.endswith(("_implementation", "kernels"))
+    }
+    return {name: without_code(cast(dict[str, Any], v)) if isinstance(v, dict) else v for name, v in kept.items()}
+
+
+class NextTokens(Protocol):
+    """A causal language model over tokens."""
+
+    size: int
+    """Number of tokens, T."""
+
+    def log_probabilities(self, contexts: Sequence[Context]) -> LogProbabilities:
+        """Return the log-probabilities of the next token after each context, (K, T); a context has a token or more."""
+        ...
+
+
+def extend(context: Context, tokens: Sequence[int], window: int) -> Context:
+    """Append tokens to a context; whenever it has `window` tokens, the older half of them is dropped first.
+
+    So the network reads between W / 2 and W tokens before each next one, and reads most of them once.
+    """
+    for token in tokens:
+        context = (*(context[window // 2 :] if len(context) >= window else context), token)
+    return context
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """Units that begin with the same tokens, which are no text."""
+
+    units: Ids
+    """All of them."""
+    shares: NDArray[np.float64]
+    """Their shares in the probability of the beginning; they sum to one."""
+    last: Ids
+    """Tokens that complete a unit."""
+    completed: Ids
+    """The units that they complete."""
+    longer: dict[int, _Branch]
+    """Longer beginnings by their last token."""
+
+    @classmethod
+    def of(cls, chosen: Sequence[int], depth: int, units: TokenUnits) -> _Branch:
+        """Build the branch of units that have their first `depth` tokens in common."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        ends: dict[int, int] = {}
+        for unit in chosen:
+            tokens = units.tokens[unit]
+            if len(tokens) == depth + 1:
+                ends[tokens[depth]] = unit
+            else:
+                groups[tokens[depth]].append(unit)
+        longer = {token: cls.of(group, depth + 1, units) for token, group in groups.items()}
+        own = units.shares[list(chosen)].astype(np.float64)
+        shares = own / own.sum() if own.sum() > 0 else np.full(len(chosen), 1 / len(chosen))
+        last, completed = np.array(list(ends), np.int64), np.array(list(ends.values()), np.int64)
+        return cls(np.array(chosen, np.int64), shares, last, completed, longer)
+
+
+class TokenNetwork(LanguageModel):
+    """Runs a network over tokens, unit by unit: the probability of every unit after the units read so far.
+
+    Where the network gives a token that is no text at least `expanded` of the probability, it is asked what follows:
+    then a unit that begins so has the product of the network's own probabilities. Where it gives less, the units share
+    it as they do in the training texts. The state holds the tokens of each row, (K, W), and their number, (K,).
 
     Args:
-        network: over the units.
-        units: of the network.
-        hypotheses: M, at least two.
-        min_share: minimum weight of a hypothesis that is kept.
+        network: over tokens.
+        units: what the units are in tokens.
+        window: W, maximum number of tokens that the network reads.
+        expanded: minimum probability of a beginning of units after which the network is asked what follows.
+
+    Raises: `ValueError` if a unit has a token that the network does not know.
+    """
+
+    def __init__(self, network: NextTokens, units: TokenUnits, window: int, *, expanded: float = EXPANDED) -> None:
+        if max(max(tokens) for tokens in units.tokens[1:]) >= network.size:
+            raise ValueError("a unit has a token that the network does not know")
+        self._network, self._tokens, self._window, self._expanded = network, units.tokens, window, expanded
+        self._first = np.array([tokens[0] if tokens else 0 for tokens in units.tokens], np.int64)  # (U,)
+        self._shares = units.shares
+        whole = {tokens[0] for tokens in units.tokens if len(tokens) == 1}
+        groups: dict[int, list[int]] = defaultdict(list)
+        for unit, tokens in enumerate(units.tokens):
+            if len(tokens) > 1 and tokens[0] not in whole:
+                groups[tokens[0]].append(unit)
+        self._branches = {token: _Branch.of(group, 1, units) for token, group in groups.items()}
+        self._partial = np.array(list(self._branches), np.int64)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of units, U."""
+        return len(self._tokens)
+
+    def initial_state(self, batch: int) -> State:
+        """Return rows without a token."""
+        return np.zeros((batch, self._window), np.int32), np.zeros(batch, np.int64)
+
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        """Read units (K, T) one after the other; see `LanguageModel.forward`."""
+        contexts = _contexts(state)
+        wanted = ids.shape[1] if last is None else last
+        outputs: list[LogProbabilities] = []
+        for t, column in enumerate(ids.T.tolist()):
+            pairs = zip(contexts, column, strict=True)
+            contexts = [extend(context, self._tokens[unit], self._window) for context, unit in pairs]
+            if t >= ids.shape[1] - wanted:
+                outputs.append(self._scores(contexts))
+        tokens = np.zeros((len(contexts), self._window), np.int32)
+        for row, context in zip(tokens, contexts, strict=True):
+            row[: len(context)] = context
+        return np.stack(outputs, axis=1), (tokens, np.array([*map(len, contexts)], np.int64))
+
+    def after(self, state: State) -> LogProbabilities:
+        """Return the log-probabilities of the next unit, (K, U)."""
+        return self._scores(_contexts(state))
+
+    def _scores(self, contexts: Sequence[Context]) -> LogProbabilities:
+        """Return the log-probabilities of the unit after each context, (K, U); even where nothing was read yet."""
+        scores = np.full((len(contexts), self.vocabulary_size), -np.log(self.vocabulary_size), np.float32)
+        read = [row for row, context in enumerate(contexts) if context]
+        if read:
+            with np.errstate(divide="ignore"):
+                scores[read] = np.log(self._probabilities([contexts[row] for row in read]))
+        return scores
+
+    def _probabilities(self, contexts: Sequence[Context]) -> NDArray[np.float32]:
+        """Return the probabilities of the unit after each context, (K, U)."""
+        p = np.exp(self._network.log_probabilities(contexts))  # (K, T)
+        units = p[:, self._first] * self._shares  # (K, U)
+        pending = [
+            (int(row), self._branches[token], (token,), float(p[row, token]))
+            for row, at in zip(*np.nonzero(p[:, self._partial] >= self._expanded), strict=True)
+            for token in [int(self._partial[at])]
+        ]
+        while pending:
+            read = [extend(contexts[row], beginning, self._window) for row, _, beginning, _ in pending]
+            after = np.exp(self._network.log_probabilities(read))
+            longer: list[tuple[int, _Branch, Context, float]] = []
+            for (row, branch, beginning, mass), next_token in zip(pending, after, strict=True):
+                units[row, branch.completed] = mass * next_token[branch.last]
+                for token, below in branch.longer.items():
+                    share = mass * float(next_token[token])
+                    if share >= self._expanded:
+                        longer.append((row, below, (*beginning, token), share))
+                    else:
+                        units[row, below.units] = share * below.shares
+            pending = longer
+        units[:, UNK] += np.maximum(0, 1 - units.sum(-1, dtype=np.float64))
+        return units
+
+
+def _contexts(state: State) -> list[Context]:
+    tokens, lengths = state
+    return [tuple(row[:length].tolist()) for row, length in zip(tokens, lengths.tolist(), strict=True)]
+
+
+class PretrainedModel(UnitModel):
+    """Runs a pretrained network, one character at a time.
+
+    The state is that of `UnitModel` without the cumulative probabilities, of which a large vocabulary would make
+    megabytes: they are computed anew, since the network's keys and values are found by the tokens.
     """
 
     def __init__(
@@ -69,10 +280,8 @@ class PretrainedModel(SavedModel):
         hypotheses: int = HYPOTHESES,
         min_share: float = MIN_SHARE,
     ) -> None:
-        if hypotheses < 2:
-            raise ValueError("one hypothesis is at a new unit, so there must be another")
-        self._network, self._units, self._trie = network, units.units, Trie(units.units)
-        self._prefix, self._hypotheses, self._min_share = units.prefix, hypotheses, min_share
+        super().__init__(network, units.units, hypotheses=hypotheses, min_share=min_share)
+        self._tokens, self._prefix = network, units.prefix
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
@@ -85,65 +294,36 @@ class PretrainedModel(SavedModel):
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"a fine-tuned pretrained model needs {error.name} to run", "hf") from error
         config = artifacts.document(CONFIG)
-        weights = {name: array for name, array in artifacts.weights.items() if not name.startswith(ARRAYS)}
-        model = build(config, weights)
+        model = build(config, {name: a for name, a in artifacts.weights.items() if not name.startswith(ARRAYS)})
         if checked.window > positions(model.config):
             raise ValueError(f"a window of {checked.window} is more than the network has positions")
         return cls(TokenNetwork(KeyValueCache(model.eval()), units, checked.window), units)
 
-    @property
-    def vocabulary_size(self) -> int:
-        """Return V, the number of character ids."""
-        return self._units.characters
-
     def initial_state(self, batch: int) -> State:
         """Return one hypothesis a row, at a new unit, before any token."""
-        weights = np.zeros((batch, self._hypotheses))
-        weights[:, 0] = 1
-        nodes = np.full((batch, self._hypotheses), ROOT, np.int64)
-        tokens = self._network.initial_state(batch * self._hypotheses)
-        return weights, nodes, *(array.reshape(batch, self._hypotheses, *array.shape[1:]) for array in tokens)
+        return self._new_hypotheses(batch)
 
     def state_size(self, length: int) -> int:
         """Return the numbers of a row while it is read, mostly the cumulative unit probabilities of its hypotheses."""
-        return self._hypotheses * (2 * self._units.size + 3 + self._network.state_size(length))
+        return super().state_size(length) + self._max_hypotheses * self._units.size
 
-    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read one character after the other; see `LanguageModel.forward`."""
-        wanted = ids.shape[1] if last is None else last
+    def _beam(self, state: State) -> Beam:
         weights, nodes, *tokens = state
-        beam = self._beam(weights, nodes, self._sums(weights, tokens), tokens)
-        rows = np.empty((len(ids), wanted, self.vocabulary_size), np.float32)
-        with np.errstate(divide="ignore", invalid="ignore"):  # 0 and NaN only come from a foreign network
-            for t in range(ids.shape[1]):
-                beam.read(ids[:, t])
-                if len(self._prefix) and (ids[:, t] == BOS).any():
-                    self._read_prefix(beam, np.flatnonzero(ids[:, t] == BOS))
-                at = t - ids.shape[1] + wanted
-                if at >= 0:
-                    rows[:, at] = np.log(beam.next())
-        return rows, (beam.weights, beam.nodes, *beam.network_state)
-
-    def _beam(
-        self,
-        weights: NDArray[np.generic],
-        nodes: NDArray[np.generic],
-        sums: NDArray[np.generic],
-        tokens: list[NDArray[np.generic]],
-    ) -> Beam:
-        return Beam(self._network, self._trie, self._min_share, weights, nodes, sums, tokens)
-
-    def _sums(self, weights: NDArray[np.generic], tokens: list[NDArray[np.generic]]) -> NDArray[np.float64]:
-        """Return the cumulative unit probabilities of all hypotheses, (B, M, U + 1)."""
         sums = np.zeros((*weights.shape, self._units.size + 1))
         alive = np.nonzero(weights)
-        sums[alive] = cumulative(self._network.after(tuple(array[alive] for array in tokens)), self._trie)
-        return sums
+        sums[alive] = cumulative(self._tokens.after(tuple(array[alive] for array in tokens)), self._trie)
+        return super()._beam((weights, nodes, sums, *tokens))
 
-    def _read_prefix(self, beam: Beam, rows: Ids) -> None:
-        """Read the prefix in some rows: what was read is a condition, so that the texts still sum to one."""
-        part = self._beam(beam.weights[rows], beam.nodes[rows], beam.sums[rows], [a[rows] for a in beam.network_state])
+    def _after(self, beam: Beam, ids: Ids) -> None:
+        """Read the prefix after BOS; the texts are conditioned on it, so they still sum to one."""
+        rows = np.flatnonzero(ids == BOS)
+        if not len(self._prefix) or not len(rows):
+            return
+        arrays = (beam.weights, beam.nodes, beam.sums, *beam.network_state)
+        part = super()._beam(tuple(array[rows] for array in arrays))
         part.read(np.repeat(self._prefix, len(rows)))
-        beam.weights[rows], beam.nodes[rows], beam.sums[rows] = part.weights, part.nodes, part.sums
-        for array, read in zip(beam.network_state, part.network_state, strict=True):
+        for array, read in zip(arrays, super()._state(part), strict=True):
             array[rows] = read
+
+    def _state(self, beam: Beam) -> State:
+        return beam.weights, beam.nodes, *beam.network_state

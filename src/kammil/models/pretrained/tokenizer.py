@@ -22,8 +22,8 @@ from tokenizers import Tokenizer
 
 from kammil.errors import OptionError
 from kammil.language_model import Ids
-from kammil.models.pretrained.units import TokenUnits
-from kammil.models.subwords.trie import UnitVocabulary
+from kammil.models.pretrained.model import TokenUnits
+from kammil.models.subwords.model import UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary, rare_characters
 
 Run = tuple[int, ...]

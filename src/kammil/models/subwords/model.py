@@ -4,12 +4,13 @@ A text can be cut into units in many ways, so several *hypotheses* are kept: whi
 beginning of the next has been read. A character that ends a unit splits a hypothesis in two. With all of them this is
 the exact sum over all cuts (Cao & Rimell 2021); with the M heaviest it is still a causal distribution over characters.
 
-Shapes: B batch, T time, V vocabulary, U units, M hypotheses, K network steps.
+Shapes: B batch, T time, V characters, U units, M hypotheses, K network steps, N nodes, L ids of all longer units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, SavedModel, State
 from kammil.models.gru.model import SinglePrecisionGRU
-from kammil.models.subwords.trie import NONE, ROOT, Trie, UnitVocabulary
+from kammil.vocabulary import CODE_POINTS, SPECIALS
 
 HYPOTHESES = 8
 """Maximum number of hypotheses, M. Bits a character and end of text of a model of words, on half of the validation
@@ -30,7 +31,140 @@ _EVEN = 1e-6
 """Weight of the uniform distribution in a mixture with every distribution over units: smaller probabilities would be
 lost in cumulative sums. It costs at most 1.5e-6 bits a unit."""
 
+CHARACTERS, IDS, OFFSETS = "units.characters", "units.ids", "units.offsets"
+"""Names of the arrays: V, (1,); the concatenated ids of all longer units, (L,); where each begins, and the end,
+(U - V + 1,)."""
+ROOT = 0
+"""Node of the empty beginning."""
+NONE = -1
+"""Stands for a node or unit that does not exist."""
+_MAX_IDS = 1 << 22
+"""Maximum number of ids of all longer units together: a foreign folder must not keep the machine busy."""
+
 _Numbers = NDArray[np.float64]
+
+
+class UnitVocabulary:
+    """The vocabulary of units: ids 0 to V - 1 are the characters themselves, specials included; longer units follow.
+
+    Args:
+        characters: V.
+        longer: units of two characters or more, each given by character ids; all different, without specials.
+
+    Raises: `ValueError` for anything else.
+    """
+
+    def __init__(self, characters: int, longer: Sequence[tuple[int, ...]]) -> None:
+        if not SPECIALS <= characters <= SPECIALS + CODE_POINTS:
+            raise ValueError(f"{characters} is no size of a vocabulary")
+        if any(len(unit) < 2 or min(unit) < SPECIALS or max(unit) >= characters for unit in longer):
+            raise ValueError("a unit is no run of characters")
+        if len(set(longer)) != len(longer):
+            raise ValueError("a unit is listed twice")
+        self.characters, self.longer = characters, tuple(longer)
+
+    @property
+    def size(self) -> int:
+        """Number of units, U."""
+        return self.characters + len(self.longer)
+
+    @property
+    def widths(self) -> NDArray[np.int64]:
+        """Number of characters of each unit, (U,); one for a special."""
+        return np.array([1] * self.characters + [len(unit) for unit in self.longer], np.int64)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Convert the units to arrays, for the model folder."""
+        ids, offsets = joined(self.longer)
+        return {CHARACTERS: np.array([self.characters], np.int64), IDS: ids, OFFSETS: offsets}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> UnitVocabulary:
+        """Convert the arrays of `arrays` back; `KeyError` or `ValueError` for anything else."""
+        (characters,) = whole_numbers(arrays[CHARACTERS]).tolist()
+        if arrays[IDS].size > _MAX_IDS:
+            raise ValueError("the units are not consistent")
+        return cls(characters, split(arrays[IDS], arrays[OFFSETS]))
+
+
+def joined(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return rows of numbers as one array, and where each begins, with the end."""
+    flat = np.array([number for row in rows for number in row], np.int32)
+    return flat, np.cumsum([0, *map(len, rows)]).astype(np.int32)
+
+
+def split(flat: NDArray[np.generic], offsets: NDArray[np.generic]) -> list[tuple[int, ...]]:
+    """Return the rows that were joined; `ValueError` for arrays that `joined` cannot have returned."""
+    numbers, at = whole_numbers(flat).tolist(), whole_numbers(offsets).tolist()
+    if not at or at[0] != 0 or at[-1] != len(numbers) or any(b < a for a, b in pairwise(at)):
+        raise ValueError("the units are not consistent")
+    return [tuple(numbers[a:b]) for a, b in pairwise(at)]
+
+
+def whole_numbers(array: NDArray[np.generic]) -> Ids:
+    """Convert one row of whole numbers to int64; `ValueError` for anything else."""
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError("the units are not whole numbers")
+    return array.astype(np.int64)
+
+
+class Trie:
+    """The trie of the beginnings of units: reading a character goes from a node to a child.
+
+    Units are sorted by their characters, so the units below a node are a range: the probability mass of a node is the
+    difference of two cumulative sums. A unit that ends at a node is the first in that node's range.
+    """
+
+    def __init__(self, units: UnitVocabulary) -> None:
+        # Nodes are built level by level, those of one level in the order of their characters.
+        characters_of = [(id,) for id in range(units.characters)] + list(units.longer)
+        order = sorted(range(units.size), key=characters_of.__getitem__)
+        self.order: Ids = np.array(order, np.int64)
+        """(U,): units, sorted by their characters."""
+        lengths = np.array([len(characters_of[u]) for u in order], np.int64)  # (U,)
+        starts = lengths.cumsum() - lengths
+        flat = np.array([id for u in order for id in characters_of[u]], np.int64)
+        first, stop = [np.array([0])], [np.array([units.size])]
+        parents, characters = list[Ids](), list[Ids]()
+        unit = [np.array([NONE])]
+        at = np.full(units.size, ROOT)  # the node above each unit
+        nodes = 1
+        for depth in range(int(lengths.max())):
+            alive = np.flatnonzero(lengths > depth)
+            here, character = at[alive], flat[starts[alive] + depth]
+            begins = np.flatnonzero(np.append(True, (np.diff(here) != 0) | (np.diff(character) != 0)))
+            ends = np.append(begins[1:], len(alive)) - 1
+            first.append(alive[begins])
+            stop.append(alive[ends] + 1)
+            unit.append(np.where(lengths[first[-1]] == depth + 1, self.order[first[-1]], NONE))
+            parents.append(here[begins])
+            characters.append(character[begins])
+            at[alive] = nodes + np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(alive))))
+            nodes += len(begins)
+        self.first: Ids = np.concatenate(first)
+        """(N,): begin of the range of each node."""
+        self.stop: Ids = np.concatenate(stop)
+        """(N,): end of the range, exclusive."""
+        self.unit: Ids = np.concatenate(unit)
+        """(N,): the unit that ends at the node, or NONE."""
+        self.below: Ids = self.first + (self.unit != NONE)
+        """(N,): begin of the range of units that are longer than the path to the node."""
+        self.characters: Ids = np.concatenate([[NONE], *characters])
+        """(N,): the last character of each node."""
+        above = np.concatenate(parents)
+        self.children: Ids = np.searchsorted(above, np.arange(nodes + 1)) + 1
+        """(N + 1,): the children of node n are the nodes children[n] to children[n + 1] - 1."""
+        self.heads = units.characters
+        """V: the root's children are all characters, in order."""
+        self.bounds: Ids = np.append(self.first[1 : self.heads + 1], units.size)
+        """(V + 1,): begin of the range of units with each first character, and the end."""
+        self._keys = above * self.heads + self.characters[1:]  # ascending: node n has key n - 1
+
+    def child(self, nodes: Ids, characters: Ids) -> Ids:
+        """Return the child of each node for a character, or NONE; shapes are broadcast."""
+        wanted = nodes * self.heads + characters
+        found = np.searchsorted(self._keys, wanted).clip(max=len(self._keys) - 1)
+        return np.where(self._keys[found] == wanted, found + 1, NONE)
 
 
 class UnitModel(SavedModel):
@@ -73,18 +207,22 @@ class UnitModel(SavedModel):
 
     @property
     def vocabulary_size(self) -> int:
-        """Return V, the number of character ids."""
+        """Number of character ids, V."""
         return self._units.characters
 
     def initial_state(self, batch: int) -> State:
         """Return one hypothesis a row, at a new unit with uniform probabilities: the first id read, BOS, is a unit."""
+        weights, nodes, *network_state = self._new_hypotheses(batch)
+        sums = np.zeros((batch, self._max_hypotheses, self._units.size + 1))
+        sums[:, 0] = np.arange(self._units.size + 1) / self._units.size
+        return weights, nodes, sums, *network_state
+
+    def _new_hypotheses(self, batch: int) -> State:
         weights = np.zeros((batch, self._max_hypotheses))
         weights[:, 0] = 1
         nodes = np.full((batch, self._max_hypotheses), ROOT, np.int64)
-        sums = np.zeros((batch, self._max_hypotheses, self._units.size + 1))
-        sums[:, 0] = np.arange(self._units.size + 1) / self._units.size
         network_state = self._network.initial_state(batch * self._max_hypotheses)
-        return weights, nodes, sums, *(a.reshape(batch, self._max_hypotheses, *a.shape[1:]) for a in network_state)
+        return weights, nodes, *(a.reshape(batch, self._max_hypotheses, *a.shape[1:]) for a in network_state)
 
     def state_size(self, length: int) -> int:
         """Return the numbers of a row, mostly the cumulative unit probabilities of its hypotheses."""
@@ -92,17 +230,25 @@ class UnitModel(SavedModel):
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read one character after the other; see `LanguageModel.forward`."""
-        wanted = ids.shape[1] if last is None else last
-        weights, nodes, sums, *network_state = state
-        beam = Beam(self._network, self._trie, self._min_share, weights, nodes, sums, network_state)
-        rows = np.empty((len(ids), wanted, self.vocabulary_size), np.float32)
+        beam = self._beam(state)
+        first = 0 if last is None else ids.shape[1] - last
+        rows = np.empty((len(ids), ids.shape[1] - first, self.vocabulary_size), np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):  # 0 and NaN only come from a foreign network
             for t in range(ids.shape[1]):
                 beam.read(ids[:, t])
-                at = t - ids.shape[1] + wanted
-                if at >= 0:
-                    rows[:, at] = np.log(beam.next())
-        return rows, beam.state
+                self._after(beam, ids[:, t])
+                if t >= first:
+                    rows[:, t - first] = np.log(beam.next())
+        return rows, self._state(beam)
+
+    def _beam(self, state: State) -> Beam:
+        return Beam(self._network, self._trie, self._min_share, *state)
+
+    def _after(self, beam: Beam, ids: Ids) -> None:
+        """Do what a family does once `ids`, (B,), were read."""
+
+    def _state(self, beam: Beam) -> State:
+        return beam.weights, beam.nodes, beam.sums, *beam.network_state
 
 
 class Beam:
@@ -123,18 +269,13 @@ class Beam:
         weights: NDArray[np.generic],
         nodes: NDArray[np.generic],
         sums: NDArray[np.generic],
-        network_state: Sequence[NDArray[np.generic]],
+        *network_state: NDArray[np.generic],
     ) -> None:
         self.network, self.trie, self.min_share = network, trie, min_share
         self.weights: _Numbers = weights.astype(np.float64)  # `astype` copies
         self.nodes: Ids = nodes.astype(np.int64)
         self.sums: _Numbers = sums.astype(np.float64)
         self.network_state = [array.copy() for array in network_state]
-
-    @property
-    def state(self) -> State:
-        """Return the arrays, as the state of `UnitModel` has them."""
-        return self.weights, self.nodes, self.sums, *self.network_state
 
     def next(self) -> _Numbers:
         """Return the probabilities of the next character, (B, V)."""
@@ -172,10 +313,11 @@ class Beam:
         free = np.argsort(stays, axis=-1, kind="stable")  # (B, M): free slots first
         row, slot = np.nonzero(spawns)  # (K,)
         to = free[row, (spawns.cumsum(-1) - 1)[row, slot]]
-        sums, network_state = self._step(unit[row, slot], tuple(a[row, slot] for a in self.network_state))
+        scores, network_state = self.network.step(unit[row, slot], tuple(a[row, slot] for a in self.network_state))
         self.nodes = child
         self.weights = np.where(stays, continuing, 0)
-        self.nodes[row, to], self.weights[row, to], self.sums[row, to] = ROOT, completing[row, slot], sums
+        self.nodes[row, to], self.weights[row, to] = ROOT, completing[row, slot]
+        self.sums[row, to] = cumulative(scores, trie)
         for kept_array, new_array in zip(self.network_state, network_state, strict=True):
             kept_array[row, to] = new_array
         self.weights /= self.weights.sum(-1, keepdims=True)
@@ -199,12 +341,8 @@ class Beam:
     def _mass(self, row: Ids, slot: Ids, first: Ids, stop: Ids) -> _Numbers:
         return self.sums[row, slot, stop] - self.sums[row, slot, first]
 
-    def _step(self, unit: Ids, network_state: State) -> tuple[_Numbers, State]:
-        log_probabilities, network_state = self.network.step(unit, network_state)  # (K, U)
-        return cumulative(log_probabilities, self.trie), network_state
 
-
-def cumulative(log_probabilities: LogProbabilities, trie: Trie) -> NDArray[np.float64]:
+def cumulative(log_probabilities: LogProbabilities, trie: Trie) -> _Numbers:
     """Return the cumulative probabilities (K, U + 1) of units (K, U) in the order of the trie, none of them zero."""
     p = np.exp(log_probabilities[:, trie.order].astype(np.float64))
     p *= (1 - _EVEN) / p.sum(-1, keepdims=True)
