@@ -110,7 +110,7 @@ def measure(family: str, texts: Path, size: dict[str, int]) -> dict[str, Any]:
         peaks[phase] = peak_mb()
         last = now
         if isinstance(event, PhaseProgress):
-            phase = event.phase.removesuffix(" texts.txt").removesuffix(" validation.txt")
+            phase = event.label.removesuffix(" texts.txt").removesuffix(" validation.txt")
         elif isinstance(event, TrainingStarted | TrainingProgress):
             phase = "learning"
         if isinstance(event, TrainingProgress):

@@ -42,12 +42,12 @@ def test_shares_rise_from_nothing_to_less_than_all(sizes: list[int], around: boo
             for number, size in enumerate(sizes):
                 list(tracked(range(size), str(number)))
     working = [event for event in events if isinstance(event, PhaseProgress)]
-    for name in {event.phase for event in working}:
-        shares = [event.done for event in working if event.phase == name]
+    for name in {event.label for event in working}:
+        shares = [event.share for event in working if event.label == name]
         assert shares[0] == 0 and shares == sorted(shares) and shares[-1] < 1
-        assert [e.elapsed for e in working if e.phase == name] == sorted(e.elapsed for e in working if e.phase == name)
+        assert [e.elapsed for e in working if e.label == name] == sorted(e.elapsed for e in working if e.label == name)
     if around:
-        assert {event.phase for event in working} == {"outer"} and len(working) == 1 + sum(sizes)
+        assert {event.label for event in working} == {"outer"} and len(working) == 1 + sum(sizes)
     else:
         assert len(working) == sum(sizes)
 
@@ -58,7 +58,7 @@ def test_a_phase_within_another_is_a_part_of_it() -> None:
         with phase("inner"):
             list(tracked([1, 2], "loop"))
         list(tracked([1, 2], "loop"))
-    assert [(e.phase, e.done) for e in events if isinstance(e, PhaseProgress)] == [
+    assert [(e.label, e.share) for e in events if isinstance(e, PhaseProgress)] == [
         ("outer", 0.0),
         ("outer", 0.0),
         ("outer", 0.25),

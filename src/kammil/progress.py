@@ -1,4 +1,4 @@
-"""What work tells of its progress, from reading to evaluating, and who listens.
+"""Events of work, from reading to evaluating, and their listener.
 
 A listener is set around the work; loops deep within report to it, at next to no cost where there is none. Every event
 says itself in words; displays only place it.
@@ -7,7 +7,6 @@ says itself in words; displays only place it.
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,66 +21,21 @@ _TOO_EARLY = 0.005
 """Share of the work from which on the time left is estimated."""
 
 
-class Step(ABC):
-    """An event: some work has progressed."""
-
-    elapsed: float
-
-    @property
-    @abstractmethod
-    def label(self) -> str:
-        """Name what is being done."""
-
-    @property
-    @abstractmethod
-    def share(self) -> float:
-        """Return the share that is done, 0 to 1; 0 also where it is unknown."""
-
-    def left(self, since: float = 0.0) -> str:
-        """Return the time left, `since` seconds after the event; empty while it is too early, at the end, and where it
-        takes longer than was expected.
-
-        For training this is an upper bound: it may stop early.
-        """
-        if self.share < _TOO_EARLY or self.share >= 1:  # later phases are not counted
-            return ""
-        seconds = self.elapsed * (1 - self.share) / self.share - since
-        form = "%H:%M:%S left" if seconds >= 3600 else "%M:%S left"
-        return "" if seconds < 0 else time.strftime(form, time.gmtime(seconds))
-
-    def described(self, since: float = 0.0) -> str:
-        """Return what is being done, the share that is done, and the time left, `since` seconds after the event."""
-        remaining = self.left(since)
-        if not remaining:
-            return f"{self.label}: {self.elapsed + since:.0f} s so far"
-        return f"{self.label}: {100 * self.share:.0f} %, {remaining}"
-
-
 @dataclass(frozen=True)
-class PhaseProgress(Step):
-    """An event: a phase other than learning has progressed."""
+class PhaseProgress:
+    """A phase other than learning has progressed."""
 
-    phase: str
+    label: str
     """Name of the phase, such as `counting`."""
-    done: float
+    share: float
     """Share of the phase that is done, 0 to 1; 0 also where it is unknown."""
     elapsed: float
     """Seconds of this phase so far."""
 
-    @property
-    def label(self) -> str:
-        """Return the name of the phase."""
-        return self.phase
-
-    @property
-    def share(self) -> float:
-        """Return the share of the phase that is done."""
-        return self.done
-
 
 @dataclass(frozen=True)
 class Notice:
-    """An event: something that a person should know of the run, in one sentence."""
+    """Something that a person should know of the run."""
 
     sentence: str
 
@@ -97,28 +51,25 @@ class TrainingStarted:
     threads: int | None
     """CPU threads of each process; None on another device."""
     processes: int = 1
-    """Number of processes that divide each batch."""
     parameters: int = 0
-    """Number of weights that are learnt."""
 
     @property
     def sentence(self) -> str:
-        """Return in words what learns, and on what."""
+        """What learns, and on what."""
         used = f" with {self.threads} thread{'' if self.threads == 1 else 's'}" if self.threads is not None else ""
         together = f" in each of {self.processes} processes" if self.processes > 1 else ""
         return f"learning {self.parameters:,} parameters on {self.device} in {self.precision}{used}{together}"
 
 
 @dataclass(frozen=True)
-class TrainingProgress(Step):
+class TrainingProgress:
     """One step of gradient descent has ended."""
 
     epoch: int
-    """Number of the epoch, from 1."""
     step: int
-    """Number of the step within the epoch, from 1."""
+    """Step within the epoch; both count from 1."""
     steps: int
-    """Steps in an epoch."""
+    """Number of steps in an epoch."""
     epochs: int
     """Maximum number of epochs of the run."""
     train_bits: float
@@ -128,17 +79,37 @@ class TrainingProgress(Step):
     progress: float
     """Share of the run that is done, by epochs or by minutes, whichever is further."""
     learning_rate: float
-    """Learning rate of the step."""
 
     @property
     def label(self) -> str:
-        """Name the epoch and its bits."""
+        """The epoch and its bits."""
         return f"epoch {self.epoch}/{self.epochs}, {self.train_bits:.3f} bits"
 
     @property
     def share(self) -> float:
-        """Return the share of the run that is done."""
+        """The share of the run that is done."""
         return self.progress
+
+
+Step = PhaseProgress | TrainingProgress
+
+
+def time_left(step: Step, since: float = 0.0) -> str:
+    """Return the time left, `since` seconds after the event; empty while it is too early, at the end, and where it
+    takes longer than was expected. For training this is an upper bound: it may stop early.
+    """
+    if step.share < _TOO_EARLY or step.share >= 1:  # later phases are not counted
+        return ""
+    seconds = step.elapsed * (1 - step.share) / step.share - since
+    form = "%H:%M:%S left" if seconds >= 3600 else "%M:%S left"
+    return "" if seconds < 0 else time.strftime(form, time.gmtime(seconds))
+
+
+def described(step: Step, since: float = 0.0) -> str:
+    """Return what is being done, the share that is done, and the time left, `since` seconds after the event."""
+    if remaining := time_left(step, since):
+        return f"{step.label}: {100 * step.share:.0f} %, {remaining}"
+    return f"{step.label}: {step.elapsed + since:.0f} s so far"
 
 
 @dataclass(frozen=True)
@@ -146,7 +117,6 @@ class EpochEnded:
     """One pass over the training texts has ended and the model was validated."""
 
     epoch: int
-    """Number of the epoch, from 1."""
     train_bits: float
     """Bits per character over the epoch, measured during training: with dropout, and weights that change."""
     train_accuracy: float
@@ -156,7 +126,7 @@ class EpochEnded:
     validation_accuracy: float
     """Share of counted positions of the validation texts whose most probable id was the true one."""
     learning_rate: float
-    """Learning rate of the last step."""
+    """That of the last step."""
     elapsed: float
     """Seconds of training so far, validation included."""
     best: bool
@@ -168,7 +138,7 @@ class EpochEnded:
 
     @property
     def sentence(self) -> str:
-        """Return in words what the epoch reached."""
+        """What the epoch reached."""
         cut = "" if self.share == 1 else f" ({100 * self.share:.0f} % of it)"
         return (
             f"epoch {self.epoch}{cut}: train {self.train_bits:.3f} bits, validation {self.validation_bits:.3f} bits "
@@ -185,31 +155,27 @@ class TrainingEnded:
     epochs: int
     """Maximum number of passes."""
     reason: Literal["epochs", "minutes", "patience", "interrupt", "loss"]
-    """What ended it: all passes, the time limit, no progress, Ctrl-C, or a loss that is not finite."""
     best: int
-    """Number of the epoch whose weights are kept."""
+    """The epoch whose weights are kept."""
 
     @property
     def sentence(self) -> str:
-        """Return in words how many passes were made, why no more, and whether more minutes would help."""
+        """How many passes were made, why no more, and whether more minutes would help."""
         passes = f"{max(0.01, self.passes):.2g}" if self.passes < 10 else f"{self.passes:,.0f}"
         made = f"{passes} of {self.epochs:,} passes over the texts"
         kept = "" if self.best >= self.passes else f"; pass {self.best} was the best and is kept"
+        helping = "hardly help" + kept if kept else "help"
         match self.reason:
             case "epochs":
                 return f"made all {self.epochs:,} passes over the texts{kept}"
             case "minutes":
-                return f"ended after {made} because the minutes were over; more minutes would {_helping(kept)}"
+                return f"ended after {made} because the minutes were over; more minutes would {helping}"
             case "patience":
                 return f"ended after {made} because the last brought no progress{kept}; more minutes would not help"
             case "interrupt":
                 return f"interrupted after {made}{kept}"
             case "loss":
                 return f"ended after {made} because the loss was no longer a number{kept}; give a lower learning_rate"
-
-
-def _helping(kept: str) -> str:
-    return "hardly help" + kept if kept else "help"
 
 
 @dataclass(frozen=True)
@@ -220,15 +186,15 @@ class CounterAhead:
     model_bits: float
     """Bits per character and end of text of the trained model."""
     counter_bits: float
-    """Bits per character and end of text of the n-gram model."""
+    """Those of the n-gram model."""
     texts: int
-    """Number of texts that the n-gram model counted: all."""
+    """Number of texts that it counted: all."""
     published: bool
-    """Whether the n-gram model was written in its place, as happens where no family was asked for."""
+    """Whether it was written in place of the other, as happens where no family was asked for."""
 
     @property
     def sentence(self) -> str:
-        """Return in words which of the two is published, and what else could be."""
+        """Which of the two is published, and what else could be."""
         how = "is ahead on" if self.counter_bits < self.model_bits else "is not shown to be worse on"
         ahead = (
             f"a counter of all {self.texts:,} texts {how} the validation texts, {self.counter_bits:.3f} bits "
@@ -244,22 +210,12 @@ class MemberEvent:
     """An event of one of several networks that are trained in parallel, as members of one model."""
 
     member: int
-    """Number of the member, from 1."""
+    """Counted from 1."""
     members: int
-    """Number of members."""
-    event: PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | TrainingEnded
+    event: Step | Notice | TrainingStarted | EpochEnded | TrainingEnded
 
 
-Event = (
-    PhaseProgress
-    | Notice
-    | TrainingStarted
-    | TrainingProgress
-    | EpochEnded
-    | TrainingEnded
-    | CounterAhead
-    | MemberEvent
-)
+Event = Step | Notice | TrainingStarted | EpochEnded | TrainingEnded | CounterAhead | MemberEvent
 
 Listener = Callable[[Event], None]
 """Hears every event of a run."""

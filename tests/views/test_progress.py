@@ -24,8 +24,10 @@ from kammil.progress import (
     TrainingEnded,
     TrainingProgress,
     TrainingStarted,
+    described,
     ignore,
     listening,
+    time_left,
     tracked,
 )
 from kammil.views import progress as module
@@ -63,14 +65,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     ],
 )
 def test_the_time_left(elapsed: float, share: float, since: float, text: str) -> None:
-    assert PhaseProgress("counting", share, elapsed).left(since) == text
+    assert time_left(PhaseProgress("counting", share, elapsed), since) == text
 
 
 def test_what_is_being_done_in_one_line() -> None:
-    assert PhaseProgress("counting", 0.5, 20.0).described() == "counting: 50 %, 00:20 left"
-    assert PhaseProgress("counting", 0.5, 20.0).described(since=21) == "counting: 41 s so far"  # later than expected
-    assert PhaseProgress("reading a.txt", 0.0, 2.0).described(since=11) == "reading a.txt: 13 s so far"
-    assert UNDER_WAY.described() == "epoch 2/8, 3.250 bits: 25 %, 03:00 left"
+    assert described(PhaseProgress("counting", 0.5, 20.0)) == "counting: 50 %, 00:20 left"
+    assert described(PhaseProgress("counting", 0.5, 20.0), since=21) == "counting: 41 s so far"  # later than expected
+    assert described(PhaseProgress("reading a.txt", 0.0, 2.0), since=11) == "reading a.txt: 13 s so far"
+    assert described(UNDER_WAY) == "epoch 2/8, 3.250 bits: 25 %, 03:00 left"
 
 
 def test_what_is_worth_a_line() -> None:
@@ -152,7 +154,7 @@ def test_members_that_learn_side_by_side_are_told_apart(clock: Clock, capsys: py
     clock.now = 20.0
     lines(MemberEvent(1, 2, UNDER_WAY))
     shown = capsys.readouterr().err.splitlines()
-    assert shown == [f"member 2: {ended.sentence}", f"member 1: {UNDER_WAY.described()}"]
+    assert shown == [f"member 2: {ended.sentence}", f"member 1: {described(UNDER_WAY)}"]
     with Progress(TextColumn("{task.description}"), console=Console(file=io.StringIO())) as made:
         bar = Bar(made)
         for member in (1, 2):

@@ -12,7 +12,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kammil import distributed
-from kammil.progress import EpochEnded, Event, MemberEvent, PhaseProgress, Step, TrainingProgress, ignore
+from kammil.progress import (
+    EpochEnded,
+    Event,
+    MemberEvent,
+    PhaseProgress,
+    Step,
+    TrainingProgress,
+    described,
+    ignore,
+    time_left,
+)
 from kammil.views.tables import Table, harmless, markup
 
 if TYPE_CHECKING:
@@ -37,7 +47,7 @@ class ProgressDisplay(ABC):
     def activity(self) -> str:
         """Name the current phase in a few words, to follow "it was"."""
         match self.latest:
-            case PhaseProgress(phase=phase):
+            case PhaseProgress(label=phase):
                 return harmless(phase)
             case TrainingProgress(epoch=epoch):
                 return f"learning, in epoch {epoch}"
@@ -91,7 +101,7 @@ class Lines(ProgressDisplay):
         now = time.monotonic()
         if self.latest is None or now - self._printed < QUIET:
             return
-        self.print_line(self.member + harmless(self.latest.described(since=now - self.latest_time)))
+        self.print_line(self.member + harmless(described(self.latest, since=now - self.latest_time)))
 
 
 class Bar(ProgressDisplay):
@@ -121,7 +131,7 @@ class Bar(ProgressDisplay):
             description=self.member + harmless(event.label),
             total=1.0 if event.share else None,  # the bar pulses while the share is unknown
             completed=event.share,
-            left=event.left(),
+            left=time_left(event),
         )
         shown = event.epoch if isinstance(event, TrainingProgress) else event.label
         if self._shown.get(self.member) != shown:
@@ -163,7 +173,7 @@ class Cell(ProgressDisplay):
     def html(self) -> str:
         """Return the content of the cell."""
         step = self.latest
-        label = "reading" if step is None else ", ".join(filter(None, (self.member + step.label, step.left())))
+        label = "reading" if step is None else ", ".join(filter(None, (self.member + step.label, time_left(step))))
         value = f' value="{step.share:.3f}"' if step is not None and step.share else ""
         bar = f'<progress max="1"{value} aria-label="training"></progress> {markup(label)}'
         notes = "".join(f"<div>{markup(note)}</div>" for note in self._notes)
