@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import pickle
 import shlex
 from typing import Any
 
@@ -48,3 +49,9 @@ def test_the_command_adds_extras_to_this_installation(
     error = MissingExtraError("tracking needs tensorboard", "train", "track")
     assert error.what == "tracking needs tensorboard"
     assert shlex.split(str(error).partition("; run: ")[2]) == ["pip", "install", *arguments]
+
+
+def test_an_error_of_another_process_says_the_same() -> None:
+    error = MissingExtraError("tracking needs tensorboard", "train", "track")
+    copied = pickle.loads(pickle.dumps(error))
+    assert (str(copied), copied.what) == (str(error), error.what)

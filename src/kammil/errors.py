@@ -14,12 +14,7 @@ class DataError(KammilError):
 
 
 class OptionError(KammilError):
-    """An option outside its range, or two options that contradict each other.
-
-    Args:
-        message: the sentence.
-        option: name of the decoding option at fault, if it is one.
-    """
+    """An option outside its range, or two options that contradict each other; `option` names that at fault."""
 
     def __init__(self, message: str, *, option: str | None = None) -> None:
         super().__init__(message)
@@ -43,8 +38,12 @@ class MissingExtraError(KammilError):
     """
 
     def __init__(self, what: str, *extras: str) -> None:
-        super().__init__(f"{what}; run: {_install_command(','.join(extras))}")
-        self.what = what
+        super().__init__(what, *extras)
+        self.what, self.extras = what, extras
+
+    def __str__(self) -> str:
+        """Return the sentence; here, since a process that gets the error from another one makes it of its arguments."""
+        return f"{self.what}; run: {_install_command(','.join(self.extras))}"
 
 
 def _install_command(extras: str) -> str:

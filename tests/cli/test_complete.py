@@ -1,9 +1,16 @@
-"""`kammil complete`."""
+"""Commands that go on with a text; `kammil type` on a pipe, and on a pseudo-terminal as a person has it."""
 
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import select
 import subprocess
+import sys
+import termios
+import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,13 +20,16 @@ import pytest
 from tests.cli.conftest import Result, Run, on_terminal, process, refused
 
 import kammil
-from kammil.cli._decoding import decoding_flags
+from kammil.cli import complete as commands
+from kammil.completion.completer import Session
+from kammil.completion.ghost_text import Phrase
+from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.decoding import PRESETS, DecodingOptions
 from kammil.decoding.options import Options
 
 
 def test_every_decoding_option_has_a_flag() -> None:
-    assert [flag.name for flag in decoding_flags()] == ["preset", *DecodingOptions.model_fields]
+    assert list(commands.decoding_rows()) == ["preset", *DecodingOptions.model_fields]
 
 
 def test_complete_prints_what_follows_and_nothing_else(run: Run, trained: Path, texts: list[str]) -> None:
@@ -224,3 +234,185 @@ def test_a_foreign_model_sends_a_terminal_no_commands(run: Run, tmp_path: Path) 
     card = folder / "README.md"
     card.write_text(f"{card.read_text('utf-8')}\n{clear}\n", "utf-8")
     assert "\x1b" not in on_terminal("info", folder)
+
+
+def test_suggest_prints_words_the_best_first(run: Run, trained: Path) -> None:
+    expected = kammil.load(trained).suggest("شو ", 4, threshold=0.001)
+    assert expected
+    result = run("suggest", "شو ", "--model", trained, "-k", 4, "--threshold", 0.001)
+    assert result == Result(0, "".join(f"{s.text}\n" for s in expected), "")
+
+
+def test_a_person_sees_how_probable_a_word_is(counter: Path) -> None:
+    shown = on_terminal("suggest", "شو ", "--model", counter)
+    expected = kammil.load(counter).suggest("شو ")
+    assert shown == "".join(f"{s.probability:6.1%}  {s.text}\r\n" for s in expected)
+
+
+def test_words_of_a_list_are_not_suggested(run: Run, counter: Path, tmp_path: Path) -> None:
+    first, *others = [one.text for one in kammil.load(counter).suggest("شو ", 3)]
+    (tmp_path / "words.txt").write_text(first, encoding="utf-8")
+    shown = run("suggest", "شو ", "--model", counter, "--block", tmp_path / "words.txt").out.splitlines()
+    assert first not in shown and shown[: len(others)] == others
+    assert first not in run("suggest", "شو ", "--model", counter, "--forbid", first).out.splitlines()
+    refused(run("suggest", "شو ", "--model", counter, "--block", tmp_path / "none.txt"), "cannot be read")
+
+
+def test_suggest_may_have_nothing_to_say(run: Run, counter: Path) -> None:
+    assert run("suggest", "شو ", "--model", counter, "--threshold", 1) == Result(0, "", "")
+    assert run("suggest", "شو ", "--model", counter, "--threshold", 1, "--json") == Result(0, "[]\n", "")
+
+
+def test_suggest_for_every_line_of_stdin(run: Run, counter: Path) -> None:
+    model = kammil.load(counter)
+    prefixes = ["شو", "", "ما في "]
+    result = run("suggest", "--model", counter, "--json", "-k", 2, stdin="شو\r\n\nما في \n".encode())
+    assert result.err == ""
+    assert [json.loads(line) for line in result.out.splitlines()] == [
+        json.loads(json.dumps([asdict(s) for s in model.suggest(prefix, 2)])) for prefix in prefixes
+    ]
+    people = run("suggest", "--model", counter, "-k", 2, stdin="شو\r\n\nما في \n".encode())
+    lists = ["".join(f"{s.text}\n" for s in model.suggest(prefix, 2)) for prefix in prefixes]
+    assert people.out == "\n".join(lists)
+
+
+def test_ghost_text_is_a_line_for_every_text(run: Run, counter: Path) -> None:
+    model = kammil.load(counter)
+    prefixes = ["شو حل", "شو ", "كتير"]
+    for level in ("quiet", "eager"):
+        result = run("suggest", "--model", counter, "--ghost", level, stdin="\n".join(prefixes).encode())
+        expected = [model.phrase(prefix, ghost=level) for prefix in prefixes]
+        assert result == Result(0, "".join(f"{phrase.added}\n" for phrase in expected), "")
+    surely = run("suggest", "شو ", "--model", counter, "--ghost", "quiet", "--threshold", 0.001, "--json")
+    assert json.loads(surely.out) == json.loads(json.dumps(asdict(model.phrase("شو ", threshold=0.001))))
+    assert json.loads(surely.out)["added"]
+
+
+def test_a_step_that_the_dial_does_not_have(run: Run, counter: Path) -> None:
+    result = run("suggest", "شو", "--model", counter, "--ghost", "loud")
+    assert result.code == 2 and "'loud' is not one of 'quiet', 'balanced', 'eager'" in " ".join(result.err.split())
+
+
+@pytest.mark.parametrize("prefix", ["", " ", "\udcff\udcfe", "\ud800", "a\x01b", "🇱🇧👩‍👧", "x" * 5000, "شو\nما"])
+def test_any_prefix_is_answered(run: Run, counter: Path, prefix: str) -> None:
+    result = run("suggest", "--model", counter, "--", prefix)
+    assert result.code == 0 and result.err == ""
+    assert len(result.out.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-k", "0"], "k is 0, but at least one"),
+        (["--threshold", "1.5"], "threshold is 1.5, but it must be between 0 and 1"),
+        (["--threshold", "nan"], "threshold is nan, but"),
+        (["--model", "missing"], "there is no model folder"),
+    ],
+)
+def test_suggest_says_what_is_wrong(run: Run, counter: Path, options: list[str], message: str) -> None:
+    refused(run("suggest", "شو", "--model", counter, *options), message)
+
+
+@pytest.mark.parametrize("command", ["suggest", "evaluate"])
+def test_the_threshold_is_one_everywhere(run: Run, command: str) -> None:
+    stated = " ".join(run(command, "--help").out.replace("│", " ").split())
+    assert re.search(rf"--threshold <float> [^\[]*probab[^\[]*\[default: {MIN_PROBABILITY:g}\]", stated)
+    schemas = pytest.importorskip("kammil.server.api.schemas")
+    assert schemas.SuggestRequest(prefix="").threshold == MIN_PROBABILITY
+
+
+def test_a_pipe_gets_ghost_text_line_by_line(run: Run, counter: Path) -> None:
+    texts = ["صباح الخي", "", "شو "]
+    result = run("type", "--model", counter, "--ghost", "eager", stdin="\n".join(texts).encode())
+    assert result.code == 0 and result.err == ""
+    model = kammil.load(counter)
+    assert result.out.splitlines() == [model.phrase(text, ghost="eager").added for text in texts]
+
+
+def test_what_is_learnt_is_known_in_the_next_line(run: Run) -> None:
+    text, begun = "بكرا منطلع عالجبل ومنتغدى سوا", "بكرا منطلع عالج"
+    model = kammil.load()
+    unknown = model.phrase(begun).added
+    for each in (begun, text):
+        model.learn(each)
+    known = model.phrase(begun).added
+    assert unknown != known
+    lines = f"{begun}\n{text}\n{begun}\n".encode()
+    before, _, after = run("type", "--learn", stdin=lines).out.splitlines()
+    assert (before, after) == (unknown, known)
+    before, _, after = run("type", stdin=lines).out.splitlines()
+    assert (before, after) == (unknown, unknown)
+
+
+def test_what_cannot_be_done_is_said(run: Run, counter: Path) -> None:
+    refused(run("type", "--model", counter, "--learn"), "this model cannot learn while it runs")
+    refused(run("type", "--model", "nowhere"), "there is no model folder at nowhere")
+
+
+def test_what_a_model_writes_commands_no_terminal(run: Run, counter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ghost text of ours holds no such character; a filter stands before the terminal all the same, as everywhere."""
+
+    def phrase(*_: object, **__: object) -> Phrase:
+        return Phrase("\x1b]0;A\x07", 1.0)
+
+    monkeypatch.setattr(Session, "phrase", phrase)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("type", "--model", counter, stdin=b"a\n").out == "\ufffd]0;A\ufffd\n"
+
+
+def test_a_missing_library_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prompt_toolkit", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "kammil.cli._terminal", raising=False)
+    monkeypatch.delattr("kammil.cli._terminal", raising=False)
+    monkeypatch.setattr(commands, "_interactive", lambda: True)
+    refused(run("type", "--model", "nowhere"), "[type]")
+
+
+def typed(arguments: list[str], keys: list[tuple[str, str]]) -> tuple[int, str]:
+    """Run a command on a pseudo-terminal: wait until it shows each text, then send the keys beside it."""
+    controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    environment = os.environ | {"TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    command = [sys.executable, "-m", "kammil", *arguments]
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment) as process:
+        os.close(terminal)
+        shown, end = b"", time.monotonic() + 60
+        for awaited, sent in keys:
+            fresh = len(shown)
+            while awaited not in (
+                plain(shown[fresh:]) if awaited.isprintable() else shown[fresh:].decode(errors="replace")
+            ):
+                if time.monotonic() > end:
+                    process.kill()
+                    pytest.fail(f"{awaited!r} never came: {plain(shown)!r}")
+                if select.select([controller], [], [], 0.5)[0]:
+                    shown += os.read(controller, 65536)
+            os.write(controller, sent.encode())
+        code = process.wait(60)
+        while select.select([controller], [], [], 0.1)[0]:
+            try:
+                if not (piece := os.read(controller, 65536)):
+                    break
+            except OSError:  # Linux: the other end is closed
+                break
+            shown += piece
+    os.close(controller)
+    return code, plain(shown)
+
+
+def plain(screen: bytes) -> str:
+    """What a terminal was sent, without its sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode("utf-8", "replace"))
+
+
+@pytest.mark.parametrize("leave", ["\x1b", "\x03"])
+def test_a_word_is_taken_on_a_terminal(tmp_path: Path, leave: str) -> None:
+    profile, begun = tmp_path / "me.jsonl", "بكرا منطلع عالج"
+    kammil.Profile(profile).learn("بكرا منطلع عالجبل ومنتغدى سوا")
+    ghost = kammil.load(profile=profile).phrase(begun).added
+    first = ghost.split(" ")[0]
+    assert first != ghost
+    keys = [("Esc: leave", begun), (ghost, "\t"), (first, "تمام\r"), ("\x1b[?2004h", leave)]
+    code, shown = typed(["type", "--profile", str(profile), "--learn"], keys)
+    assert code == 0 and "Traceback" not in shown, shown
+    assert kammil.Profile(profile).texts[1:] == (f"{begun}{first} تمام",)

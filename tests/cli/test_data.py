@@ -182,6 +182,13 @@ def test_data_check_reads_several_files_and_counts_what_is_personal(run: Run, tm
     refused(run("data", "check", "a.csv", "--delimiter", ","), "one column, but ';' in its name")
 
 
+def test_rows_of_a_condition_are_said_to_be_numbered_among_them(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("text\tn\nشو\t1\nكيفك\t2\nكيفك!\t2\n", "utf-8")
+    lines = run("data", "check", "t.tsv", "--where", "n = 2").out.splitlines()
+    assert "  row 1: كيفك" in lines and any(line.startswith("rows ") and "--where" in line for line in lines)
+    assert not any(line.startswith("rows ") for line in run("data", "check", "t.tsv").out.splitlines())
+
+
 def test_data_check_says_sources_and_dialects(run: Run, tmp_path: Path) -> None:
     texts = [
         "شو هاد يا زلمة، بدي روح عالبيت هلق",

@@ -1,15 +1,19 @@
-"""`kammil evaluate` and `kammil info`."""
+"""Commands that say how good a model is, and what it is made of."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cli.conftest import TABLE, Run, refused
+from tests.cli.conftest import TABLE, Result, Run, on_terminal, refused
 
 import kammil
 from kammil.evaluation.evaluate import Evaluation
@@ -165,3 +169,146 @@ def test_info(run: Run, trained: Path) -> None:
     found = json.loads(for_programs.out)
     assert found.pop("metrics") == json.loads((trained / "metrics.json").read_text("utf-8"))
     assert found == json.loads((trained / "model.json").read_text("utf-8"))
+
+
+def test_a_report_of_a_folder_alone_quotes_nothing(run: Run, network: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(network, tmp_path / "model")
+    assert run("report", "model") == Result(0, "report: model/report.html\n", "")
+    content = (copied / "report.html").read_text("utf-8")
+    assert 'id="figures"' in content and 'id="surprise"' not in content and "kammil train" in content
+
+
+def test_a_report_on_texts(run: Run, network: Path, tmp_path: Path, texts: list[str]) -> None:
+    (tmp_path / "new.txt").write_text("\n".join(texts[-12:]), "utf-8")
+    assert run("report", network, "new.txt", "--out", "r.html") == Result(0, "report: r.html\n", "")
+    content = (tmp_path / "r.html").read_text("utf-8")
+    assert "texts of new.txt" in content and 'id="surprise"' in content
+    assert "What was kept of the training was chosen by these texts" not in content
+
+
+def test_a_bundled_model_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
+    assert run("report", "levantine") == Result(0, "report: levantine-report.html\n", "")
+    assert (tmp_path / "levantine-report.html").stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize("records", ['{"machine": 3}', '{"members": 3}', '{"history": "ab", "versions": [1]}', "{}"])
+def test_foreign_records_are_a_sentence_or_a_gap(run: Run, network: Path, tmp_path: Path, records: str) -> None:
+    copied = shutil.copytree(network, tmp_path / "model")
+    (copied / "metrics.json").write_text(records)
+    result = run("report", "model")
+    if result.code:
+        refused(result, "copy the folder again")
+    else:
+        assert (copied / "report.html").exists()
+
+
+def test_a_foreign_training_is_refused(run: Run, network: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(network, tmp_path / "model")
+    description = json.loads((copied / "model.json").read_text("utf-8"))
+    for training in ({"data": 3}, {"data": {"texts": 1}}, {"recipe": 5}):
+        (copied / "model.json").write_text(json.dumps(description | {"training": training}))
+        refused(run("report", "model"), "copy the folder again")
+
+
+def test_what_cannot_be_written_or_read_is_refused(run: Run, network: Path) -> None:
+    refused(run("report", network, "--out", "no/such/place.html"), "cannot write")
+    refused(run("report", network, "none.txt"), "none.txt")
+    refused(run("report", network, "--seconds", 0), "--seconds is 0")
+
+
+_INVISIBLE = 5 * "\N{LEFT-TO-RIGHT MARK}"
+"""Marks in a row of the table, which take no column."""
+
+
+def test_explain_for_people(run: Run, trained: Path) -> None:
+    made = kammil.explain(kammil.load(trained), "شو رأيك", given="يلا ")
+    result = run("explain", trained, "شو رأيك", "--given", "يلا ")
+    assert result.code == 0 and result.err == ""
+    title, *lines = result.out.splitlines()
+    assert title == "يلا شو رأيك" and "\033" not in result.out
+    shown = [line for line in lines if "%" in line]
+    assert len(shown) == 8
+    for place, line in zip(made.places, shown, strict=True):
+        assert f"{place.bits:.2f}" in line
+    assert any(f"{made.bits_per_character:.2f} bits a character" in line for line in lines)
+    credited = any(place.credits for place in made.places)
+    assert ("believed" in result.out) == ("Believed: the part of the model" in result.out) == credited
+
+
+def test_the_model_is_an_option_or_stands_first(run: Run, counter: Path) -> None:
+    first, second = run("explain", counter, "شو رأيك"), run("explain", "شو رأيك", "--model", counter)
+    assert first == second and first.code == 0
+    refused(run("explain", "شو", "رأيك", "--model", counter), "2 texts")
+    assert json.loads(run("explain", "شو رأيك", "--json").out)["text"] == "شو رأيك"  # by the bundled model
+
+
+def test_explain_for_programs(run: Run, trained: Path) -> None:
+    made = kammil.explain(kammil.load(trained), "شو ☃", k=5)
+    result = run("explain", trained, "شو ☃", "-k", 5, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == json.loads(json.dumps(asdict(made)))
+    assert json.loads(run("explain", trained, "", "--json").out)["bits_per_character"] is None
+
+
+def test_explain_into_a_page(run: Run, network: Path, tmp_path: Path) -> None:
+    assert run("explain", network, "شو رأيك", "--html", "a.html") == Result(0, "a.html\n", "")
+    assert (tmp_path / "a.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\udcff", "\u202eabc\u2066", "a\x1b[31mb\x07\r\n", "🇱🇧👩‍👧\u2028", "[bold]$x$<b>"]
+)
+def test_any_text_is_explained_harmlessly(run: Run, raw_counter: Path, tmp_path: Path, text: str) -> None:
+    result = run("explain", raw_counter, "--html", "a.html", "--", text)
+    assert (result.code, result.err) == (0, "")
+    result = run("explain", raw_counter, "--", text)
+    assert (result.code, result.err) == (0, "")
+    for out in (result.out, (tmp_path / "a.html").read_text("utf-8")):
+        odd = {c for c in out if not c.isprintable()} - set("\n\u200d\u200e\xa0")
+        assert not odd, odd
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-k", "0"], "k is 0, but at least one"),
+        (["--html", "missing/a.html"], "cannot write missing/a.html"),
+    ],
+)
+def test_explain_says_what_is_wrong(run: Run, counter: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    refused(run("explain", counter, "شو", *options), message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_person_sees_colours_word_by_word(counter: Path) -> None:
+    title = on_terminal("explain", counter, "شو رأيك").splitlines()[0]
+    assert "شو\033" in title and "رأيك\033" in title and title.count("\033[") >= 4
+
+
+@pytest.mark.parametrize("columns", [64, 80, 130])
+def test_a_terminal_has_a_line_for_each_character(columns: int) -> None:
+    shown = re.sub(r"\033\[[\d;]*m", "", on_terminal("explain", "levantine", "شو حلو", COLUMNS=str(columns)))
+    rows = [line for line in shown.splitlines() if " %" in line]
+    assert len(rows) == len("شو حلو") + 1 and max(map(len, rows)) <= columns + len(_INVISIBLE)
+    assert "network" in shown
+    assert "👤" not in shown and "🔗" not in shown
+    assert "█" not in rows[-1]
+    assert any("█" in row for row in rows) == (columns == 130)
+    assert not any("+" in row for row in rows)  # who was believed stands there in words
+
+
+def test_export_writes_a_model_and_a_program(run: Run, network: Path, counter: Path) -> None:
+    assert run("export", network, "--format", "onnx") == Result(0, "network.onnx\nnetwork.py\n", "")
+    done = subprocess.run([sys.executable, "network.py", "شو "], capture_output=True, check=True)
+    assert done.stdout.decode() == "شو " + run("complete", "شو ", "--model", network, "--temperature", "0").out
+    refused(run("export", network, "--format", "onnx"), "network.onnx exists already; give --replace")
+    refused(run("export", network, "--format", "pdf"), "format is 'pdf', but it must be one of onnx, hf")
+    refused(run("export", network, "--format", "onnx", "--part", "network", "--replace"), "only a blend has parts")
+    refused(run("export", counter, "--format", "onnx"), "train one with --model gru")
+
+
+def test_the_network_of_a_blend_is_exported_with_a_warning(run: Run, folder_of: Callable[[str], Path]) -> None:
+    refused(run("export", folder_of("blend"), "--format", "onnx"), "export its network alone with --part network")
+    result = run("export", folder_of("blend"), "--format", "onnx", "--part", "network", "--out", "net.onnx")
+    assert (result.code, result.out) == (0, "net.onnx\nnet.py\n")
+    assert result.err.startswith("kammil: the counts of the blend are not in the file") and result.err.count("\n") == 1

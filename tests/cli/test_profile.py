@@ -37,6 +37,13 @@ def test_a_profile_is_learnt_shown_used_forgotten_and_wiped(run: Run, folder_of:
     assert run(*asked) == before
 
 
+def test_a_table_is_learnt_by_its_column(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,reply,n\nشو,منيح,1\nكيفك,تمام,2\n", "utf-8")
+    assert run("profile", "learn", "me", "t.csv", "--column", "reply", "--where", "n = 2").code == 0
+    assert kammil.Profile("me").texts == ("تمام",)
+    refused(run("profile", "learn", "me", "شو", "--from", "Rana"), "--from")
+
+
 def test_a_full_profile_says_that_the_oldest_went(run: Run) -> None:
     result = run("profile", "learn", "me", stdin="".join(f"{n}\n" for n in range(2003)).encode())
     assert result.code == 0 and result.out == "me: 2,000 texts\n"

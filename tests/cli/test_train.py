@@ -1,10 +1,12 @@
-"""`kammil train`: its output, its options, and what is left when it fails or is stopped."""
+"""Commands that train: their output, their options, and what is left when they fail or are stopped."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -13,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import NETWORK, TABLE, Run, process, refused
+from tests.cli.conftest import NETWORK, TABLE, Result, Run, process, refused
 
 import kammil
 from kammil.cli.train import what_is_kept
 from kammil.models.family import FAMILIES
+from kammil.training import tuning
+from kammil.training.tuning import Tuned
 
 
 def test_the_help_names_every_family(run: Run) -> None:
@@ -295,3 +299,163 @@ def test_train_reads_several_files_and_masks_numbers(run: Run, file: Path, tmp_p
     assert description["rules"]["numbers"] is True
     card = (tmp_path / "both" / "README.md").read_text("utf-8")
     assert "kammil train texts.txt more --config recipe.toml" in card and '\nrules = {"numbers" = true}\n' in card
+
+
+def test_tune_prints_the_best_and_train_takes_it(run: Run, few: list[str]) -> None:
+    Path("texts.txt").write_text("\n".join(few), "utf-8")
+    tuned = run("tune", "texts.txt", "--model", "ngram", "--trials", "2", "--seed", "1")
+    assert tuned.code == 0 and "2 complete, 0 pruned, 0 failed" in tuned.out
+    assert tuned.out.endswith("best: texts-ngram-tuning/best.toml\n")
+    lines = [each for each in tuned.err.splitlines() if each.startswith("trial ")]
+    assert [each.split(":")[0] for each in lines] == ["trial 0 begins", "trial 0", "trial 1 begins", "trial 1"]
+    assert tuned.err.count("trial ") == 4 and "best so far (order " in lines[1]
+    bits = tuned.out.split(" bits per character")[0].split()[-1]
+    trained = run("train", "texts.txt", "--config", "texts-ngram-tuning/best.toml", "--out", "model")
+    assert trained.code == 0 and f" {bits} " in trained.out
+    again = run("tune", "texts.txt", "--model", "ngram", "--trials", "2", "--seed", "1")
+    assert again.out == tuned.out and "trial " not in again.err
+    refused(run("tune", "texts.txt", "--model", "ngram", "--trials", "3"), "another seed")
+    refused(run("tune", "lev30/test", "--model", "ngram"), "lev30/test is a test part")
+
+
+def test_the_best_stands_beside_the_defaults(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"model": "gru", "minutes": 3.0, "dropout": 0.35, "hidden": 256}
+    found = Tuned(Path("study/best.toml"), options, 2.5, 4, 5, 1, 0, {"dropout": 0.3, "hidden": 512}, None)
+
+    def printed(default_bits: float | None) -> str:
+        def tune(*_: object, **__: object) -> Tuned:
+            return dataclasses.replace(found, default_bits=default_bits)
+
+        monkeypatch.setattr(tuning, "tune", tune)
+        return run("tune", "texts.txt", "--model", "gru").out
+
+    rows = [line.split() for line in printed(None).splitlines()]
+    for row in (["best", "default"], ["model", "gru"], ["dropout", "0.35", "0.3"], ["hidden", "256", "512"]):
+        assert row in rows
+    assert "with the defaults" not in printed(None)
+    assert "\n2.750 with the defaults, 0.250 more\n" in printed(2.75)
+    assert "\n2.500 with the defaults: nothing better was found\n" in printed(2.5)
+
+
+COMPARED = ["--minutes", "1", "--set", "epochs=2", *NETWORK[4:]]
+
+
+@pytest.mark.long
+def test_compare_twice(run: Run, file: Path, tmp_path: Path) -> None:
+    first = run("compare", file, "--families", "ngram,gru", "--out", "both", *COMPARED)
+    assert first.code == 0, first.err
+    assert "epoch 2: train" in first.err and "gru: at work" in first.err
+    for word in ("ngram", "PPMd", "LZMA", "best", "tok:intl"):
+        assert word in first.out
+    assert first.out.endswith("comparison: both\n")
+    made = {path.name for path in (tmp_path / "both").iterdir()}
+    split = {"train.txt", "validation.txt", "test.txt"}
+    results = {"suite.json", "results.json", "README.md", "comparison.png", "report.html"}
+    assert {"ngram", "gru"} | split | results <= made
+    assert kammil.load(tmp_path / "both" / "gru").complete("شو").text is not None
+    again = run("compare", file, "--families", "ngram", "--families", "gru", "--out", "both", "--json", *COMPARED)
+    assert again.code == 0 and "at work" not in again.err
+    assert json.loads(again.out) == json.loads((tmp_path / "both" / "results.json").read_text("utf-8"))
+    refused(run("compare", file, "--families", "gru", "--out", "both", *COMPARED, "--seed", "4"), "give --replace")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--families", "gpt"], "model is 'gpt', but it must be one of"),
+        (["--set", "hiden=3"], "there is no option 'hiden'"),
+        (["--set", "out=x"], "out is no option for --set"),
+        (["--test", "missing.txt"], "missing.txt does not exist"),
+        (["--minutes", "0"], "minutes is 0, but"),
+        (["--without", "links"], "there is no text rule 'links'"),
+    ],
+)
+def test_a_wrong_comparison(run: Run, file: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    refused(run("compare", file, "--minutes", "1", "--out", "both", *options), message)
+    assert not (tmp_path / "both").exists()
+
+
+@pytest.mark.long
+def test_compare_goes_on_after_ctrl_c(file: Path, tmp_path: Path) -> None:
+    arguments = ["compare", str(file), "--families", "gru", "--out", "both", "--minutes", "1", *NETWORK[4:]]
+    with process(*arguments, "--set", "epochs=4000", "--set", "patience=4000", cwd=tmp_path) as running:
+        assert running.stderr is not None
+        for line in running.stderr:
+            if line.startswith(b"epoch 1:"):
+                break
+        running.send_signal(signal.SIGINT)
+        assert b"the same command goes on from there" in running.stderr.read()
+    assert running.returncode == 130
+    assert (tmp_path / "both" / ".gru.training").is_dir() and not (tmp_path / "both" / "gru").exists()
+
+
+def test_curve_twice(run: Run, file: Path, tmp_path: Path) -> None:
+    options = ["--model", "ngram", "--shares", "1/4,1", "--out", "made"]
+    first = run("curve", file, *options)
+    assert first.code == 0, first.err
+    for words in ("training texts", "random", "keystrokes saved", "gain", "From "):
+        assert words in first.out
+    assert first.out.endswith("curve: made\n")
+    made = {path.name for path in (tmp_path / "made").iterdir() if path.is_file()}
+    assert {"curve.json", "curve.png", "suite.json", "test.txt", "validation.txt"} <= made
+    again = run("curve", file, *options, "--json")
+    assert again.code == 0 and "at work" not in again.err
+    assert json.loads(again.out) == json.loads((tmp_path / "made" / "curve.json").read_text("utf-8"))
+    refused(run("curve", file, *options, "--seed", "4"), "give --replace")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--shares", "1/0"], "--shares has '1/0', but a share is written as 1/8"),
+        (["--shares", "half"], "--shares has 'half'"),
+        (["--shares", "2"], "shares is [2.0]"),
+        (["--model", "gpt"], "model is 'gpt', but"),
+        (["--set", "out=x"], "out is no option for --set"),
+        (["--set", "hiden=3"], "there is no option 'hiden'"),
+    ],
+)
+def test_a_wrong_curve(run: Run, file: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    refused(run("curve", file, "--out", "made", *options), message)
+    assert not (tmp_path / "made").exists()
+
+
+def test_plot(run: Run, network: Path, counter: Path, tmp_path: Path) -> None:
+    for name, start in (("curves.png", b"\x89PNG"), ("curves.svg", b"<?xml"), ("curves.pdf", b"%PDF")):
+        assert run("plot", network, "--out", name) == Result(0, f"{name}\n", "")
+        assert (tmp_path / name).read_bytes().startswith(start)
+    copied = shutil.copytree(network, tmp_path / "model")
+    assert run("plot", "model") == Result(0, "model/training.png\n", "")
+    assert (copied / "training.png").is_file()
+    refused(run("plot", "levantine"), "--out")
+    refused(run("plot", counter, "--out", "none.png"), "keeps no history of its training")
+    refused(run("plot", network, "--out", "curves.txt"), "cannot write the figure curves.txt")
+    refused(run("plot", network, "--out", "no/such/folder.png"), "cannot write the figure no/such/folder.png")
+    assert not (tmp_path / "none.png").exists() and not (tmp_path / "curves.txt").exists()
+
+
+@pytest.mark.parametrize("history", ["3", "[1]", '[{"epoch": 1}]', '"ab"', "{}"])
+def test_a_foreign_history_is_said(run: Run, network: Path, tmp_path: Path, history: str) -> None:
+    copied = shutil.copytree(network, tmp_path / "model")
+    (copied / "metrics.json").write_text(f'{{"history": {history}}}')
+    refused(run("plot", "model", "--out", "x.png"))
+
+
+def test_verify(run: Run, counter: Path, file: Path, tmp_path: Path) -> None:
+    same = run("verify", counter, file)
+    assert same.code == 0 and same.err == ""
+    assert "not verified: metrics.json: training_seconds\n" in same.out
+    assert same.out.splitlines()[-1].startswith("all ") and same.out.endswith(" figures agree\n")
+    copy = Path(shutil.copytree(counter, tmp_path / "copy"))
+    metrics = json.loads((copy / "metrics.json").read_text("utf-8"))
+    metrics["validation"]["model"]["target_top1"]["value"] = 0.999
+    (copy / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    other = run("verify", "copy", file)
+    assert other.code == 1 and other.err == ""
+    assert "metrics.json: validation.model.target_top1.value" in other.out and "0.999" in other.out
+    assert f"1 of {int(same.out.split()[-4 + 1].replace(',', '')):,} figures differ" in other.out
+    found = run("verify", "copy", file, "--json")
+    assert found.code == 1
+    assert [check["recorded"] for check in json.loads(found.out)["checks"] if not check["agrees"]] == [0.999]
+    refused(run("verify", counter), "cannot be read again")
+    refused(run("verify", "nowhere"), "there is no model folder at nowhere")

@@ -1,8 +1,10 @@
-"""What commands print for people and for programs."""
+"""What commands print for people and for programs, and how they list themselves."""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -21,6 +23,11 @@ class CommandGroup(typer.core.TyperGroup):
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.get_short_help_str(1000)) for name, one in commands if one is not None])
+
+
+def new_app() -> typer.Typer:
+    """Return an empty group of commands."""
+    return typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 def for_stdout(text: str) -> str:
@@ -53,18 +60,13 @@ def optional_figure() -> Generator[None]:
 
 
 class _Stopped(BaseException):
-    """Ctrl-C, under a name that the training loop does not catch.
-
-    The loop takes a KeyboardInterrupt for "enough, keep the best so far", and half a training would be ranked among
-    complete ones. This one leaves the checkpoint, and the same command continues from it.
-    """
+    """Ctrl-C where several models are trained. The training loop takes a KeyboardInterrupt for "enough, keep the best
+    so far", and half a training would be ranked among complete ones; this one leaves the checkpoint."""
 
 
 @contextmanager
 def resumable_after_interrupt() -> Generator[None]:
     """Let Ctrl-C leave everything on the disk as it is."""
-    import signal
-    import threading
 
     def stop(_number: int, _frame: object) -> NoReturn:
         raise _Stopped
@@ -76,7 +78,7 @@ def resumable_after_interrupt() -> Generator[None]:
     try:
         yield
     except _Stopped:
-        print("what is done is kept; the same command goes on from there", file=sys.stderr)
+        tell("what is done is kept; the same command goes on from there")
         raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGINT, before)

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+import typer.main
 
-import kammil
-from kammil.cli import data, profile
-from kammil.cli._decoding import DecodingCommand
 from kammil.cli._output import CommandGroup
-from kammil.cli.compare import compare
-from kammil.cli.complete import complete
-from kammil.cli.curve import curve
-from kammil.cli.evaluate import evaluate, info
-from kammil.cli.explain import explain
-from kammil.cli.export import export
-from kammil.cli.plot import plot
-from kammil.cli.report import report
-from kammil.cli.serve import serve
-from kammil.cli.suggest import suggest
-from kammil.cli.train import train
-from kammil.cli.tune import tune
-from kammil.cli.type import type_
-from kammil.cli.verify import verify
 
-_ORDER = (
-    *("suggest", "complete", "type", "serve", "profile", "explain", "info"),
-    *("train", "tune", "evaluate", "compare", "curve", "report", "verify", "data", "plot", "export"),
-)
-"""Commands as `--help` lists them: those that need no training first."""
+MODULES = {
+    **dict.fromkeys(("suggest", "complete", "type"), "complete"),
+    **{"serve": "serve", "profile": "profile", "explain": "evaluate", "info": "evaluate"},
+    **{"train": "train", "tune": "train", "evaluate": "evaluate", "compare": "train", "curve": "train"},
+    **{"report": "evaluate", "verify": "train", "data": "data", "plot": "train", "export": "evaluate"},
+}
+"""Command -> its module, in the order of `--help`: commands that need no training first."""
 
 
 class _Commands(CommandGroup):
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names in `_ORDER`, where Typer lists groups last."""
-        return sorted(super().list_commands(ctx), key=_ORDER.index)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands: dict[str, Any] = dict.fromkeys(MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in MODULES and self.commands[cmd_name] is None:
+            found = typer.main.get_command(import_module(f"kammil.cli.{MODULES[cmd_name]}").app)
+            self.commands[cmd_name] = getattr(found, "commands", {}).get(cmd_name, found)
+        return super().get_command(ctx, cmd_name)
 
 
 app = typer.Typer(
@@ -52,6 +45,7 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
+        import kammil
         from kammil.engine import build
 
         typer.echo(kammil.__version__)
@@ -66,25 +60,3 @@ def common(
     ] = False,
 ) -> None:
     """Options of every command."""
-
-
-for command in (
-    suggest,
-    complete,
-    serve,
-    explain,
-    info,
-    train,
-    tune,
-    evaluate,
-    compare,
-    curve,
-    report,
-    verify,
-    plot,
-    export,
-):
-    app.command(cls=DecodingCommand if command is complete else None)(command)
-app.command("type")(type_)
-app.add_typer(profile.app, name="profile")
-app.add_typer(data.app, name="data")

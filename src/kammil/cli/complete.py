@@ -1,24 +1,112 @@
-"""`kammil complete`."""
+"""Commands that go on with a text: `suggest`, `complete`, `type`."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kammil.cli._options import BUNDLED, BlockFile, Json, Model, ProfileFile, open_profile, texts_or_stdin
-from kammil.cli._output import for_stdout, print_json
+from kammil.cli._flags import (
+    BUNDLED,
+    BlockFile,
+    Json,
+    Model,
+    ProfileFile,
+    Rows,
+    open_profile,
+    options_command,
+    rows_of,
+    texts_or_stdin,
+)
+from kammil.cli._output import for_stdout, new_app, print_json, tell
 
 if TYPE_CHECKING:
     from kammil.completion.completer import Completer
     from kammil.completion.explain import Explanation
+    from kammil.completion.ghost_text import Phrase
+    from kammil.completion.suggestions import Suggestion
 
+DEFAULT_PRESET = "sensible"
+"""The preset where none is given: a person wants a text that makes sense, not one draw."""
 _SEEDS = 10_000
 """Number of seeds to draw from: short enough to type again."""
 
+app = new_app()
 
+
+def _suggest_rows() -> Rows:
+    from kammil.completion.options import SuggestOptions
+
+    rows = rows_of(SuggestOptions, "k", "threshold", "ghost", "correct", "forbid", "allow_offensive")
+    kind, _, _ = rows["ghost"]
+    return {**rows, "ghost": (kind, "Print ghost text in place of a list, as readily as this.", None)}
+
+
+@app.command(cls=options_command(_suggest_rows))
+def suggest(
+    context: typer.Context,
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="The text typed so far; without it, every line of stdin is one."),
+    ] = None,
+    *,
+    model: Model = BUNDLED,
+    block: BlockFile = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Print the most probable next words, or ends of a begun word. One suggestion a line, the best first, on a terminal
+    with its probability; ends of a begun word come before the words after it, or behind them if it is more probably
+    complete. Nothing is printed where no suggestion reaches the threshold; an empty line parts the suggestions for two
+    lines of stdin. With --ghost one line is printed for each text, the words that would stand grey behind the caret: it
+    is empty unless they are worth reading."""
+    from kammil.completion.completer import load
+    from kammil.completion.options import SuggestOptions
+
+    asked: dict[str, Any] = context.obj
+    SuggestOptions.of(**asked)  # before the model is opened
+    completer = load(model, profile=open_profile(profile), block=block)
+    of_ghost_text = {name: value for name, value in asked.items() if name not in ("k", "correct")}
+    for i, prefix in enumerate(texts_or_stdin(None if text is None else [text])):
+        if "ghost" in asked:
+            phrase = completer.phrase(prefix, **of_ghost_text)
+            if json:
+                print_json(asdict(phrase), indent=None)
+            else:
+                typer.echo(for_stdout(phrase.added))
+            continue
+        suggestions = completer.suggest(prefix, **asked)
+        if json:
+            print_json([asdict(suggestion) for suggestion in suggestions], indent=None)
+            continue
+        if i:
+            typer.echo("")
+        if not suggestions and sys.stderr.isatty():
+            tell("nothing sure enough")
+        for suggestion in suggestions:
+            probability = f"{suggestion.probability:6.1%}  " if sys.stdout.isatty() else ""
+            typer.echo(probability + for_stdout(suggestion.added if suggestion.replaces else suggestion.text))
+
+
+def decoding_rows() -> Rows:
+    """Return the flags of decoding, with the defaults of the preset."""
+    from kammil.decoding.options import PRESET, PRESETS, DecodingOptions
+
+    defaults = PRESETS[DEFAULT_PRESET]
+    rows = {
+        name: (kind, text, defaults.get(name, default))
+        for name, (kind, text, default) in rows_of(DecodingOptions).items()
+    }
+    kind, text, seed = rows["seed"]
+    rows["seed"] = (kind, f"{text}  [default: {seed}; on a terminal another one each time]", None)
+    return {"preset": (str, PRESET, DEFAULT_PRESET), **rows}
+
+
+@app.command(cls=options_command(decoding_rows))
 def complete(
     context: typer.Context,
     text: Annotated[
@@ -39,16 +127,13 @@ def complete(
     while you type there are `kammil suggest` and `kammil serve`. What comes after the text is printed; on a terminal,
     the whole text, drawn with another seed at each call unless one is given. Where the text ends in Arabic in Latin
     letters, it goes on from their Arabic reading, which is printed too."""
-    from dataclasses import asdict
-
     from kammil.completion.completer import load
     from kammil.decoding.options import DecodingOptions
     from kammil.views.heatmap import print_explanation
 
-    decoding: dict[str, Any] = context.obj
-    # A person wants to see something else at each call, a program the same.
+    decoding: dict[str, Any] = {"preset": DEFAULT_PRESET} | context.obj
     drawn = None
-    if "seed" not in decoding and not json and sys.stdout.isatty():
+    if "seed" not in decoding and not json and sys.stdout.isatty():  # a program wants the same at each call
         options = DecodingOptions.of(**decoding)
         if options.temperature and options.beams == 1:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
@@ -77,7 +162,7 @@ def complete(
             if show_probabilities:
                 print_explanation(_explain(completer, before + reading, completion), stderr=True)
     if drawn is not None:
-        print(f"drawn with --seed {drawn}", file=sys.stderr)
+        tell(f"drawn with --seed {drawn}")
 
 
 def _stream(completer: Completer, prompt: str, decoding: dict[str, Any], shown: str) -> str:
@@ -89,8 +174,7 @@ def _stream(completer: Completer, prompt: str, decoding: dict[str, Any], shown: 
         sys.stdout.write(for_stdout(piece))
         sys.stdout.flush()
         written += piece
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    typer.echo("")
     return written
 
 
@@ -98,3 +182,74 @@ def _explain(completer: Completer, prompt: str, completion: str) -> Explanation:
     from kammil.completion.explain import explain_written  # most calls do without
 
     return explain_written(completer, prompt, completion)
+
+
+def _type_rows() -> Rows:
+    from kammil.completion.options import SuggestOptions
+
+    return rows_of(SuggestOptions, "ghost", "allow_offensive")
+
+
+@app.command("type", cls=options_command(_type_rows))
+def type_(
+    context: typer.Context,
+    *,
+    model: Model = BUNDLED,
+    learn: Annotated[
+        bool,
+        typer.Option("--learn", help="Learn each finished text: into the profile, or without one until you leave."),
+    ] = False,
+    block: BlockFile = None,
+    profile: ProfileFile = None,
+) -> None:
+    """Type on the terminal, with ghost text behind the caret and three suggestions below. Tab or the right arrow takes
+    a word of the ghost text, End all of it. 1 to 3 takes a suggestion (Backspace then types the digit), F1 to F3 where
+    a digit is a letter, Tab the first where there is no ghost text. Enter ends a text, Esc leaves. On a pipe every line
+    of stdin is a text, and its ghost text is printed."""
+    from kammil.completion.adaptation import CANNOT_LEARN
+    from kammil.completion.completer import load
+    from kammil.errors import OptionError
+    from kammil.language_model import AdaptiveModel
+
+    terminal = _terminal() if _interactive() else None  # before the model is opened: a missing library is said at once
+    completer = load(model, profile=open_profile(profile), block=block)
+    if learn and not isinstance(completer.language_model, AdaptiveModel):
+        raise OptionError(CANNOT_LEARN)
+    asked: dict[str, Any] = context.obj
+    session, refusing = completer.session(), {name: value for name, value in asked.items() if name != "ghost"}
+
+    def after(text: str) -> Phrase:
+        session.update(text)
+        return session.phrase(**asked)
+
+    def offer(text: str) -> tuple[str, list[Suggestion], str]:
+        found, suggestions = after(text), session.suggest(**refusing)
+        return for_stdout(found.sure if found.stock else found.added), suggestions, for_stdout(found.added)
+
+    def learnt(text: str) -> None:
+        if learn and text.strip():
+            completer.learn(text)
+
+    if terminal is None:
+        for text in texts_or_stdin(None):
+            typer.echo(for_stdout(after(text).added))
+            learnt(text)
+    else:
+        typer.echo(terminal.HELP, err=True)
+        line = terminal.Typing(offer)
+        while (text := line.read()) is not None:
+            learnt(text)
+
+
+def _interactive() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _terminal() -> Any:
+    from kammil.errors import MissingExtraError
+
+    try:
+        from kammil.cli import _terminal as terminal
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("typing on a terminal needs prompt_toolkit", "type") from error
+    return terminal

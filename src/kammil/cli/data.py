@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import (
+from kammil.cli._flags import (
     Json,
     MinLength,
     Raw,
@@ -18,7 +19,7 @@ from kammil.cli._options import (
     file_names,
     with_flag_groups,
 )
-from kammil.cli._output import CommandGroup, for_stdout, print_json, tell
+from kammil.cli._output import for_stdout, new_app, print_json, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
@@ -26,17 +27,14 @@ if TYPE_CHECKING:
 
     from kammil.data.audit import Audit
 
-_EXAMPLE = 100
-"""Most graphemes of an example: two lines of a terminal."""
-
+_MAX_GRAPHEMES = 100
+"""Maximum length of an example: two lines of a terminal."""
 _ENDS = 20
-"""Characters shown at each end of the vocabulary, as in the notebook."""
-_SOURCES = 12
-"""Most sources shown."""
-_KEYWORDS = 5
-"""Most keywords of sources shown."""
+"""Number of characters shown at each end of the vocabulary, as in the notebook."""
+_MAX_SOURCES, _MAX_KEYWORDS, _MAX_ROWS = 12, 5, 8
+"""Maximum number of sources, of their keywords, and of rows that are listed."""
 
-app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
+app = new_app()
 
 
 @app.callback()
@@ -50,19 +48,8 @@ def list_(json: Json = False) -> None:
     from kammil.data.datasets import CATALOG, status
 
     if json:
-        print_json(
-            [
-                {
-                    "name": d.name,
-                    "description": d.description,
-                    "licence": d.licence,
-                    "citation": d.citation,
-                    "files": [{"path": f.path, "url": f.url, "sha256": f.sha256} for f in d.files],
-                    "status": status(d.name),
-                }
-                for d in CATALOG.values()
-            ]
-        )
+        shown = ("name", "description", "licence", "citation", "files")
+        print_json([{key: asdict(d)[key] for key in shown} | {"status": status(d.name)} for d in CATALOG.values()])
         return
     rows: list[list[str]] = []
     for d in CATALOG.values():
@@ -94,7 +81,7 @@ def show(
     target: Target = 30,
     min_length: MinLength = 0,
     reading: ReadingFlags,
-    raw: Raw = False,
+    raw: Raw = None,
     json: Json = False,
 ) -> None:
     """Look at texts as a model does: some as prompt and target, and the vocabulary, its first and last twenty
@@ -103,7 +90,7 @@ def show(
     from kammil.text import counted, visible, visible_label
 
     with _notices():
-        found = examples(file_names(files), n, target=target, min_length=min_length, raw=raw, **reading.given())
+        found = examples(file_names(files), n, target=target, min_length=min_length, raw=bool(raw), **reading.given())
     if json:
         print_json(found.to_dict())
         return
@@ -112,17 +99,15 @@ def show(
     for pair in found.pairs:  # lines in logical order: terminals order Arabic themselves
         typer.echo(f"\nprompt  [{visible(pair.prompt)}]\ntarget  [{visible(pair.target)}]")
     vocabulary = found.vocabulary
-    last = vocabulary[-1].id
-    size = counted(len(vocabulary), "character")
+    size, last = counted(len(vocabulary), "character"), vocabulary[-1].id
     typer.echo(f"\nvocabulary: {size}, ids {vocabulary[0].id} to {last:,}, by code point;")
     typer.echo("ids before them: 0 pads, 1 is any other character, 2 begins a text, 3 ends it")
-    ends = [*vocabulary[:_ENDS], *vocabulary[max(_ENDS, len(vocabulary) - _ENDS) :]]
-    rows: list[list[str]] = []
-    for i, entry in enumerate(ends):  # the character stands last: it must not take a number along from right to left
-        if i == _ENDS and len(vocabulary) > len(ends):
-            rows.append(["...", "", "", "", ""])
-        code = f"U+{ord(entry.character):04X}"
-        rows.append([str(entry.id), f"{entry.count:,}", code, entry.name, visible_label(entry.character)])
+    rows = [  # the character stands last: it must not take a number along from right to left
+        [str(entry.id), f"{entry.count:,}", f"U+{ord(entry.character):04X}", entry.name, visible_label(entry.character)]
+        for entry in vocabulary
+    ]
+    if len(rows) > 2 * _ENDS:
+        rows[_ENDS:-_ENDS] = [["...", "", "", "", ""]]
     Table(["id", "count", "code point", "name", ""], rows, words=True).print()
 
 
@@ -145,17 +130,15 @@ def check(
     options = reading.given()
     checked = rows(file_names(files), **options)
     texts = checked.texts
-    training = None
-    if against is not None:
-        read = rows(against, **options)
-        training = [text for text in read.texts if text]
+    training = None if against is None else [text for text in rows(against, **options).texts if text]
     result = audit(texts, training, sources=checked.sources)
     if json:
         print_json(result.to_dict())
         return
-    for remark in remarks(checked):
-        typer.echo(for_stdout(f"read             {remark}"))
-    for line in [*_report(result, texts, against), "", _verdict(result, against)]:
+    lines = [f"read             {remark}" for remark in remarks(checked)]
+    if reading.where is not None:
+        lines.append("rows             are numbered among those that --where selects")
+    for line in [*lines, *_report(result, texts, against), "", _verdict(result, against)]:
         typer.echo(for_stdout(line))
 
 
@@ -174,6 +157,7 @@ def split(
     The names of the new files are printed; how many texts they hold, and how many were left out, goes to stderr."""
     from kammil.data import splits
     from kammil.data.sources import rows
+    from kammil.text import counted
 
     with _notices():
         read = rows(file_names(files), **reading.given()).texts
@@ -182,24 +166,16 @@ def split(
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     filled = {name: [texts[i] for i in part] for name, part in indices.items() if part}
     paths = splits.write(filled, out)
-    used = {name: len(part) for name, part in filled.items()}
-    tell(_divided(len(read), len(read) - len(texts), len(texts) - sum(used.values()), used))
-    for path in paths:
-        typer.echo(path)
-
-
-def _divided(read: int, empty: int, repeats: int, used: Mapping[str, int]) -> str:
-    """Return a sentence on how many texts each part holds, and how many were left out for which reason."""
-    from kammil.text import counted
-
-    parts = ", ".join(f"{number:,} for {name}" for name, number in used.items())
+    held_out, repeats = " or ".join(list(filled)[1:]), len(texts) - sum(map(len, filled.values()))
     repeat = counted(repeats, "that repeats or resembles", "that repeat or resemble")
     reasons = [
-        f"{empty:,} empty" if empty else "",
-        f"{repeat} a text held out for {' or '.join(list(used)[1:])}" if repeats else "",
+        f"{len(read) - len(texts):,} empty" if len(read) > len(texts) else "",
+        f"{repeat} a text held out for {held_out}" if repeats else "",
     ]
-    left_out = " and ".join(filter(None, reasons)) or "none"
-    return f"{counted(read, 'text')}: {parts}; left out: {left_out}"
+    sizes = ", ".join(f"{len(part):,} for {name}" for name, part in filled.items())
+    tell(f"{counted(len(read), 'text')}: {sizes}; left out: {' and '.join(filter(None, reasons)) or 'none'}")
+    for path in paths:
+        typer.echo(path)
 
 
 @contextmanager
@@ -214,49 +190,71 @@ def _notices() -> Generator[None]:
 def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:
     """Return the audit as lines for people."""
     from kammil.data.audit import cautions
-    from kammil.text import counted, shortened, visible
+    from kammil.text import counted, shortened, visible, visible_label
 
-    def share(n: int) -> str:
-        return f"{n:,} ({100 * n / audit.texts:.1f} %)"
+    def share(n: int, rows: Sequence[int] = (), of: int = audit.texts) -> str:
+        numbers = ", ".join(str(row + 1) for row in rows[:_MAX_ROWS]) + ", ..." * (len(rows) > _MAX_ROWS)
+        return f"{n:,} ({100 * n / max(1, of):.1f} %)" + (f"  rows {numbers}" if rows else "")
 
-    lengths, middle = audit.lengths, audit.lengths.median
+    lengths, sources = audit.lengths, list((audit.sources or {}).items())
     lonely = counted(len(audit.lonely), "character stands", "characters stand")
     size = f"{audit.texts:,}, {counted(audit.characters, 'character')}, {audit.distinct_characters} different ones"
+    spread = f"{lengths.min}-{lengths.max} characters, mean {lengths.mean:.1f}, median {lengths.median:.0f}"
     lines = [
         f"texts            {size}",
-        f"empty            {share(audit.empty)}{_rows(audit.empty_rows)}",
-        f"broken           {share(audit.broken)}{_rows(audit.broken_rows)}",
+        f"empty            {share(audit.empty, audit.empty_rows)}",
+        f"broken           {share(audit.broken, audit.broken_rows)}",
         f"exact repeats    {share(audit.exact_repeats)}",
         f"same letters     {share(audit.folded_repeats)}  of an earlier text, but for case, marks, links, punctuation",
         f"near-duplicates  {share(audit.near_repeats)}  of an earlier text",
         f"different texts  {audit.groups:,}, near-duplicates counted as one; largest group: {audit.largest_group:,}",
-        f"lengths          {lengths.min}-{lengths.max} characters, mean {lengths.mean:.1f}, median {middle:.0f}",
-        "scripts          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.scripts.items() if v > 0),
+        f"lengths          {spread}",
+        f"scripts          {_shares(audit.scripts)}",
         *_dialects(audit),
-        *_sources(audit),
-        *(
-            f"keyword          {one.word} stands in {100 * one.share:.0f} % of {one.source or 'texts without a source'}"
-            for one in audit.keywords[:_KEYWORDS]
-        ),
-        "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
+    ]
+    if len(sources) > 1:
+        more = f", and {len(sources) - _MAX_SOURCES} more" if len(sources) > _MAX_SOURCES else ""
+        lines.append(f"sources          {_shares({n or 'no name': v for n, v in sources[:_MAX_SOURCES]})}{more}")
+    for word in audit.keywords[:_MAX_KEYWORDS]:
+        source = word.source or "texts without a source"
+        lines.append(f"keyword          {word.word} stands in {100 * word.share:.0f} % of {source}")
+    personal = ", ".join(f"{n:,} {kind}" for kind, n in audit.personal.items() if n)
+    lines += [
+        "most frequent    " + "  ".join(f"{visible_label(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"rare             {lonely} in one text only, too seldom to be learnt",
-        "personal         "
-        + (", ".join(f"{n:,} {kind}" for kind, n in audit.personal.items() if n) or "nothing found"),
+        f"personal         {personal or 'nothing found'}",
     ]
     if against is None:
         lines += cautions(audit.groups, lengths.mean)
     if audit.examples:
         lines.append("near-duplicates, for example")
     for pair in audit.examples:
-        lines += [f"  row {row + 1}: {shortened(visible(texts[row]), _EXAMPLE)}" for row in pair]
-    if audit.leaks is not None:
-        leaks = audit.leaks
-        lines += [
-            f"in {against}",
-            f"  same letters    {leaks.exact:,} of {leaks.total:,} ({100 * leaks.exact / max(1, leaks.total):.1f} %)",
-            f"  near-duplicates {leaks.near:,} of {leaks.total:,} ({100 * leaks.near / max(1, leaks.total):.1f} %)",
-        ]
+        lines += [f"  row {row + 1}: {shortened(visible(texts[row]), _MAX_GRAPHEMES)}" for row in pair]
+    if (leaks := audit.leaks) is not None:
+        near, exact = (
+            share(n, of=leaks.total).replace(" (", f" of {leaks.total:,} (") for n in (leaks.near, leaks.exact)
+        )
+        lines += [f"in {against}", f"  same letters    {exact}", f"  near-duplicates {near}"]
     return lines
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items() if share > 0)
+
+
+def _dialects(audit: Audit) -> list[str]:
+    """Return the shares of likely dialects, with the error of the guess; nothing for texts without Arabic words."""
+    from kammil.data.dialects import UNCLEAR, counts
+
+    called = [name for name, share in audit.dialects.items() if share > 0 and name != UNCLEAR]
+    if not called:
+        return []
+    main, errors = max(called, key=lambda name: audit.dialects[name]), counts()
+    right, found = (round(100 * share[main]) for share in (errors.precision, errors.recall))
+    return [
+        f"likely dialects  {_shares(audit.dialects)}",
+        f"                 of 100 texts called {main}, about {right} are; of 100 that are, about {found} are called so",
+    ]
 
 
 def _verdict(audit: Audit, against: str | None) -> str:
@@ -273,12 +271,11 @@ def _verdict(audit: Audit, against: str | None) -> str:
             are = "is a near-duplicate of a training text" if near == 1 else "are near-duplicates of training texts"
             count = f"{near:,} of {audit.leaks.total:,} {are}"
             faults.insert(0, f"{count}, so figures on them say little about new texts; `kammil data split` parts them")
-        unfair = f"verdict: not a fair test of what is trained on {against}: {'; '.join(faults)}."
-        return unfair if faults else f"verdict: a fair test of what is trained on {against}: no leak."
+        fair = f"not a fair test of what is trained on {against}: {'; '.join(faults)}."
+        return f"verdict: {fair if faults else f'a fair test of what is trained on {against}: no leak.'}"
     if audit.near_repeats:
         near = counted(audit.near_repeats, "text is a near-duplicate", "texts are near-duplicates")
-        near += " of an earlier one"
-        faults.append(f"{near}, so make a test with `kammil data split`, which keeps such texts together")
+        faults.append(f"{near} of an earlier one, so make a test with `kammil data split`, which keeps such together")
     if audit.empty:
         faults.append(counted(audit.empty, "empty text, which is", "empty texts, which are") + " left out")
     if audit.keywords:
@@ -288,41 +285,3 @@ def _verdict(audit: Audit, against: str | None) -> str:
     if cautions(audit.groups, audit.lengths.mean):
         return "verdict: hardly fit to train on, for the reason above" + "".join(f"; {fault}" for fault in faults) + "."
     return f"verdict: fit to train on, but mind: {'; '.join(faults)}." if faults else "verdict: fit to train on."
-
-
-def _dialects(audit: Audit) -> list[str]:
-    """Return the shares of likely dialects, with the error of the guess; nothing for texts without Arabic words."""
-    from kammil.data.dialects import UNCLEAR, counts
-
-    called = [name for name, share in audit.dialects.items() if share > 0 and name != UNCLEAR]
-    if not called:
-        return []
-    main, errors = max(called, key=lambda name: audit.dialects[name]), counts()
-    right, found = (round(100 * share[main]) for share in (errors.precision, errors.recall))
-    return [
-        "likely dialects  " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.dialects.items() if v > 0),
-        f"                 of 100 texts called {main}, about {right} are; of 100 that are, about {found} are called so",
-    ]
-
-
-def _sources(audit: Audit) -> list[str]:
-    """Return the shares of the largest sources; nothing where the texts have but one."""
-    if audit.sources is None or len(audit.sources) < 2:
-        return []
-    largest = list(audit.sources.items())[:_SOURCES]
-    more = f", and {len(audit.sources) - _SOURCES} more" if len(audit.sources) > _SOURCES else ""
-    return ["sources          " + ", ".join(f"{n or 'no name'} {100 * v:.1f} %" for n, v in largest) + more]
-
-
-def _rows(rows: Sequence[int]) -> str:
-    """Return the first of these rows, counted from 1."""
-    if not rows:
-        return ""
-    return "  rows " + ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
-
-
-def _visible(character: str) -> str:
-    """Return a character, or its name or code point where a terminal would show nothing."""
-    if character == " ":
-        return "space"
-    return character if character.isprintable() and not character.isspace() else f"U+{ord(character):04X}"

@@ -1,41 +1,43 @@
-"""`kammil evaluate` and `kammil info`."""
+"""Commands that say how good a model is, and what it is made of: `evaluate`, `report`, `explain`, `info`, `export`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from kammil.cli._options import (
+from kammil.cli._flags import (
+    BUNDLED,
+    UNSEEN,
     Folder,
     Json,
     MinLength,
+    ProfileFile,
     ReadingFlags,
     Target,
     file_names,
+    open_profile,
     with_flag_groups,
 )
-from kammil.cli._output import for_stdout, print_json
+from kammil.cli._output import for_stdout, new_app, print_json, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from kammil.evaluation.bootstrap import Interval
     from kammil.evaluation.evaluate import Evaluation
-    from kammil.evaluation.examples import Sample
     from kammil.evaluation.typing_report import Savings, TypingReport, TypingSavings
-    from kammil.model_folder import ModelFiles
-    from kammil.models.layers import Layer
+
+app = new_app()
 
 
+@app.command()
 @with_flag_groups
 def evaluate(
     folder: Folder,
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Texts the model has not seen, of any kind that train reads.")
-    ],
+    files: Annotated[list[str], UNSEEN],
     *,
     samples: Annotated[int, typer.Option(help="Number of texts to show with their completions.")] = 5,
     target: Target = 30,
@@ -56,17 +58,11 @@ def evaluate(
     ] = False,
     slips: Annotated[
         float | None,
-        typer.Option(
-            help="With --typing: the share of the letters that are typed wrong, such as 0.03.  [default: 0]",
-            show_default=False,
-        ),
+        typer.Option(help="With --typing: the share of the letters that are typed wrong, such as 0.03.  [default: 0]"),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            help="With --typing: show no suggestion that is less probable than this.  [default: 0.01]",
-            show_default=False,
-        ),
+        typer.Option(help="With --typing: show no suggestion that is less probable than this.  [default: 0.01]"),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -103,14 +99,12 @@ def evaluate(
         texts = sources.texts(file_names(files), **reading.given())
         with phase("evaluating", evaluate.LOOPS):
             evaluation = evaluate.evaluate(model, texts, target=target, min_length=min_length)
-        shown = max(0, samples)
-        written = write_samples(model, texts, shown, seed=seed, target=target, min_length=min_length)
+        written = write_samples(model, texts, max(0, samples), seed=seed, target=target, min_length=min_length)
         if typing:
             with phase("typing", 4):  # lists and ghost text, with the model and with its baseline
                 typed = typing_report.simulate(model, texts, threshold=least, slips=share_of_slips)
     if typed is not None and plot is not None:
-        calibration = {folder.name: typed.model.calibration}
-        charts = plots.reliability(calibration, folder.name)
+        charts = plots.reliability({folder.name: typed.model.calibration}, folder.name)
         plots.save(plots.figure(charts, f"{folder.name}: as often right as said?"), plot)
     if plot_positions is not None:
         chart = plots.accuracy_by_position(evaluation)
@@ -130,55 +124,11 @@ def evaluate(
         )
         _typing_table(typed, folder.name, foot).print()
         _speed_table(typed, folder.name).print()
-    for sample in written:
-        typer.echo("")
-        _print_sample(sample)
-
-
-def info(
-    folder: Folder,
-    layers: Annotated[
-        bool, typer.Option("--layers", help="List the layers instead: shapes and parameters, total and trainable.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Say what a model is for, how good it is and what is wrong with it; then its card: data, rules, figures."""
-    from kammil import model_folder
-    from kammil.evaluation.model_card import overview
-
-    model = model_folder.read(folder)
-    if json:
-        found = {"layers": [asdict(layer) for layer in _layers(folder, model)]} if layers else {}
-        print_json(model.description.model_dump(mode="json") | {"metrics": model.metrics} | found)
-        return
-    if layers:
-        _print_layers(_layers(folder, model), f"{folder.resolve().name}: family {model.description.family}")
-        return
-    typer.echo(for_stdout(f"{overview(folder.resolve().name, model)}\n\nThe whole card\n\n{model.card.rstrip()}"))
-
-
-def _layers(folder: Path, model: ModelFiles) -> Sequence[Layer]:
-    """Read the layers of a model; `FolderError` for arrays that are not ours."""
-    from kammil.errors import FolderError
-    from kammil.models.layers import layers
-
-    try:
-        return layers(model.artifacts.weights)
-    except ValueError as error:
-        raise FolderError(f"{folder} does not fit together ({error}); copy the folder again.") from error
-
-
-def _print_layers(layers: Sequence[Layer], title: str) -> None:
-    """Print a table of layers, and the sums of their parameters."""
-    rows: list[list[str]] = []
-    for layer in layers:
-        how = "gradient descent" if layer.trainable else "counting"
-        rows.append([layer.name, " x ".join(f"{n:,}" for n in layer.shape), f"{layer.parameters:,}", how])
-    total = sum(layer.parameters for layer in layers)
-    trainable = sum(layer.parameters for layer in layers if layer.trainable)
-    typer.echo(for_stdout(title))
-    Table(["layer", "shape", "parameters", "learnt by"], rows).print()
-    typer.echo(f"parameters: {total:,}; trainable, by gradient descent: {trainable:,}; counted: {total - trainable:,}")
+    for sample in written:  # lines in logical order: terminals order Arabic themselves
+        typer.echo(for_stdout(f"\ninput        [{sample.input}]\ntruth        [{sample.truth}]"))
+        for one in sample.written:
+            label = "greedy" if one.temperature == 0 else f"T = {one.temperature}"
+            typer.echo(f"{label:<12} [{for_stdout(one.text)}]  {one.novelty}")
 
 
 def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:
@@ -255,9 +205,156 @@ def _speed_table(typed: TypingReport, name: str) -> Table:
     return Table(["words a minute", *helped, RANDOM], rows, note=note)
 
 
-def _print_sample(sample: Sample) -> None:
-    """Print a sample as the notebook does. Lines are in logical order: terminals order Arabic themselves."""
-    typer.echo(for_stdout(f"input        [{sample.input}]\ntruth        [{sample.truth}]"))
-    for written in sample.written:
-        label = "greedy" if written.temperature == 0 else f"T = {written.temperature}"
-        typer.echo(f"{label:<12} [{for_stdout(written.text)}]  {written.novelty}")
+@app.command()
+@with_flag_groups
+def report(
+    folder: Folder,
+    files: Annotated[list[str] | None, UNSEEN] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page to write.  [default: FOLDER/report.html; of a bundled model, NAME-report.html]"),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="How long the measuring may take: more seconds type more of the texts.")
+    ] = 60.0,
+    reading: ReadingFlags,
+) -> None:
+    """Write a page for people about a model, as train does: figures on texts it has not seen, and how it was made.
+    Without FILE the page has the figures of its training, and quotes no text."""
+    from kammil import model_folder as folders
+    from kammil import storage
+    from kammil.completion.completer import load
+    from kammil.data import sources
+    from kammil.errors import OptionError
+    from kammil.evaluation.evaluate import LOOPS, evaluate
+    from kammil.evaluation.model_card import command, recipe_toml
+    from kammil.evaluation.report import REPORT, model_report, stored_evaluation
+    from kammil.progress import listening, phase
+    from kammil.views.progress import progress
+
+    if not 0 < seconds <= 86_400:
+        raise OptionError(f"--seconds is {seconds:g}, but it must be above 0 and at most a day, 86400.")
+    model = load(folder)
+    assert model.model is not None
+    name = folder.resolve().name
+    bundled = folders.locate(folder) != folder
+    path = out or (Path(f"{name}-{REPORT}") if bundled else folder / REPORT)
+    measured: dict[str, Any] = {}
+    with progress() as listen, listening(listen):
+        if files:
+            texts = sources.texts(file_names(files), **reading.given())
+            with phase("evaluating", LOOPS):
+                evaluation = evaluate(model, texts)
+            on = f"texts of {sources.description(file_names(files))}"
+            measured = {"model": model, "texts": texts, "on": on, "chosen": False, "seconds": seconds}
+        else:
+            evaluation = stored_evaluation(model.model.metrics)
+        card = model.model.card
+        page = model_report(name, model.model, evaluation, command=command(card), toml=recipe_toml(card), **measured)
+    storage.write_atomic(path, page.encode("utf-8", "replace"))
+    typer.echo(f"report: {path}")
+
+
+@app.command()
+def explain(
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT", help="The text to explain (FOLDER TEXT works too).")],
+    *,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A model folder, or a bundled model.  [default: levantine]")
+    ] = None,
+    given: Annotated[str, typer.Option(metavar="TEXT", help="Text before TEXT, which is read but not explained.")] = "",
+    k: Annotated[int, typer.Option("-k", help="Number of alternatives to show for each character.")] = 3,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one HTML page that needs no other file.")
+    ] = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Show how surprising each character of a text is to a model. Beside it stand what else was likely, and which part
+    of a blend raised it: its network, or the counts of what followed so many letters."""
+    from dataclasses import asdict
+
+    from kammil.completion import explain as explaining
+    from kammil.completion.completer import load
+    from kammil.errors import OptionError
+    from kammil.views import heatmap
+
+    *first, text = texts
+    if len(first) > (model is None):
+        raise OptionError(f"there are {len(texts)} texts; give one, in quotes if it has spaces.")
+    folder = Path(first[0]) if first else model or BUNDLED
+    explanation = explaining.explain(load(folder, profile=open_profile(profile)), text, given=given, k=k)
+    if html is not None:
+        heatmap.save(explanation, folder.resolve().name, html)
+    if json:
+        print_json(asdict(explanation), indent=None)
+    elif html is not None:
+        typer.echo(html)
+    else:
+        heatmap.print_explanation(explanation)
+
+
+@app.command()
+def info(
+    folder: Folder,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="List the layers instead: shapes and parameters, total and trainable.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say what a model is for, how good it is and what is wrong with it; then its card: data, rules, figures."""
+    from kammil import model_folder
+    from kammil.errors import FolderError
+    from kammil.evaluation.model_card import overview
+    from kammil.models.layers import layers as layers_of
+
+    model, name = model_folder.read(folder), folder.resolve().name
+    try:
+        listed = layers_of(model.artifacts.weights) if layers else ()
+    except ValueError as error:  # arrays that are not ours
+        raise FolderError(f"{folder} does not fit together ({error}); copy the folder again.") from error
+    if json:
+        found = {"layers": [asdict(layer) for layer in listed]} if layers else {}
+        print_json(model.description.model_dump(mode="json") | {"metrics": model.metrics} | found)
+    elif layers:
+        typer.echo(for_stdout(f"{name}: family {model.description.family}"))
+        rows: list[list[str]] = []
+        for layer in listed:
+            how = "gradient descent" if layer.trainable else "counting"
+            rows.append([layer.name, " x ".join(f"{n:,}" for n in layer.shape), f"{layer.parameters:,}", how])
+        Table(["layer", "shape", "parameters", "learnt by"], rows).print()
+        total = sum(layer.parameters for layer in listed)
+        learnt = sum(layer.parameters for layer in listed if layer.trainable)
+        typer.echo(f"parameters: {total:,}; trainable, by gradient descent: {learnt:,}; counted: {total - learnt:,}")
+    else:
+        typer.echo(for_stdout(f"{overview(name, model)}\n\nThe whole card\n\n{model.card.rstrip()}"))
+
+
+@app.command()
+def export(
+    folder: Folder,
+    *,
+    format: Annotated[
+        str,
+        typer.Option(
+            help="onnx: one file that ONNX Runtime runs by itself. hf: a folder that Hugging Face's transformers "
+            "loads, of a transformer or a fine-tuned pretrained model."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="The file or folder.  [default: FOLDER's name and the format's ending]"),
+    ] = None,
+    part: Annotated[str, typer.Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names, or the folder.")] = False,
+) -> None:
+    """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers."""
+    from kammil import exporting
+
+    exported = exporting.export(folder, format, out, part=cast(exporting.Part, part), replace=replace)
+    if exported.warning is not None:
+        tell(f"kammil: {exported.warning}")
+    typer.echo(exported.file)
+    if exported.example is not None:
+        typer.echo(exported.example)

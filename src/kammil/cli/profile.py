@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import BUNDLED, Json, Model, open_profile, texts_or_stdin
-from kammil.cli._output import CommandGroup, print_json
+from kammil.cli._flags import BUNDLED, Json, Model, ReadingFlags, open_profile, texts_or_stdin, with_flag_groups
+from kammil.cli._output import new_app, print_json, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
     from kammil.evaluation.prequential import LearningReport
 
-app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
+app = new_app()
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The profile; `learn` creates it.")]
 Texts = Annotated[
@@ -31,24 +30,26 @@ def common() -> None:
 
 
 @app.command()
-def learn(file: File, texts: Texts = None) -> None:
+@with_flag_groups
+def learn(file: File, texts: Texts = None, *, reading: ReadingFlags) -> None:
     """Add texts, or those of a file that is named in place of a text; a text that is added twice counts twice. Beyond
     2,000 texts, or 400,000 characters, the oldest are removed."""
     from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS, Profile
     from kammil.data import sources
+    from kammil.errors import OptionError
 
-    profile, new = Profile(file), list[str]()
+    profile, new, flags = Profile(file), list[str](), reading.given()
+    files = [text for text in texts or () if _is_file(text)]
+    if flags and not files:
+        raise OptionError(f"--{next(iter(flags)).replace('sender', 'from')} is about a file, and no text names one.")
     for text in _not_empty(texts):
-        if texts and _is_file(text):
-            read = sources.texts([Path(text)])
-            print(f"kammil: {text} is a file, of which {len(read):,} texts are added.", file=sys.stderr)
-            new += read
-        else:
-            new.append(text)
-    removed = profile.learn(*new)
-    if removed:
+        read = sources.texts([Path(text)], **flags) if text in files else [text]
+        if text in files:
+            tell(f"kammil: {text} is a file, of which {len(read):,} texts are added.")
+        new += read
+    if removed := profile.learn(*new):
         most = f"{MAX_TEXTS:,} texts of {MAX_TOTAL_CHARACTERS:,} characters in all"
-        print(f"kammil: a profile keeps {most} at most, so the {removed:,} oldest went.", file=sys.stderr)
+        tell(f"kammil: a profile keeps {most} at most, so the {removed:,} oldest went.")
     _print_size(profile)
 
 
@@ -98,13 +99,10 @@ def report(
     if json:
         print_json(found.to_dict())
         return
-    left_out = (
-        f"; {counted(found.repeats, 'left out, which repeats', 'left out, which repeat')} an earlier one"
-        if found.repeats
-        else ""
-    )
+    left_out = counted(found.repeats, "left out, which repeats", "left out, which repeat")
     size = f"{counted(found.texts, 'text')}, {counted(found.characters, 'character')}"
-    typer.echo(f"{size}, each predicted before it was learnt{left_out}")
+    repeats = f"; {left_out} an earlier one" if found.repeats else ""
+    typer.echo(f"{size}, each predicted before it was learnt{repeats}")
     _effects(found).print()
     typer.echo(f"{_VERDICTS[found.verdict]}.")
 

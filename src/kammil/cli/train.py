@@ -1,33 +1,95 @@
-"""`kammil train`."""
+"""Commands that train, or train again: `train`, `tune`, `compare`, `curve`, `plot`, `verify`."""
 
 from __future__ import annotations
 
-import sys
+import re
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from kammil.cli._options import (
-    HeldOut,
-    ModelFlags,
+from kammil.cli._flags import (
+    Folder,
+    Json,
     RecipeFlags,
-    Report,
     TextFiles,
+    TrainingFile,
+    TrainingFlags,
     default_name,
     file_names,
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import optional_figure
+from kammil.cli._output import for_stdout, new_app, optional_figure, print_json, resumable_after_interrupt, tell
+from kammil.views.tables import Table
+
+if TYPE_CHECKING:
+    from kammil.evaluation.ranking import LearningCurve
+
+T = TypeVar("T")
+_MAX_FIGURES = 40
+"""Maximum number of differing figures that are listed: one wrong validation file makes them all differ."""
+
+app = new_app()
+
+Test = Annotated[
+    str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE, 5,000 texts at most.")
+]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace what was made of other texts or with other options.")]
+Report = Annotated[
+    bool,
+    typer.Option("--report/--no-report", help="Write report.html, a page for people, which quotes a few texts."),
+]
+ResultsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of models and results; what is finished in it is kept.  [default: FILE's name and the command's]"
+    ),
+]
 
 
+def _run(
+    function: Callable[..., T],
+    files: Sequence[str],
+    flags: RecipeFlags,
+    out: Path | None,
+    ending: str = "-{}",
+    *,
+    kept: Callable[[Path], str] | None = None,
+    **own: Any,
+) -> tuple[T, Path]:
+    """Call a function of `kammil.training` and show its progress; return its result and the folder.
+
+    Args:
+        ending: of the folder's name where none is given, behind that of the file; {} stands for the family.
+        kept: returns what to say of the folder after Ctrl-C; None: Ctrl-C leaves the models unfinished.
+        own: the command's own flags.
+    """
+    from kammil import distributed
+    from kammil.training.recipe import Recipe
+    from kammil.views.progress import progress
+
+    options = training_options(function, flags, **own)
+    family = options.get("model", Recipe.model_fields["model"].default)
+    target = out or Path(default_name(files) + ending.format(family))
+    with nullcontext() if kept else resumable_after_interrupt(), progress() as listen:
+        try:
+            return function(file_names(files), out=target, listen=listen, **options), target
+        except KeyboardInterrupt:
+            if kept and distributed.is_first() and (sentence := kept(target)):
+                tell(f"{sentence}; it was {listen.activity}")
+            raise
+
+
+@app.command()
 @with_flag_groups
 def train(
     files: TextFiles,
     *,
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
-    family: ModelFlags,
+    flags: TrainingFlags,
     base: Annotated[
         str | None,
         typer.Option(
@@ -36,8 +98,6 @@ def train(
             "language model on the Hugging Face Hub or a folder of one.",
         ),
     ] = None,
-    validation: HeldOut = None,
-    flags: RecipeFlags,
     objective: Annotated[
         str | None,
         typer.Option(help="What the loss counts. text: every character; completion: only the 30 target characters."),
@@ -57,29 +117,10 @@ def train(
     from kammil.cli.evaluate import print_evaluation
     from kammil.evaluation import plots
     from kammil.training import train as training
-    from kammil.training.recipe import Recipe
-    from kammil.views.progress import progress
 
-    options = training_options(training.train, flags, **vars(family), base=base, objective=objective)
-    name = str(options.get("model", Recipe.model_fields["model"].default))
-    target = out or Path(f"{default_name(files)}-{name}")
-    with progress() as listen:
-        try:
-            trained = training.train(
-                file_names(files),
-                out=target,
-                validation=validation,
-                resume=resume,
-                replace=replace,
-                report=report,
-                listen=listen,
-                track=track or (),
-                **options,
-            )
-        except KeyboardInterrupt:
-            if distributed.is_first():
-                print(f"{what_is_kept(target)}; it was {listen.activity}", file=sys.stderr)
-            raise
+    own: dict[str, Any] = {"base": base, "objective": objective, "track": track, "resume": resume}
+    own |= {"replace": replace, "report": report}
+    trained, target = _run(training.train, files, flags, out, kept=what_is_kept, **own)
     if not distributed.is_first():
         return
     print_evaluation(trained.evaluation, target.name, trained.cautions)
@@ -101,20 +142,206 @@ def what_is_kept(out: Path) -> str:
 
     if interrupted(out):
         return f"the state after the last whole epoch of {out} is kept; go on with --resume"
-    parts = _bases_and_members(out)
-    finished = [path.name for path in parts if (path / MODEL).exists()]
-    begun = [path.name for path in parts if interrupted(path)]
-    if not finished and not begun:
+    names = {path.name for path in out.parent.glob("*")}
+    names |= {name[1 : -len(".training")] for name in names if name.startswith(".") and name.endswith(".training")}
+    part = re.compile(rf"{re.escape(out.name)}(-\d+)?(-base)*")  # bases and members: out-base, out-1, out-1-base
+    parts = [out.with_name(name) for name in sorted(names - {out.name}) if part.fullmatch(name)]
+    what = [path.name for path in parts if (path / MODEL).exists()]
+    what += [f"the last whole epoch of {path.name}" for path in parts if interrupted(path)]
+    if not what:
         return f"there was nothing yet of {out} to keep; the same command begins anew"
-    what = [*finished, *(f"the last whole epoch of {name}" for name in begun)]
     return f"{' and '.join(what)} {'are' if len(what) > 1 else 'is'} kept; the same command goes on from there"
 
 
-def _bases_and_members(out: Path) -> list[Path]:
-    """List the bases and members of `out` that were finished or begun: `out-base`, `out-1`, `out-1-base`, ..."""
-    import re
+@app.command()
+@with_flag_groups
+def tune(
+    files: TextFiles,
+    *,
+    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.")] = 20,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the search.  [default: FILE's name and family, and -tuning]")
+    ] = None,
+    flags: TrainingFlags,
+) -> None:
+    """Search for the settings of a family that cost the fewest bits on validation texts. The same command goes on with
+    an earlier search, and several may work on one at the same time. An option that is given is not searched for."""
+    from kammil.training import tuning
 
-    names = {path.name for path in out.parent.glob("*")}
-    names |= {name[1 : -len(".training")] for name in names if name.startswith(".") and name.endswith(".training")}
-    part = re.compile(rf"{re.escape(out.name)}(-\d+)?(-base)*")
-    return [out.with_name(name) for name in sorted(names) if part.fullmatch(name) and name != out.name]
+    def kept(folder: Path) -> str:
+        begun = (folder / tuning.STUDY).exists()
+        return f"the trials of {folder} are kept; the same command goes on" if begun else ""
+
+    tuned, _ = _run(tuning.tune, files, flags, out, "-{}-tuning", kept=kept, trials=trials)
+    defaults = {name: tuning.shown(value) for name, value in tuned.defaults.items()}
+    rows = [[name, tuning.shown(value), defaults.get(name, "")] for name, value in tuned.options.items()]
+    width = 3 if defaults else 2
+    Table(["", "best", "default"][:width], [row[:width] for row in rows], words=True).print()
+    counts = f"{tuned.complete} complete, {tuned.pruned} pruned, {tuned.failed} failed or stopped"
+    typer.echo(f"{tuned.bits:.3f} bits per character on the validation texts, trial {tuned.trial}; {counts}")
+    if tuned.default_bits is not None:
+        gain = tuned.default_bits - tuned.bits
+        more = f", {gain:.3f} more" if gain else ": nothing better was found"
+        typer.echo(f"{tuned.default_bits:.3f} with the defaults{more}")
+    typer.echo(f"best: {tuned.best}")
+
+
+@app.command()
+@with_flag_groups
+def compare(
+    file: TrainingFile,
+    *,
+    minutes: Annotated[float, typer.Option(help="Wall-clock budget for each family.")],
+    families: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,...", help="Families.  [default: all that can be trained here]")
+    ] = None,
+    out: ResultsFolder = None,
+    test: Test = None,
+    flags: RecipeFlags,
+    replace: Replace = False,
+    report: Report = True,
+    json: Json = False,
+) -> None:
+    """Train every model family on one leak-free split and rank them. Each family gets the same time; compressors and
+    simple baselines are ranked beside them."""
+    from kammil import model_folder as folders
+    from kammil import storage
+    from kammil.evaluation import plots
+    from kammil.evaluation.report import REPORT
+    from kammil.training.comparison import compare as comparison
+    from kammil.training.comparison import report as tables
+
+    names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()] or None
+    own: dict[str, Any] = {"minutes": minutes, "families": names, "test": test, "replace": replace, "report": report}
+    ranking, target = _run(comparison.compare, [file], flags, out, "-compare", **own)
+    storage.write_atomic(target / folders.CARD, tables.markdown(ranking).encode("utf-8", "replace"))
+    with optional_figure():
+        plots.save(plots.figure(plots.comparison(ranking)), target / tables.FIGURE)
+    if json:
+        print_json(ranking.to_dict())
+        return
+    for table, meanings in tables.tables(ranking):
+        table.print()
+        for meaning in meanings:
+            typer.echo(f"  {meaning}")
+    for note in tables.notes(ranking):
+        typer.echo(for_stdout(note))
+    if report and (target / REPORT).is_file():
+        typer.echo(f"report: {target / REPORT}")
+    typer.echo(f"comparison: {target}")
+
+
+@app.command()
+@with_flag_groups
+def curve(
+    file: TrainingFile,
+    *,
+    shares: Annotated[
+        str, typer.Option(metavar="SHARE,...", help="Shares of the training texts, from the fewest on.")
+    ] = "1/8,1/4,1/2,1",
+    out: ResultsFolder = None,
+    test: Test = None,
+    flags: TrainingFlags,
+    replace: Replace = False,
+    json: Json = False,
+) -> None:
+    """Find out how many texts you need: train a model on an eighth, a quarter, half and all of them, and measure each
+    on the same test texts."""
+    from kammil.evaluation import plots
+    from kammil.training.comparison import curve as curves
+
+    own: dict[str, Any] = {"shares": [_share(share) for share in shares.split(",")], "test": test, "replace": replace}
+    made, target = _run(curves.curve, [file], flags, out, "-curve", **own)
+    with optional_figure():
+        title = f"{made.data['source']}: how much text does {made.data['model']} need?"
+        plots.save(plots.figure(plots.learning_curve(made), title), target / curves.FIGURE)
+    if json:
+        print_json(made.to_dict())
+        return
+    _curve_table(made).print()
+    typer.echo(made.verdict())
+    typer.echo(f"curve: {target}")
+
+
+def _share(text: str) -> float:
+    """Parse a share, such as 1/8 or 0.125."""
+    from fractions import Fraction
+
+    from kammil.errors import OptionError
+
+    try:
+        return float(Fraction(text.strip()))
+    except (ValueError, ZeroDivisionError) as error:
+        raise OptionError(f"--shares has {text!r}, but a share is written as 1/8 or 0.125.") from error
+
+
+def _curve_table(made: LearningCurve) -> Table:
+    """A random guess, then one row for each amount of text."""
+    from kammil.evaluation.measures import KEYS, MEASURES
+    from kammil.evaluation.ranking import RANKED_BY
+
+    ranked = MEASURES[RANKED_BY]
+    shown = [(name, MEASURES[name]) for name in ("target_top1", "next_word", f"{KEYS}3")]
+    rows = [["random", ranked.show(made.random.get(RANKED_BY)), ""]]
+    rows[0] += [*(measure.show(made.random.get(name)) for name, measure in shown), ""]
+    for point in made.points:
+        figures = [measure.show(point.figures.get(name)) for name, measure in shown]
+        gain = ranked.show(point.gains.get(RANKED_BY), signed=True)
+        bits = ranked.show(point.figures.get(RANKED_BY))
+        rows.append([f"{point.texts:,}", bits, gain, *figures, f"{point.training_seconds:.1f} s"])
+    note = "95 % intervals in brackets: bootstrap over texts; gains are paired, per step"
+    head = ["training texts", ranked.title, "gain", *(measure.title for _, measure in shown), "training"]
+    return Table(head, rows, note=note)
+
+
+@app.command()
+def plot(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [default: FOLDER/training.png]")] = None,
+) -> None:
+    """Draw the training curves of a model: loss and accuracy by epoch."""
+    from kammil import model_folder
+    from kammil.errors import OptionError
+    from kammil.training import plot as figures
+
+    if out is None and model_folder.locate(folder) != folder:
+        raise OptionError(f"{folder} is a bundled model; name a file for the figure with --out.")
+    path = out or folder / "training.png"
+    figures.plot(folder, path)
+    typer.echo(path)
+
+
+@app.command()
+def verify(
+    folder: Folder,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="The training texts.  [default: what the folder names, read from here]"),
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="The texts that it was validated with, if those were a second file; enough by themselves."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compute every figure of a model's folder again, from its texts, and say which differ. Exit status 1 if
+    any does."""
+    from kammil.progress import listening
+    from kammil.training import verify as verifying
+    from kammil.views.progress import progress
+
+    with progress() as listen, listening(listen):
+        result = verifying.verify(folder, file_names(files) if files else None, validation=validation)
+    differing, total = result.differing, len(result.checks)
+    if json:
+        print_json(result.to_dict())
+    else:
+        if differing:
+            rows = [[check.name, str(check.recorded), str(check.found)] for check in differing[:_MAX_FIGURES]]
+            more = f"and {len(differing) - _MAX_FIGURES:,} more: --json" if len(differing) > _MAX_FIGURES else ""
+            Table(["figure", "recorded", "found"], rows, note=more, words=True).print()
+        for what in result.not_verified:
+            typer.echo(for_stdout(f"not verified: {what}"))
+        typer.echo(f"{len(differing):,} of {total:,} figures differ" if differing else f"all {total:,} figures agree")
+    if differing:
+        raise typer.Exit(1)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from kammil.decoding.options import FrozenOptions, option
 from kammil.errors import OptionError
@@ -21,6 +21,8 @@ PORT = 8000
 
 class ServerSettings(FrozenOptions):
     """Which models are served, where, to whom, and how much one request may ask for."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)  # for `kammil serve --help`
 
     folders: tuple[Path, ...] = (Path("levantine"),)
     """Model folders or names of bundled models; no other folder is ever opened. The first is the default model."""
@@ -58,11 +60,11 @@ class ServerSettings(FrozenOptions):
     profile: Path | None = None
     """A profile whose texts every model knows; it is read when a model is opened, and never written."""
     learn: bool | None = None
-    """Whether clients may teach the models texts; None allows it if only this machine can reach the server."""
+    """Allow clients to teach the models texts; by default if only this machine can reach the server."""
     access_log: bool = True
-    """Whether every request is logged: address, method, path, status."""
+    """Log every request: address, method, path, status."""
     log_prompts: bool = False
-    """Whether prompts are logged."""
+    """Log prompts."""
 
     @classmethod
     def of(cls, **options: object) -> Self:

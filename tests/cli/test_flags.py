@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from kammil.cli._options import ReadingFlags, RecipeFlags, TextFlags, training_options, with_flag_groups
+from kammil.cli._flags import ReadingFlags, RecipeFlags, TrainingFlags, training_options, with_flag_groups
 from kammil.errors import OptionError
 
 
@@ -24,11 +24,10 @@ def ran(command: Callable[..., None], *arguments: str) -> str:
 
 def test_a_group_of_flags_stands_in_the_place_of_its_parameter() -> None:
     @with_flag_groups
-    def command(*, before: int = 1, texts: TextFlags, after: int = 2) -> None: ...
+    def command(*, before: int = 1, reading: ReadingFlags, after: int = 2) -> None: ...
 
     flags = [word for word in ran(command, "--help").split() if word.startswith("--") and word != "--help"]
-    reading = ["--column", "--where", "--encoding", "--delimiter", "--from"]
-    assert flags == ["--before", *reading, "--raw", "--without", "--with", "--after"]
+    assert flags == ["--before", "--column", "--where", "--encoding", "--delimiter", "--from", "--after"]
 
 
 def test_values_come_back_in_the_group_that_declares_them() -> None:
@@ -39,21 +38,17 @@ def test_values_come_back_in_the_group_that_declares_them() -> None:
         called.append((name, reading, before))
 
     ran(command, "a", "--column", "b", "--from", "c", "--before", "3")
-    ran(command, "a")
-    assert called == [("a", ReadingFlags(column="b", sender="c"), 3), ("a", ReadingFlags(), 1)]
-    assert [reading.given() for _, reading, _ in called] == [{"column": "b", "sender": "c"}, {}]
-
-
-def test_the_flags_of_reading_go_on_from_text_flags_without_the_text_rules() -> None:
-    texts = TextFlags(where="n > 1", encoding="", raw=True, without=["urls"])
-    assert texts.given() == {"where": "n > 1", "encoding": ""}  # an empty value was given, so it is refused later
+    ran(command, "a", "--encoding", "")
+    assert called == [("a", ReadingFlags(column="b", sender="c"), 3), ("a", ReadingFlags(encoding=""), 1)]
+    # An empty value was given, so it is refused later.
+    assert [reading.given() for _, reading, _ in called] == [{"column": "b", "sender": "c"}, {"encoding": ""}]
 
 
 def test_flags_win_over_assignments_and_rules_are_merged() -> None:
     def train(*, out: str) -> None: ...
 
     assigned = ["encoding=utf-16", "seed=3", "rules={tatweel=false}", "raw=true", "base=x"]
-    flags = RecipeFlags(encoding="cp1256", without=["urls"], with_=["numbers"], epochs=2, set_=assigned)
+    flags = TrainingFlags(encoding="cp1256", without=["urls"], with_=["numbers"], epochs=2, set_=assigned)
     options = training_options(train, flags, base=None, objective="text")
     rules = {"tatweel": False, "urls": False, "numbers": True}
     assert (options.pop("base"), options.pop("objective")) == ("x", "text")
