@@ -18,14 +18,14 @@ from kammil.errors import DataError
 from kammil.text import PERSONAL, counted, personal_counts
 
 MIN_TEXTS = 50
-"""Minimum number of texts without a caution: a tenth of fewer, for validation, is less than five."""
+"""A tenth of fewer texts, for validation, is less than five."""
 MIN_MEAN_LENGTH, MAX_MEAN_LENGTH = 4.0, 2000.0
-"""Mean characters of a text: hardly a word, and a chapter rather than a post."""
+"""Hardly a word, and a chapter rather than a post."""
 MAX_EXAMPLES = 3
 
 KEYWORD_SHARE, KEYWORD_OWN, KEYWORD_TIMES, KEYWORD_TEXTS = 1 / 10, 2 / 3, 2, 500
-"""Minimum share of its source's texts with a keyword, of all texts with it that are of this source, ratio of its
-frequency there to elsewhere, since a large source has most of all words, and number of texts of the source."""
+"""Minima of a keyword's share of its source's texts, of the source's share of all texts with it, of the ratio of its
+frequencies there and elsewhere, and of the source's texts."""
 WORD = regex.compile(r"\w{5,}")  # words that people search for are seldom shorter
 
 SCRIPTS = (
@@ -105,16 +105,16 @@ class Audit:
     """Number of texts with damage (`is_broken`)."""
     broken_rows: tuple[int, ...]
     exact_repeats: int
-    """Number of texts that repeat an earlier one, character by character."""
+    """Character by character."""
     folded_repeats: int
-    """The same by letters and digits alone; the exact ones included."""
+    """By letters and digits; the exact ones included."""
     near_repeats: int
-    """The same by near-duplicate groups; the folded ones included."""
+    """By near-duplicate groups; the folded ones included."""
     groups: int
     """Number of near-duplicate groups, single texts included."""
     largest_group: int
     examples: tuple[tuple[int, int], ...]
-    """Up to `MAX_EXAMPLES` pairs of near-duplicates from different groups, folded repeats last."""
+    """Pairs of near-duplicates from different groups, folded repeats last."""
     lengths: Lengths
     characters: int
     distinct_characters: int
@@ -141,7 +141,7 @@ class Audit:
 
 
 def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources: Sequence[str] | None = None) -> Audit:
-    """Audit `texts`, each of one of `sources`, and count their leaks from the training texts `against`."""
+    """Audit texts, each of a source, and count their leaks from the training texts `against`."""
     if not texts:
         raise DataError("There is no text to audit; give a file with at least one.")
     keys = [near_duplicates.key(text) for text in texts]
@@ -189,10 +189,8 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
 
 
 def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
-    """Return the words by which each source seems to have been collected, the largest shares first.
-
-    A word of 24 % of the texts of one of 40 sources, 0.6 % of all texts, came up in 7 % of completions.
-    """
+    """Return the words by which each source seems to have been collected, the largest shares first: a word of 0.6 % of
+    all texts, 24 % of those of one source, came up in 7 % of completions."""
     sizes, everywhere = Counter(sources), Counter[str]()
     by_source = Counter[tuple[str, str]]()
     for text, source in zip(texts, sources, strict=True):
@@ -228,8 +226,8 @@ def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
 
 def is_broken(text: str) -> bool:
     """Whether a text holds U+FFFD, lone surrogates or control characters, or looks read in a wrong encoding: a UTF-8
-    letter of three bytes or more, or two of two bytes (one may be a capital before a closing quote), as Windows-1252;
-    four in a row as Windows-1256; or a word of accented letters alone."""
+    letter of three bytes or more, or two of two bytes, as Windows-1252; four in a row as Windows-1256; or a word of
+    accented letters."""
     return bool(
         _BROKEN.search(text)
         or _MORE_BYTES.search(text)

@@ -32,7 +32,7 @@ Novelty = Literal["seen", "new"]
 def build(
     texts: Sequence[str], *, known: Mapping[str, NDArray[np.generic]] | None = None
 ) -> dict[str, NDArray[np.generic]]:
-    """Build the arrays of `seen.safetensors` from training texts, added to those of the base, `known`."""
+    """Build the arrays of `seen.safetensors`, added to those of the base, `known`."""
     most = _size(sum(map(len, texts)))
     bits, digests, theirs = np.zeros(most, np.bool_), np.zeros(0, np.uint32), np.zeros(0, np.bool_)
     if known is not None:
@@ -82,7 +82,7 @@ class ExactTexts:
 
 
 class BloomFilter:
-    """A Bloom filter of the runs of a model's training texts."""
+    """The runs of a model's training texts."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         bits = arrays.get("bits", np.zeros(0))
@@ -117,21 +117,16 @@ class BloomFilter:
         return "seen" if self.contains([letters]).all() else "new"
 
     def knows_half(self, text: str) -> bool:
-        """Estimate whether more than half of the runs of a text are known, less the false positives.
-
-        With 43 % of false positives, 43 % of new texts of one run look known by chance, 2 % of those of ten.
-        """
+        """Estimate whether more than half of the runs of a text are known, less the false positives (43 % for one run,
+        2 % for ten)."""
         found = self.contains([fold(text)])
         chance = self.false_positives
         return bool(found.size and found.mean() - chance > (1 - chance) / 2)
 
 
 def learnt_texts(arrays: Mapping[str, NDArray[np.generic]], texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Return whether a model with these arrays has learnt each text, (N,): itself, or half of its runs of letters.
-
-    The share of known runs must be four standard deviations above the false positives; with few runs, only a copy
-    counts.
-    """
+    """Return whether each text, (N,), has been learnt: itself, or half of its runs, by four standard deviations above
+    chance."""
     exact, runs = ExactTexts(arrays).contains(texts), BloomFilter(arrays)
     chance = runs.false_positives
     learnt = np.zeros(len(texts), np.bool_)
@@ -151,7 +146,7 @@ def _digests(keys: Iterable[str]) -> NDArray[np.uint32]:
 
 
 def _distinct(known: NDArray[_N], more: NDArray[_N]) -> NDArray[_N]:
-    """Return the different numbers of two arrays, ascending, faster than `np.unique`, which hashes them."""
+    """Unite two arrays, ascending, faster than `np.unique`, which hashes them."""
     numbers = np.sort(np.concatenate([known, more]))
     return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
 

@@ -66,7 +66,7 @@ class Chat:
     """Number of lines that nobody wrote, such as "You deleted this message"."""
 
     def described(self, sender: str | None = None) -> str:
-        """Return a sentence on the senders and on what is left out, for the owner of the export."""
+        """Return a sentence for the owner of the export: senders, and what is left out."""
         counts = Counter(message.sender for message in self.messages)
         people = [f"{visible(shortened(name)) or 'nobody named'} ({n:,})" for name, n in counts.most_common(MAX_NAMED)]
         if len(counts) > MAX_NAMED:
@@ -121,8 +121,7 @@ def telegram(value: object) -> Chat | None:
 
 
 def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
-    """Return the texts of all messages, or of those by a sender (case is ignored) that are not forwarded; else
-    `NoRowsError`."""
+    """Return the texts of all messages, or of those by a sender (case is ignored) that are not forwarded."""
     messages = list(messages)
     if sender is None:
         return [message.text for message in messages]

@@ -20,7 +20,7 @@ from kammil.errors import DataError, nearest
 _TIMEOUT = 30.0  # seconds to connect, and between two chunks
 _CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
 _MAX_BYTES = 64 << 20
-"""Maximum number of bytes of a download: an address that serves something else must not fill the disk."""
+"""Maximum number of bytes of a download: another file at the address must not fill the disk."""
 
 Status = Literal["present", "absent", "corrupt"]
 Terms = Literal["open", "research", "unstated"]
@@ -91,8 +91,8 @@ def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
 def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
     """Return the verified files of a data set; download missing ones to a folder, by default the cache.
 
-    A file appears under its name only when it is complete; the next call resumes `<name>.part`. Raises `DataError` if
-    the address gives nothing or other bytes, or the disk is full.
+    A file appears when it is complete; `<name>.part` is resumed. `DataError` for other bytes than expected, or a full
+    disk.
     """
     return [_fetch_file(file, folder) for file in find(name).files]
 

@@ -48,12 +48,12 @@ class ReadOptions:
     """Which part of a file is read, and how."""
 
     column: str | None = None
-    """Name of a column, or a path into JSON such as `message.text`; a number counts those of a .tsv, .csv or .xlsx from
-    1, and the first row is data then, unless it is plainly a header (`tables.is_header`). None: "text", else the only
-    column of text, unless the first row of a .tsv or .csv looks like a text itself."""
+    """A name; a path into JSON such as `message.text`; or a number, from 1, of a .tsv, .csv or .xlsx, whose first row
+    is data then, unless it is plainly a header. None: "text", else the only column of text, unless the first row of a
+    .tsv or .csv looks like a text itself."""
     where: str | None = None
-    """A condition in SQL, such as "Country = 'lebanon'". A column of nothing but numbers compares with numbers and any
-    other with strings. Without a header, columns are called "1", "2", ..., in double quotes."""
+    """In SQL, such as "Country = 'lebanon'". A column of nothing but numbers compares with numbers and any other with
+    strings. Without a header, columns are called "1", "2", ..., in double quotes."""
     encoding: str = "utf-8"
     """A byte-order mark is skipped; one of UTF-16 wins over UTF-8."""
     delimiter: str | None = None
@@ -120,8 +120,8 @@ def load_json(text: str) -> object:
 def read_file(path: Path, options: ReadOptions) -> File:
     """Return the content of a file, or of standard input for `-`; `DataError` for one that cannot be read.
 
-    Without an ending (standard input, `texts.gz`) the first bytes tell Parquet, workbooks and JSON; else it is CSV if
-    an option is for tables, else lines of text.
+    Without an ending the first bytes tell Parquet, workbooks and JSON; else it is CSV if an option is for tables, else
+    text.
     """
     if str(path) == STDIN:
         name, ending, stored = Path("stdin"), "", sys.stdin.buffer.read(MAX_UNPACKED + 1)
@@ -149,7 +149,7 @@ def read_file(path: Path, options: ReadOptions) -> File:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the readable files of a folder and its subfolders, sorted by name; hidden ones and links to folders are
+    """Return the readable files of a folder, recursively, sorted by name; hidden ones and links to folders are
     skipped."""
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
@@ -162,7 +162,7 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def _kind(data: bytes) -> tuple[str, str]:
-    """Return the kind of a file by its first bytes, and its ending; empty strings for any text."""
+    """Return kind and ending by the first bytes; empty strings for any text."""
     return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), ("", ""))
 
 
@@ -260,10 +260,8 @@ _LATIN = {
 
 
 def _codec(path: Path, data: bytes, encoding: str) -> str:
-    """Return the codec of an encoding, which skips a byte-order mark; one of UTF-16 or UTF-32 wins.
-
-    Raises `DataError` for an unknown encoding, binary content, and UTF-8 called something else.
-    """
+    """Return the codec of an encoding, which skips a byte-order mark; `DataError` for binary content, and UTF-8 called
+    something else."""
     try:
         name = codecs.lookup(encoding).name.removesuffix("-sig")
         if name == "utf-8":

@@ -57,8 +57,8 @@ _LIMIT = threading.Lock()
 
 
 def _delimited(file: File, options: ReadOptions) -> Table:
-    """Tabs outside a .csv come with CSV quoting or without: the first dialect in which all rows are equally wide wins.
-    pandas, which always assumes quoting, loses 1,889 of ATSAD's 58,751 tweets."""
+    """Try tabs outside a .csv with CSV quoting or without: pandas, which assumes it, loses 1,889 of ATSAD's 58,751
+    tweets."""
     delimiter = None if options.delimiter is None else _NAMED_DELIMITERS.get(options.delimiter, options.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataError(f"--delimiter {delimiter!r} is not one character; give one such as ';', or the word tab")
@@ -134,11 +134,8 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
 
 
 def _titled(file: File, rows: list[list[str]], column: str | None) -> Table:
-    """Return the table of rows of strings.
-
-    If `column` is a number and the first row is no header, that row is data and the columns are called "1", "2", ... A
-    second column of a name is called by it and its number.
-    """
+    """Return the table of rows of strings. If `column` is a number and the first row is no header, that row is data and
+    the columns are called "1", "2", ... A second column of a name is called by it and its number."""
     first = rows[0]
     number = _number(column, first)
     titled = number is None or is_header(rows[:_SNIFFED_ROWS], number - 1)
@@ -177,9 +174,9 @@ def _as_numbers(cells: list[str]) -> Iterable[object]:
 # ---- JSON and Parquet
 
 MAX_ROWS = 1 << 27
-"""Maximum number of rows of a Parquet file: a row takes 16 bytes a column in memory, but next to none in the file."""
+"""A row of Parquet takes 16 bytes a column in memory, but next to none in the file."""
 _SLICE = 10_000
-"""Number of rows of Parquet that become Python's objects at a time."""
+"""Number of rows that become Python's objects at a time."""
 
 
 def _parquet(file: File) -> Table:
@@ -233,10 +230,7 @@ def _object(file: File, number: int, line: str) -> dict[str, Any]:
 
 
 def _objects(file: File, column: str | None) -> list[dict[str, Any]]:
-    """Return the objects of a list, or of the only list of objects inside an object; a string is a column "text".
-
-    A `column` that begins with a key of the object takes the object itself.
-    """
+    """Return the objects of a list, or of the only list of objects inside an object; a string is a column "text"."""
     value = file.value
     if isinstance(value, dict):
         top = cast(dict[str, object], value)

@@ -36,10 +36,10 @@ SHINGLE = 15
 MIN_SHARE = 0.3
 """Share of the smaller text: a repost cut to a third counts; two long texts with one greeting in common do not."""
 
-_FIRST_CAP = 16  # maximum number of texts of a shingle that are compared pair by pair at the first level
+_FIRST_CAP = 16  # maximum number of texts of a shingle that are compared pair by pair at first
 _LOW_MASK = (1 << 32) - 1  # of two numbers that are sorted as one, such as owner << 32 | token
-_BLOCK = 1 << 22  # characters hashed, pairs listed or shingles looked up at a time: some 100 MB of arrays
-_PARTITION = 1 << 24  # shingles sorted at a time: about 0.5 GB of arrays
+_BLOCK = 1 << 22  # characters, pairs or shingles at a time: some 100 MB of arrays
+_PARTITION = 1 << 24  # shingles sorted at a time: 0.5 GB
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 _AS_SEEN = TextRules(urls=False, handles=False)
 
@@ -49,12 +49,12 @@ Hashes = NDArray[np.uint64]
 
 
 def key(text: str) -> str:
-    """Return what copies of a text have in common: the fold or, if empty, a space and the visible characters."""
+    """Return the fold or, if empty, a space and the visible characters: what copies have in common."""
     return fold(text) or " " + "".join(_AS_SEEN.normalise(text).split())
 
 
 def loose_key(text: str) -> str:
-    """Return what copies in different spellings have in common (`kammil.text.fold_spelling`, else `key`)."""
+    """Return what copies in different spellings have in common."""
     return fold_spelling(text) or key(text)
 
 
@@ -65,16 +65,16 @@ def exact_key(text: str) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """When two texts are near-duplicates: equal keys, or a share of the shingles of one of them."""
+    """Near-duplicates have equal keys, or share some shingles of one of them."""
 
     shingle: int = SHINGLE
     share: float = MIN_SHARE
-    """Share of its shingles, above 0 and at most 1."""
+    """Of its shingles, above 0 and at most 1."""
     min_shared: int = 1
-    """Minimum number of shingles that two texts with different keys share."""
+    """Minimum number of common shingles of different keys."""
     key: Callable[[str], str] = key
     longer: bool = False
-    """Whether the share is that of the text with more shingles."""
+    """Whether the share is of the text with more shingles."""
 
     def __post_init__(self) -> None:
         """Raise `OptionError` for a number out of range."""
@@ -87,11 +87,11 @@ class Rule:
 RULE = Rule()
 """Of splits, audits and counts."""
 QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
-"""Quotations from memory, in any spelling: a word changed here and there breaks runs of 15. 16 shared ones (23 letters
-in a row) are longer than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
+"""Quotations from memory: a changed word here and there breaks runs of 15. 16 shared shingles (23 letters in a row) are
+longer than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
 VERSION_RULE = Rule(share=0.5, longer=True)
-"""Versions of one text share half of the *longer* one. Chains of pairs that share a part of the shorter one lead
-anywhere: from 3,119 tweets to 1,604 of 170,000 texts, of which none of 40 resembled a tweet."""
+"""Versions share half of the *longer* text. Chains of pairs that share a part of the shorter one lead anywhere: from
+3,119 tweets to 1,604 of 170,000 texts, of which none of 40 resembled a tweet."""
 _COMPARED = 100_000
 """Texts compared at a time: the 8-letter runs that they share would fill the memory."""
 
@@ -105,8 +105,8 @@ def overlap(first: str, second: str, *, shingle: int = SHINGLE) -> float:
 def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
     """Return the near-duplicate group of every text, (N,), numbered in order of first appearance.
 
-    Groups are the connected components of the near-duplicate pairs. A fold shorter than a shingle matches only itself,
-    and a text without letters or digits only copies, white space aside; all blank texts are one group.
+    Groups are the connected components of the pairs. A fold shorter than a shingle matches only itself, and a text
+    without letters or digits only copies, white space aside; all blank texts are one group.
     """
     keys, unit = _units(texts, rule)
     levels = _levels(keys, rule)
@@ -130,16 +130,13 @@ def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
         rights += [first[level.right], first[level.up[member]]]
         above = together
     root = _components(len(keys), np.concatenate([*lefts, *rights]), np.concatenate([*rights, *lefts]))
-    # A component's root is its smallest unit, and units are numbered in order of first appearance.
+    # units are numbered in order of first appearance
     number = np.cumsum(root == np.arange(root.size)) - 1
     return number[root][unit]
 
 
 def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = RULE) -> Ints:
-    """Return for every text, (N,), the index in `among` of its first copy, else of a near-duplicate, else -1.
-
-    Only direct pairs count.
-    """
+    """Return for every text, (N,), the index in `among` of its first copy, else of a direct near-duplicate, else -1."""
     keys, unit = _units([*among, *texts], rule)
     levels = _levels(keys, rule)
     copy = np.full(len(keys), -1)
@@ -167,8 +164,7 @@ def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = 
 def resembling(texts: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
     """Return whether each text, (N,), resembles one of `among`, or is a version of one that does.
 
-    A memorised test text costs more than a pair that a split misses, so `QUOTATION_RULE` applies too, and
-    `VERSION_RULE` to all that is found.
+    A memorised test text costs more than a pair that a split misses, so three rules apply.
     """
     similar = np.zeros(len(texts), np.bool_)
     for start in range(0, len(texts), _COMPARED):
@@ -209,7 +205,7 @@ def _levels(keys: list[str], rule: Rule) -> list[_Level]:
     levels: list[_Level] = []
     cap = _FIRST_CAP
     while True:
-        # Tokens are numbered from the commonest to the rarest; those left in one item only are of no use.
+        # tokens are numbered from the commonest to the rarest
         held = np.bincount(token)
         order = np.argsort(-held, kind="stable")
         place = np.empty_like(order)
@@ -262,7 +258,7 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) 
     partners = np.cumsum(held)[token[asking]] - after
     lefts: list[Ints] = []
     rights: list[Ints] = []
-    # Askers stand in order of items, so a pair's shared tokens are listed together (but at a block's edge).
+    # askers stand in order of items, so a pair's shared tokens are listed together (but at a block's edge)
     for block in _blocks(partners):
         width, asker = partners[block], item[asking[block]]
         left = np.repeat(asker, width)
@@ -308,7 +304,7 @@ def shingles(folded: str, shingle: int) -> set[str]:
 
 
 def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
-    """Find the shingles that two keys or more hold, range by range of hashes, so that one range is in memory.
+    """Find the shingles that two keys or more hold, one range of hashes in memory at a time.
 
     Returns owner (index of a key) and token (number of a shingle) of each pair, and the number of shingles of each key.
     """
@@ -340,7 +336,7 @@ def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
 def _hashes(keys: list[str], which: Ints, shingle: int, part: int, parts: int) -> tuple[Ints, Hashes]:
     """Return owner and hash of the shingles of the keys `which` whose hash lies in range `part` of `parts`.
 
-    The hash of c[0] c[1] ... is the sum of _mix(c[i]) * BASE^i modulo 2^64: a difference of running sums, shifted down.
+    The hash is the sum of _mix(c[i]) * BASE^i modulo 2^64: a difference of running sums, shifted down.
     """
     length = np.array([len(keys[k]) for k in which], np.int64)
     owners = [np.zeros(0, np.int64)]

@@ -64,7 +64,7 @@ def _warn(number: int) -> None:
 
 
 class NativeEngine:
-    """Reads ids as the reference engine does, for a blend or for a GRU alone, which has no experts.
+    """Computes what `ReferenceEngine` computes, for a blend or for a GRU alone, which has no experts.
 
     Args:
         code: a build, as `build.load_native` opens it.
@@ -211,10 +211,8 @@ class NativeEngine:
         return self._adaptive.levels if self._adaptive else (SortedCounts(),) * LEVELS
 
     def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[SortedCounts]) -> bytes:
-        """Pack a request as `parse_request` of `kernel.c` takes it apart.
-
-        One piece has one address; NumPy needs a microsecond for the address of each array.
-        """
+        """Pack a request as `parse_request` of `kernel.c` takes it apart: NumPy needs a microsecond for each
+        address."""
         batch, time = ids.shape
         hidden, recent_ids, word_state, cached_keys, cached_ids = state
         length = cached_ids.shape[1]

@@ -56,8 +56,8 @@ def log_softmax(x: Floats) -> Floats:
 
 
 def visible(queries: int, total: int, window: int) -> Floats | None:
-    """Return the mask of causal attention within a window, (queries, total), for the last positions: 0 for visible
-    ones, else minus infinity. None if nothing is masked."""
+    """Return the mask of causal attention within a window, (queries, total): 0 or minus infinity; None if all is
+    visible."""
     if queries == 1 and total <= window:
         return None
     distance = np.arange(total - queries, total)[:, None] - np.arange(total)

@@ -87,7 +87,7 @@ class BlendWeights:
 def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Floats, Floats]:
     """Return the bias of logits and gate, (V + M * G,), and the feature weights, (K, GATE_FEATURES, M * G).
 
-    The constant feature of an expert without a match is added to the bias; for one with a match it is subtracted again.
+    The constant feature of an unknown context is in the bias; a known one subtracts it.
     """
     weights = gate.feature_weights.reshape(GATE_FEATURES, gate.experts, -1).swapaxes(0, 1)
     bias = np.concatenate([bias[:size], bias[size:] + weights[:, _ABSENT].sum(axis=0)])
@@ -95,10 +95,8 @@ def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Flo
 
 
 def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """Return each id's input to the recurrent product, (V, 3H), recurrent bias included, and to the candidate, (V, H).
-
-    The input of the candidate is added after the reset gate. Half precision changes no figure.
-    """
+    """Return each id's input to the recurrent product, (V, 3H), recurrent bias included, and to the candidate, (V, H),
+    which is added after the reset gate. Half precision changes no figure."""
     hidden = layer.recurrent.shape[0]
     gates = layer.input + layer.bias
     gates[:, 2 * hidden :] = layer.bias[2 * hidden :]

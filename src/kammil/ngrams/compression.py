@@ -127,10 +127,7 @@ def _write_plane(numbers: Unsigned, plane: int, begin: int, piece: NDArray[np.ui
 
 
 def _decompress(packed: NDArray[np.generic], size: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Yield the number of a plane, an offset in it, and the bytes from there.
-
-    Pieces are small: they stay in a near cache, and leave no holes in the memory of the process.
-    """
+    """Yield the number of a plane, an offset in it, and the bytes from there, in pieces that stay in a near cache."""
     if packed.dtype != np.uint8:
         raise ValueError("a table of counts is not packed")
     stream, waiting, begin = zlib.decompressobj(), memoryview(np.ascontiguousarray(packed, np.uint8).data), 0

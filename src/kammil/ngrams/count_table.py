@@ -43,7 +43,7 @@ class Matches:
     totals: Floats
     """(P, K): occurrences of the context."""
     distinct: Floats
-    """(P, K): different followers; each pruned occurrence counts as one."""
+    """(P, K): different followers, each pruned occurrence one."""
     flat_index: Index
     """(N,): position * K + context type of each entry, ascending."""
     ids: Ids
@@ -88,7 +88,7 @@ class Contribution:
         return cls(pairs[first], sums.astype(np.int32))
 
     def followers_of(self, contexts: Index) -> tuple[Index, Ids, NDArray[np.int32]]:
-        """Return the followers of contexts (n,), -1 for none: index into `contexts`, id and count, (M,) each."""
+        """Return index into `contexts`, (n,) with -1 for none, id and count of each follower, (M,) each."""
         begins, ends = (np.searchsorted(self.pairs, c << _ID_BITS) for c in (contexts, contexts + 1))
         entries = expand(begins, ends - begins)
         return np.repeat(np.arange(len(contexts)), ends - begins), self.pairs[entries] & _ID_MASK, self.counts[entries]
@@ -117,7 +117,7 @@ class CountTable:
 
     @classmethod
     def of(cls, parts: Iterable[tuple[Keys, Ids]], *, max_followers: int, min_count: int = 1) -> CountTable:
-        """Count pairs of a key and the id that followed, (n,) each; parts bound the memory of sorting.
+        """Count pairs of a key and the id that followed, (n,) each, part by part.
 
         A context keeps its `max_followers` commonest followers that were seen `min_count` times or more; one that keeps
         none is dropped.
@@ -159,8 +159,8 @@ class CountTable:
         )
 
     def fit_16_bits(self) -> CountTable:
-        """Divide the counts of the commonest contexts so that each is below 2^16, as the compiled engine holds them;
-        shares stay the same, nearly."""
+        """Divide the counts of the commonest contexts to fit 16 bits, as the compiled engine needs; shares hardly
+        change."""
         most = np.maximum.reduceat(self.counts, self.starts[:-1]) if len(self.keys) else self.pruned
         divisor = np.maximum(np.maximum(most, self.pruned).astype(np.int64) // (_MAX_COUNT + 1) + 1, 1)  # (C,)
         if (divisor == 1).all():
@@ -193,11 +193,8 @@ class CountTable:
         )
 
     def read_without(self, found: Rows, contributions: Sequence[Contribution], *, min_count: int = 1) -> Matches:
-        """Return the entries of contexts (P, K), with some of the table's own counts subtracted (leave one out).
-
-        Each of R contributions is subtracted from P / R positions in turn. The rest is what a table of the other texts
-        holds: no follower seen less than `min_count` times, and no context without a follower.
-        """
+        """Return the entries of contexts (P, K) without what R contributions, P / R positions each, put in (leave one
+        out): what a table of the other texts holds, no follower seen less than `min_count` times."""
         entries = self.read(found)
         contexts = found.reshape(len(contributions), -1).astype(np.int64)  # (R, P / R * K)
         removed = [part.followers_of(row) for part, row in zip(contributions, contexts, strict=True)]
@@ -274,7 +271,7 @@ def runs(numbers: Index) -> tuple[Index, Index]:
 _CONTEXT, _FOLLOWER = 2.3, 0.95
 """Bytes of a packed context and follower, measured on the tables of the bundled model."""
 _COUNTS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512], np.int64)
-"""Each level holds the contexts seen so often, and more rarely than those of the next; the last is never dropped."""
+"""Each level holds the contexts seen so often, up to the next; the last is never dropped."""
 
 
 _PAIR_BITS = 21
@@ -291,11 +288,8 @@ class Level:
 
 
 def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Level]:
-    """Group the contexts of one type, in tables without a common key, by their occurrences.
-
-    Validation texts have the contexts `keys` and `followers`, (P,) each: a context is worth the followers that it
-    knows.
-    """
+    """Group the contexts of tables, which share no key, by occurrences. Their worth: followers, (P,), that they know at
+    `keys` of validation texts."""
     return frequency_levels(
         (table.totals, _CONTEXT + _FOLLOWER * table.num_followers, hits(table, keys, followers)) for table in parts
     )
@@ -330,7 +324,7 @@ def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float 
     """Return the minimum occurrences of each of a table's K types, (K,), for a budget of megabytes; ones without a
     budget.
 
-    The rarest contexts of one type are dropped together, those first that help least for their bytes. With a budget for
+    The rarest contexts of a type are dropped together, those first that help least for their bytes. With a budget for
     one type alone, its cutoff is at most the one with that budget for all types.
     """
     cutoffs = [np.ones(len(types), np.int64) for types in tables]

@@ -28,8 +28,8 @@ class ExpertFeatures(NamedTuple):
     """Features of all experts at some positions."""
 
     gate: Floats
-    """(P, GATE_FEATURES * K): log(1 + total) of every expert; then log(1 + distinct followers), the share of the
-    commonest follower, whether the context is unknown, and whether it had one follower."""
+    """(P, GATE_FEATURES * K): of every expert log(1 + total), then log(1 + distinct), then the share of the commonest
+    follower, whether the context is unknown, and whether it had one follower."""
     places: Index
     """(N,): position * K + expert."""
     ids: Index
@@ -39,7 +39,7 @@ class ExpertFeatures(NamedTuple):
 
 
 def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
-    """Compute the features of tables at the same positions; the experts of the first table come first."""
+    """Compute the features of tables at the same positions; experts are numbered table by table."""
     widths = [table.totals.shape[1] for table in tables]
     begins = np.cumsum([0, *widths])
     totals = np.concatenate([table.totals for table in tables], axis=1)  # (P, K)
@@ -61,10 +61,8 @@ def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
 
 
 class TextCache:
-    """Counts of what followed the same C contexts earlier in the same text: how a name or a hashtag is repeated.
-
-    It copies without parameters (Kuhn & De Mori 1990, "A Cache-Based Natural Language Model for Speech Recognition").
-    """
+    """Counts of what followed the same C contexts earlier in the text: how a name or a hashtag is repeated (Kuhn & De
+    Mori 1990, "A Cache-Based Natural Language Model for Speech Recognition")."""
 
     def __init__(self, context_types: int) -> None:
         self._context_types = context_types
@@ -75,10 +73,7 @@ class TextCache:
 
     def look_up(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Matches, State]:
         """Read ids (B, T) with keys of the contexts after them (B, T, C); return the matches of the last positions, and
-        the state.
-
-        PAD matches nothing, and is not remembered.
-        """
+        the state. PAD matches nothing, and is not remembered."""
         batch = len(ids)
         old_keys, old_ids = state
         all_ids = np.concatenate([old_ids.astype(np.int64), ids], axis=1)  # (B, W + T)

@@ -27,7 +27,7 @@ _MAX_BUCKET = 64
 
 @dataclass(frozen=True)
 class IndexMatches:
-    """Contexts found in an index, and their followers, context by context."""
+    """Contexts and their followers, context by context."""
 
     contexts: Index
     """(3, n): position * experts + expert; number of followers, 1 or more; occurrences whose followers were pruned."""
@@ -171,7 +171,7 @@ def _unpack_followers(tables: Sequence[CompressedTable]) -> tuple[Unsigned, Unsi
 
 
 def _fill_buckets(keys: Keys, shift: int, begins: Keys) -> int:
-    """Write the first key of each bucket into `begins`; return the size of the largest. In pieces, to save memory."""
+    """Write the first key of each bucket into `begins`, in pieces; return the size of the largest."""
     begins[:] = len(keys)
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         piece = keys[start : start + _KEYS_AT_ONCE] >> np.uint32(shift)
@@ -187,8 +187,7 @@ def _unpack_all(
     begins: Sequence[int],
     kind: type[np.unsignedinteger],
 ) -> Unsigned:
-    """Unpack one field of every table into one array, each at its begin, zeros behind it; of type `kind` or a wider
-    one."""
+    """Unpack one field of every table into one array of type `kind` or a wider one, zeros behind each."""
     joined: Unsigned = np.zeros(begins[-1], kind)
     for field, size, begin in zip(fields, sizes, begins[:-1], strict=True):
         part = field(joined[begin : begin + size])
