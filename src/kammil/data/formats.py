@@ -16,7 +16,7 @@ import threading
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -24,39 +24,41 @@ from typing import IO, Any, cast
 from xml.parsers import expat
 
 from kammil.data.files import MAX_UNPACKED, File, ReadOptions, load_json
-from kammil.data.tables import Table, is_header
+from kammil.data.tables import (
+    SNIFFED_ROWS,
+    Table,
+    TextColumn,
+    column_number,
+    object_table,
+    place_of,
+    read_rows,
+    read_texts,
+)
 from kammil.errors import DataError, MissingExtraError
 from kammil.text import shortened
 
 DELIMITED = (".csv", ".tsv", ".txt")
 
 
-def read_table(file: File, options: ReadOptions) -> Table:
-    """Return the table of a file."""
+def read_table(file: File, options: ReadOptions) -> TextColumn:
+    """Return the texts of the selected rows of a file."""
     if options.delimiter is not None and file.ending not in DELIMITED:
         raise DataError(
             f"--delimiter {options.delimiter!r} is for {', '.join(DELIMITED)}, not for {file.name}; leave it out"
         )
-    if file.ending == ".parquet":
-        return _parquet(file)
-    if file.ending == ".xlsx":
-        return _titled(file, _workbook_rows(file.name, file.data), options.column)
-    return _delimited(file, options) if file.ending in DELIMITED else _json(file, options.column)
+    if file.ending in (*DELIMITED, ".xlsx"):
+        return read_rows(_workbook(file) if file.ending == ".xlsx" else _delimited(file, options), options, file)
+    return read_texts(_parquet(file) if file.ending == ".parquet" else _json(file, options.column), options, file)
 
 
 # ---- cells with a character between them
 
 _DELIMITERS = ",;\t|"
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t"}
-_SNIFFED_ROWS = 100
-"""Maximum number of rows that are read to guess a delimiter or a header."""
-_WHOLE = re.compile(r"[+-]?[0-9]+")
-_MAX_DIGITS = 18
-_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))")
 _LIMIT = threading.Lock()
 
 
-def _delimited(file: File, options: ReadOptions) -> Table:
+def _delimited(file: File, options: ReadOptions) -> list[list[str]]:
     """Try tabs outside a .csv with CSV quoting or without: pandas, which assumes it, loses 1,889 of ATSAD's 58,751
     tweets."""
     delimiter = None if options.delimiter is None else _NAMED_DELIMITERS.get(options.delimiter, options.delimiter)
@@ -76,7 +78,7 @@ def _delimited(file: File, options: ReadOptions) -> Table:
         for quoting, ragged in dialects:
             try:
                 if rows := _rows(lines(), options.column, delimiter, quoting=quoting, ragged=ragged):
-                    return _titled(file, rows, options.column)
+                    return rows
             except csv.Error as error:
                 problem = DataError(f"{file.name}, {error}")
     raise problem
@@ -87,7 +89,7 @@ def _sniffed(lines: Callable[[], Iterable[str]]) -> str:
     found: list[tuple[float, int]] = []
     for rank, delimiter in enumerate(_DELIMITERS):
         try:
-            rows = list(itertools.islice(filter(None, csv.reader(lines(), delimiter=delimiter)), _SNIFFED_ROWS))
+            rows = list(itertools.islice(filter(None, csv.reader(lines(), delimiter=delimiter)), SNIFFED_ROWS))
         except csv.Error:
             continue
         width = len(rows[0]) if rows else 0
@@ -118,7 +120,7 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
         for row in filter(None, reader):
             if not rows:
                 width, separator = len(row), re.search("[\t;,|]", row[0])
-                if width == 1 and separator and _number(column, row) is None:
+                if width == 1 and separator and column_number(column, row) is None:
                     problem = f"one column, but {separator[0]!r} in its name; separate cells with {delimiter!r}"
                     break
             if len(row) > width or (len(row) < width and not ragged):
@@ -131,44 +133,6 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
     if problem:
         raise csv.Error(f"line {reader.line_num}: {problem}")
     return rows
-
-
-def _titled(file: File, rows: list[list[str]], column: str | None) -> Table:
-    """Return the table of rows of strings. If `column` is a number and the first row is no header, that row is data and
-    the columns are called "1", "2", ... A second column of a name is called by it and its number."""
-    first = rows[0]
-    number = _number(column, first)
-    titled = number is None or is_header(rows[:_SNIFFED_ROWS], number - 1)
-    places: dict[str, int] = {}
-    for i, title in enumerate(first):
-        places[str(i + 1) if not titled else title if title not in places else f"{title} ({i + 1})"] = i
-    rows = rows[1:] if titled else rows
-
-    def cells(name: str) -> Iterable[object]:
-        i = places[name]
-        return _as_numbers([row[i] if i < len(row) else "" for row in rows])
-
-    header = tuple(first) if titled and number is not None else ()
-    return Table(str(file.name), list(places), cells, partial(_row_of, file), numbered=True, header=header)
-
-
-def _row_of(file: File, i: int) -> str:
-    return f"row {i + 1} of {file.name}"
-
-
-def _number(column: str | None, first: Sequence[str]) -> int | None:
-    if column is None or column in first or not re.fullmatch("[0-9]{1,9}", column):
-        return None
-    return int(column)
-
-
-def _as_numbers(cells: list[str]) -> Iterable[object]:
-    """Convert cells to numbers if all are numbers or blank, so that `score > 5` compares these."""
-    filled = [cell for cell in cells if cell]
-    if not filled or not all(map(_NUMBER.fullmatch, filled)):
-        return (cell or None for cell in cells)
-    whole = all(len(cell) <= _MAX_DIGITS and _WHOLE.fullmatch(cell) for cell in filled)
-    return ((int(cell) if whole else float(cell)) if cell else None for cell in cells)
 
 
 # ---- JSON and Parquet
@@ -198,24 +162,22 @@ def _parquet(file: File) -> Table:
             part.to_series().to_list() for part in frame.select(name).iter_slices(_SLICE)
         )
 
-    return Table(str(file.name), names, cells, partial(_row_of, file))
+    return Table(str(file.name), names, cells, partial(place_of, file))
 
 
 def _json(file: File, column: str | None) -> Table:
+    if file.ending == ".json":
+        return object_table(str(file.name), _objects(file, column), partial(place_of, file))
+
     def lines() -> Iterator[tuple[int, str]]:
         return ((number, line) for number, line in enumerate(file.open(), start=1) if line.strip())
 
     def place(i: int) -> str:
         return f"line {next(itertools.islice(lines(), i, None))[0]} of {file.name}"
 
-    whole = file.ending == ".json"
-    rows = _objects(file, column) if whole else [_object(file, *line) for line in lines()]
-    if not rows:
-        raise DataError(f'{file.name} has only blank lines; write an object such as {{"text": "..."}} on each')
-    names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
-    return Table(
-        str(file.name), names, lambda name: (row.get(name) for row in rows), partial(_row_of, file) if whole else place
-    )
+    if rows := [_object(file, *line) for line in lines()]:
+        return object_table(str(file.name), rows, place)
+    raise DataError(f'{file.name} has only blank lines; write an object such as {{"text": "..."}} on each')
 
 
 def _object(file: File, number: int, line: str) -> dict[str, Any]:
@@ -254,14 +216,16 @@ def _are(kind: type, value: object) -> bool:
 
 
 # ---- Excel workbooks
+
 MAX_WORKBOOK = 512 << 20
 """Maximum number of unpacked bytes; XML takes several times as much in memory."""
 MAX_EMPTY = 1 << 22
 """Maximum number of cells up to the last one of a sheet, unless a quarter of them is filled: empty ones take memory."""
 
 
-def _workbook_rows(name: Path, data: bytes) -> list[list[str]]:
+def _workbook(file: File) -> list[list[str]]:
     """Return the cells of the first sheet; of formulas, the saved values."""
+    name, data = file.name, file.data
     _check(name, data)
     try:
         import fastexcel  # noqa: F401  # pyright: ignore[reportUnusedImport]

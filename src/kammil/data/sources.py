@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -30,7 +30,7 @@ from kammil.data.files import (
     undecodable,
 )
 from kammil.data.formats import read_table
-from kammil.data.tables import Table, TextColumn, choose, read_cells, read_texts
+from kammil.data.tables import Table, TextColumn, choose, object_table, read_cells
 from kammil.errors import DataError
 from kammil.progress import note
 from kammil.text import counted
@@ -209,7 +209,7 @@ def _texts(file: File, options: ReadOptions) -> TextColumn:
             f"{file.name} is no chat of WhatsApp or Telegram, so --from {options.sender!r} has no use; leave it out"
         )
     if file.ending != ".txt" or options.delimiter is not None or _is_unicode_text(file):
-        return read_texts(read_table(file, options), options, name, file.sha256)
+        return read_table(file, options)
     if options.table:
         named = "--column and --where need" if options.source_column is None else "source_column needs"
         raise DataError(f"{file.name} has no columns; {named} a table such as .tsv or .csv")
@@ -314,7 +314,8 @@ def from_python(source: Iterable[object], *, column: str | None = None) -> TextC
             message = f"texts cannot be read from a {kind}; give a file's name, a list of strings, or a frame."
             raise DataError(message) from None
         values = list(cells)
-        table = _mappings(values)
+        if any(isinstance(value, Mapping) for value in values):
+            table = object_table("the source", values, _place, "column=")
     if table is None:
         column, place = None, "the source"
         texts = read_cells(values, _place)
@@ -357,19 +358,6 @@ def _frame(source: Any) -> Table | None:
         twice = next(name for name in keys if sum(str(key) == name for key in listed) > 1)
         raise DataError(f"several columns of {name} are called {twice!r}; rename them.")
     return Table(name, list(keys), lambda name: _cells(source[keys[name]]), _place, "column=")
-
-
-def _mappings(rows: list[object]) -> Table | None:
-    """Return rows that are mappings as a table, any other row a cell of every column; None if none is."""
-    maps = [cast(Mapping[object, object], row) for row in rows if isinstance(row, Mapping)]
-    names = list(dict.fromkeys(str(name) for row in maps for name in row))
-    if not maps:
-        return None
-
-    def cells(name: str) -> Iterator[object]:
-        return (cast(Mapping[object, object], row).get(name) if isinstance(row, Mapping) else row for row in rows)
-
-    return Table("the source", names, cells, _place, "column=")
 
 
 def _cells(column: object) -> Iterable[object]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import numbers
+import re
 import reprlib
 import statistics
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import regex
 
 from kammil.data.conditions import listed_columns, select
-from kammil.data.files import MAX_UNPACKED, ReadOptions
+from kammil.data.files import MAX_UNPACKED, File, ReadOptions
 from kammil.errors import DataError, nearest
 from kammil.text import fold, role, shortened, visible, words
 
@@ -61,8 +63,9 @@ class Table:
     """The first row if the column was given by number and that row is no data."""
 
 
-def read_texts(table: Table, options: ReadOptions, name: str, sha256: str) -> TextColumn:
+def read_texts(table: Table, options: ReadOptions, file: File) -> TextColumn:
     """Return the texts of the selected rows of a table, and their sources."""
+    name = file.name.name
     column, source_column = options.column, options.source_column
     if table.header:
         column, source_column = (_numbered(name, table.names) for name in (column, source_column))
@@ -89,13 +92,74 @@ def read_texts(table: Table, options: ReadOptions, name: str, sha256: str) -> Te
     named = (None if is_missing(cell) else str(cell) for cell in sources)
     origins = None if source_column is None else read_cells(named, table.place, source_column)
     headers = (f"{name} ({visible(shortened(', '.join(table.header), _SHOWN_HEADER))})",) if table.header else ()
-    return TextColumn(texts, name, column, sha256, origins, headers=headers)
+    return TextColumn(texts, name, column, file.sha256, origins, headers=headers)
 
 
 def _numbered(column: str | None, names: Sequence[str]) -> str | None:
     if column is None or column in names or not column.isdecimal() or not 1 <= int(column) <= len(names):
         return column
     return names[int(column) - 1]
+
+
+# ---- rows to tables
+
+SNIFFED_ROWS = 100
+"""Maximum number of rows that are read to guess a delimiter or a header."""
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_MAX_DIGITS = 18
+_NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))")
+
+
+def read_rows(rows: list[list[str]], options: ReadOptions, file: File) -> TextColumn:
+    """Return the texts of rows of strings, the first of which is data under the names "1", "2", ... if the column is a
+    number and it is no header. A second column of a name is called by it and its number."""
+    first = rows[0]
+    number = column_number(options.column, first)
+    titled = number is None or is_header(rows[:SNIFFED_ROWS], number - 1)
+    places: dict[str, int] = {}
+    for i, title in enumerate(first):
+        places[str(i + 1) if not titled else title if title not in places else f"{title} ({i + 1})"] = i
+    rows = rows[1:] if titled else rows
+
+    def cells(name: str) -> Iterable[object]:
+        i = places[name]
+        return _as_numbers([row[i] if i < len(row) else "" for row in rows])
+
+    header = tuple(first) if titled and number is not None else ()
+    table = Table(str(file.name), list(places), cells, partial(place_of, file), numbered=True, header=header)
+    return read_texts(table, options, file)
+
+
+def object_table(name: str, rows: Sequence[object], place: Callable[[int], str], option: str = "--column ") -> Table:
+    """Return rows that are mappings as a table, any other row a cell of every column."""
+    maps = (cast(Mapping[object, object], row) for row in rows if isinstance(row, Mapping))
+    names = list(dict.fromkeys(str(name) for row in maps for name in row))
+
+    def cells(name: str) -> Iterator[object]:
+        return (cast(Mapping[object, object], row).get(name) if isinstance(row, Mapping) else row for row in rows)
+
+    return Table(name, names, cells, place, option)
+
+
+def place_of(file: File, i: int) -> str:
+    """Return the place of a row in a sentence."""
+    return f"row {i + 1} of {file.name}"
+
+
+def column_number(column: str | None, first: Sequence[str]) -> int | None:
+    """Return the number of a column; None for a name in the first row."""
+    if column is None or column in first or not re.fullmatch("[0-9]{1,9}", column):
+        return None
+    return int(column)
+
+
+def _as_numbers(cells: list[str]) -> Iterable[object]:
+    """Convert cells to numbers if all are numbers or blank, so that `score > 5` compares these."""
+    filled = [cell for cell in cells if cell]
+    if not filled or not all(map(_NUMBER.fullmatch, filled)):
+        return (cell or None for cell in cells)
+    whole = all(len(cell) <= _MAX_DIGITS and _WHOLE.fullmatch(cell) for cell in filled)
+    return ((int(cell) if whole else float(cell)) if cell else None for cell in cells)
 
 
 # ---- the column of texts
