@@ -1,4 +1,4 @@
-"""The application: its routes, the models that they use, and what an operator asks."""
+"""The application: its routes, its models, and what an operator asks."""
 
 from __future__ import annotations
 
@@ -69,8 +69,7 @@ def create(settings: ServerSettings) -> FastAPI:
 
 @contextmanager
 def _reload_on_sighup(pool: ModelPool) -> Generator[None]:
-    """Reload the models on SIGHUP, where that signal exists and this is the main thread, which alone receives
-    signals."""
+    """Reload on SIGHUP, where that exists and this is the main thread, which alone gets signals."""
     if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -90,8 +89,7 @@ def _reload_on_sighup(pool: ModelPool) -> Generator[None]:
 
 
 async def _supervise(pool: ModelPool, metrics: Metrics, *, workers: bool) -> None:
-    """Every second, update the metrics, for which another worker may be asked, and reopen models whose thread has
-    ended. A worker whose supervisor has died ends as well, since nothing could stop it any more."""
+    """Every second, update the metrics of this worker, and reopen models whose thread has ended."""
     parent = os.getppid()
     while True:
         metrics.update(pool.stats)
@@ -104,7 +102,7 @@ async def _supervise(pool: ModelPool, metrics: Metrics, *, workers: bool) -> Non
 
 
 def _log_failure(opening: asyncio.Task[Any]) -> None:
-    """Log why a model did not open; requests for it are told the same."""
+    """Log why a model did not open."""
     if not opening.cancelled() and (error := opening.exception()) is not None:
         log.error("%s", error)
 

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests, errors, queue, tokens and times, summed over all workers."""
+"""Metrics for Prometheus, summed over all workers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kammil.server.scheduler.requests import EngineRequest, Generation
 from kammil.server.scheduler.scheduler import SchedulerStats
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable with the folder where workers leave their metrics; Prometheus's own client reads it."""
+"""Environment variable of Prometheus's client: the folder where workers leave their metrics."""
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 TOKEN_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 
 
 class Metrics:
-    """The metrics of a process; requests are counted by name where their path is one of `routes`, else together."""
+    """The metrics of a process; paths that are none of its routes are counted together."""
 
     def __init__(self, routes: Iterable[str]) -> None:
         self._routes, self._registry = frozenset(routes), CollectorRegistry()
@@ -56,7 +56,7 @@ class Metrics:
         self._request_seconds.labels(route).observe(seconds)
 
     def count_answered(self, model: str, call: EngineRequest[object], tokens: int) -> None:
-        """Count a request that the scheduler of a model answered, for which `tokens` were read."""
+        """Count a request that a scheduler answered, for which `tokens` were read."""
         self._prompt_tokens.labels(model).inc(tokens)
         if call.started_at is None:
             return
@@ -69,7 +69,7 @@ class Metrics:
                 self._token_seconds.labels(model).observe(seconds / decided)
 
     def update(self, all_stats: Sequence[SchedulerStats]) -> None:
-        """Read the current numbers of all schedulers, and add what they have done since the last time."""
+        """Read the numbers of all schedulers."""
         self._queue.set(sum(stats.waiting for stats in all_stats))
         self._live.set(sum(stats.live for stats in all_stats))
         for stats in all_stats:

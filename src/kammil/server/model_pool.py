@@ -1,4 +1,4 @@
-"""Opens the models of a server, each when it is first used; only the folders that the settings name."""
+"""The models of a server, each opened when it is first used."""
 
 from __future__ import annotations
 
@@ -32,30 +32,25 @@ from kammil.server.scheduler.scheduler import Scheduler, SchedulerStats
 from kammil.server.settings import ServerSettings, model_name
 
 SHARED_MEGABYTES = 64.0
-"""Megabytes of the state cache that all clients without a session share."""
+"""Megabytes of the state cache of all clients without a session."""
 SESSION_MEGABYTES = 2.0
-"""Megabytes of one session's state cache: the last 170 characters that were typed, with the bundled model."""
+"""Megabytes of one session's state cache: 170 characters with the bundled model."""
 MAX_PRIVATE = 32
-"""Maximum number of private copies of a model: each has a thread and some hundred kilobytes."""
+"""Maximum number of private copies of a model, each with a thread."""
 RETRY_SECONDS = 30.0
-"""Seconds until a stopped model that could not be reopened is tried again, unless a request tries it sooner."""
+"""Seconds until a model that could not be reopened is tried again without a request for it."""
 
 OnAnswered = Callable[[str, EngineRequest[Any], int], None]
-"""Takes the name of a model, a request that its scheduler has answered, and the number of tokens read for it."""
+"""Takes a model's name, a request that was answered, and the number of tokens read for it."""
 Answer = TypeVar("Answer")
 
 log = logging.getLogger("kammil.server")
 
 
 class LoadedModel:
-    """A model that is open, with its scheduler, the state caches of its sessions and the texts that clients taught it.
+    """An open model, which no other code may use, with its scheduler, sessions and learnt texts.
 
-    Args:
-        name: the model's name for clients.
-        completer: the model; no other code may use it.
-        settings: those of the server.
-        on_answered: called after every request that the scheduler has answered.
-        fingerprint: changes whenever the same seed could give another text (OpenAI's `system_fingerprint`).
+    Its fingerprint changes whenever the same seed could give another text (OpenAI's `system_fingerprint`).
     """
 
     def __init__(
@@ -67,20 +62,20 @@ class LoadedModel:
         self.scheduler = Scheduler(completer, max_batch=settings.rows)
         self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
         self._as_opened = completer.fork(learnt=True) if self.can_learn else None
-        """The model as no client has taught it: it knows the server's profile."""
+        """The model as no client has taught it."""
         self.private: dict[str, LoadedModel] = {}
-        """Copies for the sessions that taught a text of their own, which share the weights."""
+        """Copies for sessions that taught a text of their own; the weights are shared."""
         self.learnt_texts = LearntTexts(completer, self._all_learnt)
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
         self.num_users, self.replaced = 0, False
         completer.character_classes  # noqa: B018 # computed now, not by the first request for suggestions
 
     def deadline(self) -> float:
-        """Return the time at which a request that begins now must have ended."""
+        """Return when a request that begins now must have ended."""
         return time.monotonic() + self.settings.timeout
 
     async def update(self, action: Callable[[], Answer]) -> Answer:
-        """Call an action on the scheduler's thread, which alone may change the model."""
+        """Call an action on the scheduler's thread."""
         return await self.scheduler.run(ModelUpdate(self.deadline(), action))
 
     def log_prompt(self, prompt: object) -> None:
@@ -92,12 +87,12 @@ class LoadedModel:
         return [self.learnt_texts, *(own.learnt_texts for own in list(self.private.values()))]
 
     def of(self, session: str | None) -> LoadedModel:
-        """Return the private copy of a session, or, if it has none, this model."""
+        """Return the private copy of a session, or else this model."""
         return self.private.get(session, self) if session is not None else self
 
     @contextmanager
     def used(self) -> Generator[LoadedModel]:
-        """Keep the model open for as long as the block lasts."""
+        """Keep the model open for a block."""
         self.num_users += 1
         try:
             yield self
@@ -107,8 +102,8 @@ class LoadedModel:
 
     @contextmanager
     def private_copy(self, session: str) -> Generator[LoadedModel]:
-        """Keep the private copy of a session open, made if there is none; one that is taught nothing is dropped again.
-        `ApiError` if there are `MAX_PRIVATE` already: none gives way to another."""
+        """Keep a session's private copy open for a block; one that is taught nothing is dropped again. None gives way
+        to another: `ApiError` for too many."""
         own = self.private.get(session)
         if own is None:
             if len(self.private) >= MAX_PRIVATE:
@@ -124,7 +119,6 @@ class LoadedModel:
                 self.drop_private(session)
 
     def _copy(self) -> LoadedModel:
-        """Return a copy of the model as no client has taught it."""
         assert self._as_opened is not None, "a model that cannot learn has no private copies"
         copied, fingerprint = self._as_opened.fork(learnt=True), f"{self.fingerprint}-private"
         own = LoadedModel(self.name, copied, self.settings, self._on_answered, fingerprint)
@@ -133,7 +127,7 @@ class LoadedModel:
         return own
 
     async def take_over(self, stopped: LoadedModel) -> None:
-        """Learn what clients taught a model whose thread has ended, and take over its private copies."""
+        """Learn what a stopped model was taught, and take over its private copies."""
         await asyncio.to_thread(self.learnt_texts.restore, stopped.learnt_texts)
         kept = {session: own for session, own in stopped.private.items() if own.num_users or own.learnt_texts.size[0]}
         self.private, stopped.private = kept, {}
@@ -141,7 +135,7 @@ class LoadedModel:
             own.learnt_texts.siblings = self._all_learnt
 
     async def reopen_private(self) -> None:
-        """Replace each private copy whose thread has ended by a new one that was taught the same texts."""
+        """Replace private copies whose threads have ended by new ones that know the same texts."""
         for session, stopped in list(self.private.items()):
             if stopped.scheduler.alive:
                 continue
@@ -154,7 +148,7 @@ class LoadedModel:
                 left.retire()
 
     def drop_private(self, session: str) -> None:
-        """Forget the private copy of a session, once no request uses it."""
+        """Drop the private copy of a session, once no request uses it."""
         self.private.pop(session).retire()
 
     def retire(self) -> None:
@@ -176,14 +170,14 @@ class LoadedModel:
         return cache
 
     def _clear_later(self, state_cache: StateCache) -> None:
-        """Clear a cache that is no longer used, on the scheduler's thread, which may be working with it."""
+        """Clear a cache on the scheduler's thread, which may be working with it."""
         if self.scheduler.alive:
             self.scheduler.submit(ModelUpdate(math.inf, state_cache.clear))
         else:
             state_cache.clear()
 
     def close_if_unused(self) -> None:
-        """Close the scheduler of a model that was replaced, once no request uses it."""
+        """Close the scheduler of a replaced model that no request uses."""
         if self.replaced and not self.num_users:
             for state_cache in (self.completer.state_cache, *self._sessions.values()):
                 self._clear_later(state_cache)
@@ -201,16 +195,16 @@ class ModelPool:
         self._retry_at = 0.0
         self._reload_lock = asyncio.Lock()
         self._reload_requested = False
-        """Whether a reload was requested that has not begun."""
+        """Whether a requested reload has not begun."""
 
     @property
     def names(self) -> list[str]:
-        """Names of all models; the first is the default."""
+        """All models; the first is the default."""
         return list(self._folders)
 
     @property
     def ready(self) -> bool:
-        """Whether the first model is open, and the threads of all open models and their private copies run."""
+        """Whether the first model is open, and all open ones, private copies included, run."""
         return self.names[0] in self._loaded and all(model.scheduler.alive for model in self.running)
 
     @property
@@ -220,7 +214,7 @@ class ModelPool:
 
     @property
     def running(self) -> list[LoadedModel]:
-        """The models that are open, and their private copies."""
+        """The open models and their private copies."""
         return [model for loaded in self.loaded for model in (loaded, *loaded.private.values())]
 
     @property
@@ -234,7 +228,7 @@ class ModelPool:
 
     @asynccontextmanager
     async def use(self, name: str | None, session: str | None = None) -> AsyncGenerator[LoadedModel]:
-        """Keep a model, or a session's private copy, open for as long as the block lasts; `ApiError` for no model."""
+        """Keep a model, or a session's private copy, open for a block; `ApiError` for no model."""
         with (await self.open(name)).of(session).used() as loaded:
             yield loaded
 
@@ -251,7 +245,7 @@ class ModelPool:
         return await asyncio.shield(self._loading[name])
 
     async def reopen_stopped(self) -> None:
-        """Reopen models and private copies whose threads have ended; to be called now and then."""
+        """Reopen models and private copies whose threads have ended."""
         for name, loaded in list(self._loaded.items()):
             stopped = [model for model in (loaded, *loaded.private.values()) if not model.scheduler.alive]
             for model in stopped:
@@ -266,9 +260,9 @@ class ModelPool:
                 log.error("%s could not be reopened: %s", name, error)
 
     async def reload(self) -> None:
-        """Read the folders of all open models again; requests at work keep the old model until they are answered.
+        """Read the folders of all open models again; requests at work keep the old model.
 
-        Two reloads at once would replace the same model twice, so one that is requested while another runs follows it.
+        A reload that is requested while another runs follows it, since two would replace the same model twice.
         """
         self._reload_requested = True
         async with self._reload_lock:
@@ -284,7 +278,6 @@ class ModelPool:
             model.scheduler.close()
 
     async def _open_new(self, name: str) -> LoadedModel:
-        """Open a model for the first time, or in the place of one whose thread has ended."""
         try:
             stopped, loaded = self._loaded.get(name), await self._load(name)
             if stopped is not None:
@@ -297,7 +290,7 @@ class ModelPool:
         return loaded
 
     async def _replace(self, name: str) -> None:
-        """Replace a model by what its folder holds now; if that fails, the model stays."""
+        """Replace a model by what its folder holds now; if that fails, it stays."""
         try:
             old = await self.open(name)
             self._loaded[name] = await self._load(name)
@@ -310,7 +303,6 @@ class ModelPool:
             log.info("read %s again", name)
 
     async def _load(self, name: str) -> LoadedModel:
-        """Load a model and start its scheduler."""
         model, fingerprint = await asyncio.to_thread(_open, self._folders[name], self._settings)
         loaded = LoadedModel(name, model, self._settings, self._on_answered, fingerprint)
         # The model lives as long as the server; searching it for garbage would take 60 ms each time.
@@ -321,9 +313,7 @@ class ModelPool:
 
 
 def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
-    """Open a model with the server's list of blocked words and its profile, make ready what every request needs, and
-    return it with its fingerprint: of its configuration, from which its weights follow, the list of words that it must
-    not write, and the texts of the profile."""
+    """Open a model with the block list and the profile; return it with the hash of what it writes by."""
     profile = Profile(settings.profile) if settings.profile is not None else None
     completer = load(folder, profile=profile, block=settings.block)
     described = "" if completer.model is None else completer.model.description.model_dump_json()
@@ -336,7 +326,6 @@ def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
 
 
 def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:
-    """Describe a model from the small files of its folder."""
     try:
         created = int((folders.locate(folder) / folders.MODEL).stat().st_mtime)
         description, metrics = folders.summary(folder)

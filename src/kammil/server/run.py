@@ -1,4 +1,4 @@
-"""Start and supervise the server's processes; close connections that send no request."""
+"""Start and supervise the server's processes."""
 
 from __future__ import annotations
 
@@ -26,19 +26,15 @@ from kammil.server.metrics import MULTIPROCESS_DIR
 from kammil.server.settings import ServerSettings
 
 SWITCH_SECONDS = 0.001
-"""Seconds after which the event loop and a scheduler's thread give way to each other. Python's default, 5 ms, is as
-long as a whole completion takes."""
+"""Seconds after which the event loop and a scheduler's thread give way; 5 ms are a whole completion."""
 HEADER_SECONDS = 20.0
-"""Seconds from the opening of a connection to the end of its first request's head."""
+"""Seconds in which a connection must have sent the head of a request."""
 
 log = logging.getLogger("kammil.server")
 
 
 def run(settings: ServerSettings) -> None:
-    """Serve until told to stop; `OptionError` if nothing can listen on the address.
-
-    SIGTERM and Ctrl-C let requests at work finish; SIGHUP reads the model folders again.
-    """
+    """Serve until SIGTERM or Ctrl-C; requests at work finish. `OptionError` for an address that is taken."""
     listening = listen(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
@@ -69,7 +65,7 @@ def run(settings: ServerSettings) -> None:
 
 
 def application() -> Any:
-    """Build the application of one process from the settings that `run` passed; uvicorn calls this in every worker."""
+    """Build the application of one worker, for uvicorn."""
     from kammil.server.app import create
 
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -77,7 +73,7 @@ def application() -> Any:
 
 
 class Supervisor(Multiprocess):
-    """Starts workers, replaces those that die or hang, and passes SIGHUP on, on which each reads its models again."""
+    """Starts workers, and replaces those that die or hang."""
 
     def keep_subprocess_alive(self) -> None:
         """Replace dead workers, and remove their gauges from the metrics."""
@@ -88,8 +84,7 @@ class Supervisor(Multiprocess):
         super().keep_subprocess_alive()
 
     def handle_hup(self) -> None:
-        """Pass SIGHUP on. Uvicorn would restart the workers one by one, which would close their connections for
-        nothing."""
+        """Have each worker read its models again, where uvicorn would restart it."""
         for process in self.processes:
             if process.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -97,8 +92,7 @@ class Supervisor(Multiprocess):
 
 
 def _responds(process: Process, timeout: float = 5) -> bool:
-    """Whether a worker answers a ping. Uvicorn's own check waits the whole time-out for a worker that has died
-    meanwhile."""
+    """Whether a worker answers a ping; uvicorn's own check waits long for one that has died."""
     try:
         process.parent_conn.send(b"ping")
         wait([process.parent_conn, process.process.sentinel], timeout)
@@ -110,8 +104,7 @@ def _responds(process: Process, timeout: float = 5) -> bool:
 def listen(settings: ServerSettings) -> socket.socket:
     """Open a listening socket; `OptionError` where uvicorn would exit with a traceback."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that name it. Otherwise the body of an
-    # answer waits 40 ms until the client has acknowledged the head.
+    # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it an answer's body waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -119,15 +112,13 @@ def listen(settings: ServerSettings) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise OptionError(
-            f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}); "
-            "give another --host or --port."
-        ) from error
+        place = f"{settings.host} port {settings.port}"
+        message = f"cannot listen on {place} ({error.strerror or error}); give another --host or --port."
+        raise OptionError(message) from error
     return listener
 
 
 def _log_config() -> dict[str, Any]:
-    """Return uvicorn's log configuration, with everything on stderr, and Kammil's own logger."""
     config = copy.deepcopy(LOGGING_CONFIG)
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
     config["loggers"]["kammil"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
@@ -139,7 +130,7 @@ _Uvicorn = cast(Any, AutoHTTPProtocol)
 
 
 class HeaderTimeoutProtocol(_Uvicorn):
-    """Uvicorn's protocol, which closes a connection whose first or next request does not come in time."""
+    """Closes a connection whose first or next request does not come in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start the timer."""
@@ -147,7 +138,7 @@ class HeaderTimeoutProtocol(_Uvicorn):
         self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_idle)
 
     def on_response_complete(self) -> None:
-        """Start the timer again: a next head may begin and never end."""
+        """Start the timer again: a next head may never end."""
         super().on_response_complete()
         self._timer.cancel()
         self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_idle)

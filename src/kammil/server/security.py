@@ -1,9 +1,8 @@
 """The middleware before all routes: checks host, origin and API key, bounds bodies, queue and time, counts requests.
 
-Any page that a browser shows can send requests to a server on the same machine. A page of another origin names it, and
-is refused. A page whose own name was made to point here (DNS rebinding) sends a host name that is not this server's.
-Starlette's `TrustedHostMiddleware` cannot allow every IP address, and its `CORSMiddleware` lets a foreign page's POST
-reach the routes.
+Any page in a browser can send requests to this machine. A page of another origin names it, and is refused; one whose
+name was made to point here (DNS rebinding) sends a host name that is not this server's. Starlette's own middlewares
+allow no IP address, and let a foreign page's POST reach the routes.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kammil.server.api.responses import ApiError, busy, to_api_error
@@ -28,12 +29,16 @@ from kammil.server.settings import ServerSettings
 BODY_SECONDS = 15.0
 """Seconds in which a body must have arrived."""
 DRAIN_BYTES, DRAIN_SECONDS = 1 << 26, 1.0
-"""How much of a body that is too large is still read and thrown away: a client that sends everything before it reads
-would see a broken connection instead of the answer."""
+"""How much of a body too large is still read, since most clients send all before they read an answer."""
 MAX_BODIES = 64
-"""Maximum number of bodies of the largest size that arrive together; smaller ones share the same number of bytes."""
+"""Maximum number of bodies of the largest size that arrive together, or as many bytes of others."""
 ANSWER_SECONDS = 15.0
-"""Seconds beyond a request's time in which a slow client must have received its answer."""
+"""Seconds in which a slow client must have received its answer."""
+PREFLIGHT = {
+    "access-control-allow-methods": "GET, POST, DELETE",
+    "access-control-allow-headers": "authorization, content-type",
+    "access-control-max-age": "600",
+}
 PUBLIC_PATHS = frozenset({"/health", "/openapi.json"})
 """Paths that need no key, besides those of the page."""
 
@@ -41,14 +46,7 @@ log = logging.getLogger("kammil.server")
 
 
 class SecurityMiddleware:
-    """Refuses requests that must not reach the routes, passes the others on, and counts all of them.
-
-    Args:
-        app: the routes.
-        settings: those of the server.
-        metrics: counts the requests.
-        public: paths of the page's files, which need no key.
-    """
+    """Refuses what must not reach the routes; the `public` paths need no key."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, public: Collection[str]) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
@@ -58,8 +56,7 @@ class SecurityMiddleware:
         self._origins = {origin.rstrip("/").lower() for origin in settings.origins}
         self._key = _digest(settings.api_key.encode()) if settings.api_key else None
         self._bodies = BodyReader(settings.max_body)
-        self._active = 0
-        """Number of requests at work or waiting in the schedulers' queues."""
+        self._active = 0  # requests at work or waiting in the schedulers' queues
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an HTTP request; anything else is passed on."""
@@ -67,20 +64,21 @@ class SecurityMiddleware:
             await self._app(scope, receive, send)
             return
         begun, status, started = time.monotonic(), 500, False
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = Headers(raw=[(name.lower(), value) for name, value in scope["headers"]])
         origin = headers.get("origin", "").lower()
-        extra = [(b"x-content-type-options", b"nosniff")]
+        extra = {"x-content-type-options": "nosniff"}
         if origin in self._origins:
-            extra += [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin")]
+            extra |= {"access-control-allow-origin": origin, "vary": "origin"}
         else:
-            extra += [(b"cross-origin-resource-policy", b"same-origin")]
+            extra |= {"cross-origin-resource-policy": "same-origin"}
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status, started
             if message["type"] == "http.response.start":
                 status, started = message["status"], True
-                given = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in given)]
+                answered = MutableHeaders(scope=message)
+                for name, value in extra.items():
+                    answered.setdefault(name, value)
             await send(message)
 
         async def refuse(error: ApiError) -> None:
@@ -103,10 +101,8 @@ class SecurityMiddleware:
         finally:
             self._metrics.count_request(scope, status, time.monotonic() - begun)
 
-    async def _check(self, scope: Scope, headers: Mapping[str, str], origin: str, receive: Receive, send: Send) -> None:
-        """Check a request and pass it on; `ApiError` if it is refused."""
-        names = [name.lower() for name, _ in scope["headers"]]
-        if max(names.count(b"host"), names.count(b"origin")) > 1:  # which of them a proxy believed is not known
+    async def _check(self, scope: Scope, headers: Headers, origin: str, receive: Receive, send: Send) -> None:
+        if max(len(headers.getlist(name)) for name in ("host", "origin")) > 1:  # which a proxy believed is not known
             raise ApiError(400, "the request has two Host or two Origin headers; send one.")
         host = headers.get("host", "")
         if not self._is_own_host(host):
@@ -115,7 +111,7 @@ class SecurityMiddleware:
         if foreign or (not origin and headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"):
             raise ApiError(403, f"pages of {origin[:100]!r} are not allowed here; add the origin with --allow-origin.")
         if scope["method"] == "OPTIONS" and origin in self._origins and "access-control-request-method" in headers:
-            await _answer_preflight(send)
+            await Response(status_code=204, headers=PREFLIGHT)(scope, receive, send)
             return
         if self._key is not None and scope["path"] not in self._public and not self._has_key(headers):
             message = "the API key is wrong or missing; send it as: Authorization: Bearer KEY"
@@ -133,7 +129,7 @@ class SecurityMiddleware:
             self._active -= 1
 
     def _is_own_host(self, host: str) -> bool:
-        """Whether a `Host` header names this server: one of its names, or any IP address, which no name points to."""
+        """Whether a `Host` header is a name of the server, or an IP address, which no name points to."""
         name = _parse_url(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
         if name is None or name in self._hosts:
             return name is not None
@@ -142,47 +138,31 @@ class SecurityMiddleware:
         return False
 
     def _has_key(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request carries the API key. Any wrong key takes the same time to compare."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
         assert self._key is not None
         return hmac.compare_digest(_digest(key.strip().encode("latin-1")), self._key) and scheme.lower() == "bearer"
 
 
-async def _answer_preflight(send: Send) -> None:
-    """Tell a browser which methods and headers pages of an allowed origin may use."""
-    headers = [
-        (b"access-control-allow-methods", b"GET, POST, DELETE"),
-        (b"access-control-allow-headers", b"authorization, content-type"),
-        (b"access-control-max-age", b"600"),
-        (b"content-length", b"0"),
-    ]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
-
-
 def _parse_url(url: str) -> SplitResult:
-    """Split an address into its parts; they are empty if it is malformed, such as `http://[`."""
     try:
         return urlsplit(url)
-    except ValueError:
+    except ValueError:  # malformed, such as `http://[`
         return urlsplit("")
 
 
 def _digest(key: bytes) -> bytes:
-    """Hash a key, so that all keys compared have the same length."""
-    return hashlib.sha256(key).digest()
+    return hashlib.sha256(key).digest()  # so that all keys compared have the same length
 
 
 class BodyReader:
-    """Reads whole bodies before their requests reach the routes, of at most `max_body` bytes each."""
+    """Reads whole bodies, within bounds."""
 
     def __init__(self, max_body: int) -> None:
         self._max_body = max_body
-        self._arriving = 0
-        """Number of bytes of all bodies that are being read."""
+        self._arriving = 0  # bytes of all bodies that are being read
 
     async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """Read a whole body; `ApiError` if it is too large or too slow, or if too many bodies arrive at once."""
+        """Read a body; `ApiError` if it is too large or too slow, or if too many arrive at once."""
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:20]) > self._max_body:
             if "expect" not in headers:  # with it, the client sends nothing before it is told to
@@ -218,7 +198,7 @@ class BodyReader:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives a body that was read, and then whatever follows it."""
+    """Return a `receive` that gives this body, and then what follows it."""
     unread = [body]
 
     async def receive_again() -> Message:
@@ -230,7 +210,6 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _drain(receive: Receive) -> None:
-    """Read the rest of a body and throw it away, within bounds."""
     size = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):

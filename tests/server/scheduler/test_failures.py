@@ -23,7 +23,7 @@ from kammil.decoding import sampling
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
 from kammil.server.scheduler.decode import Batch, DecodeBatches
-from kammil.server.scheduler.requests import GeneratedText, Generation, RoundError, ScoreCall, StoppedError
+from kammil.server.scheduler.requests import Generation, RoundError, ScoreCall, StoppedError, TextPart
 from kammil.server.scheduler.scheduler import Scheduler
 from kammil.vocabulary import EOS
 
@@ -121,7 +121,7 @@ def wanted(alone: Completer) -> list[object]:
         ("scheduler", "Scheduler._suggest"),
         ("scheduler", "Completer.phrase_after"),
         ("requests", "ReplyQueue.still_wanted"),
-        ("requests", "ReplyQueue.send_deltas"),
+        ("requests", "ReplyQueue.send_parts"),
         ("requests", "ReplyQueue.flush"),
         ("requests", "Generation.texts"),
         ("requests", "Generation.set_hypotheses"),
@@ -208,7 +208,7 @@ def test_a_text_that_cannot_be_sampled_fails_its_request_alone(
     answers = run(model, work)
     assert isinstance(answers[2], BrokenError)
     for i in (0, 1, 3, 4):
-        (written,) = cast(list[GeneratedText], answers[i])
+        (written,) = cast(list[TextPart], answers[i])
         assert written.text == alone.complete(PROMPTS[i], **(options(i) | {"min_length": least})).text
 
 
@@ -232,7 +232,7 @@ def test_a_text_without_probabilities_fails_alone(
     answers = run(model, work)
     assert isinstance(answers[1], FolderError)
     for i in (0, 2, 3, 4):
-        (written,) = cast(list[GeneratedText], answers[i])
+        (written,) = cast(list[TextPart], answers[i])
         assert written.text == alone.complete(PROMPTS[i], **options(i)).text
 
 
@@ -293,8 +293,8 @@ def test_a_callback_that_fails_keeps_no_other_request_from_its_result(model: Com
     def fail(_pieces: object) -> None:
         raise BrokenError
 
-    async def work(scheduler: Scheduler) -> list[list[GeneratedText]]:
-        calls = [generate_call(model, PROMPTS[0], options(0), on_deltas=fail)]
+    async def work(scheduler: Scheduler) -> list[list[TextPart]]:
+        calls = [generate_call(model, PROMPTS[0], options(0), on_parts=fail)]
         calls += [generate_call(model, prompt, options(1)) for prompt in PROMPTS[1:]]
         asked = [asyncio.wait_for(scheduler.run(call), SECONDS) for call in calls]
         return await asyncio.gather(*asked)

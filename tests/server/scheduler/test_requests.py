@@ -59,13 +59,13 @@ def test_deltas_make_the_text(bundled: Completer, characters: list[tuple[str, bo
             if sequence.hypothesis.reason is None:
                 sequence.hypothesis.add(character, 1.0)
             if look or sequence.hypothesis.reason is not None:
-                for delta in call.new_deltas():
+                for delta in call.new_parts():
                     sent += delta.text
                     reasons.append(delta.finish_reason)
                 assert sequence.hypothesis.text.startswith(sent)
         (text,) = call.texts()
         assert sent == text.text and reasons[-1] == text.finish_reason
-        assert call.new_deltas() == [] and None not in reasons[-1:]
+        assert call.new_parts() == [] and None not in reasons[-1:]
 
     asyncio.run(main())
 

@@ -20,7 +20,7 @@ from kammil.completion.completer import Completer
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.server.scheduler.requests import Delta, GeneratedText, ModelUpdate, ScoreCall
+from kammil.server.scheduler.requests import ModelUpdate, ScoreCall, TextPart
 from kammil.server.scheduler.scheduler import Scheduler, trim_heap
 from kammil.vocabulary import EOS
 
@@ -49,8 +49,8 @@ def alone(trained: Path) -> Completer:
 def test_every_request_gets_the_text_that_it_would_get_alone(model: Completer, alone: Completer, rows: int) -> None:
     calls = [(PROMPTS[i % 7], {"length": 9, "seed": i, **OPTIONS[i % 10]}, 1 + i % 3) for i in range(20)]
 
-    async def work(scheduler: Scheduler) -> list[list[GeneratedText]]:
-        async def one(i: int, prompt: str, options: Options, n: int) -> list[GeneratedText]:
+    async def work(scheduler: Scheduler) -> list[list[TextPart]]:
+        async def one(i: int, prompt: str, options: Options, n: int) -> list[TextPart]:
             await asyncio.sleep(0.002 * (i % 5))  # some start while others are being generated
             return await scheduler.run(generate_call(model, prompt, options, n))
 
@@ -71,7 +71,7 @@ def test_every_request_gets_the_text_that_it_would_get_alone(model: Completer, a
 )
 @settings(max_examples=15)
 def test_any_other_requests_leave_a_text_as_it_is(bundled: Completer, calls: list[tuple[str, int, int, float]]) -> None:
-    async def work(scheduler: Scheduler) -> list[list[GeneratedText]]:
+    async def work(scheduler: Scheduler) -> list[list[TextPart]]:
         return await asyncio.gather(
             *(
                 scheduler.run(generate_call(bundled, prompt, {"seed": seed, "length": length, "temperature": warmth}))
@@ -87,11 +87,11 @@ def test_any_other_requests_leave_a_text_as_it_is(bundled: Completer, calls: lis
 
 
 def test_deltas_make_the_text_and_are_whole_graphemes(bundled: Completer) -> None:
-    news: list[Delta] = []
+    news: list[TextPart] = []
 
-    async def work(scheduler: Scheduler) -> list[GeneratedText]:
+    async def work(scheduler: Scheduler) -> list[TextPart]:
         call = generate_call(
-            bundled, "شو", {"length": 40, "min_length": 40, "seed": 3}, 2, num_top=2, on_deltas=news.extend
+            bundled, "شو", {"length": 40, "min_length": 40, "seed": 3}, 2, num_top=2, on_parts=news.extend
         )
         return await scheduler.run(call)
 
@@ -122,7 +122,7 @@ def test_a_cancelled_request_frees_its_rows(bundled: Completer) -> None:
 
 
 def test_a_deadline_ends_a_text_as_it_is(bundled: Completer) -> None:
-    async def work(scheduler: Scheduler) -> tuple[list[GeneratedText], list[GeneratedText]]:
+    async def work(scheduler: Scheduler) -> tuple[list[TextPart], list[TextPart]]:
         late = generate_call(bundled, "شو حلو", {"length": 90_000, "min_length": 90_000, "seed": 5}, seconds=0.5)
         never = generate_call(bundled, "شو", {"length": 10}, seconds=-1)
         return await asyncio.gather(scheduler.run(late), scheduler.run(never))
@@ -136,7 +136,7 @@ def test_a_deadline_ends_a_text_as_it_is(bundled: Completer) -> None:
 
 
 def test_a_deadline_ends_a_beam_search_with_its_best_texts(bundled: Completer) -> None:
-    async def work(scheduler: Scheduler) -> list[GeneratedText]:
+    async def work(scheduler: Scheduler) -> list[TextPart]:
         endless: Options = {"length": 90_000, "min_length": 90_000}
         search = generate_call(bundled, "شو حلو", {**endless, "beams": 4}, 2, seconds=0.5)
         others = generate_call(bundled, "شو", endless, 64, seconds=1)  # most of a round is their work

@@ -1,5 +1,4 @@
-"""`POST /v1/completions`: checks OpenAI's request, has the scheduler generate its texts, and writes OpenAI's response,
-whole or as server-sent events: whole graphemes, sent as soon as no later character can change them."""
+"""`POST /v1/completions`, as OpenAI's: its checks, and its answers, whole or as server-sent events."""
 
 from __future__ import annotations
 
@@ -42,24 +41,26 @@ from kammil.server.api.schemas import (
     Usage,
 )
 from kammil.server.model_pool import LoadedModel
-from kammil.server.scheduler.requests import Delta, GeneratedText, Generation, ModelUpdate, TokenLogprobs
+from kammil.server.scheduler.requests import Generation, ModelUpdate, TextPart, TokenLogprobs
 from kammil.vocabulary import BOS, SPECIALS, UNK, CharacterVocabulary
 
-FINISH_REASONS: dict[FinishReason, Literal["stop", "length"]] = {"end": "stop", "stop": "stop", "length": "length"}
+FINISH_REASONS: dict[FinishReason | None, Literal["stop", "length"] | None] = {
+    **{"end": "stop", "stop": "stop", "length": "length"},
+    None: None,
+}
 """OpenAI's names of the finish reasons."""
 PING_SECONDS = 15.0
-"""Seconds without an event after which a stream sends a comment to keep the connection open."""
+"""Seconds without an event after which a stream sends a comment."""
 MAX_CHARACTERS = 100_000
-"""Maximum number of characters of all prompts of a request together, before and after normalisation."""
+"""Maximum number of characters of all prompts together, before and after normalisation."""
 DONE = format_sse_event(data_str="[DONE]")
 
 _SAME_MEANING = DecodingOptions.model_fields.keys() & (
     CompletionRequest.model_fields.keys() - {"top_k", "stop", "seed", "best_of"}
 )
-"""Decoding options whose values are those of the field of the same name."""
 
 LogprobsJson = dict[str, bytes]
-"""The items of each list of `Logprobs`, as JSON without brackets."""
+"""Lists of `Logprobs`, as JSON without brackets."""
 
 router = APIRouter(responses=ERRORS)
 _STREAM = {
@@ -88,29 +89,34 @@ class Prompt:
     ids: Ids
     """(T,), starting with BOS."""
     text: str
-    """Its text, as the model sees it."""
     has_bos: bool = False
-    """Whether the client sent BOS itself, so that it counts as one of its tokens."""
+    """Whether the client sent BOS itself."""
     reading: str = ""
-    """Arabic at its end in place of Latin letters; see `Completer.reading`."""
+    """See `Completer.reading`."""
     replaces: int = 0
-    """Number of characters that the client sent in its place."""
     typed: str = ""
-    """Its text before it was read so."""
+    """The text before it was read in Arabic."""
 
     @property
     def num_tokens(self) -> int:
-        """Number of tokens of the text as it was read."""
+        """Number of tokens, as the client counts them."""
         return len(self.ids) - (not self.has_bos)
 
-    def choice(self, text: str, index: int) -> Choice:
-        """Return a text that follows it, or a part of one."""
-        return Choice(text=text, index=index, reading=self.reading, replaces=self.replaces)
+    def choice(self, text: str, index: int, last: TextPart) -> Choice:
+        """Return a text that follows, or what is new of one, up to its last part."""
+        return Choice(
+            text=text,
+            index=index,
+            finish_reason=FINISH_REASONS[last.finish_reason],
+            reading=self.reading,
+            replaces=self.replaces,
+            stock=last.stock,
+        )
 
 
 @dataclass(frozen=True)
 class CheckedRequest:
-    """A request that was checked, and the model that answers it."""
+    """A request that was checked."""
 
     request: CompletionRequest
     loaded: LoadedModel
@@ -118,7 +124,7 @@ class CheckedRequest:
     constraints: Constraints
     deadline: float
     max_size: int
-    """Maximum number of tokens and alternatives in the response, echoed prompts included; 0 if it holds only texts."""
+    """Maximum number of tokens and alternatives of the response; 0 for texts alone."""
     id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -127,7 +133,7 @@ class CheckedRequest:
         """Number of texts for each prompt."""
         return self.request.n or 1
 
-    def generation(self, prompt: Prompt, on_deltas: Callable[[list[Delta]], None] | None = None) -> Generation:
+    def generation(self, prompt: Prompt, on_parts: Callable[[list[TextPart]], None] | None = None) -> Generation:
         """Create the scheduler's request for one prompt."""
         return Generation(
             self.deadline,
@@ -138,11 +144,11 @@ class CheckedRequest:
             num_top=self.request.logprobs,
             echo=bool(self.request.echo),
             state_cache=self.loaded.state_cache(self.request.session),
-            on_deltas=on_deltas,
+            on_parts=on_parts,
         )
 
     def response_json(self, choices: bytes, usage: Usage | None) -> bytes:
-        """Write a response, or one event of a stream, as JSON."""
+        """Write a response, or an event of a stream, as JSON."""
         response = CompletionResponse(
             id=self.id,
             created=self.created,
@@ -154,14 +160,14 @@ class CheckedRequest:
         return insert_json(response, "choices", b"[%s]" % choices)
 
     def usage(self, generations: Sequence[Generation]) -> Usage:
-        """Count the tokens that were read and generated so far, those of texts that were not chosen too."""
+        """Count the tokens so far."""
         read = sum(prompt.num_tokens for prompt in self.prompts)
         written = sum(sequence.num_decisions for generation in generations for sequence in generation.sequences)
         return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
 
 
 async def check(request: CompletionRequest, loaded: LoadedModel) -> CheckedRequest:
-    """Check a request against its model; `ApiError` or `OptionError` for the first thing that is wrong."""
+    """Check a request against its model; `ApiError` or `OptionError`."""
     match "" if request.prompt is None else request.prompt:
         case str() | [int(), *_] as one:
             given: list[str | list[int]] = [one]
@@ -196,7 +202,7 @@ def _prompt(given: str | list[int], model: Completer) -> Prompt:
 
 
 async def _with_reading(checked: CheckedRequest, prompt: Prompt, text: str) -> Prompt:
-    """Return a prompt that goes on from what its last words in Latin letters mean; others are answered in between."""
+    """Read the last words in Latin letters; others are answered in between."""
     completer, state_cache = checked.loaded.completer, checked.loaded.state_cache(checked.request.session)
     read = partial(completer.reading, text, state_cache)
     reading, replaces = await checked.loaded.scheduler.run(ModelUpdate(checked.deadline, read))
@@ -251,8 +257,7 @@ def _too_long() -> ApiError:
 
 
 def _decoding_options(request: CompletionRequest, length: int, n: int) -> Options:
-    """Convert the fields that were sent to decoding options; null means the default, which is OpenAI's without a
-    preset."""
+    """Convert the fields that were sent; null means the default, without a preset OpenAI's."""
     options: dict[str, object] = {"length": length, "preset": request.preset}
     if not request.preset:
         options["temperature"] = CompletionRequest.model_fields["temperature"].default
@@ -282,7 +287,7 @@ def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dic
 
 
 async def completed(checked: CheckedRequest) -> bytes:
-    """Generate all texts of a request; return the response as JSON."""
+    """Return the response as JSON."""
     generations = [checked.generation(prompt) for prompt in checked.prompts]
     try:
         for generation in generations:
@@ -297,7 +302,7 @@ async def completed(checked: CheckedRequest) -> bytes:
 
 
 def _response_json(
-    checked: CheckedRequest, generations: Sequence[Generation], answers: Sequence[Sequence[GeneratedText]]
+    checked: CheckedRequest, generations: Sequence[Generation], answers: Sequence[Sequence[TextPart]]
 ) -> bytes:
     vocabulary = checked.loaded.completer.vocabulary
     choices: list[bytes] = []
@@ -305,18 +310,16 @@ def _response_json(
         echoed, echoed_tokens = _echo(checked, prompt, generation)
         for text in texts:
             tokens = echoed_tokens
-            choice = prompt.choice(echoed + text.text, len(choices))
+            choice = prompt.choice(echoed + text.text, len(choices), text)
             if checked.request.logprobs is not None:
                 found = _logprobs(vocabulary, text.tokens, len(echoed), len(choice.text))
                 tokens = (*tokens, logprobs_json(found))
-            choice.finish_reason, choice.stock = FINISH_REASONS[text.finish_reason], text.stock
             choices.append(choice_json(choice, *tokens))
     return checked.response_json(b",".join(choices), checked.usage(generations))
 
 
 def _echo(checked: CheckedRequest, prompt: Prompt, generation: Generation) -> tuple[str, tuple[LogprobsJson, ...]]:
-    """Return what precedes every text of a prompt that was read: nothing, or with `echo` the prompt after
-    normalisation, with its tokens."""
+    """Return what precedes every text: with `echo` the normalised prompt, with its tokens."""
     if not checked.request.echo:
         return "", ()
     vocabulary = checked.loaded.completer.vocabulary
@@ -332,15 +335,7 @@ def _echo(checked: CheckedRequest, prompt: Prompt, generation: Generation) -> tu
 def _logprobs(
     vocabulary: CharacterVocabulary, tokens: Sequence[TokenLogprobs], begin: int, end: int, unconditional: bool = False
 ) -> Logprobs:
-    """Return tokens in OpenAI's form.
-
-    Args:
-        vocabulary: the model's.
-        tokens: of a text, or a part of it.
-        begin: offset of the first in the text.
-        end: length of the text so far, which no offset exceeds.
-        unconditional: whether the first begins a text, so that it has no log-probability.
-    """
+    """Return tokens in OpenAI's form, with offsets from `begin` to `end`; an `unconditional` first one is free."""
     logprobs = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
     for i, token in enumerate(tokens):
         name, is_first = _token_name(vocabulary, token.id), unconditional and i == 0
@@ -364,7 +359,7 @@ def logprobs_json(logprobs: Logprobs) -> LogprobsJson:
 
 
 def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
-    """Write a choice as JSON, with the given tokens one part after the other; without any, `logprobs` is null."""
+    """Write a choice as JSON, with the parts of its tokens."""
     if not tokens:
         return choice.model_dump_json().encode()
     fields = (
@@ -374,19 +369,19 @@ def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
     return insert_json(choice, "logprobs", b"{%s}" % b",".join(fields), empty=b"null")
 
 
-Updates = asyncio.Queue[tuple[int, list[Delta] | None]]
-"""The number of a prompt and its new text; None once all of its texts are complete or have failed."""
+Updates = asyncio.Queue[tuple[int, list[TextPart] | None]]
+"""The number of a prompt and its new text; None at its end."""
 
 
 async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
-    """Yield the events of a request, the last of them `[DONE]`; close the stack at the end, whatever happens."""
+    """Yield the events of a request; close the stack at the end, whatever happens."""
     report_usage = bool(options.include_usage and options.continuous_usage_stats)
     updates: Updates = asyncio.Queue()
     generations: list[Generation] = []
     async with stack:
         try:
             for i, prompt in enumerate(checked.prompts):
-                generation = checked.generation(prompt, lambda deltas, i=i: updates.put_nowait((i, deltas)))
+                generation = checked.generation(prompt, lambda parts, i=i: updates.put_nowait((i, parts)))
                 generation.future.add_done_callback(lambda _, i=i: updates.put_nowait((i, None)))
                 checked.loaded.scheduler.submit(generation)
                 generations.append(generation)
@@ -406,8 +401,7 @@ async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncEx
 async def _events(
     checked: CheckedRequest, generations: list[Generation], updates: Updates, *, report_usage: bool
 ) -> AsyncIterator[bytes]:
-    """Yield new text as it comes; text that comes while an event is being sent goes into the next one. Yield a comment
-    after a while without text."""
+    """Yield new text as it comes, and a comment after a while without any."""
     states: list[StreamState] = []
     for prompt, generation in zip(checked.prompts, generations, strict=True):
         echo = cache(partial(_echo, checked, prompt, generation))
@@ -421,11 +415,11 @@ async def _events(
             continue
         while not updates.empty():
             received.append(updates.get_nowait())
-        for i, deltas in received:
+        for i, parts in received:
             first = i * checked.n
-            for delta in deltas or ():
-                states[first + delta.index].unsent.append(delta)
-            if deltas is None:
+            for part in parts or ():
+                states[first + part.index].unsent.append(part)
+            if parts is None:
                 num_unfinished -= 1
                 for j, written in enumerate(generations[i].future.result()):
                     states[first + j].end(written)
@@ -437,48 +431,34 @@ async def _events(
 
 
 class StreamState:
-    """The state of one text of a stream.
-
-    Args:
-        checked: the request.
-        prompt: what the text follows.
-        echo: returns what precedes the text; called once the prompt is read.
-    """
+    """One text of a stream; `echo` returns what precedes it, once the prompt is read."""
 
     def __init__(
         self, checked: CheckedRequest, prompt: Prompt, echo: Callable[[], tuple[str, tuple[LogprobsJson, ...]]]
     ) -> None:
         self._checked, self._prompt, self._echo = checked, prompt, echo
-        self.unsent: list[Delta] = []
-        """New text that has not been sent."""
+        self.unsent: list[TextPart] = []
         self.started = False
-        """Whether the first event has been built."""
-        self._num_sent = 0
-        """Number of characters sent, those of the echoed prompt included."""
-        self._ended = self._stock = False
+        self._num_sent = 0  # characters, those of the echoed prompt included
+        self._ended = False
 
-    def end(self, written: GeneratedText) -> None:
-        """Note that the text is complete. A text that ran out of time has had no finish reason yet, and one that was
-        chosen among others has not been sent at all."""
-        if not self._ended and not any(delta.finish_reason for delta in self.unsent):
-            text, tokens = ("", ()) if self.started or self.unsent else (written.text, written.tokens)
-            self.unsent.append(Delta(0, text, tokens, written.finish_reason))
-        self._stock = written.stock
+    def end(self, written: TextPart) -> None:
+        """Note that the text is complete; one cut off, or chosen among others, has no end yet."""
+        if not self._ended and not any(part.finish_reason for part in self.unsent):
+            is_sent = self.started or self.unsent
+            self.unsent.append(replace(written, text="", tokens=()) if is_sent else written)
 
     def event(self, index: int, usage: Usage | None) -> bytes:
-        """Build an event of the new text, which begins with the prompt if it is echoed."""
-        deltas, self.unsent = self.unsent, []
-        new = "".join(delta.text for delta in deltas)
+        """Build an event of the new text."""
+        parts, self.unsent = self.unsent, []
+        new = "".join(part.text for part in parts)
         echoed, tokens = ("", ()) if self.started else self._echo()
-        self.started = True
-        choice = self._prompt.choice(echoed + new, index)
+        self.started, self._ended = True, parts[-1].finish_reason is not None
+        choice = self._prompt.choice(echoed + new, index, parts[-1])
         begin = self._num_sent + len(echoed)
         self._num_sent = begin + len(new)
         if self._checked.request.logprobs is not None:
             vocabulary = self._checked.loaded.completer.vocabulary
-            decided = [token for delta in deltas for token in delta.tokens]
+            decided = [token for part in parts for token in part.tokens]
             tokens = (*tokens, logprobs_json(_logprobs(vocabulary, decided, begin, self._num_sent)))
-        reason = deltas[-1].finish_reason
-        if reason is not None:
-            choice.finish_reason, choice.stock, self._ended = FINISH_REASONS[reason], self._stock, True
         return format_sse_event(data_str=self._checked.response_json(choice_json(choice, *tokens), usage).decode())

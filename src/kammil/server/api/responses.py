@@ -1,6 +1,5 @@
-"""What goes back to clients: errors in the form of OpenAI's API, and JSON, where it is large in pieces.
-
-Writing JSON holds Python's lock, so a thread alone would not help; between two pieces the event loop can run.
+"""What goes back to clients: errors in the form of OpenAI's API, and JSON, where it is large in pieces, between which
+the event loop can run, since writing JSON holds Python's lock.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from kammil.errors import FolderError, KammilError, OptionError
 from kammil.server.scheduler.requests import RoundError, SchedulerError, StoppedError
 
 MAX_INLINE = 4096
-"""Number of characters, or of tokens and alternatives, that take a few milliseconds at most."""
+"""Number of characters, or of tokens and alternatives, that take a few milliseconds."""
 CHUNK = 256
 """Number of list items written at once."""
 ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
-"""OpenAI's `type` of each status; other statuses below 500 are an `invalid_request_error`."""
+"""OpenAI's `type` of each status; others are `server_error` from 500 on, else `invalid_request_error`."""
 
 Result = TypeVar("Result")
 
@@ -65,15 +64,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 class ApiError(Exception):
-    """An error that is sent to the client.
-
-    Args:
-        status: the HTTP status.
-        message: one plain sentence.
-        param: the field that is wrong.
-        code: an identifier for programs.
-        headers: HTTP headers besides the usual ones.
-    """
+    """An error that is sent to the client: a plain sentence, the wrong field, a code for programs."""
 
     def __init__(
         self,
@@ -113,7 +104,7 @@ _FAILURES: tuple[tuple[type[Exception], int, str, str], ...] = (
 
 
 def to_api_error(error: Exception) -> ApiError:
-    """Convert any exception of a request to the error for the client."""
+    """Convert any exception to the error for the client."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, FolderError):
@@ -126,7 +117,7 @@ def to_api_error(error: Exception) -> ApiError:
 
 
 def logged(error: Exception, what: str) -> ApiError:
-    """Return the error for the client; log a failure of the server that the scheduler has not logged."""
+    """Convert an exception; log a failure that the scheduler has not logged."""
     told = to_api_error(error)
     if told.status >= 500 and not isinstance(error, ApiError | TimeoutError | SchedulerError):
         log.error("%s failed", what, exc_info=error)
@@ -134,8 +125,7 @@ def logged(error: Exception, what: str) -> ApiError:
 
 
 def install(app: FastAPI) -> None:
-    """Install handlers that send every error in this form. No error repeats the input: it may be long, private or
-    invalid JSON."""
+    """Handle errors. None repeats the input: it may be long, private or invalid JSON."""
     for kind in (ApiError, KammilError, Exception):
         app.add_exception_handler(kind, _handle_error)
     app.add_exception_handler(RequestValidationError, _handle_invalid_request)
@@ -162,7 +152,6 @@ async def _handle_invalid_request(_request: Request, error: Exception) -> JSONRe
 
 
 def _depth(path: list[int | str]) -> tuple[int, int]:
-    """Return how far validation got: into how many lists, and to which item."""
     items = [part for part in path if isinstance(part, int)]
     return len(items), items[-1] if items else 0
 
@@ -171,9 +160,7 @@ async def _handle_http_error(_request: Request, error: Exception) -> JSONRespons
     failed = cast(HTTPException, error)
     headers, message = dict(failed.headers or {}), f"{failed.detail}."
     if failed.status_code == 404:  # of a route; what a route does not find is an `ApiError`
-        message = (
-            "there is no such route; this server continues texts: POST /v1/completions. /openapi.json lists all routes."
-        )
+        message = "there is no such route; texts are continued by POST /v1/completions. /openapi.json lists all routes."
     elif failed.status_code == 405:
         message = f"this route takes {headers.get('Allow')} alone; /openapi.json lists all routes."
     return ApiError(failed.status_code, message, headers=headers).response()
@@ -206,7 +193,7 @@ async def _disconnected(request: Request) -> None:
 
 
 def json_response(answer: BaseModel | bytes) -> Response:
-    """Return a response with a JSON body. Pydantic writes it at once; FastAPI would validate it a second time."""
+    """Return a JSON response, written once; FastAPI would validate it a second time."""
     body = answer if isinstance(answer, bytes) else answer.model_dump_json()
     return Response(body, media_type="application/json")
 
@@ -217,13 +204,13 @@ async def run_off_loop(size: int, make: Callable[[], Result]) -> Result:
 
 
 def items_json(values: Sequence[Any], convert: Callable[[Any], object] = lambda value: value) -> bytes:
-    """Write the items of a list as JSON without brackets, each converted when it is its turn."""
+    """Write the items of a list as JSON without brackets, each converted in its turn."""
     pieces = (list(map(convert, values[begin : begin + CHUNK])) for begin in range(0, len(values), CHUNK))
     return b",".join(to_json(piece, inf_nan_mode="null")[1:-1] for piece in pieces)
 
 
 def insert_json(frame: BaseModel, name: str, value: bytes, *, empty: bytes = b"[]") -> bytes:
-    """Write a model as JSON, with a value, which is JSON, in a field of it that is empty."""
+    """Write a model as JSON, with this value in a field that is empty."""
     # Quotes within a text are escaped, so the searched string occurs nowhere else.
     field = b'"%s":' % name.encode()
     before, _, after = frame.model_dump_json().encode().partition(field + empty)

@@ -1,7 +1,6 @@
-"""Requests and responses: OpenAI's, and those of the routes that OpenAI's API does not have.
+"""Requests and responses. A token is a character.
 
-A token is one entry of the model's vocabulary, a character. Unknown fields of a request are ignored, since clients send
-their own, except for those that promise another answer than this server gives (`UNSUPPORTED`).
+Unknown fields of a request are ignored, since clients send their own, but for those that promise another answer.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ MAX_PROMPTS = 64
 MAX_TEXTS = 256
 """Maximum number of texts of one request, all prompts together."""
 SPECIAL_NAMES = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
-"""Names of the special tokens. In a text such a name is only its characters."""
+"""Names of the special tokens, which in a text are only characters."""
 UNSUPPORTED = frozenset(
     {"suffix", "messages", "tools", "functions", "response_format", "structured_outputs", "json_schema", "grammar"}
     | {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "allowed_token_ids", "bad_words"}
     | {"stop_token_ids", "include_stop_str_in_output", "ignore_eos", "min_tokens"}
 )
-"""Options of other servers that would change a completion, and that this one does not have."""
+"""Options of other servers that would change a completion."""
 
 Id = Annotated[int, Field(ge=0, lt=1 << 31, strict=True)]
 Model = Annotated[str | None, Field(description="Name of a model; the first one by default.", max_length=1000)]
@@ -60,10 +59,7 @@ Request = TypeVar("Request", bound=ApiRequest)
 def _with_options(
     source: type[FrozenOptions], *not_served: str, nullable: bool = False
 ) -> Callable[[type[Request]], type[Request]]:
-    """Add a field for each option that a request does not declare itself; a nullable one is null by default, or False.
-
-    Strings that are not written are bounded, since every one costs.
-    """
+    """Add a field for each other option; a nullable one is null by default, or False."""
 
     def extended(request: type[Request]) -> type[Request]:
         fields: dict[str, Any] = {}
@@ -73,7 +69,7 @@ def _with_options(
             kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
             default: Any = None if nullable and field.default is not False else field.default
             description = field.description
-            if name == "forbid":
+            if name == "forbid":  # bounded, since every string costs
                 kind, default = _Forbidden, None if nullable else []
                 description = "Up to 16 strings that are not written, nor finished where the text so far begins them."
             fields[name] = kind | None if nullable else kind, Field(default, description=description)
@@ -139,7 +135,7 @@ class CompletionRequest(ApiRequest):
 
 
 class Logprobs(BaseModel):
-    """Every token with its natural log-probability and the most probable tokens in its place."""
+    """Every token with its natural log-probability and its alternatives."""
 
     tokens: list[str]
     token_logprobs: list[float | None]
@@ -199,7 +195,7 @@ class SuggestRequest(ApiRequest):
 
     @property
     def options(self) -> SuggestOptions:
-        """The options of the suggestions, and of the ghost text."""
+        """All options, checked."""
         asked = self.model_dump(include={*SuggestOptions.model_fields})
         return SuggestOptions.of(**asked, words=max(1, self.phrase))
 

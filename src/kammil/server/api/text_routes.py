@@ -1,4 +1,4 @@
-"""Suggestions, scores, learning, models and tokens: the routes for keyboards, heat maps and evaluation harnesses."""
+"""Suggestions, scores, learning, models and tokens."""
 
 from __future__ import annotations
 
@@ -83,7 +83,6 @@ async def _score(body: schemas.ScoreRequest, loaded: LoadedModel) -> bytes:
 
 
 def _scores_json(loaded: LoadedModel, normalised: str, tokens: Sequence[TokenLogprobs]) -> bytes:
-    """Write the scores of each character of a text, and of its end, as JSON."""
     piece = loaded.completer.vocabulary.piece
     costs = [_bits(token) for token in tokens[:-1]]
     mean = sum(costs) / len(costs) if costs else None
@@ -152,8 +151,7 @@ async def forget(
 
 
 async def _forget(pool: ModelPool, model: str | None, session: str | None) -> schemas.ForgetResponse:
-    """Make a model forget, and drop private copies. Each text is an update of its own, since all at once would delay
-    every other request by two seconds."""
+    """Forget text by text, since all at once would delay other requests by two seconds."""
     forgotten = 0
     async with pool.use(model) as loaded:
         _check_learning(loaded)
@@ -171,7 +169,6 @@ async def _forget(pool: ModelPool, model: str | None, session: str | None) -> sc
 
 
 def _check_learning(loaded: LoadedModel) -> None:
-    """Raise `ApiError` if clients may not teach the model, `OptionError` if it cannot learn."""
     if not loaded.settings.learning_allowed:
         raise ApiError(403, "this server does not learn from clients; start it with --learn and one worker.")
     if not loaded.can_learn:
@@ -237,7 +234,6 @@ async def detokenize(body: schemas.DetokenizeRequest, request: Request) -> Respo
 
 
 def _check_length(text: str, name: str) -> str:
-    """Return the text; `ApiError` if it is longer than a request may be."""
     if len(text) > MAX_CHARACTERS:
         raise ApiError(400, f"{name} has {len(text)} characters, but at most {MAX_CHARACTERS} are allowed.", param=name)
     return text

@@ -1,9 +1,4 @@
-"""The page to type on: HTML, CSS, JavaScript modules without a build step, and a font for systems without a good Arabic
-one (IBM Plex Sans Arabic; its licence lies beside it). All are served from here.
-
-`kammil.views` provides the script that colours letters (`letters.js`) and its colours;
-`kammil.text` provides the rule for the space after an accepted word (`spacing.js`).
-"""
+"""The page to type on, without a build step; what Python knows too is written as modules from here."""
 
 from __future__ import annotations
 
@@ -51,7 +46,7 @@ class Asset:
 
     @cached_property
     def packed(self) -> bytes:
-        """The content compressed with gzip, or as it is if that saves nothing, as of a font."""
+        """The content compressed with gzip, or as it is if that saves nothing."""
         packed = gzip.compress(self.content, mtime=0)
         return packed if len(packed) < 0.9 * len(self.content) else self.content
 
@@ -66,7 +61,7 @@ class Asset:
 
 @cache
 def assets() -> Mapping[str, Asset]:
-    """Return all files by their paths below the address of the page, whose own path is ""."""
+    """Return all files by path; that of the page is empty."""
     found: dict[str, Asset] = {
         "letters.js": Asset(letters().encode(), _MEDIA["js"]),
         "levels.css": Asset(colours().encode(), _MEDIA["css"]),
@@ -80,7 +75,6 @@ def assets() -> Mapping[str, Asset]:
 
 
 def _spacing_module() -> str:
-    """Write the rule of `kammil.text` as a JavaScript module."""
     return f"""// The space after an accepted word. Written by kammil.server.playground from the rule in kammil.text.
 
 /** Return the space that follows an accepted word, or nothing in a script without spaces. */

@@ -1,1 +1,1 @@
-"""Runs a model for many clients at once: one thread per model, which never waits for the network."""
+"""Runs each model on a thread, which never waits for the network, for many clients at once."""

@@ -1,4 +1,4 @@
-"""Steps texts that are being generated, in as few batches as their states allow. Shapes: B batch, V vocabulary."""
+"""Steps the texts that are being generated. Shapes: B batch, V vocabulary."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ class Batch:
 
     generations: list[Generation]
     log_probabilities: LogProbabilities
-    """(B, V): log-probabilities of the next id of each live text, one generation after the other."""
+    """(B, V): of the next id of each live text."""
     state: State
     """The model's state after these texts, B rows."""
 
 
 class DecodeBatches:
-    """All batches of a model, of at most `max_batch` texts each."""
+    """All batches of a model, each bounded."""
 
     def __init__(self, completer: Completer, replies: ReplyQueue, max_batch: int) -> None:
         self._completer, self._replies, self._max_batch = completer, replies, max_batch
         self._batches: list[Batch] = []
         self.steps = self.rows = 0
-        """Number of steps so far, and of rows in all of them."""
 
     def __len__(self) -> int:
         """Number of batches."""
@@ -55,31 +54,21 @@ class DecodeBatches:
         self._batches = [batch for batch in self._batches if self._step_batch(batch)]
 
     def _merge(self, batches: Sequence[Batch]) -> list[Batch]:
-        """Merge batches into as few as the shapes of their states and the bound allow."""
+        """Merge batches into as few as state shapes and the bound allow."""
         states = self._completer.language_model.pad_states([batch.state for batch in batches])
-        open_groups: dict[RowShapes, list[Batch]] = {}
-        full: list[list[Batch]] = []
+        groups: list[list[Batch]] = []
+        last: dict[RowShapes, list[Batch]] = {}
         for batch, state in zip(batches, states, strict=True):
-            batch.state = state
-            key = row_shapes(state)
-            group = open_groups.setdefault(key, [])
-            if group and sum(len(member.log_probabilities) for member in [*group, batch]) > self._max_batch:
-                full.append(group)
-                open_groups[key] = group = []
+            batch.state, key = state, row_shapes(state)
+            group = last.get(key)
+            if group is None or sum(len(one.log_probabilities) for one in [*group, batch]) > self._max_batch:
+                last[key] = group = []
+                groups.append(group)
             group.append(batch)
-        return [
-            group[0]
-            if len(group) == 1
-            else Batch(
-                [generation for batch in group for generation in batch.generations],
-                np.concatenate([batch.log_probabilities for batch in group]),
-                concat_states([batch.state for batch in group]),
-            )
-            for group in [*full, *open_groups.values()]
-        ]
+        return [group[0] if len(group) == 1 else _joined(group) for group in groups]
 
     def _step_batch(self, batch: Batch) -> bool:
-        """Generate one more character of every text of a batch; return whether any text goes on."""
+        """Generate one more character of every text; return whether any goes on."""
         with self._replies.failing(batch.generations):
             wanted = [self._replies.still_wanted(generation) for generation in batch.generations]
             if not all(wanted):
@@ -92,16 +81,13 @@ class DecodeBatches:
             for generation in batch.generations:
                 rows = slice(begin, begin + len(generation.live))
                 begin = rows.stop
-                if (error := failures.get(generation.group)) is not None:
-                    self._replies.fail([generation], error)
-                    continue
-                try:
+                with self._replies.failing([generation]):
+                    if (error := failures.get(generation.group)) is not None:
+                        raise error
                     generation.append(ids[rows], batch.log_probabilities[rows], chosen[rows])
-                    self._replies.send_deltas(generation)
+                    self._replies.send_parts(generation)
                     if all(sequence.ended for sequence in generation.live):
                         self._replies.resolve(generation, generation.texts())
-                except Exception as error:
-                    self._replies.fail([generation], error)
             kept = self._drop_finished(batch)
             if not batch.generations:
                 return False
@@ -111,7 +97,7 @@ class DecodeBatches:
         return False
 
     def _drop_finished(self, batch: Batch) -> Ids:
-        """Drop the texts that have ended or that no client waits for; return the rows that stay."""
+        """Drop texts that have ended or are abandoned; return the rows that stay."""
         if not any(g.answered or any(sequence.ended for sequence in g.live) for g in batch.generations):
             return np.arange(len(batch.log_probabilities))  # true of most steps
         kept, row = list[int](), 0
@@ -126,3 +112,11 @@ class DecodeBatches:
             batch.generations = [generation for generation in batch.generations if generation.live]
             batch.log_probabilities, batch.state = batch.log_probabilities[which], select_rows(batch.state, which)
         return which
+
+
+def _joined(group: Sequence[Batch]) -> Batch:
+    return Batch(
+        [generation for batch in group for generation in batch.generations],
+        np.concatenate([batch.log_probabilities for batch in group]),
+        concat_states([batch.state for batch in group]),
+    )

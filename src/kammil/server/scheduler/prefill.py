@@ -1,4 +1,4 @@
-"""Reads prompts into a model: one piece of each prompt per round, many prompts per call. Shapes: B batch, T time."""
+"""Reads a piece of each prompt per round, many in one call. Shapes: B batch, T time."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from kammil.language_model import State, concat_states, max_rows, select_rows
 from kammil.server.scheduler.requests import PromptScorer, ReadingRequest, ReplyQueue
 
 MAX_PROMPTS = 32
-"""Maximum number of prompts of which a piece is read in one round; texts that are being generated wait meanwhile."""
+"""Maximum number of prompts that are read in one round, while texts wait."""
 MAX_SCORED = 4
-"""The same for texts to be scored, where every position costs, not only the last."""
+"""The same for scores, where every position costs."""
 MIN_TO_SPLIT = 3
-"""Minimum number of prompts to read in pieces of common sizes; for fewer, the additional calls cost more than they
-save."""
+"""Minimum number of prompts that are worth further calls for pieces of common sizes."""
 
 RowShapes = tuple[tuple[int, ...], ...]
 PendingPrompt = tuple[ReadingRequest, Prefill | PromptScorer]
@@ -25,13 +24,7 @@ PendingPrompt = tuple[ReadingRequest, Prefill | PromptScorer]
 
 
 class PrefillQueue:
-    """The requests whose prompts are not read to their ends.
-
-    Args:
-        completer: the model that reads them.
-        replies: takes failures.
-        batched: whether several prompts may share a call.
-    """
+    """The requests whose prompts are being read; if `batched`, several share a call."""
 
     def __init__(self, completer: Completer, replies: ReplyQueue, *, batched: bool) -> None:
         self._completer, self._replies, self._batched = completer, replies, batched
@@ -46,11 +39,11 @@ class PrefillQueue:
         self._pending = []
 
     def add(self, call: ReadingRequest) -> None:
-        """Add a request whose prompt is to be read."""
+        """Add a request."""
         self._pending.append((call, call.reader()))
 
     def step(self) -> list[PendingPrompt]:
-        """Read a piece of each prompt; remove and return the requests whose prompts are read to their ends."""
+        """Read a piece of each prompt; remove and return the requests that are read to their ends."""
         self._pending = [pair for pair in self._pending if self._replies.still_wanted(pair[0])]
         for scored, maximum in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
             group = [pair for pair in self._pending if isinstance(pair[1], PromptScorer) is scored]
@@ -63,11 +56,7 @@ class PrefillQueue:
         return [pair for pair in left if not pair[1].remaining]
 
     def _step_group(self, pending: Sequence[PendingPrompt], *, scored: bool) -> None:
-        """Read the next piece of each prompt.
-
-        Prompts of many lengths share calls when each is read in pieces whose sizes are powers of two: 45 ids are 32, 8,
-        4 and 1. A few prompts are read faster one by one.
-        """
+        """Read the next piece of each; many share calls for powers of two: 45 ids are 32, 8, 4 and 1."""
         remaining = [reader.remaining for _, reader in pending]
         split = len(pending) >= MIN_TO_SPLIT
         sizes = {1 << bit for bit in range(max(remaining).bit_length())} if split else set(remaining)
@@ -76,7 +65,7 @@ class PrefillQueue:
             self._forward([pair for pair in part if not pair[0].answered], size, scored=scored)
 
     def _forward(self, pending: Sequence[PendingPrompt], size: int, *, scored: bool) -> None:
-        """Read `size` ids of each prompt; prompts whose states have the same shapes share a call."""
+        """Read `size` ids of each prompt, in one call for each shape of states."""
         model, failing = self._completer.language_model, self._replies.failing
         groups: dict[RowShapes, list[tuple[PendingPrompt, State]]] = {}
         with failing([call for call, _ in pending]):
@@ -99,5 +88,5 @@ class PrefillQueue:
 
 
 def row_shapes(state: State) -> RowShapes:
-    """Return the shapes of one row of a state's arrays."""
+    """Return the shapes of one row of a state."""
     return tuple(array.shape[1:] for array in state)

@@ -1,5 +1,4 @@
-"""Requests to a scheduler, their results, and how results reach the event loops. Shapes: B batch, T time,
-V vocabulary."""
+"""Requests to a scheduler, and their results. Shapes: B batch, T time, V vocabulary."""
 
 from __future__ import annotations
 
@@ -34,47 +33,44 @@ log = logging.getLogger("kammil.server")
 
 
 class SchedulerError(Exception):
-    """A scheduler failed, whatever the request was; the log says why."""
+    """A scheduler failed, and has logged why."""
 
 
 class RoundError(SchedulerError):
-    """A round failed, and with it every request that it worked on."""
+    """A round failed, and all its requests."""
 
 
 class StoppedError(SchedulerError):
-    """The scheduler's thread has ended, so no request will be answered."""
+    """The scheduler's thread has ended."""
 
 
 @dataclass(frozen=True)
 class TokenLogprobs:
-    """The log-probability of one decision: a character that was generated or read, or the end of a text."""
+    """A character, or the end of a text, with natural logarithms of the unfiltered model."""
 
     id: int
     log_probability: float
-    """Natural logarithm, under the unfiltered model; an unknown character is charged in full."""
+    """With the cost of naming an unknown character."""
     top: tuple[tuple[int, float], ...]
-    """The most probable ids with their log-probabilities, best first."""
+    """The most probable ids, best first."""
 
 
 class EngineRequest(Generic[Answer]):
-    """A request to a scheduler, created on the event loop that awaits `future`, and owned by the scheduler's thread.
+    """A request, created on the event loop that awaits `future`, and owned by the scheduler's thread.
 
-    Args:
-        deadline: time of `time.monotonic` at which an unfinished request ends: a generation with the text so far, any
-            other with `TimeoutError`.
+    At the deadline, a time of `time.monotonic`, a generation ends with its text so far, others with `TimeoutError`.
     """
 
     def __init__(self, deadline: float) -> None:
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Answer] = self.loop.create_future()
-        self.deadline = deadline
-        self.abandoned = False
-        """The client has gone (set on the event loop); its rows are dropped before the next step."""
-        self.answered = False
-        """The request has its result or is abandoned (set on the scheduler's thread)."""
-        self.submitted_at = time.monotonic()
+        self.deadline, self.submitted_at = deadline, time.monotonic()
         self.started_at: float | None = None
         self.answered_at: float | None = None
+        self.abandoned = False
+        """Whether the client has gone; set on the event loop."""
+        self.answered = False
+        """Whether it has a result or is abandoned; set on the scheduler's thread."""
 
     @property
     def timed_out(self) -> bool:
@@ -87,7 +83,7 @@ class EngineRequest(Generic[Answer]):
             self.future.set_result(answer)
 
     def fail(self, error: Exception) -> None:
-        """Set an exception instead of a result, on the event loop."""
+        """Set an exception, on the event loop."""
         traceback.clear_frames(error.__traceback__)  # the frames hold the states of all requests that failed together
         if not self.future.done():
             self.future.set_exception(error)
@@ -95,13 +91,7 @@ class EngineRequest(Generic[Answer]):
 
 
 class PromptScorer:
-    """Scores each character of a text while it is read in pieces.
-
-    Args:
-        completer: the model that reads.
-        ids: (T,), starting with BOS.
-        num_top: number of most probable ids to keep at each position.
-    """
+    """Scores a text, (T,), which starts with BOS, while it is read in pieces."""
 
     def __init__(self, completer: Completer, ids: Ids, num_top: int) -> None:
         self._ids, self._num_top, self._num_read = ids, num_top, 0
@@ -114,13 +104,13 @@ class PromptScorer:
 
     @property
     def result(self) -> tuple[LogProbabilities, State]:
-        """Log-probabilities of what follows the whole text, (1, V), and the state there, once all of it is read."""
+        """The log-probabilities after the whole text, (1, V), and the state."""
         assert self._last is not None
         return self._last, self.state
 
     @property
     def remaining(self) -> int:
-        """Number of ids to read next; 0 when all are read."""
+        """Number of ids to read next."""
         return min(self._max_ids, len(self._ids) - self._num_read)
 
     def next_ids(self, size: int) -> Ids:
@@ -128,7 +118,7 @@ class PromptScorer:
         return self._ids[self._num_read : self._num_read + size]
 
     def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
-        """Take the log-probabilities after each id of a piece, (size, V), and the state after it."""
+        """Take the log-probabilities after each id, (size, V), and the last state."""
         if not np.isfinite(log_probabilities.max(axis=-1)).all():
             raise FolderError(NO_PROBABILITIES)
         self._num_read += size
@@ -139,7 +129,7 @@ class PromptScorer:
         self.state, self._last = state, log_probabilities[-1:]
 
 
-class Generation(EngineRequest["list[GeneratedText]"]):
+class Generation(EngineRequest["list[TextPart]"]):
     """Generates one or several texts after one prompt.
 
     Args:
@@ -150,8 +140,8 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         n: number of texts.
         num_top: number of alternatives to report with every token; None reports no tokens at all.
         echo: whether the prompt's own tokens are reported too.
-        state_cache: cache for the states after the prompt; None takes that of the completer.
-        on_deltas: called on the event loop whenever there is new text; None if only the result is needed.
+        state_cache: for the states after the prompt; None takes that of the completer.
+        on_parts: called on the event loop with new text.
     """
 
     def __init__(
@@ -165,10 +155,10 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         num_top: int | None = None,
         echo: bool = False,
         state_cache: StateCache | None = None,
-        on_deltas: Callable[[list[Delta]], None] | None = None,
+        on_parts: Callable[[list[TextPart]], None] | None = None,
     ) -> None:
         super().__init__(deadline)
-        self.ids, self.constraints, self.n, self.num_top, self.on_deltas = ids, constraints, n, num_top, on_deltas
+        self.ids, self.constraints, self.n, self.num_top, self.on_parts = ids, constraints, n, num_top, on_parts
         self.state_cache = completer.state_cache if state_cache is None else state_cache
         options = constraints.options
         self.sequences = [TextSequence(i, constraints.hypothesis()) for i in range(max(n, options.best_of))]
@@ -176,7 +166,6 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.group = SequenceGroup(constraints, [sequence.hypothesis for sequence in self.live])
         """Sampling state of the unfinished texts."""
         self.stock: list[TextSequence] = []
-        """Stock phrases that are chosen among, too."""
         self.scorer = PromptScorer(completer, ids, num_top) if echo and num_top is not None else None
 
     def reader(self) -> Prefill | PromptScorer:
@@ -184,16 +173,14 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         return self.scorer or self.state_cache.prefill(self.ids)
 
     def set_hypotheses(self, hypotheses: list[Hypothesis]) -> None:
-        """Replace the texts by the results of a beam search, best first."""
-        self.sequences = [
-            TextSequence(i, hypothesis, num_decisions=len(hypothesis.bits)) for i, hypothesis in enumerate(hypotheses)
-        ]
+        """Replace the texts by the results of a beam search."""
+        self.sequences = [TextSequence(i, one, num_decisions=len(one.bits)) for i, one in enumerate(hypotheses)]
         self.live = []
 
     def add_stock(
         self, hypotheses: Sequence[Hypothesis], model: LanguageModel, first: LogProbabilities, state: State
     ) -> None:
-        """Add stock phrases, with their tokens if these are reported; `first`, (1, V), follows the prompt."""
+        """Add stock phrases; `first`, (1, V), follows the prompt."""
         for hypothesis in hypotheses:
             sequence = TextSequence(-1, hypothesis)
             if self.num_top is not None:
@@ -206,8 +193,7 @@ class Generation(EngineRequest["list[GeneratedText]"]):
             self.stock.append(sequence)
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, chosen: LogProbabilities) -> None:
-        """Record a decision of each live text: its id, (B,), with the log-probability `chosen`, (B,), among the
-        `log_probabilities`, (B, V)."""
+        """Record the ids of the live texts, (B,), `chosen`, (B,), of the `log_probabilities`, (B, V)."""
         tops = top_ids(log_probabilities, self.num_top) if self.num_top is not None else None
         for i, sequence in enumerate(self.live):
             sequence.num_decisions += 1
@@ -219,21 +205,21 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.live = [self.live[row] for row in rows]
         self.group.select(rows)
 
-    def new_deltas(self) -> list[Delta]:
-        """Return the new text and tokens of each sequence; none where the best are chosen once all have ended."""
+    def new_parts(self) -> list[TextPart]:
+        """Return what is new; nothing where the best texts are chosen at the end."""
         if len(self.sequences) > self.n:
             return []
-        return [delta for sequence in self.live or self.sequences if (delta := sequence.new_delta()) is not None]
+        return [part for sequence in self.live or self.sequences if (part := sequence.new_part()) is not None]
 
-    def texts(self) -> list[GeneratedText]:
-        """Return the texts so far; if there are more than `n`, the best ones, best first."""
+    def texts(self) -> list[TextPart]:
+        """Return the texts so far; of more than `n` the best ones."""
         sequences = self.sequences
         if len(sequences) > self.n:
             owners = {id(sequence.hypothesis): sequence for sequence in [*sequences, *self.stock]}
             drawn, stock = ([one.hypothesis for one in ones] for ones in (sequences, self.stock))
             chosen = choose(drawn, stock, self.constraints)
             sequences = [owners[id(hypothesis)] for hypothesis in chosen]
-        return [sequence.generated_text() for sequence in sequences]
+        return [sequence.whole() for sequence in sequences]
 
 
 @dataclass(eq=False, slots=True)
@@ -244,9 +230,9 @@ class TextSequence:
     hypothesis: Hypothesis
     tokens: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
     num_decisions: int = 0
-    """Number of decisions so far: characters, and the end."""
+    """Characters so far, and the end."""
     num_sent: int = 0
-    """Number of characters already sent as deltas."""
+    """Characters already sent."""
     num_tokens_sent: int = 0
     end_sent: bool = False
 
@@ -255,49 +241,39 @@ class TextSequence:
         """Whether the text is complete."""
         return self.hypothesis.reason is not None
 
-    def new_delta(self) -> Delta | None:
-        """Return what is new since the last call; None if nothing is."""
+    def new_part(self) -> TextPart | None:
+        """Return what is new since the last call, if anything."""
         begin, num_safe = self.num_sent, self.hypothesis.safe()
         if self.end_sent or (not self.ended and num_safe == begin):
             return None
         num_tokens = len(self.tokens) if self.ended else num_safe
         tokens = tuple(self.tokens[self.num_tokens_sent : num_tokens])
         self.num_sent, self.num_tokens_sent, self.end_sent = num_safe, num_tokens, self.ended
-        return Delta(self.index, self.hypothesis.text[begin:num_safe], tokens, self.hypothesis.reason)
+        return TextPart(self.index, self.hypothesis.text[begin:num_safe], tokens, self.hypothesis.reason)
 
-    def generated_text(self) -> GeneratedText:
-        """Return the text so far: whole graphemes, without characters that a stop string may still cut off."""
+    def whole(self) -> TextPart:
+        """Return the text so far, without what a stop string may still cut off."""
         hypothesis = self.hypothesis
         text, stock = hypothesis.text[: hypothesis.safe()], hypothesis.likeness is not None
-        return GeneratedText(text, hypothesis.reason or "length", tuple(self.tokens), stock=stock)
+        return TextPart(self.index, text, tuple(self.tokens), hypothesis.reason or "length", stock)
 
 
 @dataclass(frozen=True)
-class Delta:
-    """New text and tokens of one sequence."""
+class TextPart:
+    """A generated text, or what is new of it."""
 
     index: int
     text: str
     """Whole graphemes, which no later character can change."""
     tokens: tuple[TokenLogprobs, ...]
+    """One for each decision, cut off ones too, if they were asked for."""
     finish_reason: FinishReason | None
-
-
-@dataclass(frozen=True)
-class GeneratedText:
-    """One generated text, complete or cut off."""
-
-    text: str
-    finish_reason: FinishReason
-    """`length` also for a text that ran out of time."""
-    tokens: tuple[TokenLogprobs, ...]
-    """One for each decision, those that were cut off the text included; empty unless they were asked for."""
     stock: bool = False
-    """Whether it is the end of a message that was written beforehand."""
+    """Whether it was written beforehand."""
 
 
 class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
-    """Suggests the most probable next words, and ghost text if `ghost`."""
+    """Suggests words, and ghost text if `ghost`."""
 
     def __init__(self, deadline: float, state_cache: StateCache, query: Query, *, ghost: bool = False) -> None:
         super().__init__(deadline)
@@ -310,7 +286,7 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
 
 
 class ScoreCall(EngineRequest[list[TokenLogprobs]]):
-    """Scores each character of a text, and its end: `ids`, (T,), start with BOS and end with EOS."""
+    """Scores a text, (T,), from BOS to EOS."""
 
     def __init__(self, deadline: float, completer: Completer, ids: Ids, num_top: int) -> None:
         super().__init__(deadline)
@@ -322,7 +298,7 @@ class ScoreCall(EngineRequest[list[TokenLogprobs]]):
 
 
 class ModelUpdate(EngineRequest[Answer]):
-    """Runs `action` between two steps, such as learning a text; its result, or exception, is the answer."""
+    """Runs `action` between two steps and answers with its result."""
 
     def __init__(self, deadline: float, action: Callable[[], Answer]) -> None:
         super().__init__(deadline)
@@ -330,12 +306,11 @@ class ModelUpdate(EngineRequest[Answer]):
 
 
 ReadingRequest = Generation | SuggestCall | ScoreCall
-"""A request whose text has to be read first."""
+"""Requests whose text is read first."""
 
 
 def top_ids(log_probabilities: NDArray[np.floating], k: int) -> list[tuple[tuple[int, float], ...]]:
-    """Return for each row, (B, V), the k most probable ids with their log-probabilities, best first; none of those
-    that are never written."""
+    """Return the k most probable ids of each row, (B, V), but none never written, best first."""
     if k == 0:
         return [()] * len(log_probabilities)
     hidden = (PAD, UNK, BOS)
@@ -346,12 +321,12 @@ def top_ids(log_probabilities: NDArray[np.floating], k: int) -> list[tuple[tuple
 
 
 class ReplyQueue:
-    """Carries the results of a round to the event loops that await them; used by the scheduler's thread alone."""
+    """Carries results from the scheduler's thread to the event loops that await them."""
 
     def __init__(self) -> None:
         self._outgoing: list[tuple[EngineRequest[Any], Callable[[], None]]] = []
         self.unanswered: set[EngineRequest[Any]] = set()
-        """Requests that were begun and whose results have not been sent."""
+        """Requests whose results have not been sent."""
 
     def register(self, calls: Iterable[EngineRequest[Any]]) -> None:
         """Note that these requests await a result."""
@@ -369,18 +344,18 @@ class ReplyQueue:
                 self.resolve(call, call.texts())
         return not call.answered
 
-    def send_deltas(self, generation: Generation) -> None:
-        """Send the new text of a generation to its callback, if it has one."""
-        if generation.on_deltas is not None and (deltas := generation.new_deltas()):
-            self._outgoing.append((generation, partial(generation.on_deltas, deltas)))
+    def send_parts(self, generation: Generation) -> None:
+        """Send what is new to the generation's callback."""
+        if generation.on_parts is not None and (parts := generation.new_parts()):
+            self._outgoing.append((generation, partial(generation.on_parts, parts)))
 
     def finish(self, generation: Generation) -> None:
         """Answer a generation whose texts are complete."""
-        self.send_deltas(generation)
+        self.send_parts(generation)
         self.resolve(generation, generation.texts())
 
     def resolve(self, call: EngineRequest[Any], answer: object) -> None:
-        """Answer a request; `flush` sends the result at the end of the round."""
+        """Answer a request, at the end of the round."""
         call.answered, call.answered_at = True, time.monotonic()
         self._outgoing.append((call, partial(call.resolve, answer)))
 
@@ -399,15 +374,14 @@ class ReplyQueue:
             self.fail(calls, error)
 
     def flush(self) -> None:
-        """Send all results of a round, in one call per event loop; what cannot be sent now is sent the next time."""
+        """Send all results, in one call per event loop; if that fails, the next time."""
         for loop in {call.loop for call, _ in self._outgoing}:
-            actions = [action for call, action in self._outgoing if call.loop is loop]
-            done = [call for call, _ in self._outgoing if call.loop is loop and call.answered]
+            sent = [pair for pair in self._outgoing if pair[0].loop is loop]
             remaining = [pair for pair in self._outgoing if pair[0].loop is not loop]
             with suppress(RuntimeError):  # the loop is closed, so no client waits any more
-                loop.call_soon_threadsafe(_run_all, actions)
+                loop.call_soon_threadsafe(_run_all, [action for _, action in sent])
             self._outgoing = remaining
-            self.unanswered.difference_update(done)
+            self.unanswered.difference_update(call for call, _ in sent if call.answered)
 
 
 def _run_all(actions: Sequence[Callable[[], None]]) -> None:

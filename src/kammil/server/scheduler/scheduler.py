@@ -1,10 +1,8 @@
-"""The thread that runs one model for all clients: new requests join between two steps, and all texts are stepped
-together.
+"""The thread that runs one model for all clients.
 
-A round reads one piece of every prompt, answers requests for suggestions, and generates one character of every text. So
-a long text delays a short one by no more than the cost of its row in the batch, and an abandoned request leaves within
-one round. The texts are those of `Completer.complete`, whatever else is in the batch. A failure is the answer to the
-requests that it concerns; if the thread ends all the same, all waiting requests are answered with an error at once.
+A round begins new requests, reads a piece of every prompt, answers suggestions, and generates one character of every
+text. The texts are those of `Completer.complete`, whatever else is in the batch. A failure answers the requests that
+it concerns; if the thread ends, all requests are answered at once.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,7 +22,7 @@ import numpy as np
 from kammil.completion.completer import Completer
 from kammil.completion.state_cache import STRIDE
 from kammil.completion.stock_phrases import are_enough
-from kammil.decoding import Hypothesis, beam_steps
+from kammil.decoding import beam_steps
 from kammil.language_model import LogProbabilities, State, concat_states, max_rows, select_rows
 from kammil.server.scheduler.decode import Batch, DecodeBatches
 from kammil.server.scheduler.prefill import PrefillQueue, row_shapes
@@ -40,10 +38,9 @@ from kammil.server.scheduler.requests import (
 )
 
 MAX_BATCH = 64
-"""Maximum number of rows in one call: each costs less than the one before, but all texts wait for the whole call.
-Further texts make a second batch, which takes turns with the first."""
+"""Maximum number of rows in one call, for which all texts wait."""
 TRIM_SECONDS = 5.0
-"""Seconds between two returns of free memory to the system, while there is work and once after it."""
+"""Seconds between two returns of free memory to the system."""
 
 Answer = TypeVar("Answer")
 
@@ -56,32 +53,17 @@ class SchedulerStats:
 
     steps: int = 0
     rows: int = 0
-    """Number of rows in all steps."""
+    """In all steps."""
     live: int = 0
-    """Number of texts being generated now."""
+    """Texts being generated now."""
     waiting: int = 0
-    """Number of requests whose prompts are being read, or that have not been begun."""
+    """Requests whose prompts are being read, or not begun."""
     exported: tuple[int, int] = (0, 0)
-    """Steps and rows already added to the metrics; `Metrics` writes it."""
-
-
-@dataclass(eq=False)
-class RunningBeamSearch:
-    """A generation by beam search; see `decoding.beam_steps`."""
-
-    generation: Generation
-    steps: Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]
-    best_so_far: Callable[[], list[Hypothesis]] | None = None
-    """Returns the best texts after the last step."""
+    """Steps and rows that `Metrics` has added."""
 
 
 class Scheduler:
-    """Runs a model, which no other thread may use, on a thread of its own.
-
-    Args:
-        completer: the model.
-        max_batch: maximum number of texts stepped in one call; 1 switches micro-batching off.
-    """
+    """Runs a model, which no other thread may use; a `max_batch` of 1 switches batching off."""
 
     def __init__(self, completer: Completer, *, max_batch: int = MAX_BATCH) -> None:
         self.completer, self.stats = completer, SchedulerStats()
@@ -92,13 +74,13 @@ class Scheduler:
         self._replies = ReplyQueue()
         self._prefills = PrefillQueue(completer, self._replies, batched=not self._unbatched)
         self._batches = DecodeBatches(completer, self._replies, max_rows(completer.language_model, max_batch, STRIDE))
-        self._searches: list[RunningBeamSearch] = []
+        self._searches: list[Iterator[bool]] = []
         self._trimmed_at, self._worked = time.monotonic(), False
         self._thread = threading.Thread(target=self._main, name="kammil-scheduler", daemon=True)
         self._thread.start()
 
     def submit(self, call: EngineRequest[Answer]) -> EngineRequest[Answer]:
-        """Queue a request, on the event loop that created it; its `future` gets the result there."""
+        """Queue a request, on the event loop that created it."""
         with self._wake:
             if not self._stopped:
                 self._inbox.append(call)
@@ -108,7 +90,7 @@ class Scheduler:
         return call
 
     async def run(self, call: EngineRequest[Answer]) -> Answer:
-        """Queue a request and await its result; if the wait is cancelled, the request is abandoned."""
+        """Queue a request and await its result; without the wait it is abandoned."""
         self.submit(call)
         try:
             return await call.future
@@ -121,7 +103,7 @@ class Scheduler:
         return self._thread.is_alive() and not self._stopped
 
     def fail_remaining(self) -> None:
-        """Fail all requests that an ended thread has left. The thread calls it last; it may be called again."""
+        """Fail all requests of an ended thread; may be called again."""
         with self._wake:
             self._stopped = True
             left = [*self._replies.unanswered, *self._inbox]
@@ -138,7 +120,7 @@ class Scheduler:
             self._wake.notify()
 
     def join(self, seconds: float) -> None:
-        """Wait until the thread has ended; `TimeoutError` if it does not."""
+        """Wait until the thread has ended."""
         self._thread.join(seconds)
         if self._thread.is_alive():
             raise TimeoutError("the scheduler does not end")
@@ -153,7 +135,7 @@ class Scheduler:
             self.fail_remaining()
 
     def _iterate(self) -> bool:
-        """Wait for work and run one round; return whether to go on."""
+        """Wait for work and run a round; return whether to go on."""
         try:
             with self._wake:
                 self._wake.wait_for(
@@ -176,7 +158,6 @@ class Scheduler:
         return True
 
     def _fail_round(self, error: Exception) -> None:
-        """Answer all requests at work with an error, and drop what they hold."""
         calls = [call for call in self._replies.unanswered if not call.answered]
         self._drop_all()
         for state_cache in {call.state_cache for call in calls if isinstance(call, Generation | SuggestCall)}:
@@ -191,11 +172,10 @@ class Scheduler:
         self._searches = []
 
     def _round(self, new_calls: Sequence[EngineRequest[Any]]) -> None:
-        """Begin the new requests, read a piece of every prompt, and generate one more character of every text."""
         for call in new_calls:
             self._start(call)
         self._batches.step(self._prefill())
-        self._searches = [search for search in self._searches if self._step_search(search)]
+        self._searches = [search for search in self._searches if next(search, False)]
         self._update_stats()
         self._replies.flush()
 
@@ -209,7 +189,6 @@ class Scheduler:
         self.stats.waiting = len(self._prefills) + len(self._inbox)
 
     def _start(self, call: EngineRequest[Any]) -> None:
-        """Begin a request."""
         call.started_at = time.monotonic()
         if call.abandoned and not self._replies.still_wanted(call):
             return
@@ -223,8 +202,7 @@ class Scheduler:
                 self._prefills.add(call)
 
     def _prefill(self) -> list[Batch]:
-        """Read a piece of every prompt, answer requests that need no more, and return a batch for each generation to
-        start."""
+        """Read a piece of every prompt, answer what needs no more, and return what is to be generated."""
         begun: list[Batch] = []
         prefixes: list[tuple[SuggestCall, LogProbabilities, State]] = []
         for call, reader in self._prefills.step():
@@ -240,11 +218,10 @@ class Scheduler:
         return begun
 
     def _start_decoding(self, call: Generation, log_probabilities: LogProbabilities, state: State) -> list[Batch]:
-        """Start to generate after a prompt that was read: return its batch, or register its beam search."""
+        """Return the batch of a prompt that was read, or register its beam search."""
         model, rows = self.completer.language_model, len(call.live)
         if call.live and call.constraints.options.beams > 1:
-            steps = beam_steps(model, call.constraints, log_probabilities, state, call.n)
-            self._searches.append(RunningBeamSearch(call, steps))
+            self._searches.append(self._beam_search(call, log_probabilities, state))
             return []
         if rows > call.n:
             stock = self.completer.stock_hypotheses(call.constraints, log_probabilities, state)
@@ -260,7 +237,7 @@ class Scheduler:
         return [Batch([call], log_probabilities, state)]
 
     def _suggest(self, prefixes: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
-        """Search the next words after prefixes; requests with equal options share one search."""
+        """Search the next words; requests with equal options share one search."""
         failing = self._replies.failing
         groups: dict[object, list[tuple[SuggestCall, LogProbabilities, State]]] = {}
         with failing([call for call, _, _ in prefixes]):
@@ -286,29 +263,27 @@ class Scheduler:
                         ghost = self.completer.phrase_after(query, log_probabilities, state) if call.ghost else None
                         self._replies.resolve(call, (words, ghost))
 
-    def _step_search(self, search: RunningBeamSearch) -> bool:
-        """Run one step of a beam search; return whether there are more."""
-        generation = search.generation
-        with self._replies.failing([generation]):
-            if generation.timed_out and search.best_so_far is not None:
-                generation.set_hypotheses(search.best_so_far())
-            if not self._replies.still_wanted(generation):
-                return False
-            try:
-                search.best_so_far = next(search.steps)
-                return True
-            except StopIteration as end:
-                generation.set_hypotheses(end.value)
-                self._replies.finish(generation)
-        return False
+    def _beam_search(self, call: Generation, log_probabilities: LogProbabilities, state: State) -> Iterator[bool]:
+        """Yield True after each step but the last."""
+        model, best_so_far = self.completer.language_model, None
+        with self._replies.failing([call]):
+            steps = beam_steps(model, call.constraints, log_probabilities, state, call.n)
+            while True:
+                if call.timed_out and best_so_far is not None:
+                    call.set_hypotheses(best_so_far())
+                if not self._replies.still_wanted(call):
+                    return
+                try:
+                    best_so_far = next(steps)
+                except StopIteration as end:
+                    call.set_hypotheses(end.value)
+                    self._replies.finish(call)
+                    return
+                yield True
 
 
 def trim_heap() -> None:
-    """Return free memory of the heap to the system; takes a millisecond or two, and does nothing without the GNU C
-    library.
-
-    Lasting and short-lived allocations lie side by side, so the gaps of the latter would stay with the process: 11 of
-    146 MB after the tables of a model are unpacked, and more every minute in a server.
-    """
+    """Return free memory to the system, if the C library can: 11 of 146 MB, and more every minute, lie in gaps that
+    short-lived allocations leave."""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
