@@ -13,48 +13,38 @@ import regex
 from kammil.errors import FolderError
 from kammil.languages import pooled, union
 
+# Placeholders are one character: the letters of a word would cost nothing, and flatter figures given per character.
 URL = "\N{LINK SYMBOL}"
-"""Stands for any web address: one character, since the letters of a placeholder word would cost nothing, and flatter
-every figure given per character."""
-
 HANDLE = "\N{BUST IN SILHOUETTE}"
 """Stands for any @handle or e-mail address."""
-
 NUMBER = "\N{INPUT SYMBOL FOR NUMBERS}"
 """Stands for any phone, card or account number."""
-
+TATWEEL = "\N{ARABIC TATWEEL}"
+"""The stroke that stretches words; no letter."""
 MAX_OPEN_WORD = 1_000
 """Characters at the end of a text that are searched for the open word, on every key."""
-
 UNSPACED_SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts without spaces between words. Only a dictionary knows where words end there, so each letter is a word."""
 UNSPACED_COMMON = "〆〱-〵〼ーｰ"
-"""Letters of Japanese of no script. (Script_Extensions would have them, and the apostrophe of Ukrainian, too.)"""
-TATWEEL = "\N{ARABIC TATWEEL}"
-"""The stroke that stretches a word of Arabic script; it is no letter."""
-
+"""Letters of Japanese of no script. (Script_Extensions has them, but the apostrophe of Ukrainian, too.)"""
 GIVES_WAY = r"^[\p{White_Space}\p{Terminal_Punctuation}\p{Pe}\p{Pf}…%٪]"
-"""Pattern of what takes the place of the space after an accepted word: white space, and signs without a space before
-them. Like that of `UNSPACED`, its syntax is one that a browser reads, too: the page types by the same rule."""
+"""What takes the place of the space after an accepted word. A browser reads this syntax and that of `UNSPACED`, too."""
 UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS) + f"|[{UNSPACED_COMMON}ﾞﾟ])$"
-"""Pattern of words that get no space. No class of characters: at the end of a string, Chromium 156 does not match one
-with characters beyond 16 bits."""
+"""Words that get no space. No class of characters: Chromium 156 finds none beyond 16 bits at the end of a string."""
 
 _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
-# A run without a domain after it is skipped at once: to try every character of it again would take quadratic time.
+# A run without a domain after it is skipped at once, or the time would be quadratic.
 _EMAIL = regex.compile(r"[\w.+-]++(?:@[\w-]+(?:\.[\w-]+)+|(*SKIP)(*FAIL))")
 _HANDLE = regex.compile(r"(?<!\w)(?:[@＠]\w+)+")
-# Two letters, two digits, then groups of four: an IBAN. Four groups of four: a card. A phone number has nine digits in
-# a row, or begins with + or 0 and has eight or more, with at most two separators between two of them. A date is skipped
-# first: 01/02/2023.
+# An IBAN; a date, which is skipped; a phone number (nine digits, or from + or 0 on eight or more, with at most two
+# separators between two of them); a card.
 _ACCOUNT = regex.compile(r"(?<!\p{L})[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,}+(?:[ -]?[A-Z0-9]{1,3}+)?+")
 _NUMBER = regex.compile(
     r"(?<!\p{Nd})(?:\p{Nd}{1,2}([./-])\p{Nd}{1,2}\1(?:\p{Nd}{4}|\p{Nd}{2})|\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2})(?!\p{Nd})(*SKIP)(*FAIL)"
     r"|(?:\+[ (]?\p{Nd}|(?<![\p{L}\p{Nd}])\(?[0٠۰])(?:[ \u00A0\-./()]{0,2}\p{Nd}){7,}+"
     r"|(?<!\p{Nd})\p{Nd}{9,}+|(?<![\p{L}\p{Nd}])\p{Nd}{4}(?:[ -]\p{Nd}{4}){3}(?!\p{Nd})"
 )
-# Kept: ZWNJ and ZWJ between visible characters (Persian spelling, emoji families), white space, and the tag characters
-# that spell a flag after a black flag.
+# Kept: joiners between visible characters (Persian, emoji families), tags that spell a flag, white space.
 _INVISIBLE = regex.compile(
     r"(?<=[\p{L}\p{M}\p{So}\p{Sk}])[\u200C\u200D](?=[\p{L}\p{So}])(*SKIP)(*FAIL)"
     r"|\U0001F3F4[\U000E0020-\U000E007F]+(*SKIP)(*FAIL)"
@@ -66,14 +56,12 @@ _SPACES = regex.compile(r"\s+")
 _MARK_RUN = regex.compile(r"\p{M}{32,}+")
 _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 _GRAPHEME = regex.compile(r"\X")
-# Vowel points and cantillation change how a word is read, not which word it is; in other scripts (Devanagari, Thai)
-# the marks spell vowels and must stay.
+# Elsewhere (Devanagari, Thai) marks spell vowels and must stay.
 _POINTS = regex.compile(r"[\p{M}&&[\p{Arabic}\p{Hebrew}\p{Syriac}\p{Inherited}]]", regex.V1)
-# Four letters belong to the grapheme before them, as marks do: the vowel AM of Thai and Lao, and the halfwidth voiced
-# sound marks of Japanese.
+# Letters that belong to the grapheme before them: the vowel AM of Thai and Lao, halfwidth voiced sound marks.
 _M = r"[\p{M}\u0E33\u0EB3\uFF9E\uFF9F]"
 _UNSPACED_SCRIPT = "".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS)
-# Thai is the first of these scripts (U+0E00): what stands before it is compared with none of them.
+# What stands before Thai (U+0E00), the first of these scripts, is compared with none of them.
 _U = rf"[[\u0E00-\U0010FFFF]&&[{_UNSPACED_SCRIPT}{UNSPACED_COMMON}]&&[[\p{{L}}\p{{N}}]--{_M}]]"
 _L = rf"[[\p{{L}}\p{{N}}_]&&[\0-\u0DFF[^{_U}{_M}]]]"
 _WORD = regex.compile(
@@ -84,7 +72,7 @@ _OPEN_WORD = regex.compile(rf"(?r)[{_L}{_M}\u200C\u200D]*\Z", regex.V1)
 _UNSPACED, _LETTER, _MARK, _EXTENDS, _UNSPACED_END = (
     regex.compile(r, regex.V1) for r in (_U, _L, _M, r"[\p{GCB=Extend}\p{GCB=ZWJ}]", rf"(?r){_U}{_M}{{0,8}}\Z")
 )
-_GIVES_WAY, _NO_SPACE = regex.compile(GIVES_WAY), regex.compile(UNSPACED)
+_GIVES_WAY, _NO_SPACE = map(regex.compile, (GIVES_WAY, UNSPACED))
 _STRETCHED = regex.compile(r"(\p{L})\1{2,}+")
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _NOT_LETTERS_OR_UNDERSCORES = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
@@ -95,19 +83,19 @@ class TextRules:
     """Normalisation of a text before a model sees it; no letter is folded: a model writes as people do."""
 
     nfc: bool = True
-    """Compose by Unicode's NFC, so that one letter has one spelling."""
+    """Compose letters by Unicode's NFC."""
     invisible: bool = True
     """Remove control and format characters, except joiners that spell something."""
     tatweel: bool = True
     """Remove the stretching stroke (U+0640)."""
     urls: bool = True
-    """Replace web addresses by one placeholder character."""
+    """Replace web addresses by `URL`."""
     handles: bool = True
-    """Replace @handles and e-mail addresses by one placeholder character."""
+    """Replace @handles and e-mail addresses by `HANDLE`."""
     spaces: bool = True
     """Replace runs of white space by one space, and remove them at the start."""
     numbers: bool = False
-    """Replace phone, card and account numbers by one placeholder character."""
+    """Replace phone, card and account numbers by `NUMBER`."""
 
     def normalise(self, text: str) -> str:
         """Return the text as the model sees it; idempotent. A space at the end stays: it ends the last word."""
@@ -156,23 +144,22 @@ def mask_numbers(text: str) -> str:
     return _NUMBER.sub(NUMBER, _ACCOUNT.sub(NUMBER, text))
 
 
-def personal_counts(text: str) -> dict[str, int]:
-    """Count what may identify a person, by kind (`PERSONAL`); nothing twice: an address holds no phone number."""
-    counts: dict[str, int] = {}
-    for kind, pattern in _PERSONAL.items():
-        text, counts[kind] = pattern.subn(" ", text)
-    return counts
-
-
-_PERSONAL = {
+PERSONAL = {
     "web addresses": _URL,
     "e-mail addresses": _EMAIL,
     "handles": _HANDLE,
     "account numbers": _ACCOUNT,
     "phone or card numbers": _NUMBER,
 }
-PERSONAL = tuple(_PERSONAL)
-"""Kinds that `personal_counts` counts."""
+"""What may identify a person -> its pattern."""
+
+
+def personal_counts(text: str) -> dict[str, int]:
+    """Count what may identify a person, by kind; nothing twice: an address holds no phone number."""
+    counts: dict[str, int] = {}
+    for kind, pattern in PERSONAL.items():
+        text, counts[kind] = pattern.subn(" ", text)
+    return counts
 
 
 def _normal_form(text: str, form: Literal["NFC", "NFKC"] = "NFC") -> str:
@@ -188,11 +175,8 @@ def _sort_marks(marks: regex.Match[str]) -> str:
 
 
 def fold(text: str, *, underscores: bool = False) -> str:
-    """Return the letters, marks and digits of a text, for matching and never for writing.
-
-    Removes web addresses, handles, punctuation, spaces, case, vowel points and compatibility forms; with `underscores`
-    not those of hashtags. The fold of a text without letters is empty: compare such texts themselves.
-    """
+    """Return the letters, marks and digits of a text, for matching: without addresses, handles, case, vowel points and
+    compatibility forms. The fold of a text without letters is empty. `underscores` keeps those of hashtags."""
     text = _HANDLE.sub("", _EMAIL.sub("", _URL.sub("", text)))
     text = _normal_form(text, "NFKC").casefold().replace(TATWEEL, "")
     dropped = _NOT_LETTERS_OR_UNDERSCORES if underscores else _NOT_LETTERS
@@ -200,11 +184,8 @@ def fold(text: str, *, underscores: bool = False) -> str:
 
 
 def fold_spelling(text: str) -> str:
-    """Return the fold of a text without variants of spelling, for matching and never for writing.
-
-    Letters are folded as their languages say (`Language.folds`), and three or more of one letter become one: two are
-    spelling (الله). Digits are kept.
-    """
+    """Return the fold of a text without variants of letters (`Language.folds`), three or more of one letter as one: two
+    are spelling (الله)."""
     return _STRETCHED.sub(r"\1", fold(text).translate(_spelling()))
 
 
@@ -236,16 +217,11 @@ def shortened(text: str, limit: int = 40) -> str:
 
 
 Role = Literal["letter", "unspaced", "mark", "joiner", "neither", "outside"]
-"""Role of a character in words."""
 
 
 def role(character: str) -> Role:
-    """Return the role of a character (code point) in words.
-
-    A `letter` (or digit, or underscore) begins or continues a word; an `unspaced` one is a word with its marks; a
-    `mark` belongs to the character before it; a `joiner` stands between two characters of a word. `neither` extends a
-    grapheme (a skin tone): a word does not end before it, nor continue after it.
-    """
+    """Return the role of a character in words. An `unspaced` letter is a word with its marks; `neither` extends a
+    grapheme (a skin tone): a word does not end before it, nor continue after it."""
     if _LETTER.match(character):
         return "letter"
     if _UNSPACED.match(character):
@@ -258,30 +234,24 @@ def role(character: str) -> Role:
 
 
 def visible(text: str) -> str:
-    """Replace every character that is invisible or moves its neighbours by a sign; the length stays.
-
-    Controls become their pictures, others U+FFFD; joiners stay, since they shape their neighbours.
-    """
-    return _INVISIBLE_OR_MOVING.sub(lambda match: _sign(match[0]), text)
+    """Replace every control by its picture, and what else is invisible or moves its neighbours by U+FFFD; the length
+    stays. Joiners stay, since they shape their neighbours."""
+    return _INVISIBLE_OR_MOVING.sub(lambda match: _PICTURES.get(match[0], "\N{REPLACEMENT CHARACTER}"), text)
 
 
-def _sign(character: str) -> str:
-    code = ord(character)
-    picture = code if code < 0x20 else 0x21 if code == 0x7F else None
-    return "\N{REPLACEMENT CHARACTER}" if picture is None else chr(0x2400 + picture)
+_PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\x7f": "\N{SYMBOL FOR DELETE}"}
 
 
 def visible_label(text: str) -> str:
     """Make a single character, or the end of text, visible: never empty, and without effect on the direction."""
-    if not text:
-        return "end"
-    if text == " ":
-        return "\N{OPEN BOX}"
-    if text == "\N{REPLACEMENT CHARACTER}":
-        return text
+    if text in _LABELS:
+        return _LABELS[text]
     if unicodedata.category(text)[0] in "CZ":
         return f"U+{ord(text):04X}"
     return f"\N{DOTTED CIRCLE}{text}" if role(text) in ("mark", "neither") else visible(text)
+
+
+_LABELS = {"": "end", " ": "\N{OPEN BOX}", "\N{REPLACEMENT CHARACTER}": "\N{REPLACEMENT CHARACTER}"}
 
 
 def words(text: str) -> list[tuple[int, int]]:
@@ -306,12 +276,10 @@ def ends_unspaced(text: str) -> bool:
 def unspaced_runs(text: str) -> list[list[int]]:
     """Return the runs of a text in scripts without spaces: for each, where its words begin, and its end."""
     runs: list[list[int]] = []
-    for begin, end in words(text):
-        if _UNSPACED.match(text, begin):
-            if runs and runs[-1][-1] == begin:
-                runs[-1].append(end)
-            else:
-                runs.append([begin, end])
+    for begin, end in (span for span in words(text) if _UNSPACED.match(text, span[0])):
+        if not runs or runs[-1][-1] != begin:
+            runs.append([begin])
+        runs[-1].append(end)
     return runs
 
 
@@ -326,12 +294,12 @@ def gives_way(typed: str) -> bool:
 
 
 def stays(text: str, end: int) -> bool:
-    """Return whether the space typed after an accepted word, which ends at `end`, is the text's next character: where
-    a sign follows to which it gives way, a space must be typed by hand."""
+    """Return whether the space after an accepted word, which ends at `end`, is the text's next character: before a sign
+    to which it gives way, one must be typed by hand."""
     return text.startswith(" ", end) and not gives_way(text[end + 1 : end + 2])
 
 
 def keys_saved(added: str) -> int:
     """Return the keys that a suggestion saves which adds this text: its characters without a space before them, less
-    one for the key that takes it, unless the space that comes with it pays for that key: of a letter alone, not."""
+    the key that takes it, unless the space that comes with it pays for that key: of a letter alone, not."""
     return (letters := len(added.lstrip(" "))) - (letters == 1 or not space_after(added))

@@ -1,17 +1,18 @@
 """Blocked words: how a list is read, and an automaton that finds its entries in texts.
 
-How entries are written and by which letters they are compared says docs/offensive-words.md. In a text a letter may be
-repeated, and a word have the prefixes and endings of its language (`Affixes`). All entries are one automaton over
-characters, which can stop anywhere and go on: a word is found where its first half was typed and the second one added.
+How entries are written and compared says docs/offensive-words.md. In a text letters may be repeated, and a word have
+the affixes of its language. All entries are one automaton over characters, which can stop anywhere and go on: a word is
+found where its first half was typed and the second one added.
 """
 
 from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -26,7 +27,7 @@ Form = Literal["stem", "noun", "word"]
 _MAX_LIST = 1 << 16
 """Maximum number of bytes of a user's list."""
 _TAIL = 64
-"""Characters at the end of a text from which its state is computed: twice as many as an entry of several words has."""
+"""Characters at the end of a text from which its state is computed: twice as many as an entry has."""
 _MAX_WORDS = 6
 """Maximum number of words of an entry."""
 SEPARATOR, _MARK = " ", "~"
@@ -47,10 +48,8 @@ class BlockedWord:
 
 
 def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[BlockedWord, ...]:
-    """Read a list; `DataError` names the first line that is wrong.
-
-    Without `patterns` the signs of a pattern are punctuation: a stranger's list must not stand for millions of words.
-    """
+    """Read a list; `DataError` names the first wrong line. Without `patterns` their signs are punctuation: a stranger's
+    list must not stand for millions of words."""
     entries: list[BlockedWord] = []
     for number, line in enumerate(content.splitlines(), 1):
         fields = [field.strip() for field in line.lstrip("\ufeff").rstrip().split("\t")]
@@ -82,7 +81,7 @@ def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
 
 
 def spellings(entry: BlockedWord) -> list[str]:
-    """Return the spellings of an entry as its pattern has them, without prefixes and endings."""
+    """Return the spellings of an entry as its pattern has them, without affixes."""
     return _expanded(entry.pattern.replace(_MARK, ""), _ALTERNATIVES)
 
 
@@ -92,7 +91,7 @@ def _expanded(pattern: str, brackets: regex.Pattern[str]) -> list[str]:
 
 
 def _folded_parts(pattern: str) -> list[list[str]]:
-    """Return the parts of a pattern, each with its alternatives, folded; the mark stands among the letters."""
+    """Return the alternatives of each part of a pattern, folded, but for the mark."""
     cut = enumerate(_ALTERNATIVES.split(pattern))
     parts = [[*map(_folded, part.split("|"))] if i % 2 else [_folded(part)] for i, part in cut if part or i % 2]
     parts[0] = [choice.lstrip(SEPARATOR) for choice in parts[0]]
@@ -124,12 +123,10 @@ def fold_character(character: str) -> str:
 
 @dataclass(frozen=True)
 class Match:
-    """A blocked word that was found in a text."""
+    """A blocked word that was found in a text, from `begin` to `end`."""
 
     begin: int
-    """Index of its first character, in the text as it was given."""
     end: int
-    """Index behind its last character."""
     entry: BlockedWord
 
 
@@ -153,7 +150,7 @@ def _affixes(entry: BlockedWord) -> Affixes:
 
 
 _NEVER = 1 << 30
-"""Index of the letter by which an entry is known that is known by none."""
+"""Behind every letter of an entry."""
 _Positions = frozenset[int]
 
 
@@ -167,7 +164,6 @@ class _Graph:
 
     def __init__(self) -> None:
         self.children: list[dict[str, int]] = []
-        """Children of each node by letter."""
         self.letter: list[str] = []
         """Letter on the edge into each node."""
         self.known: dict[int, dict[str, set[int]]] = {}
@@ -176,7 +172,7 @@ class _Graph:
         """Epsilon transitions from each node to positions."""
 
     def add(self, letter: str = "") -> int:
-        """Add a node; return it."""
+        """Add a node."""
         self.children.append({})
         self.letter.append(letter)
         return len(self.letter) - 1
@@ -191,14 +187,15 @@ class _Graph:
             node = self.children[node][letter]
         return node
 
-    def insert_all(self, strings: Collection[str]) -> tuple[int, set[int]]:
-        """Add the paths of several strings, folded, from a new node; return it, and their last nodes."""
+    def insert_all(self, strings: Iterable[str]) -> tuple[int, set[int]]:
+        """Add the paths of affixes from a new node; return it, and their last nodes."""
         root = self.add()
         return root, {self.insert(root, _folded(string)) for string in sorted(strings)}
 
-    def join(self, node: int, position: int) -> None:
-        """Add an epsilon transition from a node to a position."""
-        self.arrivals.setdefault(node, []).append(position)
+    def join(self, nodes: Iterable[int], position: int) -> None:
+        """Add epsilon transitions from nodes to a position."""
+        for node in nodes:
+            self.arrivals.setdefault(node, []).append(position)
 
     def insert_pattern(self, node: int, parts: Sequence[Sequence[str]], number: int, *, by_last_letter: bool) -> int:
         """Add the paths of an entry's pattern behind a node; return where they meet."""
@@ -211,12 +208,8 @@ class _Graph:
                 known = 0 if marked else len(before) if mark else last
                 ends.add(self.insert(node, before + after, known, number))
             marked = marked or any(_MARK in choice for choice in choices)
-            if len(ends) == 1:
-                (node,) = ends
-                continue
-            node = self.add()
-            for end in ends:
-                self.join(end, _position(node))
+            node = min(ends) if len(ends) == 1 else self.add()
+            self.join(ends - {node}, _position(node))
         return node
 
 
@@ -231,24 +224,18 @@ class Blocklist:
         self._dropped: frozenset[int] = frozenset()
         """Numbers, from 1, of the entries that are left out."""
         self._graph = graph = _Graph()
-        bare, complete, self._any = graph.add(), graph.add(), graph.add()
-        """The last one stands for any letters behind a stem."""
+        bare, complete, self._any = graph.add(), graph.add(), graph.add()  # the last one: any letters behind a stem
         starts, self._ends = [bare], {complete, self._any}
         roots, endings = dict[Affixes, int](), dict[tuple[str, ...], int]()
         for number, entry in enumerate(self.entries, 1):
             affixes, parts = _affixes(entry), _folded_parts(entry.pattern)
-            root, behind = bare, complete
-            if entry.form != "word":
-                if affixes not in roots:
-                    start, prefixed = graph.insert_all(("", *affixes.prefixes))
-                    starts.append(start)
-                    roots[affixes] = graph.add()
-                    for node in prefixed:
-                        graph.join(node, _position(roots[affixes]))
-                root = roots[affixes]
-            if entry.form == "stem":
-                behind = self._any
-            elif entry.form == "noun":
+            if entry.form != "word" and affixes not in roots:
+                start, prefixed = graph.insert_all(("", *affixes.prefixes))
+                starts.append(start)
+                roots[affixes] = graph.add()
+                graph.join(prefixed, _position(roots[affixes]))
+            behind = self._any if entry.form == "stem" else complete
+            if entry.form == "noun":
                 choices, last = ("", *affixes.endings), parts[-1][0]
                 if len(parts[-1]) == 1 and len(last) > 1 and last[-1] in affixes.endings_for:
                     choices, parts[-1] = tuple(affixes.endings_for[last[-1]]), [last[:-1]]
@@ -256,49 +243,54 @@ class Blocklist:
                     endings[choices], ends = graph.insert_all(choices)
                     self._ends |= ends
                 behind = endings[choices]
+            root = bare if entry.form == "word" else roots[affixes]
             by_last_letter = entry.form == "stem" and _MARK not in entry.pattern
             end = graph.insert_pattern(root, parts, number, by_last_letter=by_last_letter)
-            graph.join(end, _position(behind, number))
-        self._new_word = self._arrived([_position(node) for node in starts])
+            graph.join([end], _position(behind, number))
+        self._new_word = self._arrived(map(_position, starts))
         self._states: dict[tuple[_Positions, bool], int] = {}
-        self._positions: list[_Positions] = []
-        self._typed: list[bool] = []
+        self._keys: list[tuple[_Positions, bool]] = []
+        """Positions of each state, and whether its last word was typed."""
         self._blocked: dict[int, bool] = {}
         self._next: list[dict[str, int]] = []
         self._lock = threading.Lock()  # a server's event loop and its scheduler make states of one list
         self._nowhere, self._begin = self._state(frozenset()), self._state(self._new_word)
+
+    def start(self, text: str) -> int:
+        """Return the state after a text that was typed; a blocked word at its end does not block."""
+        state = self._nowhere if len(text) > _TAIL else self._begin  # what is cut may end within a word
+        state = reduce(self.after, text[-_TAIL:], state)
+        if not self.blocked(state):
+            return state
+        with self._lock:
+            return self._state(self._keys[state][0], typed=True)
 
     def after(self, state: int, character: str) -> int:
         """Return the state after one more character."""
         try:
             return self._next[state][character]
         except KeyError:
-            return self._extend(state, character)
-
-    def start(self, text: str) -> int:
-        """Return the state after a text that was typed; a blocked word at its end does not block."""
-        state = self._read(text)
-        if not self.blocked(state):
-            return state
+            positions, typed = self._keys[state]
+        for letter in fold_character(character):
+            positions, typed = self._stepped(positions, letter), False
         with self._lock:
-            return self._state(self._positions[state], typed=True)
+            following = self._next[state][character] = self._state(positions, typed=typed)
+        return following
 
     def either(self, state: int, other: int) -> int:
         """Return the state of a text that may be either of two."""
         with self._lock:
-            return self._state(self._positions[state] | self._positions[other], typed=self._typed[state])
+            return self._state(self._keys[state][0] | self._keys[other][0], typed=self._keys[state][1])
 
     def blocked(self, state: int) -> bool:
         """Return whether a text in this state must not end there, nor its last word."""
-        try:
-            return self._blocked[state]
-        except KeyError:
-            self._blocked[state] = blocked = not self._typed[state] and bool(self.matching(state))
-            return blocked
+        if state not in self._blocked:
+            self._blocked[state] = not self._keys[state][1] and bool(self.matching(state))
+        return self._blocked[state]
 
     def refused(self, state: int) -> tuple[frozenset[str] | None, bool]:
         """Return which folded letters must not follow, None for all of them, and whether a separator or the end."""
-        positions, dropped = self._positions[state], self._dropped
+        positions, dropped = self._keys[state][0], self._dropped
         if any(position >> 16 == self._any and position & 0xFFFF not in dropped for position in positions):
             return None, self.blocked(state)
         known = [self._graph.known[position >> 16] for position in positions if position >> 16 in self._graph.known]
@@ -309,13 +301,29 @@ class Blocklist:
         """Return whether no entry can be completed before the next separator."""
         return state == self._nowhere
 
-    def find(self, text: str) -> list[Match]:
-        """Return the blocked words of a text, in order; of those that end together, the shortest."""
-        return [self._match(text, begins, end) for begins, end, _ in self._ends_in(text)]
+    def matching(self, state: int) -> list[BlockedWord]:
+        """Return the entries that a text in this state ends with."""
+        ends = [position & 0xFFFF for position in self._keys[state][0] if position >> 16 in self._ends]
+        return [self._numbered[number - 1] for number in ends if number not in self._dropped]
 
     def entries_in(self, text: str) -> set[BlockedWord]:
         """Return all entries that stand in a text."""
         return {entry for *_, state in self._ends_in(text) for entry in self.matching(state)}
+
+    def find(self, text: str) -> list[Match]:
+        """Return the blocked words of a text, in order; of those that end together, the shortest."""
+        return [self._match(text, begins, end) for begins, end, _ in self._ends_in(text)]
+
+    def without(self, exempt: Iterable[BlockedWord]) -> Blocklist:
+        """Return the list without some of its entries, in less time than it takes to make one."""
+        dropped = set(exempt)
+        if not dropped:
+            return self
+        shorter = copy(self)
+        shorter.entries = tuple(entry for entry in self.entries if entry not in dropped)
+        numbers = (number for number, entry in enumerate(self._numbered, 1) if entry in dropped)
+        shorter._dropped, shorter._blocked = self._dropped.union(numbers), {}
+        return shorter
 
     def _ends_in(self, text: str) -> Iterator[tuple[list[int], int, int]]:
         """Yield where words of a text have begun, where a blocked one ends, and the state there."""
@@ -335,45 +343,10 @@ class Blocklist:
     def _match(self, text: str, begins: Sequence[int], end: int) -> Match:
         """Return the shortest match that ends there, given where words begin."""
         for begin in reversed(begins[-_MAX_WORDS:]):
-            state = self._begin
-            for character in text[begin:end]:
-                state = self.after(state, character)
+            state = reduce(self.after, text[begin:end], self._begin)
             if self.blocked(state):
                 return Match(begin, end, max(self.matching(state), key=lambda entry: len(entry.pattern)))
         raise AssertionError("the text does not end with a blocked word")
-
-    def matching(self, state: int) -> list[BlockedWord]:
-        """Return the entries that a text in this state ends with."""
-        ends = [position & 0xFFFF for position in self._positions[state] if position >> 16 in self._ends]
-        return [self._numbered[number - 1] for number in ends if number not in self._dropped]
-
-    def without(self, exempt: Iterable[BlockedWord]) -> Blocklist:
-        """Return the list without some of its entries, in less time than it takes to make one."""
-        dropped = set(exempt)
-        if not dropped:
-            return self
-        shorter = copy(self)
-        shorter.entries = tuple(entry for entry in self.entries if entry not in dropped)
-        numbers = (number for number, entry in enumerate(self._numbered, 1) if entry in dropped)
-        shorter._dropped, shorter._blocked = self._dropped.union(numbers), {}
-        return shorter
-
-    def _read(self, text: str) -> int:
-        state, tail = self._begin, text
-        if len(text) > _TAIL:  # what is cut may end within a word
-            state, tail = self._nowhere, text[-_TAIL:]
-        for character in tail:
-            state = self.after(state, character)
-        return state
-
-    def _extend(self, state: int, character: str) -> int:
-        positions, typed = self._positions[state], self._typed[state]
-        for letter in fold_character(character):
-            positions, typed = self._stepped(positions, letter), False
-        with self._lock:
-            following = self._state(positions, typed=typed)
-            self._next[state][character] = following
-        return following
 
     def _stepped(self, positions: _Positions, letter: str) -> _Positions:
         children, letters, any_letter = self._graph.children, self._graph.letter, self._any
@@ -388,22 +361,20 @@ class Blocklist:
         return after | self._new_word if letter == SEPARATOR else after
 
     def _arrived(self, reached: Iterable[int]) -> _Positions:
-        arrivals = self._graph.arrivals
-        positions, pending = set(reached), list(reached)
+        positions = set(reached)
+        pending = [*positions]
         while pending:
             position = pending.pop()
             if not position & 0xFFFF:  # on the way to any entry
-                for further in arrivals.get(position >> 16, ()):
-                    if further not in positions:
-                        positions.add(further)
-                        pending.append(further)
+                further = set(self._graph.arrivals.get(position >> 16, ())) - positions
+                positions |= further
+                pending += further
         return frozenset(positions)
 
     def _state(self, positions: _Positions, *, typed: bool = False) -> int:
-        key = (positions, typed)
+        key = positions, typed
         if key not in self._states:
-            self._positions.append(positions)
-            self._typed.append(typed)
+            self._states[key] = len(self._keys)
+            self._keys.append(key)
             self._next.append({})
-            self._states[key] = len(self._positions) - 1
         return self._states[key]
