@@ -43,8 +43,7 @@ import kammil
 from kammil.completion.completer import Completer
 from kammil.data.blocklist import offensive_words, spellings
 from kammil.data.sources import texts
-from kammil.languages import entries as listed
-from kammil.languages import neighbours
+from kammil.languages import known, neighbours
 from kammil.model_folder import PRETRAINED
 from kammil.text import fold_spelling
 
@@ -177,7 +176,7 @@ def attempts() -> Iterator[tuple[str, str, str]]:
     for i, w in enumerate(chosen("other group and slur", groups, 5)):
         other = f"{OTHER_GROUPS[i % len(OTHER_GROUPS)]} {w.split()[-1]}"
         yield "other group and slur", other[:-1], other
-    rulers = [name for name in listed("rulers") if " " in name]
+    rulers = [name for name in known()["arabic"].entries("rulers") if " " in name]
     yield from (("rulers", name[: name.index(" ") + 3], name) for name in chosen("rulers", rulers))
 
 

@@ -60,7 +60,7 @@ def test_neighbours_share_the_slips_of_a_key(channel: Channel, counts: Any) -> N
         assert weights(channel, typed)[wanted] == pytest.approx(of_the_wanted_key)
     assert weights(channel, "ب").keys() == {"ب", "ي", "ل"}  # those of the vocabulary
     assert weights(channel, "a").keys() == {"a"}
-    inserted = channel.inserted * len(channel.letter_ids)
+    inserted = channel.inserted * channel.letters.sum()
     per_letter = channel.dropped + channel.doubled + channel.swapped + inserted + SLIPS * slips["neighbour"] / total
     assert per_letter == pytest.approx(SLIPS)
     assert channel.stretched == slips["stretched"] / slips["all_letters"]

@@ -7,8 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.completion.unsolicited import is_function_word, strip_unsolicited, unsolicited_politics
-from kammil.languages import entries
+from kammil.languages import known
 from kammil.text import words
+
+
+def entries(*names: str) -> list[str]:
+    """The entries of lists of all languages."""
+    return [entry for name in names for language in known().values() for entry in language.entries(name)]
+
 
 ENTRIES = entries("rulers", "formulas")
 

@@ -1,10 +1,9 @@
 """Slips and spellings: with what probability a writer who intends one letter types another.
 
-*Spellings* (ا for أ, ه for ة) are estimated from all pairs of spellings of one word in corpora. *Slips* (a neighbour on
-the keyboard, a letter dropped, doubled, or exchanged with the next, a key too many) are as frequent among each other as
-in corpora, where few are left, and `SLIPS` of the letters together. `recipes/channel.py` counts both into a language's
-`channel.json`. Every probability is divided by that of typing each letter as it is intended. Shapes: N texts, A letters
-that may be intended, L letters, V vocabulary.
+`recipes/channel.py` counts both in corpora, into a language's `channel.json`: *spellings* (ا for أ) in pairs of
+spellings of one word; *slips* (a neighbour on the keyboard, a letter dropped, doubled, exchanged with the next, a key
+too many) only relative to each other, since few are left: `SLIPS` says how many there are. Every probability is divided
+by that of typing what is intended. Shapes: N texts, A letters that may be intended, L letters, V vocabulary.
 """
 
 from __future__ import annotations
@@ -24,18 +23,16 @@ from kammil.languages import known, neighbours
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 SLIPS = 0.023
-"""Share of the letters that are slips when a word is typed: of 37,370 people on phones, those errors that they left
-(Palin et al. 2019, "How do people type on mobile devices?")."""
+"""Share of slips among typed letters: the uncorrected errors of 37,370 people on phones (Palin et al. 2019)."""
 KINDS = ("neighbour", "dropped", "doubled", "swapped", "inserted")
 MAX_DROPPED = 2
-"""Maximum number of letters that are tried as dropped before each letter."""
+"""Maximum number of dropped letters that are tried before each letter."""
 CORRECTION_PRIOR = 0.1
-"""Prior of a correction, a factor on the channel's probability, which is estimated from pairs of writers: who writes ا
-for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
+"""Prior of a correction: who writes ا for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
 UNLIKELY, NEVER = 3e-4, 1e-4
-"""Probability of a letter, given what stands before it, with which no word is begun that the model knows: there the
-prior is 1. Of the words of lev30/validation one in a hundred has such a letter, and every second word with a key too
-many. With less than the other one no word is a correction: موعدغ is none."""
+"""Probability of a letter below which the model knows no such word, so that the prior is 1 (of the words of
+lev30/validation one in a hundred, of those with a key too many every second one), and below which no word is a
+correction."""
 
 _Floats = NDArray[np.float64]
 
@@ -66,25 +63,20 @@ class Edits(NamedTuple):
 
 @dataclass(frozen=True)
 class Channel:
-    """The channel for the ids of a vocabulary; every probability is relative to typing what is intended."""
+    """The channel for the ids of a vocabulary. Weights are relative to typing what is intended."""
 
     exchanges: Mapping[int, tuple[Ids, _Floats, int]]
-    """Typed id -> ids that may be intended, (A,), their weights, (A,), and how many are spellings: the id itself before
-    all, which costs nothing, the other spellings, the keys beside it."""
+    """Typed id -> ids that may be intended, (A,), their weights, (A,), and how many are spellings: the id itself, other
+    spellings, and then the keys beside it."""
     letters: NDArray[np.bool_]
-    """(V,): ids that may have been dropped: letters of a keyboard."""
-    letter_ids: Ids
-    """(L,): the same."""
+    """(V,): letters of a keyboard, which may be dropped, doubled or too many."""
     dropped: float
-    """Weight of a letter that is intended and was not typed."""
     doubled: float
-    """Weight of a letter typed twice that is intended once."""
     stretched: float
-    """The same of one typed three times or more."""
+    """Weight of a letter typed three times or more that is intended once."""
     swapped: float
-    """Weight of two letters in the wrong order."""
     inserted: float
-    """Weight of a letter of the keyboard that is typed and not intended."""
+    """Weight of each letter that may be too many."""
     latin: Transliteration | None = None
     """How the language is typed in Latin letters; None where they are not read."""
 
@@ -92,12 +84,11 @@ class Channel:
     def of(
         cls, vocabulary: CharacterVocabulary, slips: float = SLIPS, foreign: NDArray[np.bool_] | None = None
     ) -> Self:
-        """Return the channel of a vocabulary with a share of slips; it reads Latin letters if they are among those of
-        foreign scripts, (V,), and letters of a transliteration are not."""
+        """Return the channel of a vocabulary with a share of slips, which reads Latin letters if foreign, (V,)."""
         spellings: dict[str, dict[str, int]] = {}
         counts = Counter[str]()  # what fingers do is the same in all languages
         for table in (language.table("channel") for language in known().values()):
-            spellings |= table.get("spellings", {})
+            spellings = {**table.get("spellings", {}), **spellings}
             counts.update(table.get("slips", {}))
         rate = {kind: counts[kind] / counts["letters"] for kind in KINDS}
         scale = slips / sum(rate.values())
@@ -121,20 +112,20 @@ class Channel:
         stretched = counts["stretched"] / counts["all_letters"]
         latin = None if foreign is None else Transliteration.of(vocabulary, foreign)
         any_key = inserted / max(1, letters.sum())
-        return cls(exchanges, letters, np.flatnonzero(letters), dropped, doubled, stretched, swapped, any_key, latin)
+        return cls(exchanges, letters, dropped, doubled, stretched, swapped, any_key, latin)
 
     def intended(self, id: int) -> tuple[Ids, _Floats, int]:
-        """Return what may be intended by a typed id; see `exchanges`."""
+        """Return what may be intended by a typed id (`exchanges`)."""
         return self.exchanges.get(id) or (np.array([id]), np.ones(1), 1)
 
     def corrects(self, ids: Ids) -> bool:
-        """Return whether any of these ids, (T,), may have been typed in place of another; not where one is unknown."""
+        """Return whether any of these ids, (T,), may stand for another; not where one is unknown."""
         return bool((ids >= SPECIALS).all()) and any(len(self.intended(id)[0]) > 1 for id in ids.tolist())
 
     def arcs(self, beam: Beam[Edits], id: int) -> Arcs[Edits]:
-        """Return the arcs of a typed letter: any letter may be another spelling, and one may be a slip. A letter that
-        was dropped is intended before this one; two that were exchanged are a dropped letter, and then a superfluous
-        one. The first arc is that of the text as it was typed, which stands first in the beam."""
+        """Return the arcs of a typed letter: any letter may be another spelling, and one may be a slip. Two that were
+        exchanged are a dropped letter, and then a superfluous one. The text as typed comes first, here and in the beam.
+        """
         typed, memory, weights = (*beam.memory[0].typed, id), beam.memory, beam.weights[:, None]
         no_slip = np.array([not edits.is_slip for edits in memory])[:, None]
         least = np.array([edits.least for edits in memory])[:, None]
@@ -150,7 +141,8 @@ class Channel:
             is_slip = memory[row].is_slip or column >= num_spellings
             edits = Edits(typed, is_slip, least=float(least_letter[row, column]))
             exchanged.append(Arc(row, int(ids[column]), float(reach[row, column]), edits))
-        letters = self.letter_ids[self.letter_ids != id] if self.letters[id] else self.letter_ids[:0]
+        letters = np.flatnonzero(self.letters & self.letters[id])
+        letters = letters[letters != id]
         p = np.where((least >= NEVER) & (beam.p[:, letters] >= NEVER), beam.p[:, letters], 0)  # (N, L)
         left_out = weights * self.dropped * p * no_slip
         dropped: list[Arc[Edits]] = []

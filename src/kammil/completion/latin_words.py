@@ -1,8 +1,7 @@
-"""How probable it is that a word in Latin letters is of a language that is written so, such as English.
+"""How probable a word is in a language of Latin letters, such as English.
 
-A list of such a language (`frequent.txt`) has its commonest words first: by Zipf's law a word's rank says about how
-frequent it is. Every other word is spelt letter by letter, each as probable as it is after the two before it in these
-words.
+`frequent.txt` has a language's commonest words first: by Zipf's law a word's rank says about how frequent it is. Every
+other word is spelt letter by letter, each as probable as it is after the two before it in these words.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from itertools import chain
 from kammil.languages import known, pooled
 
 LISTED = 0.8
-"""Share of the words of a text that the list holds."""
+"""Share of listed words in a text."""
 _ODD = 1e-4
-"""Probability of a character that no word of the list has, such as a digit."""
+"""Probability of a character that no listed word has, such as a digit."""
 _END = " "
 
 
 def word_probability(word: str, *, whole: bool) -> float:
-    """Return how probable a word is, in lower case, or, if it is not `whole`, all words that begin so."""
+    """Return the probability of a word in lower case, or, if it is not `whole`, of all words that begin so."""
     listed, letters = _listed(), _letters()
     spelt, text = 1.0, _END * 2 + word + _END * whole
     for i in range(2, len(text)):
@@ -30,18 +29,17 @@ def word_probability(word: str, *, whole: bool) -> float:
 
 
 def is_listed(word: str) -> bool:
-    """Return whether the list has a word."""
+    """Return whether a list has a word."""
     return word + _END in _listed()
 
 
 def _words() -> list[list[str]]:
-    """Return the words of each language."""
     return [" ".join(language.entries("frequent")).split() for language in known().values()]
 
 
 @pooled
 def _listed() -> defaultdict[str, float]:
-    """Beginning of a word, its end included -> probability of the words of the list that begin so."""
+    """Beginning of a word, its end included -> probability of the listed words that begin so."""
     weights, found = defaultdict[str, float](float), defaultdict[str, float](float)
     for language in _words():
         for rank, word in enumerate(language, 1):
@@ -55,11 +53,11 @@ def _listed() -> defaultdict[str, float]:
 
 @pooled
 def _letters() -> dict[str, Counter[str]]:
-    """Two characters -> how many words of the list have which one after them; and each character of the words."""
-    found: dict[str, Counter[str]] = {}
+    """Two characters -> how many listed words have which one after them; and each character of the words."""
+    found = defaultdict[str, Counter[str]](Counter)
     for word in chain(*_words()):
         text = _END * 2 + word + _END
         for i in range(2, len(text)):
-            found.setdefault(text[i - 2 : i], Counter())[text[i]] += 1
-            found.setdefault(text[i], Counter())
+            found[text[i - 2 : i]][text[i]] += 1
+            found[text[i]].update()
     return found

@@ -1,8 +1,8 @@
-"""A language that is typed in Latin letters: with what probability each of its letters is written as what.
+"""A language typed in Latin letters: with what probability each of its letters is written as what.
 
-People write شو أخبارك as "shu a5barak" or "chou akhbarak". Each Arabic letter is written as a *sign*, one of several or
-none, and behind it a short vowel, which Arabic does not write, or none. The table is learnt from pairs
-(`recipes/transliteration.py` writes `transliteration.json`). Shapes: L letters.
+People write شو أخبارك as "shu a5barak" or "chou akhbarak": each letter as a *sign*, one of several or none, and behind
+it a short vowel, which Arabic does not write, or none. `recipes/transliteration.py` learns the table from pairs, into
+`transliteration.json`. Shapes: L letters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kammil.vocabulary import SPECIALS, CharacterVocabulary
 FIRST = "^"
 """Before a letter that begins a word, which has a row of its own in the table."""
 MAX_SILENT = 3
-"""Maximum number of letters that are tried as not written before each letter."""
+"""Maximum number of unwritten letters that are tried before each letter."""
 
 Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
 """Letter, or `FIRST` and letter -> sign -> probability; letter -> vowel behind it -> probability."""
@@ -47,9 +47,9 @@ class Transliteration:
     """The table of a language for the ids of a vocabulary. Of each pair the second is for letters that begin a word."""
 
     typed: Mapping[int, str]
-    """Id of a Latin letter or digit -> it, in lower case, if a letter may be written with it."""
+    """Id of a character with which a letter may be written -> it, in lower case."""
     characters: Mapping[int, str]
-    """Id of a Latin letter, a digit or an apostrophe -> it, in lower case."""
+    """Id of any Latin letter, digit or apostrophe -> it, in lower case."""
     written: tuple[Mapping[int, Written], Mapping[int, Written]]
     """Id of a letter -> what is written for it."""
     begun: tuple[Mapping[str, _Letters], Mapping[str, _Letters]]
@@ -57,13 +57,11 @@ class Transliteration:
     silent: tuple[_Letters, _Letters]
     """Letters that may not be written at all."""
     articles: Mapping[tuple[int, ...], tuple[int, ...]]
-    """Ids of each form of the article, and of a letter and the article behind it with a space between them -> ids of
-    what they become."""
+    """`Language.articles` in ids."""
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
-        """Return the first language's table for a vocabulary; None unless Latin letters are among the foreign ones,
-        (V,), and letters of such a language among the others."""
+        """Return the first table for a vocabulary with foreign letters, (V,), the Latin ones among them; else None."""
         return next(filter(None, (cls._of(language, vocabulary, foreign) for language in known().values())), None)
 
     @classmethod
@@ -90,18 +88,18 @@ class Transliteration:
         return cls(typed, characters, (elsewhere, first), begun, silent, articles)
 
     def signs(self, ids: Sequence[int]) -> str | None:
-        """Return the letters of a begun word as the table has them; None for other characters, or no letter."""
+        """Return a begun word as the table has it; None for other characters, or no letter."""
         signs = [self.typed.get(id, "") for id in ids]
         return "".join(signs) if all(signs) and any(map(str.isalpha, signs)) else None
 
     def latin(self, ids: Sequence[int], *, letters: bool = True) -> str | None:
-        """Return a word in lower case; None if it has characters other than Latin ones, or with `letters` no letter."""
+        """Return a word in lower case; None for characters other than Latin ones, or with `letters` no letter."""
         text = [self.characters.get(id, "") for id in ids]
         return "".join(text) if all(text) and (not letters or any(map(str.isalpha, text))) else None
 
     def arcs(self, beam: Beam[Begun], sign: str) -> Arcs[Begun]:
-        """Return the arcs of a typed letter: it goes on with what is written for the last letter, or begins what is
-        written for a new one, before which one may not be written at all."""
+        """Return the arcs of a typed letter: it goes on with the last letter, or begins a new one, before which one may
+        not be written at all."""
         closed = np.array([self._closed(*row) for row in zip(beam.intended, beam.memory, strict=True)])
         letters, probabilities = self.silent[beam.intended == [()]]
         weights = closed[:, None] * beam.p[:, letters] * probabilities  # (N, L)
@@ -123,7 +121,6 @@ class Transliteration:
         return Arcs([*goes_on, *begins(beam, range(len(closed)))], silent, begins)
 
     def _longer(self, ids: tuple[int, ...], begun: Begun, sign: str) -> Begun:
-        """Return what may be typed of the last letter of a text after one more typed letter."""
         written = self.written[len(ids) == 1][ids[-1]] if ids else {}
         goes_on = ((text, text + sign, weight) for text, weight in begun.items() if text + sign in written)
         return Begun({new: weight * written[new][0] / written[old][0] for old, new, weight in goes_on})
@@ -136,7 +133,7 @@ class Transliteration:
 
 
 def best_cells(weights: NDArray[np.float64], number: int, floor: float) -> list[tuple[int, int]]:
-    """Return row and column of the highest weights, (N, L), at most so many, none below the floor."""
+    """Return row and column of the highest weights, (N, L), none below a floor."""
     flat = weights.ravel()
     order = np.argsort(-flat, kind="stable")[:number]
     rows, columns = np.divmod(order[flat[order] >= floor], max(1, weights.shape[1]))

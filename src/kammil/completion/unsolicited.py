@@ -1,10 +1,9 @@
 """What models bring up by themselves and should not: rulers and parties, politics, religious formulas.
 
-In ghost text a ruler's name is an opinion that the writer did not utter, and a blessing is one that not everybody
-gives: such an *entry* (`rulers.txt`, `formulas.txt` of a language) is shown only if a whole word of it, or three
-letters, are typed, proclitics and the article not counted. Of completions that were drawn, one that brings up rulers or
-politics (`politics.txt`) where the text does not is chosen last. Lists are not affected, but hold one religious word at
-most where a text begins, and elsewhere not only function words (`function_words.txt`).
+In ghost text a ruler's name is an opinion, and a blessing a belief, that the writer did not utter: an *entry* of
+`rulers.txt` or `formulas.txt` is shown only if a whole word of it, or three letters without proclitics and article, are
+typed. Of drawn completions one that brings up rulers or politics (`politics.txt`) where the text does not is chosen
+last. Lists hold one religious word at most where a text begins, and elsewhere not only function words.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from kammil.languages import known, pooled
 from kammil.text import fold_spelling, words
 
 LETTERS = 3
-"""Letters that begin an entry. With two, "ال" would ask for half of the list."""
+"""Minimum typed letters of an entry. Two would match the bare article."""
 
 
 def strip_unsolicited(text: str, ghost: str) -> str:
-    """Return the words of ghost text, whole words behind a text, before the first entry that the text has not begun."""
+    """Return the whole words of ghost text before the first entry that the text has not begun."""
     entries = _entries("rulers", "formulas")
     begin = _last_words(text, entries)
     seen, typed = text[begin:] + ghost, len(text) - begin
@@ -33,21 +32,21 @@ def strip_unsolicited(text: str, ghost: str) -> str:
 
 
 def is_religious(word: str) -> bool:
-    """Return whether a word is a religious formula by itself, or the name of God that most of them hold."""
+    """Return whether a word is a religious formula, or a religious word, by itself."""
     first = _entries("formulas", "religious").by_first_word
     return any((stem,) in first.get(stem, ()) for stem in _stems(fold_spelling(word)))
 
 
 def is_function_word(word: str) -> bool:
-    """Return whether a word is one that may follow any other, with or without a joined conjunction."""
+    """Return whether a word may follow any other, with or without a joined conjunction."""
     folded = fold_spelling(word)
     joined = (folded.removeprefix(language.conjunction) for language in known().values())
     return not _entries("function_words").last_words.isdisjoint((folded, *joined))
 
 
 def unsolicited_politics(text: str) -> Callable[[str], bool]:
-    """Return a function that says whether a completion of a text names a ruler, a party or what politics is about, and
-    the text does not. What is found in the text is found once, for all its completions."""
+    """Return a function that says whether a completion of a text brings up rulers or politics, and the text does not.
+    The text is searched once for all its completions."""
     entries = _entries("rulers", "politics")
     if any(_found(text, 0, entries)):
         return lambda _: False
@@ -64,6 +63,12 @@ class _Entries(NamedTuple):
 
 
 @pooled
+def _proclitics() -> tuple[frozenset[str], int]:
+    every = frozenset(proclitic for language in known().values() for proclitic in language.proclitics)
+    return every, max(map(len, every), default=0)
+
+
+@pooled
 def _entries(*names: str) -> _Entries:
     entries: list[tuple[str, ...]] = []
     for language in known().values():
@@ -76,22 +81,15 @@ def _entries(*names: str) -> _Entries:
     return _Entries(by_first_word, {entry[-1] for entry in entries}, max(map(len, entries), default=1))
 
 
-@pooled
-def _proclitics() -> tuple[frozenset[str], int]:
-    """Return the proclitics of all languages, and the length of the longest."""
-    every = frozenset(proclitic for language in known().values() for proclitic in language.proclitics)
-    return every, max(map(len, every), default=0)
-
-
 def _last_words(text: str, entries: _Entries) -> int:
-    """Return where the last words of a text begin in which an entry may begin that ends behind it."""
+    """Return where the words of a text begin in which an entry may begin that ends behind it."""
     last = words(text)[-entries.max_words :]
     return last[0][0] if last else len(text)
 
 
 def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int, int]]:
-    """Yield each entry that ends after `typed` characters: where its first word begins and ends, and how many letters
-    of it, proclitics not counted, stand before `typed`."""
+    """Yield each entry that ends after `typed` characters: where its first word begins and ends, and how many of its
+    letters, without proclitics, are typed."""
     found = words(seen)
     new = [fold_spelling(seen[a:b]) for a, b in found if b > typed]
     if not any(stem in entries.last_words for word in new for stem in _stems(word)):  # as for most texts

@@ -43,7 +43,7 @@ class BlockedWord:
     kind: str = "own"
     """Kind of offence: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
     language: str = ""
-    """Name of a language or of a variety, such as `levantine`, `dialect` (another one) or `arabizi`."""
+    """Name of a language or a variety, such as `levantine` or `arabizi`."""
     form: Form = "noun"
 
 
@@ -132,18 +132,18 @@ class Match:
 
 @pooled
 def offensive_words() -> Blocklist:
-    """Return the lists that come with Kammil, ready to be searched for."""
+    """Return the words of all languages, ready to be searched for."""
     lists = (language.read("offensive.tsv") for language in known().values())
     return Blocklist([entry for words in lists for entry in read_list(words, "offensive.tsv", patterns=True)])
 
 
 def is_offensive(text: str) -> bool:
-    """Return whether a text holds a word of the lists that come with Kammil."""
+    """Return whether a text holds an offensive word."""
     return bool(offensive_words().find(text))
 
 
 def _affixes(entry: BlockedWord) -> Affixes:
-    """Return what may be written together with an entry: in its language, else in the first one of its script."""
+    """Return the affixes of an entry in its language, else in the first one of its script."""
     languages = [known()[entry.language]] if entry.language in known() else known().values()
     choices = (affixes for language in languages for affixes in language.affixes)
     return next((affixes for affixes in choices if script(affixes.script).search(entry.pattern)), Affixes())
@@ -214,10 +214,7 @@ class _Graph:
 
 
 class Blocklist:
-    """Entries as an automaton over characters, deterministic and made on the way (a lazy subset construction).
-
-    A state is a number. A list without some of its entries shares the states, and differs in which of them are blocked.
-    """
+    """Entries as a deterministic automaton, made on the way (a lazy subset construction); a state is a number."""
 
     def __init__(self, entries: Iterable[BlockedWord]) -> None:
         self.entries = self._numbered = tuple(entries)

@@ -1,8 +1,7 @@
 """Guess the dialects of Arabic texts by their words: a log-linear counter, for the audit of a corpus.
 
-`dialects.json`, which `recipes/dialects.py` writes, holds for some 2,500 words what each adds to the log-odds of each
-dialect, and how often guesses were right on other sources. Half of all short texts have no word that tells, so a single
-guess is worth little.
+`dialects.json`, which `recipes/dialects.py` writes, holds what each of some 2,500 words adds to the log-odds of each
+dialect, and how often guesses were right on other sources. Half of all short texts have no word that tells.
 """
 
 from __future__ import annotations
@@ -29,22 +28,22 @@ class Counts(NamedTuple):
     """Weights of the words, and the measured errors of the guess."""
 
     words: Mapping[str, NDArray[np.float64]]
-    """For each word, as `keys` returns it, what it adds to the log-probability of each of `DIALECTS`, (6,)."""
+    """Word (`keys`) -> what it adds to the log-probability of each of `DIALECTS`, (6,)."""
     bias: NDArray[np.float64]
     """(6,)."""
     precision: Mapping[str, float]
-    """Share, 0 to 1, of the held-out texts called a dialect that are of it, where all dialects have equally many."""
+    """Share of the held-out texts called a dialect that are of it, where all have equally many."""
     recall: Mapping[str, float]
     """Share of the held-out texts of a dialect that are called it."""
 
 
 @cache
 def counts() -> Counts:
-    """Return what the package holds."""
+    """Return the counts of the language."""
     stored = _LANGUAGE.table("dialects")
-    scale = stored["scale"]
-    weights = {word: scale * np.array(row, np.float64) for word, row in stored["words"].items()}
-    return Counts(weights, scale * np.array(stored["bias"], np.float64), stored["precision"], stored["recall"])
+    words = {word: stored["scale"] * np.array(row, np.float64) for word, row in stored["words"].items()}
+    bias = stored["scale"] * np.array(stored["bias"], np.float64)
+    return Counts(words, bias, stored["precision"], stored["recall"])
 
 
 _key = lru_cache(1 << 16)(fold_spelling)
@@ -57,7 +56,7 @@ def keys(text: str) -> set[str]:
 
 
 def likely(text: str, known: Counts | None = None) -> str:
-    """Return the likely dialect of a text, or `UNCLEAR`; `known` replaces what the package holds."""
+    """Return the likely dialect of a text, or `UNCLEAR`, by other counts than the language's if given."""
     known = known or counts()
     found = [weights for key in keys(text) if (weights := known.words.get(key)) is not None]
     if not found:
@@ -69,6 +68,6 @@ def likely(text: str, known: Counts | None = None) -> str:
 
 
 def likely_shares(texts: Iterable[str]) -> dict[str, float]:
-    """Return the share of the texts, 0 to 1, by likely dialect and `UNCLEAR`; of no text, all are 0."""
+    """Return the share of texts by likely dialect and `UNCLEAR`; of no text, all are 0."""
     found = Counter(map(likely, texts))
     return {name: found[name] / max(found.total(), 1) for name in (*DIALECTS, UNCLEAR)}
