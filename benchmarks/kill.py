@@ -43,7 +43,7 @@ from safetensors.numpy import load_file
 
 import kammil
 from kammil import model_folder as folders
-from kammil.completion.profile import Profile
+from kammil.completion.learning import Profile
 from kammil.data import datasets, sources
 from kammil.data.datasets import fetch
 from kammil.errors import KammilError

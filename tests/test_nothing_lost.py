@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import kammil
-from kammil.completion.profile import Profile
+from kammil.completion.learning import Profile
 from kammil.errors import DataError, FolderError, KammilError
 from kammil.evaluation import plots
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kammil.completion.completer import Completer, Completion, Score, Session, load
     from kammil.completion.explain import Explanation, explain
     from kammil.completion.ghost_text import Phrase
-    from kammil.completion.profile import Profile
+    from kammil.completion.learning import Profile
     from kammil.completion.suggestions import Suggestion
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.evaluate import evaluate as evaluate
@@ -40,7 +40,7 @@ _PUBLIC = {
     "Explanation": "kammil.completion.explain",
     "Export": "kammil.exporting",
     "Phrase": "kammil.completion.ghost_text",
-    "Profile": "kammil.completion.profile",
+    "Profile": "kammil.completion.learning",
     "Score": "kammil.completion.completer",
     "Session": "kammil.completion.completer",
     "LearningReport": "kammil.evaluation.prequential",

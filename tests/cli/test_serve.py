@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Run, refused
 
-from kammil.completion.profile import Profile
+from kammil.completion.learning import Profile
 from kammil.server import run as server_run
 from kammil.server.settings import ServerSettings
 

@@ -9,7 +9,7 @@ from tests.completion.test_suggestions import counter
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.profile import Profile
+from kammil.completion.learning import Profile
 from kammil.completion.unsolicited import is_religious
 
 BUNDLED = ("levantine", "levantine-open")

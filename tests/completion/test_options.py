@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from kammil.completion.completer import Completer, Session
-from kammil.completion.options import GhostKeywords, ListKeywords, SuggestKeywords, SuggestOptions
+from kammil.completion.options import GhostKeywords, ListKeywords, SuggestOptions
 from kammil.errors import OptionError
 
 
@@ -32,7 +32,6 @@ def test_an_error_names_the_option(options: Any, name: str) -> None:
 
 
 def test_type_checkers_know_every_option() -> None:
-    assert get_type_hints(SuggestKeywords).keys() == SuggestOptions.model_fields.keys()
     lists, ghosts = get_type_hints(ListKeywords), get_type_hints(GhostKeywords)
     assert {"k", *lists, *ghosts} == SuggestOptions.model_fields.keys()
 

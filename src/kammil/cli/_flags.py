@@ -19,7 +19,7 @@ from kammil.models.family import FamilyName
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from kammil.completion.profile import Profile
+    from kammil.completion.learning import Profile
     from kammil.data.files import ReadKeywords
 
 # ---- models and texts
@@ -55,7 +55,7 @@ def open_profile(path: Path | None) -> Profile | None:
     """Open a profile; `OptionError` if the file does not exist, so that a mistyped name does not go unnoticed."""
     if path is None:
         return None
-    from kammil.completion.profile import Profile
+    from kammil.completion.learning import Profile
     from kammil.errors import OptionError
 
     profile = Profile(path)

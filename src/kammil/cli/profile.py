@@ -12,7 +12,7 @@ from kammil.cli._output import new_app, print_json, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
-    from kammil.completion.profile import Profile
+    from kammil.completion.learning import Profile
     from kammil.evaluation.prequential import LearningReport
 
 app = new_app()
@@ -34,7 +34,7 @@ def common() -> None:
 def learn(file: File, texts: Texts = None, *, reading: ReadingFlags) -> None:
     """Add texts, or those of a file that is named in place of a text; a text that is added twice counts twice. Beyond
     2,000 texts, or 400,000 characters, the oldest are removed."""
-    from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS, Profile
+    from kammil.completion.learning import MAX_TEXTS, MAX_TOTAL_CHARACTERS, Profile
     from kammil.data import sources
     from kammil.errors import OptionError
 

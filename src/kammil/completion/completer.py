@@ -13,22 +13,21 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import numpy as np
 
 from kammil import model_folder as folders
 from kammil.completion import ghost_text
-from kammil.completion.adaptation import CANNOT_LEARN, Adaptation
 from kammil.completion.begun_word import BegunWord, WordReader
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
+from kammil.completion.learning import CANNOT_LEARN, Adaptation, Profile
 from kammil.completion.openings import Openings
-from kammil.completion.options import GhostKeywords, ListKeywords, SuggestKeywords, SuggestOptions
-from kammil.completion.profile import Profile
+from kammil.completion.options import GhostKeywords, ListKeywords, SuggestOptions
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
-from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, are_enough, bundled, choose, stock_hypotheses
+from kammil.completion.stock_phrases import MAX_CHARACTERS, are_enough, bundled, choose, stock_hypotheses
 from kammil.completion.suggestions import Query, Suggestion, TypedText, to_suggestions
 from kammil.completion.unsolicited import unsolicited_politics
 from kammil.completion.word_search import MAX_STATES, WordSearch
@@ -36,7 +35,7 @@ from kammil.data.blocklist import BlockedWord, read_list_file
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate
 from kammil.decoding.options import MAX_COMPLETIONS, Options
-from kammil.decoding.refusals import Refusal, Refusals, StringAutomaton, WordBlock, WordBlocks
+from kammil.decoding.refusals import Refusals, WordBlock, WordBlocks
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
 from kammil.models.family import load_model
@@ -120,26 +119,23 @@ class Completer:
         *,
         messages: bool = False,
     ) -> None:
+        self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._has_messages = messages
         self._openings: tuple[Mapping[str, int], Openings] | None = None
         self._word_blocks = WordBlocks(vocabulary, block)
-        self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
 
     def fork(self, *, learnt: bool = False) -> Completer:
         """Return a completer of the same model that has learnt nothing, and that another thread may use.
 
-        With `learnt` it knows what this one has learnt, in the same memory, until either learns or forgets more. Raises
-        `OptionError` for a model that cannot learn.
+        With `learnt` it shares what this one has learnt, copy-on-write. `OptionError` for a model that cannot learn.
         """
         if not isinstance(self._language_model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
         runner = self._language_model.fork(learnt=learnt)
         forked = Completer(runner, self.vocabulary, self.rules, self.model, messages=self._has_messages)
-        forked._word_blocks = self._word_blocks.copy()
-        if learnt:
-            forked._adaptation.take_words_of(self._adaptation)
+        forked._word_blocks, forked._adaptation = self._word_blocks, self._adaptation.fork(runner, learnt=learnt)
         return forked
 
     @property
@@ -174,12 +170,39 @@ class Completer:
         self._adaptation.sync_profile()
         return self._language_model
 
+    @cached_property
+    def character_classes(self) -> CharacterClasses:
+        """Return the classes of the ids of the vocabulary: which characters are part of words."""
+        return CharacterClasses.of(self.vocabulary, first_ids(self.language_model))
+
+    @cached_property
+    def word_reader(self) -> WordReader:
+        """Return what finds the words that may be meant by those that are being typed."""
+        return WordReader(Channel.of(self.vocabulary, foreign=self.character_classes.foreign), self.character_classes)
+
+    @cached_property
+    def runs(self) -> BloomFilter | None:
+        """Return the letter runs of the training texts; None for a model from no folder."""
+        return BloomFilter(self.model.seen) if self.model is not None else None
+
+    @property
+    def openings(self) -> Openings:
+        """Return the words that a text may begin with."""
+        self._adaptation.sync_profile()
+        learnt = self._adaptation.first_words
+        if self._openings is None or self._openings[0] != dict(learnt):
+            words = Counter[str]()
+            for word, number in learnt.items():
+                words[self.normalise(word)] += number
+            self._openings = dict(learnt), Openings.of(self.vocabulary, words, counted=self._has_messages)
+        return self._openings[1]
+
     def session(self, *, megabytes: float = MAX_MEGABYTES) -> Session:
         """Open a session for a text that is being typed, with a cache of its own; see `Session`."""
         return Session(self, megabytes=megabytes)
 
     def with_own_cache(self, megabytes: float = MAX_MEGABYTES) -> Self:
-        """Return the same model with an empty cache of its own, of at most so many megabytes."""
+        """Return the same model with an empty cache of its own, of up to so many megabytes."""
         completer = copy(self)
         completer.state_cache = StateCache(self._language_model, megabytes)
         return completer
@@ -190,11 +213,6 @@ class Completer:
         Both are shared with the cache and read-only.
         """
         return self._read(self.normalise(text)).result
-
-    @cached_property
-    def runs(self) -> BloomFilter | None:
-        """Return the letter runs of the training texts; None for a model from no folder."""
-        return BloomFilter(self.model.seen) if self.model is not None else None
 
     def normalise(self, text: str) -> str:
         """Normalise a text by the rules of the model; a model trained with `--raw` leaves it unchanged."""
@@ -219,15 +237,9 @@ class Completer:
         read = self.reading(prompt) if constraints.options.read_latin else ("", 0)
         return [
             Completion(
-                prompt,
-                d.text,
-                d.reason or "length",
-                tuple(d.bits[: len(d.text)]),
-                d.mean_bits,
-                *read,
-                d.likeness is not None,
+                prompt, h.text, h.reason or "length", tuple(h.bits[: len(h.text)]), h.mean_bits, *read, h.is_stock
             )
-            for d in hypotheses
+            for h in hypotheses
         ]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
@@ -237,18 +249,26 @@ class Completer:
         With beams or `best_of` no text is final before the end, so it comes in one piece.
         """
         constraints = self.constraints(options, 1)  # not in the generator: report wrong options now
-        return self._pieces(prompt, constraints)
+
+        def pieces() -> Iterator[str]:
+            sent = 0
+            for (hypothesis,) in self._write(prompt, constraints, 1):
+                safe = hypothesis.safe()
+                if safe > sent:
+                    yield hypothesis.text[sent:safe]
+                    sent = safe
+
+        return pieces()
 
     def suggest(self, prefix: str, k: int = 3, **options: Unpack[ListKeywords]) -> list[Suggestion]:
-        """Suggest at most `k` words: endings of the current word, then next words, each group most probable first.
+        """Suggest up to `k` words: endings of the current word, then next words, each group most probable first.
 
         Where the current word is more probably complete, next words come first, and rare endings are left out. None is
         less probable than `threshold`, so the list may be empty; but the third may be of content, and a third as
-        probable, where all would be function words. The current word may have a slip of a key, or another
-        spelling than the model would write, or be Arabic in Latin letters, as words before may be: then a suggestion
-        may replace them (`Suggestion.replaces`), unless `correct` is false. None is a blocked word, or makes one of the
-        word that was begun, or writes a string of `forbid`; `allow_offensive` has words of the list of offensive words
-        suggested too. `OptionError` for an option out of range (`SuggestOptions`).
+        probable, where all would be function words. Unless `correct` is false, a suggestion may replace the current
+        word, which may have a slip of a key or another spelling, or words in Latin letters that are Arabic
+        (`Suggestion.replaces`). None writes a blocked word, or a string of `forbid`; `allow_offensive` has words of the
+        list of offensive words suggested too. `OptionError` for an option out of range (`SuggestOptions`).
         """
         query = self.query(prefix, SuggestOptions.of(k=k, **options))
         begun = self.begun_word(query)  # first: it reads up to the begun word
@@ -278,10 +298,9 @@ class Completer:
         stock = None
         if ghost and options.words >= ghost_text.MAX_WORDS and self._has_messages:
             # The phrases themselves are opened where they are looked up, not on an event loop.
-            allowed: Options = {"forbid": options.forbid, "allow_offensive": options.allow_offensive}
-            stock = self.constraints(
-                {**allowed, "clause": True, "stock_phrases": True, "length": MAX_CHARACTERS}, 1, taught=taught
-            )
+            asked: Options = {"forbid": options.forbid, "allow_offensive": options.allow_offensive}
+            asked |= {"clause": True, "stock_phrases": True, "length": MAX_CHARACTERS}
+            stock = self.constraints(asked, 1, taught=taught)
         return Query(text, options, refusals, stock)
 
     def begun_word(self, query: Query, state_cache: StateCache | None = None) -> BegunWord | None:
@@ -307,49 +326,27 @@ class Completer:
             state: after them.
             begun: `begun_word` of each.
         """
-        options, refusals = queries[0].options, queries[0].refusals
+        options = queries[0].options
         search = WordSearch(
             self.language_model,
             self.character_classes,
             options.k,
             options.threshold,
             max(MAX_STATES, options.k),
-            refusals=refusals,
+            refusals=queries[0].refusals,
             openings=self.openings,
         )
         texts = [query.text.seen for query in queries]
         found = search.run(texts, log_probabilities, state, begun)
         return [to_suggestions(self.vocabulary, text, words) for text, words in zip(texts, found, strict=True)]
 
-    @property
-    def own_blocked_words(self) -> tuple[BlockedWord, ...]:
-        """Return the words that are never written, beside those of the list of offensive words."""
-        return self._word_blocks.own
-
-    @property
-    def openings(self) -> Openings:
-        """Return the words that a text may begin with."""
-        self._adaptation.sync_profile()
-        learnt = self._adaptation.first_words
-        if self._openings is None or self._openings[0] != dict(learnt):
-            words = Counter[str]()
-            for word, number in learnt.items():
-                words[self.normalise(word)] += number
-            self._openings = dict(learnt), Openings.of(self.vocabulary, words, counted=self._has_messages)
-        return self._openings[1]
-
-    @property
-    def stock_phrases(self) -> StockPhrases | None:
-        """Return the phrases that a text may go on with; None for a model that has none."""
-        return bundled() if self._has_messages else None
-
     def stock_hypotheses(
         self, constraints: Constraints, log_probabilities: LogProbabilities, state: State
     ) -> list[Hypothesis]:
         """Return the stock phrases that may follow the prompt of a call, if it asks for them; see `stock_phrases`."""
-        if not constraints.options.stock_phrases or self.stock_phrases is None:
+        if not constraints.options.stock_phrases or not self._has_messages:
             return []
-        return stock_hypotheses(self.stock_phrases, self.language_model, constraints, log_probabilities, state)
+        return stock_hypotheses(bundled(), self.language_model, constraints, log_probabilities, state)
 
     def reading(self, prompt: str, state_cache: StateCache | None = None) -> tuple[str, int]:
         """Return the Arabic words that those at the end of a prompt in Latin letters are read as, and the characters
@@ -369,13 +366,11 @@ class Completer:
         It is empty unless it helps: each word must save more than it costs to read it, `ghost` says how surely; there
         is none where the word at hand is more probably complete, and none that names a ruler or a party, or is a
         religious formula, unless the text has begun it. It may be a stock phrase (`ghost_text`). With a `threshold`
-        words are shown from that probability on, whatever they save. At most `words`, and none twice. What `suggest`
-        refuses is refused here too. `OptionError` for an option out of range (`SuggestOptions`).
+        words are shown from that probability on, whatever they save. Up to `words`, none twice. What `suggest` refuses
+        is refused here too. `OptionError` for an option out of range (`SuggestOptions`).
         """
-        given: SuggestKeywords = {**options}
-        if threshold is not None:
-            given["threshold"] = threshold
-        query = self.query(prefix, SuggestOptions.of(**given), ghost=True)
+        checked = {} if threshold is None else {"threshold": threshold}
+        query = self.query(prefix, SuggestOptions.of(**options, **checked), ghost=True)
         rule = ghost_text.ghost_rule(query.options.ghost, threshold)
         return self.phrase_after(query, *self._read(query.text.seen).result, rule)
 
@@ -384,8 +379,7 @@ class Completer:
     ) -> ghost_text.Phrase:
         """Predict ghost text after a text that was read: `log_probabilities`, (1, V), follow it; `rule` wins over that
         of the options."""
-        rule = ghost_text.GHOST_RULES[query.options.ghost] if rule is None else rule
-        seen = query.text.seen
+        rule, seen = rule or ghost_text.GHOST_RULES[query.options.ghost], query.text.seen
         ghost = ghost_text.phrase(
             self.language_model,
             self.vocabulary,
@@ -402,16 +396,6 @@ class Completer:
         stock = self.stock_hypotheses(query.stock.at(seen), log_probabilities, state)
         return ghost_text.or_stock_phrase(ghost, seen, stock, rule)
 
-    @cached_property
-    def word_reader(self) -> WordReader:
-        """Return what finds the words that may be meant by those that are being typed."""
-        return WordReader(Channel.of(self.vocabulary, foreign=self.character_classes.foreign), self.character_classes)
-
-    @cached_property
-    def character_classes(self) -> CharacterClasses:
-        """Return the classes of the ids of the vocabulary: which characters are part of words."""
-        return CharacterClasses.of(self.vocabulary, first_ids(self.language_model))
-
     def learn(self, text: str) -> None:
         """Learn a text that the user wrote: all sessions of this model know it from the next suggestion on.
 
@@ -420,14 +404,19 @@ class Completer:
         """
         self._adaptation.learn(text)
 
+    def forget(self, text: str) -> None:
+        """Undo one `learn` of the same text; `OptionError` if it was not learnt."""
+        self._adaptation.forget(text)
+
     @property
     def user_allowed_words(self) -> frozenset[BlockedWord]:
         """Return the entries of the list of offensive words in learnt texts: who wrote them may be shown them."""
         return self._adaptation.user_allowed_words
 
-    def forget(self, text: str) -> None:
-        """Undo one `learn` of the same text; `OptionError` if it was not learnt."""
-        self._adaptation.forget(text)
+    @property
+    def own_blocked_words(self) -> tuple[BlockedWord, ...]:
+        """Return the words that are never written, beside those of the list of offensive words."""
+        return self._word_blocks.own
 
     def score(self, text: str, given: str = "") -> Score:
         """Score each character of `text` after `given`, and its end, in bits."""
@@ -441,14 +430,6 @@ class Completer:
         both = self.normalise(given + text)
         # A rule may join the two at the seam (an accent composes); then each is normalised by itself.
         return before, both[len(before) :] if both.startswith(before) else self.normalise(text)
-
-    def _pieces(self, prompt: str, constraints: Constraints) -> Iterator[str]:
-        sent = 0
-        for (hypothesis,) in self._write(prompt, constraints, 1):
-            safe = hypothesis.safe()
-            if safe > sent:
-                yield hypothesis.text[sent:safe]
-                sent = safe
 
     def constraints(
         self,
@@ -479,15 +460,10 @@ class Completer:
     def word_block(
         self, *, allow_offensive: bool = False, taught: frozenset[BlockedWord] | None = None
     ) -> WordBlock | None:
-        """Return the words that must not be written: the list of offensive words, without those that the user taught,
-        and the user's own list, which also holds with `allow_offensive`; None for none.
-
-        `taught` are the entries that the user taught, where the model learns from several; None: those of all texts
-        that it has learnt.
-        """
-        self._adaptation.sync_profile()
-        exempt = self._adaptation.user_allowed_words if taught is None else taught
-        return self._word_blocks.get(exempt, allow_offensive=allow_offensive)
+        """Return the words that must not be written, None for none: the user's own list, and, unless
+        `allow_offensive`, the list of offensive words without those that the user taught: `taught` where the model
+        learns from several, else all that it has learnt."""
+        return self._word_blocks.get(self._exempt(taught, allow_offensive))
 
     def refusals(
         self,
@@ -497,9 +473,13 @@ class Completer:
         taught: frozenset[BlockedWord] | None = None,
     ) -> Refusals:
         """Return what must not be suggested: blocked words (see `word_block`), and strings."""
-        block, pieces = self.word_block(allow_offensive=allow_offensive, taught=taught), self.vocabulary.writable_pieces
-        parts: list[Refusal[Any]] = [] if block is None else [block]
-        return Refusals([*parts, StringAutomaton(forbid, (), pieces)] if forbid else parts, pieces)
+        return self._word_blocks.refusals(self._exempt(taught, allow_offensive), tuple(forbid))
+
+    def _exempt(self, taught: frozenset[BlockedWord] | None, allow_offensive: bool) -> frozenset[BlockedWord] | None:
+        self._adaptation.sync_profile()
+        if allow_offensive:
+            return None
+        return self._adaptation.user_allowed_words if taught is None else taught
 
     def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
         """Yield the hypotheses of n completions after every step, or only when they are finished."""
@@ -508,21 +488,19 @@ class Completer:
         if options.read_latin:
             reading, replaces = self.reading(prompt)
             seen = typed[: len(typed) - replaces] + reading
-        constraints = constraints.at(seen, typed)
-        decoder = self._read(seen)
-        log_probabilities, state = decoder.result
+        constraints, decoder = constraints.at(seen, typed), self._read(seen)
+        after = decoder.result
         if options.beams > 1:
-            yield beam_search(self.language_model, constraints, log_probabilities, state, n)
+            yield beam_search(self.language_model, constraints, *after, n)
         elif options.best_of > 1:
-            stock = self.stock_hypotheses(constraints, log_probabilities, state)
-            drawn = list[Hypothesis]()
+            stock, drawn = self.stock_hypotheses(constraints, *after), list[Hypothesis]()
             if not are_enough(stock, constraints):
-                *_, drawn = generate(self.language_model, constraints, log_probabilities, state, options.best_of)
+                *_, drawn = generate(self.language_model, constraints, *after, options.best_of)
             yield choose(drawn, stock, constraints)
-        elif n == 1 and options.temperature == 0:  # cached: the next keystroke may well ask for the rest of it
-            yield from generate(self.language_model, constraints, log_probabilities, state, n, step=decoder.step)
         else:
-            yield from generate(self.language_model, constraints, log_probabilities, state, n)
+            # The steps of the one most probable text are cached: the next keystroke may well ask for the rest of it.
+            step = decoder.step if n == 1 and options.temperature == 0 else None
+            yield from generate(self.language_model, constraints, *after, n, step=step)
 
     def _read(self, seen: str) -> CachedDecoder:
         self._adaptation.sync_profile()
@@ -592,9 +570,9 @@ def load(
     """Open a model folder, or the bundled model; `FolderError` for another folder, a truncated one, another format.
 
     With a profile, or the path of one, the model knows its texts, also those that are added later, and keeps there what
-    it learns. `block` is a file of words that are never written, one a line, in any of their written variants; those of
-    a `block.txt` in the model folder are not written either. `DataError` for a file that is no profile or no list,
-    `OptionError` for a model that cannot learn.
+    it learns. `block` is a file of words that are never written, one a line, in any of their written variants, beside
+    those of a `block.txt` in the model folder. `DataError` for a file that is no profile or no list, `OptionError` for
+    a model that cannot learn.
     """
     model = folders.read(Path(path))
     loaded = load_model(model.description.family, model.description.settings, model.artifacts)

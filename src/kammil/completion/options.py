@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self, TypedDict, Unpack
+from typing import Self, TypedDict
 
 from kammil.completion.ghost_text import GHOST, GHOST_RULES, MAX_WORDS, GhostLevel
 from kammil.completion.word_search import MIN_PROBABILITY
@@ -18,7 +18,7 @@ class RefusalKeywords(TypedDict, total=False):
 
 
 class ListKeywords(RefusalKeywords, total=False):
-    """Those for a list."""
+    """Those for a list, beside `k`."""
 
     threshold: float
     correct: bool
@@ -31,43 +31,25 @@ class GhostKeywords(RefusalKeywords, total=False):
     ghost: GhostLevel
 
 
-class SuggestKeywords(ListKeywords, GhostKeywords, total=False):
-    """All of them."""
-
-    k: int
-
-
 class SuggestOptions(FrozenOptions):
     """What is suggested, in a list and as ghost text."""
 
-    k: int = option(3, "Maximum number of suggestions.", reason="at least one suggestion must be asked for", ge=1)
-    threshold: float = option(
-        MIN_PROBABILITY,
-        "Minimum probability of a suggestion.",
-        reason=f"it must be between 0 and 1, such as {MIN_PROBABILITY}",
-        ge=0,
-        le=1,
-        allow_inf_nan=False,
-    )
+    k: int = option(3, "Maximum number of suggestions.", ge=1)
+    threshold: float = option(MIN_PROBABILITY, "Minimum probability of a suggestion.", ge=0, le=1)
     correct: bool = option(
         True,
         "Also suggest words in place of the begun one, if it may have a slip of a key or another spelling, or be "
         "Arabic in Latin letters.",
-        reason="it must be true or false",
     )
-    words: int = option(MAX_WORDS, "Maximum number of words of ghost text.", reason="a phrase has at least one", ge=1)
+    words: int = option(MAX_WORDS, "Maximum number of words of ghost text.", ge=1)
     ghost: GhostLevel = option(
         GHOST, "How readily ghost text is shown.", reason=f"it must be one of: {', '.join(GHOST_RULES)}"
     )
-    forbid: tuple[str, ...] = option(
-        (), "Suggest no word that writes this string.", reason="it must be a list of strings"
-    )
-    allow_offensive: bool = option(
-        False, "Suggest words of the list of offensive words too.", reason="it must be true or false"
-    )
+    forbid: tuple[str, ...] = option((), "Suggest no word that writes this string.")
+    allow_offensive: bool = option(False, "Suggest words of the list of offensive words too.")
 
     @classmethod
-    def of(cls, **options: Unpack[SuggestKeywords]) -> Self:
+    def of(cls, **options: object) -> Self:
         """Return checked options; `OptionError` for the first that is wrong."""
         made = cls.checked(options)
         DecodingOptions.of(forbid=made.forbid)

@@ -38,9 +38,8 @@ def beam_search(
 def beam_steps(
     model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
 ) -> Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]:
-    """Search as `beam_search`, and yield after every step, so that a server can do other things in between.
-
-    What is yielded returns the best texts so far, for a request whose time is over: some may have no end yet.
+    """Search as `beam_search`, and yield after every step a function that returns the best texts so far, for a server
+    whose time is over: some may have no end yet.
 
     Every step visits the extensions of all beams, best first, until B of them continue; those that end on the way are
     finished. The search ends when no unfinished text can still be among the best n.
@@ -93,11 +92,9 @@ def _best(n: int, *scored: Iterable[tuple[float, Hypothesis]]) -> list[Hypothesi
 
 
 def ordered_extensions(scores: NDArray[np.float64], missing: Ids | None) -> tuple[Ids, Ids]:
-    """Return extensions in the order of the search: their beams, and their ids.
-
-    They are ordered by score, (B, V); with forced strings, of which `missing` characters are needed, (B, V), first the
-    best of each number of missing characters, then all second best, and so on.
-    """
+    """Return the beams and ids of extensions, ordered by score, (B, V); with forced strings, of which `missing`
+    characters are needed, (B, V), first the best of each number of missing characters, then all second best, and so
+    on."""
     order = np.argsort(-scores, axis=None, kind="stable")  # of equals, the better beam, the lower id
     order = order[np.isfinite(scores.ravel()[order])]
     if missing is not None:

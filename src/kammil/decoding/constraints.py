@@ -69,39 +69,36 @@ class Constraints:
             self.bias = np.zeros(vocabulary.size)  # (V,)
             self.bias[list(bias)] = list(bias.values())
         self.counting = options.repetition_penalty != 1 or options.presence_penalty or options.frequency_penalty
-        self.strings = (
-            StringAutomaton(options.forbid, options.force, self.pieces) if options.forbid or options.force else None
-        )
-        copying = None
+        parts = list[Refusal[Any]]()
+        self.strings: StringAutomaton | None = None
+        if options.forbid or options.force:
+            self.strings = StringAutomaton(options.forbid, options.force, self.pieces)
+            parts.append(self.strings)
         if options.no_copy is not None:
             if runs is None:
                 raise OptionError(
                     f"no_copy is {options.no_copy}, but this model keeps no runs of its training texts; leave it out."
                 )
-            copying = NoCopy(options.no_copy, runs, self.pieces)
-        parts: list[Refusal[Any] | None] = [self.strings, copying, block]
-        self.refusals = Refusals([part for part in parts if part is not None], self.pieces)
+            parts.append(NoCopy(options.no_copy, runs, self.pieces))
+        self.static_mask = not (parts or self.bias is not None or self.counting or options.min_length)
+        """Whether `apply` only adds `mask`, the same for all calls of a model, and refuses blocked words."""
+        self.refusals = Refusals(parts if block is None else [*parts, block], self.pieces)
         self._start = self.refusals.start("")
         self._check_possible()
-        self.filters = filters(options)
-        self.static_mask = not (self.bias is not None or self.counting or self.strings or copying or options.min_length)
-        """Whether `apply` only adds `mask`, the same for all calls of a model, and refuses blocked words."""
-        on = active(options)
-        self.only_temperature = self.static_mask and not on
+        self.filters, self._active = filters(options), active(options)
+        self.only_temperature = self.static_mask and not self._active
         """Whether nothing but `mask`, blocked words and the temperature decides: a model may sample many characters
         at once, for it seldom samples a blocked word."""
-        self._filters = on
 
     @property
     def batch_key(self) -> object:
-        """A key that is equal for calls of one model whose texts may go through `filters` together."""
-        return (self.options.temperature, self._filters) if self.static_mask else self
+        """Equal for calls of one model whose texts may go through `filters` together."""
+        return (self.options.temperature, self._active) if self.static_mask else self
 
     def at(self, prompt: str, typed: str = "") -> Constraints:
         """Return the same constraints for texts after a prompt; `OptionError` if a forced string has no room there.
 
-        A forbidden string or a blocked word may have begun in the prompt, or in its words before the last one as they
-        were typed, if the prompt is what they were read as.
+        What is refused may have begun in the prompt, or in its words before the last one as they were `typed`.
         """
         there = copy(self)
         there.prompt, there._unwanted, there._start = prompt, None, self.refusals.start(prompt)
@@ -137,16 +134,21 @@ class Constraints:
             counts = self.counted(counts, np.zeros(1, np.int64), np.array([id]))
             hypothesis.add(self.pieces[id], each)
             if hypothesis.reason is not None:
-                break
-        if hypothesis.reason is None:
-            ended = np.isfinite(self.apply(row, [hypothesis], counts)[0][0, EOS])
-            hypothesis.reason = "stop"
-            return hypothesis if ended and len(hypothesis.text) not in hypothesis.refused_lengths else None
-        return hypothesis if hypothesis.reason == "stop" else None
+                return hypothesis if hypothesis.reason == "stop" else None
+        hypothesis.reason = "stop"
+        may_end = np.isfinite(self.apply(row, [hypothesis], counts)[0][0, EOS])
+        return hypothesis if may_end and len(hypothesis.text) not in hypothesis.refused_lengths else None
 
     def _check_possible(self) -> None:
-        if self.strings is not None and self.strings.missing(self._start[0]) > self.options.length:
-            raise OptionError(_impossible(self.options, StringAutomaton((), self.options.force, self.pieces)))
+        length, force = self.options.length, self.options.force
+        if self.strings is None or self.strings.missing(self._start[0]) <= length:
+            return
+        alone, named = StringAutomaton((), force, self.pieces).missing(0), ", ".join(map(repr, force))
+        if alone > length:
+            raise OptionError(
+                f"force is {named}, which needs {alone} characters, but length is {length}; raise one of them."
+            )
+        raise OptionError(f"force is {named}, but what forbid names leaves no way to write it in {length} characters.")
 
     def counts(self, batch: int) -> Counts:
         """Return how often each id was written in B texts before their first character."""
@@ -187,11 +189,3 @@ class Constraints:
     def piece(self, id: int) -> str | None:
         """Return the character of an id that may be chosen; None for the end."""
         return None if id == EOS else self.pieces[id]
-
-
-def _impossible(options: DecodingOptions, free: StringAutomaton) -> str:
-    alone = free.missing(0)
-    named = ", ".join(map(repr, options.force))
-    if alone > options.length:
-        return f"force is {named}, which needs {alone} characters, but length is {options.length}; raise one of them."
-    return f"force is {named}, but what forbid names leaves no way to write it in {options.length} characters."

@@ -66,14 +66,7 @@ def top_p(p: float) -> Filter:
     """Keep the smallest set of most probable ids that has probability p (Holtzman et al. 2020, arXiv:1904.09751)."""
 
     def apply(rows: LogWeights) -> LogWeights:
-        order = np.argsort(-rows, axis=-1, kind="stable")  # (B, V)
-        sorted_p = np.exp(np.take_along_axis(log_softmax(rows), order, axis=-1))
-        before = np.cumsum(sorted_p, axis=-1) - sorted_p  # probability of all that are more probable
-        kept = rows.copy()
-        drop = before >= p
-        drop[:, 0] = False
-        np.put_along_axis(kept, order, np.where(drop, -np.inf, np.take_along_axis(rows, order, -1)), axis=-1)
-        return kept
+        return _until(p, rows, np.exp(log_softmax(rows)), np.argsort(-rows, axis=-1, kind="stable"))
 
     return apply
 
@@ -100,28 +93,28 @@ def typical_p(mass: float) -> Filter:
         p = np.exp(log_p)
         surprise = np.where(p > 0, -log_p, 0)
         away = np.abs(surprise - (p * surprise).sum(axis=-1, keepdims=True))
-        order = np.argsort(away, axis=-1, kind="stable")  # (B, V)
-        nearest = np.take_along_axis(p, order, axis=-1)
-        drop = nearest.cumsum(axis=-1) - nearest >= mass
-        drop[:, 0] = False
-        kept = rows.copy()
-        np.put_along_axis(kept, order, np.where(drop, -np.inf, np.take_along_axis(rows, order, -1)), axis=-1)
-        return kept
+        return _until(mass, rows, p, np.argsort(away, axis=-1, kind="stable"))
 
     return apply
 
 
-FILTERS: dict[str, Callable[[Any], Filter]] = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "typical_p": typical_p}
-"""Option -> what makes its filter of its value, in the order in which they apply; the option's default switches it off.
+def _until(mass: float, rows: LogWeights, p: LogWeights, order: NDArray[np.int64]) -> LogWeights:
+    """Keep ids in an order, (B, V), up to the first with which their probabilities `p` sum to `mass`, one or more."""
+    sorted_p = np.take_along_axis(p, order, axis=-1)
+    drop = np.cumsum(sorted_p, axis=-1) - sorted_p >= mass
+    drop[:, 0] = False
+    kept = rows.copy()
+    np.put_along_axis(kept, order, np.where(drop, -np.inf, np.take_along_axis(rows, order, -1)), axis=-1)
+    return kept
 
-All that depends on which filters there are reads this dict (through `active`)."""
+
+FILTERS: dict[str, Callable[[Any], Filter]] = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "typical_p": typical_p}
+"""Option -> what makes its filter of its value, in the order in which they apply; the option's default switches it
+off."""
 
 
 def active(options: DecodingOptions) -> tuple[tuple[str, object], ...]:
-    """Return names and values of the filters that are switched on; none at temperature 0, where they change nothing.
-
-    Texts for which these and the temperature are equal can go through the filters together.
-    """
+    """Return names and values of the filters that are switched on; none at temperature 0, where they change nothing."""
     if options.temperature == 0:
         return ()
     fields = type(options).model_fields

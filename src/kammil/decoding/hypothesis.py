@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import unicodedata
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
@@ -16,14 +15,12 @@ from kammil.decoding.options import DecodingOptions
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
 from kammil.text import graphemes, open_word, role, words
 
-_OPENING = frozenset("#＃@\"'¿¡")
-"""Signs that open something where a space or nothing stands before them, as initial quotes (Unicode's Pi) do; those of
-Ps, such as brackets, open everywhere."""
-
 FinishReason = Literal["length", "end", "stop"]
 SENTENCE_END = regex.compile(r"\p{Sentence_Terminal}")
+"""A mark that stays at the end of a text, in any script."""
 CLAUSE_END = regex.compile(r"[[\p{Terminal_Punctuation}\n]--[:]]", regex.VERSION1)
-"""Marks that end a clause or a sentence, in any script. Those of sentences stay at the end of a text."""
+_OPENS, _BRACKET = regex.compile(r"[#＃@\"'¿¡\p{Ps}\p{Pi}]"), regex.compile(r"\p{Ps}")
+"""Signs that open something where a space or nothing stands before them; brackets open everywhere."""
 _EYES = ":;=-'"
 """Characters behind which a bracket is a mouth."""
 
@@ -45,11 +42,9 @@ class Hypothesis:
     protected: int = 0
     """Where the part begins that may still be cut off: behind `min_length` and the forced strings."""
     forced_left: bool = False
-    """Some forced string is still missing."""
+    """Whether some forced string is missing."""
     refusals: Refusals = field(default=NO_REFUSALS, compare=False)
-    """What must not be written."""
     refusal_states: States = ()
-    """Their states after the prompt and the text."""
     refused_lengths: tuple[int, ...] = ()
     """Lengths at which the text would end with a blocked word."""
     likeness: float | None = None
@@ -58,11 +53,16 @@ class Hypothesis:
     """Log-odds that the text makes sense; None where they are not known."""
 
     def __post_init__(self) -> None:
-        """Begin with no text; a length of 0 ends at once."""
+        """Begin; a length of 0 ends at once."""
         self.protected = self.decoding.min_length
         self.forced_left = bool(self.decoding.force)
         if self.decoding.length == 0:
             self.reason = "length"
+
+    @property
+    def is_stock(self) -> bool:
+        """Whether no model wrote the text."""
+        return self.likeness is not None
 
     @property
     def worth(self) -> float:
@@ -119,8 +119,7 @@ class Hypothesis:
             self.text, self.reason = self.text[:end], "length"
 
     def has_new_word(self) -> bool:
-        """Return whether the text holds a whole word of two letters or more, beside the rest of a word that the prompt
-        has begun."""
+        """Return whether the text holds a word of two letters or more, beside the rest of one that the prompt began."""
         begun = bool(open_word(self.prompt))
         new = [self.text[begin:end] for begin, end in words(self.text) if begin or not begun]
         return any(len(word) > 1 for word in new) or sum(role(word) == "unspaced" for word in new) > 1
@@ -133,8 +132,8 @@ class Hypothesis:
         return CLAUSE_END.match(mark) is not None and not self.text[-2:-1].isdigit() and self.has_new_word()
 
     def safe(self) -> int:
-        """Return how many characters are final: no stop string has begun in them, no grapheme can still grow, and with
-        `whole_words` no word, and no sign at their end opens one."""
+        """Return how many characters are final: in no stop string that has begun, nor in a grapheme that can grow, nor,
+        with `whole_words`, in a word that can, or a sign that opens one."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
@@ -151,8 +150,8 @@ class Hypothesis:
         return self.final
 
     def _whole_words(self, end: int) -> int:
-        """Return the greatest length, `end` at most, at which the text ends before an unfinished word, signs that open
-        it (a hashtag's, a bracket), and the spaces there; 0 if it is one single word."""
+        """Return the greatest length up to `end` at which the text ends before an unfinished word, signs that open it
+        (a hashtag's, a bracket), and the spaces there; 0 if it is a single word."""
         while True:
             text = self.text[:end]
             text = text.removesuffix(open_word(text)).rstrip()
@@ -178,29 +177,23 @@ def worth(sureness: float, characters: int) -> float:
 
 
 def _before_opening(text: str, end: int) -> int:
-    """Return the place, `end` at most, before the signs at the end of a text that open something: a hashtag, a bracket,
-    a quotation; and before the spaces around them."""
+    """Return the place, up to `end`, before the signs at the end of a text that open something (a hashtag, a bracket, a
+    quotation), and before the spaces around them."""
     at = end
     while True:
         last = first = len(text[:at].rstrip())
-        while first and _may_open(text[first - 1]):
+        while first and _OPENS.match(text[first - 1]):
             first -= 1
         if first and not text[first - 1].isspace():  # behind a letter a quote closes, and C# is a name
-            opening = (
-                i for i in range(first, last) if unicodedata.category(text[i]) == "Ps" and text[i - 1] not in _EYES
-            )
+            opening = (i for i in range(first, last) if _BRACKET.match(text[i]) and text[i - 1] not in _EYES)
             first = next(opening, last)
         if first == last:
             return at if at == end else last
         at = first
 
 
-def _may_open(character: str) -> bool:
-    return character in _OPENING or unicodedata.category(character) in ("Ps", "Pi")
-
-
 def _grapheme_boundary(text: str, end: int, start: int = 0) -> int:
-    """Return the last place, `end` at most, where a grapheme ends; `start`, where one ends, at least."""
+    """Return the last place from `start`, where a grapheme ends, up to `end`, where one does."""
     at = start
     for grapheme in graphemes(text[start:]):
         if at + len(grapheme) > end:

@@ -14,6 +14,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Iterable, Sequence
 from copy import copy
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
@@ -33,8 +34,7 @@ NO_LIMIT = 1 << 20
 """Characters left to write where none are counted."""
 MAX_WORD_BLOCKS = 8
 """Maximum number of word blocks that are kept ready."""
-_NEVER = 1 << 30
-"""More characters than any completion has."""
+_NEVER = 1 << 30  # more characters than any completion has
 _NONE = np.zeros(0, np.int64)
 
 
@@ -49,17 +49,19 @@ class Refusal(Protocol[S]):
         """Return the state after one more character."""
         ...
 
-    def either(self, state: S, other: S) -> S:
-        """Return the state after one of two texts, of which what is refused after either is refused."""
-        ...
-
     def refused(self, state: S, room: int) -> Ids | None:
         """Return the ids that must not follow where `room` characters are left to write; None for none."""
         ...
 
+    def either(self, state: S, other: S) -> S:
+        """Return the state after one of two texts; by default the first, for what only counts in what is written."""
+        del other
+        return state
+
     def blocked(self, state: S) -> bool:
-        """Return whether the text must not end here."""
-        ...
+        """Return whether the text must not end here; False unless ends are refused."""
+        del state
+        return False
 
 
 States = tuple[Any, ...]
@@ -76,7 +78,7 @@ class Refusals(Refusal[States]):
 
     def __init__(self, parts: Sequence[Refusal[Any]] = (), pieces: Sequence[str] = ()) -> None:
         self.parts, self._pieces = tuple(parts), pieces
-        self._only = self.parts[0] if len(self.parts) == 1 else None
+        self._only = self.parts[0] if len(self.parts) == 1 else None  # as a rule: a fast path
 
     def start(self, text: str) -> States:
         """Return the states after a text that was typed."""
@@ -84,7 +86,7 @@ class Refusals(Refusal[States]):
 
     def after(self, state: States, character: str) -> States:
         """Return the states after one more character."""
-        if self._only is not None:  # as a rule
+        if self._only is not None:
             return (self._only.after(state[0], character),)
         return tuple([part.after(one, character) for part, one in zip(self.parts, state, strict=True)])
 
@@ -102,15 +104,12 @@ class Refusals(Refusal[States]):
 
     def blocked(self, state: States) -> bool:
         """Return whether the text must not end here."""
-        if self._only is not None:
-            return self._only.blocked(state[0])
         return any(part.blocked(one) for part, one in zip(self.parts, state, strict=True))
 
     def missing(self, state: States) -> bool:
         """Return whether a forced string is missing."""
-        return any(
-            isinstance(part, StringAutomaton) and part.missing(one) for part, one in zip(self.parts, state, strict=True)
-        )
+        parts = zip(self.parts, state, strict=True)
+        return any(isinstance(part, StringAutomaton) and part.missing(one) for part, one in parts)
 
     def after_id(self, state: States, id: int) -> States:
         """Return the states after one more id."""
@@ -210,7 +209,7 @@ class WordBlock(Refusal[int]):
 
 
 class WordBlocks:
-    """The blocked words of a model, ready for the last `MAX_WORD_BLOCKS` sets of words that a user taught.
+    """The blocked words of a model, ready for the sets of words that users taught last; any thread may ask.
 
     Args:
         vocabulary: of the model.
@@ -218,41 +217,39 @@ class WordBlocks:
     """
 
     def __init__(self, vocabulary: CharacterVocabulary, own: Sequence[BlockedWord] = ()) -> None:
-        self._vocabulary, self.own = vocabulary, tuple(own)
-        self._ready: dict[tuple[bool, frozenset[BlockedWord]], WordBlock] = {}
+        self._pieces, self.own = vocabulary.writable_pieces, tuple(own)
+        self._kept_blocks = lru_cache(MAX_WORD_BLOCKS)(self._find)
+        self.refusals = lru_cache(MAX_WORD_BLOCKS)(self._refusals)
+        """Like `get`, with strings that are forbidden too: equal questions get the same refusals."""
 
-    def copy(self) -> WordBlocks:
-        """Return a copy that another thread may use."""
-        other = copy(self)
-        other._ready = self._ready.copy()
-        return other
-
-    def get(self, exempt: frozenset[BlockedWord], *, allow_offensive: bool) -> WordBlock | None:
-        """Return the block without some offensive words, or without all of them; None for no words."""
-        key = allow_offensive, frozenset[BlockedWord]() if allow_offensive else exempt
-        found = self._ready.pop(key, None)
-        if found is None:
-            if not key[1]:
-                offensive = () if allow_offensive else offensive_words().entries
-                words = Blocklist([*self.own, *offensive]) if self.own or allow_offensive else offensive_words()
-                found = WordBlock(words, self._vocabulary.writable_pieces)
-            elif (every := self.get(frozenset(), allow_offensive=False)) is not None:
-                found = every.without(key[1].difference(self.own))  # their own list holds for those who taught, too
-            else:
-                return None
-            while len(self._ready) >= MAX_WORD_BLOCKS:
-                self._ready.pop(next(iter(self._ready)))
-        self._ready[key] = found  # the one used last
+    def get(self, exempt: frozenset[BlockedWord] | None) -> WordBlock | None:
+        """Return the block without some offensive words, without all of them for None; None for no words."""
+        found = self._kept_blocks(exempt)
         return found if found.blocklist.entries else None
+
+    def _refusals(self, exempt: frozenset[BlockedWord] | None, forbid: tuple[str, ...]) -> Refusals:
+        block, parts = self.get(exempt), list[Refusal[Any]]()
+        if block is not None:
+            parts.append(block)
+        if forbid:
+            parts.append(StringAutomaton(forbid, (), self._pieces))
+        return Refusals(parts, self._pieces)
+
+    def _find(self, exempt: frozenset[BlockedWord] | None) -> WordBlock:
+        if exempt:  # the own list holds for those who taught, too
+            return self._kept_blocks(frozenset()).without(exempt.difference(self.own))
+        offensive = offensive_words().entries if exempt is not None else ()
+        words = offensive_words() if offensive and not self.own else Blocklist([*self.own, *offensive])
+        return WordBlock(words, self._pieces)
 
 
 class StringAutomaton(Refusal[int]):
     """Forbidden and forced strings as one automaton, code point by code point: both are kept to, exactly.
 
-    Aho & Corasick (1975) find many strings at once in one pass: a state is the longest end of the text that begins one
-    of them. Beside it stands which forced strings are there already. Every state knows how many characters it needs at
-    least until nothing is missing, without a forbidden string on the way; a character is refused if what is needed
-    after it no longer fits. So no choice leads into a dead end.
+    A state is the longest end of the text that begins one of the strings (Aho & Corasick 1975), and which forced ones
+    stand already. Every state knows how many characters it needs at the minimum until nothing is missing, without a
+    forbidden string on the way; a character is refused if what is needed after it no longer fits. So no choice leads
+    into a dead end.
 
     Args:
         forbid: strings that must not be written.
@@ -263,7 +260,6 @@ class StringAutomaton(Refusal[int]):
     """
 
     def __init__(self, forbid: Sequence[str], force: Sequence[str], pieces: Sequence[str]) -> None:
-        """Build the states that can be reached, and what each needs."""
         for string in force:
             lost = sorted(set(string) - set(pieces))
             if lost:
@@ -321,11 +317,6 @@ class StringAutomaton(Refusal[int]):
         """Return the state after one more character."""
         return int(self._next[state, self._number.get(character, self._other)])
 
-    def either(self, state: int, other: int) -> int:
-        """Return the state after the first of two texts: what is forbidden is forbidden in what is written."""
-        del other
-        return state
-
     def refused(self, state: int, room: int = NO_LIMIT) -> Ids:
         """Return the ids that must not follow where `room` characters are left to write."""
         needs = self._needs[self._next[state]]  # (C,)
@@ -335,11 +326,6 @@ class StringAutomaton(Refusal[int]):
             allowed[EOS] = not self._needs[state]
             self._refused[key] = np.flatnonzero(~allowed)
         return self._refused[key]
-
-    def blocked(self, state: int) -> bool:
-        """Return False: the end is refused as long as a forced string is missing, and is no length to cut back to."""
-        del state
-        return False
 
     def missing(self, state: int) -> int:
         """Return the minimum number of characters until every forced string stands."""
@@ -351,10 +337,8 @@ class StringAutomaton(Refusal[int]):
 
 
 def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[list[list[int]], list[int]]:
-    """Return where each class of letters leads from each node, and which of the strings end there (bits).
-
-    `number` are the classes of letters that matter, `other` that of all others, which lead to the root.
-    """
+    """Return where each class of letters leads from each node, and which of the strings end there (bits); the class
+    `other`, of letters that are in no string, leads to the root."""
     width = max([other, *number.values()]) + 1
     to, found = [[-1] * width], [0]
     for i, string in enumerate(strings):
@@ -389,11 +373,10 @@ _BACK = 32
 class NoCopy(Refusal[str]):
     """No verbatim copy: the character is refused that would make a run of copied letters longer than k.
 
-    More than k letters in a row count as copied if the Bloom filter knows each of their runs of `RUN`. That errs on one
-    side only: a stretch of a training text is never missed. What is refused beyond need: letters whose runs stand in
-    several texts, and, by chance, a new stretch with probability q ** (k - 10), where q is how often the filter takes
-    a new run for a known one: 0.05 as a rule, at most 0.4 for the bundled model's; from k = 18 on that is less than one
-    in a thousand. Letters are those of `text.fold`. Only what is written counts: the state is the text so far.
+    More than k letters in a row count as copied if the Bloom filter knows each of their runs of `RUN`. So a stretch of
+    a training text is never missed; a new one is refused by chance with probability q ** (k - 10), where the filter
+    takes a share q of new runs for known ones: 0.05 as a rule, 0.4 at the maximum. Letters are those of `text.fold`.
+    Only what is written counts: the state is the text so far.
 
     Args:
         k: letters in a row that may be copied, at least 12.
@@ -402,7 +385,6 @@ class NoCopy(Refusal[str]):
     """
 
     def __init__(self, k: int, runs: BloomFilter, pieces: Sequence[str]) -> None:
-        """Find out which characters may add letters, and which may change those before them."""
         self._k, self._runs, self._size = k, runs, len(pieces)
         folded = [fold(piece) for piece in pieces]
         joiners = [id for id, piece in enumerate(pieces) if piece and _joins(piece)]
@@ -421,16 +403,6 @@ class NoCopy(Refusal[str]):
     def after(self, state: str, character: str) -> str:
         """Return the text after one more character."""
         return state + character
-
-    def either(self, state: str, other: str) -> str:
-        """Return the text, which is one."""
-        del other
-        return state
-
-    def blocked(self, state: str) -> bool:
-        """Return False: a text may end wherever it may be."""
-        del state
-        return False
 
     def refused(self, state: str, room: int = NO_LIMIT) -> Ids | None:
         """Return the ids that must not follow a text that holds no such copy; None for none."""

@@ -36,7 +36,7 @@ Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 
 _BULK = 32
 """Maximum number of characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
-_RUN = re.compile(r"(.)\1{3}|([^\w\s]+)(?:\s+\2){2}", re.DOTALL)
+_REPETITION = re.compile(r"(.)\1{3}|([^\w\s]+)(?:\s+\2){2}", re.DOTALL)
 """A character four times in a row, or a mark or emoji three times between spaces."""
 _RECENT = 200
 """Characters of the prompt whose words a text of `clause` does not repeat."""
@@ -89,7 +89,7 @@ class SequenceGroup:
         self._indices = [self._indices[row] for row in rows]
         self.counts = self.counts[np.array(rows, np.int64)]
 
-    def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_] | None) -> None:
+    def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_]) -> None:
         """Append to each text the character of its id, (B,), which has this log-probability under the model, (B,).
 
         `ends` says where nothing may follow, so that the end was no decision of the model and costs nothing;
@@ -97,11 +97,13 @@ class SequenceGroup:
         """
         if self.constraints.counting:
             self.counts = self.constraints.counted(self.counts, np.arange(len(ids)), ids)
-        for row, (id, log_probability) in enumerate(zip(ids.tolist(), log_probabilities.tolist(), strict=True)):
-            bits = 0.0 if ends is not None and ends[row] else log_probability / -math.log(2)
+        for text, id, log_probability, ended in zip(
+            self.live, ids.tolist(), log_probabilities.tolist(), ends.tolist(), strict=True
+        ):
+            bits = 0.0 if ended else log_probability / -math.log(2)
             if not math.isfinite(bits):  # there was no id to choose, or NaN
                 raise FolderError(NO_PROBABILITIES)
-            self.live[row].add(self.constraints.piece(id), bits)
+            text.add(self.constraints.piece(id), bits)
         if self._prunes:
             self._prune()
 
@@ -109,7 +111,7 @@ class SequenceGroup:
         """End the texts that can no longer be the best: at full length they would need as many bits a character."""
         ended = (one for one in self.live if one.reason is not None and one.mean_bits < self._best_bits)
         for one in ended:
-            if not any(_rank(([], one))[:-1]) and one.text.strip() and not self.constraints.unwanted(one.text):
+            if is_sound(one) and one.text.strip() and not self.constraints.unwanted(one.text):
                 self._best_bits = one.mean_bits
         for one in self.live:
             if one.reason is None and sum(one.bits) >= self._best_bits * one.decoding.length:
@@ -129,62 +131,55 @@ def decode_step(
         The ids, (B,), their log-probabilities, (B,), and the error of each group that failed, whose rows mean nothing.
         A failure of one group, such as a model that gives it no probabilities, changes nothing for the others.
     """
+    ids, ends = np.zeros(len(log_probabilities), np.int64), np.zeros(len(log_probabilities), np.bool_)
     failures: dict[SequenceGroup, Exception] = {}
-    if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
-        try:
-            ids, ends = _choose(groups, log_probabilities, groups[0].chances())
-            one = len(ids) == 1
-            chosen = log_probabilities[:, ids[0]] if one else log_probabilities[np.arange(len(ids)), ids]
-            groups[0].append(ids, chosen, ends)
-        except Exception as error:
-            empty = np.zeros(len(log_probabilities), np.int64)
-            return empty, log_probabilities[:, 0], {groups[0]: error}
-        return ids, chosen, failures
-    ids = np.zeros(len(log_probabilities), np.int64)
-    forced: dict[SequenceGroup, NDArray[np.bool_] | None] = {}
     batches: dict[object, list[tuple[SequenceGroup, slice, list[float]]]] = {}
+    rows_of: dict[SequenceGroup, slice] = {}
     begin = 0
     for group in groups:
-        rows = slice(begin, begin + len(group))
+        rows_of[group] = rows = slice(begin, begin + len(group))
         begin = rows.stop
         batches.setdefault(group.constraints.batch_key, []).append((group, rows, group.chances()))
-    for batch in batches.values():
+    queue = [*batches.values()]
+    while queue:
+        batch = queue.pop()
+        rows = batch[0][1]
+        if len(batch) > 1:
+            rows = [row for _, rows, _ in batch for row in range(rows.start, rows.stop)]
+        chances = [chance for _, _, own in batch for chance in own]
         try:
-            every = [row for _, rows, _ in batch for row in range(rows.start, rows.stop)]
-            chances = [chance for _, _, own in batch for chance in own]
-            ids[every], ends = _choose([group for group, _, _ in batch], log_probabilities[every], chances)
-            for group, _, _ in batch:
-                forced[group] = None if ends is None else ends[: len(group)]
-                ends = None if ends is None else ends[len(group) :]
-        except Exception:  # of one of them, which fails by itself too
-            for group, rows, chances in batch:
-                try:
-                    ids[rows], forced[group] = _choose([group], log_probabilities[rows], chances)
-                except Exception as error:
-                    failures[group] = error
+            ids[rows], ends[rows] = _choose([group for group, _, _ in batch], log_probabilities[rows], chances)
+        except Exception as error:
+            if len(batch) == 1:
+                failures[batch[0][0]] = error
+            else:  # of one of them, which fails by itself too
+                queue += [[each] for each in batch]
     chosen = log_probabilities[np.arange(len(ids)), ids]
-    for batch in batches.values():
-        for group, rows, _ in batch:
+    for group, rows in rows_of.items():
+        try:
             if group not in failures:
-                try:
-                    group.append(ids[rows], chosen[rows], forced.get(group))
-                except Exception as error:
-                    failures[group] = error
+                group.append(ids[rows], chosen[rows], ends[rows])
+        except Exception as error:
+            failures[group] = error
     return ids, chosen, failures
 
 
 def _choose(
     groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities, chances: list[float]
-) -> tuple[Ids, NDArray[np.bool_] | None]:
-    """Return the ids chosen for the texts of groups of one `batch_key`, (B,); which texts must end, (B,), or None for
-    none."""
-    constraints, ends = groups[0].constraints, None
+) -> tuple[Ids, NDArray[np.bool_]]:
+    """Return the ids chosen for the texts of groups of one `batch_key`, (B,), and which texts must end, (B,)."""
+
+    def draw(weights: LogWeights, chances: list[float]) -> Ids:
+        return sample(weights, np.array(chances)) if chances else greedy(weights)
+
+    constraints = groups[0].constraints
     if not constraints.static_mask:
         weights, ends = constraints.apply(log_probabilities.astype(np.float64), groups[0].live, groups[0].counts)
         for keep in constraints.filters:
             weights = keep(weights)
-        return sample(weights, np.array(chances)) if chances else greedy(weights), ends
+        return draw(weights, chances), ends
     weights = log_probabilities + constraints.mask  # in double precision
+    ends = np.zeros(len(weights), np.bool_)
     masked = list[tuple[int, Ids, SequenceGroup, int]]()
     begin = 0
     for group in groups:
@@ -194,28 +189,26 @@ def _choose(
     # from the others where it is refused: that is the same distribution, and what `_sample_in_bulk` can do.
     if not constraints.only_temperature:
         for row, refused, _, _ in masked:
-            ends = _refuse(weights, row, refused, ends)
+            ends[row] = _refuse(weights[row], refused)
     for keep in constraints.filters:
         weights = keep(weights)
-    ids = sample(weights, np.array(chances)) if chances else greedy(weights)
+    ids = draw(weights, chances)
     if constraints.only_temperature:
         for row, refused, group, member in masked:
             if ids[row] in refused:
-                ends = _refuse(weights, row, refused, ends)
-                again = weights[row : row + 1]
-                chance = group.second_chance(member) if chances else 0.0
-                ids[row] = (sample(again, np.array([chance])) if chances else greedy(again))[0]
+                ends[row] = _refuse(weights[row], refused)
+                ids[row] = draw(weights[row : row + 1], [group.second_chance(member)] if chances else [])[0]
     return ids, ends
 
 
-def _refuse(weights: LogWeights, row: int, refused: Ids, ends: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-    """Refuse ids in one row of the weights, (B, V); return which texts must end since nothing is left, (B,)."""
-    possible = np.isfinite(weights[row]).any()  # of a model without probabilities, the caller sees the NaN
-    weights[row, refused] = -np.inf
-    if possible and not np.isfinite(weights[row]).any():
-        ends = np.zeros(len(weights), np.bool_) if ends is None else ends
-        ends[row], weights[row, EOS] = True, 0
-    return ends
+def _refuse(weights: LogWeights, refused: Ids) -> bool:
+    """Refuse ids in the weights of a text, (V,); return whether it must end since nothing is left."""
+    possible = np.isfinite(weights).any()  # of a model without probabilities, the caller sees the NaN
+    weights[refused] = -np.inf
+    if not possible or np.isfinite(weights).any():
+        return False
+    weights[EOS] = 0
+    return True
 
 
 def generate(
@@ -329,14 +322,12 @@ def keep_best(
 ) -> list[Hypothesis]:
     """Return n of the texts, best first; a text that is `unwanted` is kept only where there are not n others.
 
-    A text that writes no word twice, no character four times in a row and no mark three times between spaces is better
-    than one that does, since the most probable texts go in circles; one of a third of the length asked for or more is
-    better than a shorter one, and any is better than an empty one; among these, the one of fewer bits per character,
-    and of equals the first one sampled. With `clause` a text is better that holds a whole new word, then one that
-    repeats no longer word, the prompt's included, then one of a single clause, then one that ends with it; and where
-    its `sureness` is known, its `worth` decides.
-    Of several that are kept, each begins with another word as far as there are such, and then is another text; an empty
-    one begins with none.
+    Worse are empty texts, then those that go in circles (a word twice, a character four times in a row, a mark three
+    times between spaces), then those of less than a third of the length asked for; of the others one of fewer bits per
+    character is better, and of equals the one sampled first. With `clause` a text is better that holds a whole new
+    word, then one that repeats no longer word, the prompt's included, then one of a single clause, then one that ends
+    with it; and where its `sureness` is known, its `worth` decides. Of several that are kept, each begins with another
+    word as far as there are such, and then is another text.
     """
     last = {id(one) for one in hypotheses if unwanted is not None and unwanted(one.text)}
     ranked = sorted(
@@ -364,10 +355,10 @@ def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, bool, bo
     """Return what the words of a text, folded, and the text are sorted by, best first."""
     found, one = candidate
     if one.decoding.clause:
-        circles = _RUN.search(one.text) is not None or _repeats(one.prompt[-_RECENT:], one.text)
+        circles = _REPETITION.search(one.text) is not None or _repeats(one.prompt[-_RECENT:], one.text)
         cost = one.mean_bits if one.sureness is None else -one.worth
         return not one.has_new_word(), circles, one.has_clause_within(), one.reason == "length", cost
-    circles = len(set(found)) < len(found) or _RUN.search(one.text) is not None
+    circles = len(set(found)) < len(found) or _REPETITION.search(one.text) is not None
     return circles, len(one.text) < one.decoding.length * _SHORT, False, False, one.mean_bits
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from kammil.completion.completer import Completer
-from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS
+from kammil.completion.learning import MAX_TEXTS, MAX_TOTAL_CHARACTERS
 from kammil.data.blocklist import BlockedWord, offensive_words
 from kammil.server.api.responses import ApiError
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
-from kammil.completion.profile import Profile
+from kammil.completion.learning import Profile
 from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
 from kammil.evaluation.model_card import section

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
-from kammil.completion.adaptation import CANNOT_LEARN
-from kammil.completion.profile import MAX_CHARACTERS as LEARNT
+from kammil.completion.learning import CANNOT_LEARN
+from kammil.completion.learning import MAX_CHARACTERS as LEARNT
 from kammil.errors import OptionError
 from kammil.server.api import responses, schemas
 from kammil.server.api.completions import MAX_CHARACTERS

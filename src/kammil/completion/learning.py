@@ -1,9 +1,9 @@
-"""A profile: texts that a person wrote, in a file of their own, so that any model can learn them when it is opened.
+"""Texts of a user, which a model learns while it runs, and the profile, the file that keeps them.
 
-The file is JSON lines, `{"kammil-profile": 1}` and then `{"text": "..."}` for every time that a text was learnt, oldest
-first. The user chooses its path; nobody else can read it, and it is never sent anywhere. Learning appends a line; the
-file is rewritten only to forget a text or to drop the oldest. A lock file beside it serialises programs that write at
-the same time, and each sees what the others wrote.
+A profile is JSON lines, `{"kammil-profile": 1}` and then `{"text": "..."}` for every time that a text was learnt,
+oldest first. The user chooses its path; nobody else can read it, and it is never sent anywhere. Learning appends a
+line; the file is rewritten only to forget a text or to drop the oldest. A lock file beside it serialises programs that
+write.
 """
 
 from __future__ import annotations
@@ -13,26 +13,33 @@ import os
 import reprlib
 import stat
 import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from kammil import storage
+from kammil.data.blocklist import BlockedWord, offensive_words
 from kammil.errors import DataError, OptionError
+from kammil.language_model import AdaptiveModel, Ids, LanguageModel
+from kammil.text import words
 
 FORMAT = 1
 """Version of the format: incremented when an older Kammil could misread a new profile."""
 MAX_TEXTS, MAX_TOTAL_CHARACTERS = 2_000, 400_000
-"""Maximum number of texts, and of characters of all texts; beyond that the oldest are dropped. A blend learns as many
-in a quarter of a second when it is opened; whoever has more texts should train on them."""
+"""Maximum number of texts, and of characters of all; beyond that the oldest are dropped. A blend learns as many in a
+quarter of a second when it is opened."""
 MAX_CHARACTERS = 4_000
 """Maximum number of characters of one text."""
-_MAX_BYTES = 16 << 20
-"""Largest file that is opened, in bytes: more than twice what `MAX_TOTAL_CHARACTERS` can take."""
+MAX_OPENING = 40
+"""Characters at the start of a text that are searched for its first word."""
+CANNOT_LEARN = "this model cannot learn while it runs; train one with --model blend."
+_MAX_BYTES = 16 << 20  # of a file that is opened: more than twice what `MAX_TOTAL_CHARACTERS` can take
 _FORMAT_KEY = "kammil-profile"
-_LOCK_SECONDS = 10.0
-"""Longest wait for other programs that write, in seconds; each takes a few milliseconds."""
+_LOCK_SECONDS = 10.0  # longest wait for other programs that write; each takes a few milliseconds
 
 _Stamp = tuple[int, int, int] | None
 """Inode, size and time of the file, which tell whether it has changed; None where there is no file."""
@@ -76,20 +83,15 @@ class Profile:
         self._set_texts(_newest(texts))
 
     def learn(self, *texts: str) -> int:
-        """Add texts, without the white space around them; returns how many old ones were dropped.
-
-        `OptionError` if one is empty or too long; then none is added.
-        """
+        """Add texts, stripped; returns how many old ones were dropped. `OptionError` for an empty or too long one: then
+        none is added."""
         new = [check_text(text) for text in texts]
         with self._exclusive():
             kept = _newest([*self._texts, *new])
             dropped = len(self._texts) + len(new) - len(kept)
             lines = b"".join(map(_line, new))
-            fits = (
-                self._num_lines + len(new) <= 2 * MAX_TEXTS
-                and (self._stamp or (0, 0))[1] + len(lines) <= _MAX_BYTES // 2
-            )
-            if self._stamp is not None and self._can_append and fits:
+            size = _MAX_BYTES if self._stamp is None else self._stamp[1] + len(lines)
+            if self._can_append and self._num_lines + len(new) <= 2 * MAX_TEXTS and size <= _MAX_BYTES // 2:
                 self._append(lines)
                 self._num_lines += len(new)
             else:
@@ -136,7 +138,6 @@ class Profile:
 
     @contextmanager
     def _exclusive(self, *, read: bool = True) -> Generator[None]:
-        """Hold the lock that keeps other programs from writing; read what they wrote before."""
         from filelock import FileLock, Timeout  # imported only by programs that write
 
         try:
@@ -156,14 +157,11 @@ class Profile:
             raise DataError(f"cannot write {self.path}: {_why(error)}; name another file.") from error
 
     def _append(self, lines: bytes) -> None:
-        """Append lines. They are not flushed to the disk (fsync), which would take longer than all the rest."""
+        # Without fsync, which would take longer than all the rest.
         flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        file = os.open(self.path, flags)
-        try:
+        with open(self.path, "ab", buffering=0, opener=lambda path, _: os.open(path, flags)) as file:
             while lines:
-                lines = lines[os.write(file, lines) :]
-        finally:
-            os.close(file)
+                lines = lines[file.write(lines) :]
         self._touch()
 
     def _write(self, texts: list[str]) -> None:
@@ -192,7 +190,6 @@ def check_text(text: str) -> str:
 
 
 def _newest(texts: list[str]) -> list[str]:
-    """Return the newest texts that fit into a profile."""
     room = MAX_TOTAL_CHARACTERS
     for n, text in enumerate(reversed(texts[-MAX_TEXTS:])):
         room -= len(text)
@@ -222,10 +219,9 @@ def _stamp(path: Path) -> _Stamp:
 
 
 def _read(path: Path) -> tuple[bytes, _Stamp]:
-    """Read a file, empty if it does not exist; returns its bytes, and its stamp from before they were read."""
     stamp = _stamp(path)
     if stamp is None:
-        return b"", None
+        return b"", None  # as an empty file
     if stamp[1] > _MAX_BYTES:
         raise DataError(f"{path} has more than {_MAX_BYTES >> 20} MiB, which no profile has; name another file.")
     try:
@@ -238,7 +234,7 @@ def _read(path: Path) -> tuple[bytes, _Stamp]:
 
 
 def _parse(content: bytes, path: Path) -> tuple[list[str], bool]:
-    """Parse a file into texts and whether its last line is complete: a line that a crash cut off is left out."""
+    # A last line that a crash cut off is left out, and nothing may be appended behind it.
     head, *lines = content.split(b"\n")
     _check_head(head, path)
     texts = [_text(line, number, path) for number, line in enumerate(lines[:-1], 2) if line.strip()]
@@ -250,7 +246,6 @@ def _parse(content: bytes, path: Path) -> tuple[list[str], bool]:
 
 
 def _check_head(line: bytes, path: Path) -> None:
-    """Check the first line of a profile; raises `DataError`."""
     head = _json(line)
     if head is None or head.keys() != {_FORMAT_KEY}:
         raise DataError(
@@ -282,3 +277,98 @@ def _why(error: OSError | ValueError) -> str:
     if isinstance(error, ValueError):
         return "no file can have that name"
     return error.strerror or str(error)
+
+
+class Adaptation:
+    """Teaches a language model the texts of its user, which a profile may keep.
+
+    Args:
+        model: the language model; only an `AdaptiveModel` can learn.
+        encode: converts a text to ids, as the model sees it.
+        profile: keeps the learnt texts in a file, which any program may change; None keeps them as long as the model
+            lives.
+
+    Raises: `OptionError` for a profile with a model that cannot learn.
+    """
+
+    def __init__(self, model: LanguageModel, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
+        self._model, self._encode, self._profile = model, encode, profile
+        self._version = -1
+        self._synced: Counter[str] = Counter()  # texts of the profile that the model has learnt
+        self._taught: Counter[BlockedWord] = Counter()
+        self.user_allowed_words: frozenset[BlockedWord] = frozenset()
+        """Entries of the list of offensive words that learnt texts hold: who wrote them may be shown them."""
+        self.first_words = Counter[str]()
+        """First word of learnt texts -> how many begin with it."""
+        if profile is not None:
+            self._adaptive_model()
+            self.sync_profile()
+
+    def fork(self, model: LanguageModel, *, learnt: bool) -> Adaptation:
+        """Return what another model without a profile has learnt: the same texts, or none."""
+        forked = Adaptation(model, self._encode)
+        if learnt:
+            forked._taught, forked.user_allowed_words = self._taught.copy(), self.user_allowed_words
+            forked.first_words = self.first_words.copy()
+        return forked
+
+    def sync_profile(self) -> None:
+        """Learn and forget texts until the model knows those of the profile."""
+        if self._profile is None:
+            return
+        self._profile.refresh()
+        if self._profile.version == self._version:
+            return
+        wanted = Counter(self._profile.texts)
+        old, new = list((self._synced - wanted).elements()), list((wanted - self._synced).elements())
+        model = self._adaptive_model()
+        for text in old:
+            model.forget(self._encode(text))
+        self._count_words(new, old)
+        # The text rules of a model may leave nothing of a text.
+        model.learn_all([ids for ids in map(self._encode, new) if len(ids)])
+        self._synced, self._version = wanted, self._profile.version
+
+    def learn(self, text: str) -> None:
+        """Learn a text; `OptionError` for an empty one, or a model that cannot learn."""
+        ids = self._encode(text)
+        if not len(ids):
+            raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
+        model = self._adaptive_model()
+        if self._profile is None:
+            model.learn(ids)
+            self._count_words([text], [])
+        else:
+            self._profile.learn(text)
+            self.sync_profile()
+
+    def forget(self, text: str) -> None:
+        """Undo one `learn` of a text with the same ids; `OptionError` if there was none."""
+        ids, model = self._encode(text), self._adaptive_model()
+        if self._profile is None:
+            if found := model.forget(ids):
+                self._count_words([], [text])
+        else:
+            alike = (other for other in reversed(self._profile.texts) if np.array_equal(self._encode(other), ids))
+            found = (matching := next(alike, None)) is not None
+            if matching is not None:
+                self._profile.forget(matching)
+                self.sync_profile()
+        if not found:
+            raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
+
+    def _adaptive_model(self) -> AdaptiveModel:
+        if not isinstance(self._model, AdaptiveModel):
+            raise OptionError(CANNOT_LEARN)
+        return self._model
+
+    def _count_words(self, learnt: Iterable[str], forgotten: Iterable[str]) -> None:
+        offensive = offensive_words()
+        for texts, step in ((learnt, 1), (forgotten, -1)):
+            for text in texts:
+                for entry in offensive.entries_in(text):
+                    self._taught[entry] += step
+                for begin, end in words(text[:MAX_OPENING])[:1]:
+                    self.first_words[text[begin:end]] += step
+        self.first_words += Counter()  # without those of forgotten texts
+        self.user_allowed_words = frozenset(entry for entry, count in self._taught.items() if count > 0)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import kammil
-from kammil.completion import profile as profiles
-from kammil.completion.profile import Profile
+from kammil.completion import learning as profiles
+from kammil.completion.learning import Profile
 from kammil.errors import DataError, KammilError, OptionError
 
 HEAD = b'{"kammil-profile": 1}\n'
@@ -100,7 +100,7 @@ def test_programs_that_learn_at_once_lose_nothing(tmp_path: Path) -> None:
 import os, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from kammil.completion.profile import Profile
+from kammil.completion.learning import Profile
 
 @contextmanager
 def alone():
@@ -187,7 +187,7 @@ def test_while_a_program_reads_and_writes_no_other_can(tmp_path: Path, monkeypat
 def test_a_program_that_dies_while_it_writes_leaves_the_turn_to_the_next(tmp_path: Path) -> None:
     path = tmp_path / "me.jsonl"
     Profile(path).learn("before")
-    code = "import sys\nfrom kammil.completion.profile import Profile\n"
+    code = "import sys\nfrom kammil.completion.learning import Profile\n"
     code += "def stay(self, lines):\n    print('ready', flush=True)\n    sys.stdin.readline()\n"
     code += "Profile._append = stay\nProfile(sys.argv[1]).learn('never')"
     with program(code, path) as dying:
