@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
-from kammil.completion.pieces import MAX_PIECE, choose_pieces
+from kammil.completion.word_list import MAX_PIECE, choose_pieces
 from kammil.completion.word_search import WordSearch
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model

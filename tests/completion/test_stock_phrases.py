@@ -166,7 +166,6 @@ def test_a_blocked_word_is_in_no_phrase(tmp_path: Path) -> None:
 
 
 def test_a_model_of_ones_own_has_no_phrases(model: Completer) -> None:
-    assert model.stock_phrases is None
     assert not model.complete(SURE_PROMPT, preset="sensible").stock
     assert not model.phrase(SURE_PROMPT).stock
 

@@ -373,7 +373,7 @@ def test_silence(teacher: Completer) -> None:
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_a_wrong_k(teacher: Completer, k: int) -> None:
-    with pytest.raises(OptionError, match=f"^k is {k}, but at least one suggestion must be asked for.$"):
+    with pytest.raises(OptionError, match=f"^k is {k}, but it must be "):
         teacher.suggest("شو", k)
 
 

@@ -16,12 +16,10 @@ from kammil.text import fold_spelling, open_word, role
 from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 
 MIN_UNSPACED_LETTERS = 0.1
-"""Minimum share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched. Of Arabic
-posts the letters of a few emoticons are."""
-
+"""Minimum share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched."""
 MIN_SCRIPT = 0.1
-"""Minimum probability that a text begins in a script, of all letters that may begin one, for the script not to be
-foreign. To the bundled model Latin is: 0.02."""
+"""Minimum probability that a text begins in a script, of all letters, for the script not to be foreign. To the bundled
+model Latin is: 0.02."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -34,7 +32,7 @@ class CharacterClasses:
     begin: _Flags
     """Ids that may begin a word: letters, digits, underscores."""
     continues: _Flags
-    """Ids that may continue a word: those, marks and joiners; no unspaced letters."""
+    """Ids that may continue a word: marks and joiners too; no unspaced letters."""
     words: _Flags
     """Ids that a word may end in: letters, digits, underscores and marks, no joiners."""
     close: _Floats
@@ -77,25 +75,28 @@ class CharacterClasses:
     def of(cls, vocabulary: CharacterVocabulary, first: _Floats | None = None) -> Self:
         """Classify the ids of a vocabulary; `first` are the probabilities of those that begin a text, (V,)."""
         roles = np.array([*[""] * SPECIALS, *map(role, vocabulary.characters)])
-        letters, unspaced, marks, joiners, outside = (
-            roles == name for name in ("letter", "unspaced", "mark", "joiner", "outside")
-        )
+        names = ("letter", "unspaced", "mark", "joiner", "outside")
+        letters, unspaced, marks, joiners, outside = (roles == name for name in names)
         begin = letters | unspaced
         if unspaced.sum() < MIN_UNSPACED_LETTERS * begin.sum():
             letters, unspaced = begin, np.zeros_like(begin)
         outside |= unspaced
         outside[EOS] = True
-        space = vocabulary.characters.index(" ") + SPECIALS if " " in vocabulary.characters else None
-        extends = marks | joiners | (roles == "neither")
-        close = outside.astype(np.float32)
-        foreign = np.zeros_like(begin) if first is None else _foreign(vocabulary, first * letters)
-        digits = np.array([*[False] * SPECIALS, *map(str.isdecimal, vocabulary.characters)])
         characters = [*[""] * SPECIALS, *vocabulary.characters]
-        folds = tuple(_fold(c) or c * bool(begin[id]) for id, c in enumerate(characters))
         kinds = (kind for language in known().values() for kind in language.careful)
-        careful = {kind: frozenset(id for id, c in enumerate(characters) if c and c in kind) for kind in kinds}
-        words = letters | marks | joiners, begin | marks
-        return cls(begin, *words, close, unspaced, extends, foreign, digits, space, folds, careful)
+        return cls(
+            begin,
+            continues=letters | marks | joiners,
+            words=begin | marks,
+            close=outside.astype(np.float32),
+            unspaced=unspaced,
+            extends=marks | joiners | (roles == "neither"),
+            foreign=np.zeros_like(begin) if first is None else _foreign(vocabulary, first * letters),
+            digits=np.array([c.isdecimal() for c in characters]),
+            space=characters.index(" ") if " " in characters else None,
+            folds=tuple(_fold(c) or c * bool(begin[id]) for id, c in enumerate(characters)),
+            careful={kind: frozenset(id for id, c in enumerate(characters) if c and c in kind) for kind in kinds},
+        )
 
 
 _fold = pooled(fold_spelling)  # every session asks for the same characters

@@ -1,9 +1,8 @@
 """Ghost text: the most probable word, then the most probable one after that, while each is worth reading (`GhostRule`).
 
 A wrong word costs as much time to read as a key and more, so none is shown where the word at hand is more probably
-complete. Where no word is sure, or the sure ones begin it, a *stock phrase* may stand in their place, if it is likely
-to make sense (`stock_phrases`). In a script without spaces a word is a piece of letters (`pieces`). A greedy completion
-is no substitute: it does not look for words, falls into loops, and gives loops a high probability.
+complete. Where no word is sure, or the sure ones begin it, a *stock phrase* may stand in their place (`stock_phrases`).
+A greedy completion is no substitute: it looks for no words, falls into loops, and gives loops a high probability.
 """
 
 from __future__ import annotations
@@ -37,9 +36,8 @@ class GhostRule:
     threshold: float
     """Minimum probability of a word, given the text before it."""
     charge: float
-    """Minimum number of keys that a word saves on the average, its probability times its letters: what it costs to read
-    it. The key that takes the word is paid for by the space that comes with it; of a piece without a space it is not,
-    so that it saves one less."""
+    """Minimum number of keys that a word saves on the average, its probability times `spacing.keys_saved`: what it
+    costs to read it."""
     sureness: float = math.inf
     """Minimum log-odds that a stock phrase makes sense."""
 
@@ -59,11 +57,9 @@ GHOST_RULES: Mapping[str, GhostRule] = {
     "balanced": GhostRule(0.5, 0.8, SURE),
     "eager": GhostRule(0.3, 0.8, -0.2),
 }
-"""The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
-
-To read a word of ghost text costs 1.15 keys on a phone and 0.65 on a desktop (`evaluation.typing_report`). Each step
-makes both faster than no help does, *quiet* a phone most and *eager* a desktop. Of the ghosts of quiet three of four
-are right, of *balanced* 73 %, of eager 63 %. The table: docs/log.md#when-does-ghost-text-help"""
+"""The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts. To read a word costs 1.15 keys
+on a phone and 0.65 on a desktop; *quiet* makes a phone fastest, *eager* a desktop. Three of four ghosts of quiet are
+right, 73 % of balanced, 63 % of eager (docs/log.md#when-does-ghost-text-help)."""
 GHOST: GhostLevel = "balanced"
 """The step where none is chosen."""
 MAX_WORDS = 8
@@ -112,8 +108,8 @@ def phrase(
 ) -> Phrase:
     """Predict the most probable word after a prefix, then the most probable one after it, and so on.
 
-    There is none where the word at hand is more probably complete. Ghost text ends before a word that it already has,
-    since people rarely write a word twice, and before what the text has not called for (`unsolicited`).
+    Ghost text ends before a word that it already has, since people rarely write a word twice, and before what the text
+    has not called for (`unsolicited`).
 
     Args:
         model: the language model.
@@ -124,7 +120,7 @@ def phrase(
         state: after the prefix.
         words: maximum number of words.
         rule: which words are shown.
-        refusals: what is not written, however probable; None for nothing.
+        refusals: what is not written, however probable.
     """
     space, open_part = classes.space, open_word(prefix)
     complete = float(classes.complete([prefix], np.exp(log_probabilities))[0])

@@ -1,7 +1,7 @@
 """Openings: the words that a text may begin with, where nothing is typed yet.
 
-A model has read reviews, posts and messages, so its surest first words are those that stand everywhere. A bundled model
-has counts of the words with which messages open (`openings.txt`, made by `recipes/openings.py`), beside its own
+A model has read reviews and posts, so its surest first words are those that stand everywhere. A bundled model has
+counts of the words with which messages open (`openings.txt`, made by `recipes/openings.py`), beside its own
 probabilities; and first words of texts that it was taught are counted, too.
 """
 
@@ -45,10 +45,10 @@ class Openings(NamedTuple):
             learnt: first word of learnt texts -> how many begin with it.
             counted: whether messages were counted for the model; their openings are worth as much as its own.
         """
-        texts = sum(learnt.values())
-        known, total = WORTH / (WORTH + texts), sum(_counts().values())
+        texts, counts = sum(learnt.values()), _counts() if counted else {}
+        known, total = WORTH / (WORTH + texts), sum(counts.values())
         own = known / 2 if counted else known
-        shares = {word: own * count / total for word, count in _counts().items()} if counted else {}
+        shares = {word: own * count / total for word, count in counts.items()}
         for word, count in learnt.items():
             if count >= TWICE:
                 shares[word] = shares.get(word, 0.0) + count / (WORTH + texts)

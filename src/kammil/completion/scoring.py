@@ -21,8 +21,7 @@ from kammil.language_model import (
 )
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
-_ROWS = 8
-"""Maximum number of continuations that are read together: of unequal lengths, the shorter ones are padded."""
+_ROWS = 8  # continuations that are read together, of similar lengths: the shorter ones are padded
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,9 @@ class TokenScores:
     """Teacher-forced scores of a text: one entry for each character, then one for the end of text."""
 
     bits: NDArray[np.float64]
-    """(T + 1,): surprise; an unknown character pays for UNK and for a uniform choice among all that are not covered."""
+    """(T + 1,): surprise; an unknown character pays for UNK and for its name."""
     ranks: NDArray[np.int64]
-    """(T + 1,): how many ids were more probable than the true one; V for an unknown character, which is never right."""
+    """(T + 1,): number of ids that were more probable than the true one; V for an unknown character."""
 
 
 def score_texts(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:

@@ -77,8 +77,8 @@ class SearchRoots:
         refusals: Refusals,
         threshold: float,
     ) -> Self | None:
-        """Return where words begin that the begun one of a prefix may be meant for, other than as it was typed: those
-        of a probability that may be written. None if there are none."""
+        """Return where words begin that the begun one of a prefix may be meant for, other than as it was typed, and
+        that may be written; None if there are none."""
         before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.num_replaced, len(word.typed)}}
         states = {
             row: states
@@ -138,11 +138,10 @@ class SearchRoots:
 
 
 def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
-    """Return which ids may come first, (V,): those that continue the current word, or else begin a word.
+    """Return which ids may come first, (V,): those that continue the current word, or else begin a word, or the space.
 
-    After a sign it is a space if that is more probable than a word without one: after a comma, but not after an
-    opening bracket or the sign of a hashtag. Both are never allowed, so no word is suggested twice. A letter of a
-    script without spaces may get a mark; what follows it is decided as after a sign.
+    After a sign it is the space if that is more probable than a word without one: after a comma, but not after a
+    bracket. Both are never allowed, so no word is suggested twice. An unspaced letter may get a mark.
     """
     if word := open_word(prefix):  # digits behind a number say nothing
         return (classes.continues & ~(classes.digits & word.isdecimal())) | classes.unspaced
@@ -154,11 +153,8 @@ def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
 def _refusal_states(
     word: BegunWord, row: int, before: Mapping[int, States], space: int | None, refusals: Refusals
 ) -> States | None:
-    """Return the states of the refusals after a meaning; None for one that must not be written.
-
-    Words in Latin letters before the last one count as they are meant and as they were typed. `before` are the states
-    after the prefix without some of its last characters.
-    """
+    """Return the states of the refusals after a meaning; None for one that must not be written. Words in Latin letters
+    before the last one count as they are meant and as they were typed."""
     ids = word.intended[row]
     last = len(ids) - ids[::-1].index(space) if space in ids else 0
     states = refusals.after_ids(before[word.num_replaced[row]], ids[:last])

@@ -1,8 +1,6 @@
 """A cache of the states along texts that were read before: a radix tree bounded in bytes.
 
 If the user types what the model predicted, the states are cached already, and the next prediction needs one more step.
-A state is packed into one block of bytes: several arrays in one allocation do not fragment the heap.
-
 A *stop* is a node of the tree with a state.
 """
 
@@ -19,17 +17,15 @@ from numpy.typing import NDArray
 
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 
-_ALIGNMENT = 8
-"""Alignment of the arrays, in bytes."""
+_ALIGNMENT = 8  # bytes
 
-ArrayLayout = tuple[np.dtype[Any], tuple[int, ...], int]
-"""Data type, shape and offset of an array."""
-ArrayLayouts = tuple[ArrayLayout, ...]
+ArrayLayouts = tuple[tuple[np.dtype[Any], tuple[int, ...], int], ...]
+"""Data type, shape and offset of each array."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedArrays:
-    """Copies of several arrays in one allocation."""
+    """Copies of several arrays in one allocation, which do not fragment the heap."""
 
     data: bytes
     layouts: ArrayLayouts
@@ -37,16 +33,11 @@ class PackedArrays:
     @classmethod
     def of(cls, arrays: Sequence[NDArray[np.generic]]) -> Self:
         """Copy arrays."""
-        layouts: list[ArrayLayout] = []
-        parts: list[bytes] = []
-        at = 0
+        layouts, parts, at = list[Any](), list[bytes](), 0
         for array in arrays:
-            parts.append(array.tobytes())
+            parts += array.tobytes(), bytes(-array.nbytes % _ALIGNMENT)
             layouts.append((array.dtype, array.shape, at))
-            at += len(parts[-1])
-            if rest := at % _ALIGNMENT:
-                parts.append(bytes(_ALIGNMENT - rest))
-                at += _ALIGNMENT - rest
+            at += array.nbytes + len(parts[-1])
         return cls(b"".join(parts), _interned(tuple(layouts)))
 
     def arrays(self) -> tuple[NDArray[np.generic], ...]:
@@ -61,15 +52,15 @@ def _interned(layouts: ArrayLayouts) -> ArrayLayouts:
 
 STRIDE = 64
 """Characters between the states that are kept of a text that comes at once; its end has one too. A remainder of up to
-half as many is read in the same call. The bundled model reads such a piece in a few milliseconds."""
+half as many is read in the same call."""
 NEAR_END = 16
 """Number of characters at the end of a shortened text that each get a state: the user is deleting them one by one."""
 MAX_MEGABYTES = 16.0
 """Bound of the states and the tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text, and
 fewer of a transformer, whose states grow with the text."""
 MAX_STEP_SHARE = 1 / 256
-"""Largest share of the bound that a state may take to be kept after each generated character: the states of a
-transformer, which grow, would drive out those of the typed text."""
+"""Maximum share of the bound of a state that is kept after each generated character: those of a transformer, which
+grow, would drive out those of the typed text."""
 _NODE_BYTES, CHARACTER_BYTES = 600, 4
 """Bytes of a stop without the numbers of its state, and of each character of its label."""
 
@@ -84,7 +75,7 @@ class TrieNode:
     """A node of the tree: a stop, or a position where texts diverge."""
 
     parent: TrieNode | None
-    """Parent node; None for the root and for removed nodes."""
+    """None for the root and for removed nodes."""
     label: Label
     children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
     """Children by the first character of their labels."""
@@ -170,7 +161,7 @@ class StateCache:
         return node, label, result
 
     def store(self, node: TrieNode, label: Label, result: Result) -> TrieNode:
-        """Store the result at the end of a label from a node, drop the oldest beyond the bound; returns the stop."""
+        """Store the result at the end of a label from a node; returns the stop."""
         block = PackedArrays.of((result[0], *result[1]))  # first, so that a MemoryError leaves the tree as it was
         stored = self._insert(node, label)
         stored.block = block
@@ -185,7 +176,7 @@ class StateCache:
         return stored
 
     def _prune(self, node: TrieNode) -> None:
-        """Remove a node without a state unless texts diverge there; then its parent likewise, up to the root."""
+        # A node without a state goes unless texts diverge there, then its parent likewise.
         while (parent := node.parent) is not None and node.block is None and len(node.children) < 2:
             parent.children.pop(node.label[0], None)
             for below in node.children.values():
@@ -198,16 +189,14 @@ class StateCache:
             node = parent
 
     def _find(self, node: TrieNode, label: Label) -> TrieNode | None:
-        """Return the stop at the end of a label from a node, or None."""
         while label:
             below = node.children.get(label[0])
-            if below is None or below.label != label[: len(below.label)]:
+            if below is None or not label.startswith(below.label):
                 return None
             node, label = below, label[len(below.label) :]
         return node if node in self._kept else None
 
     def _insert(self, node: TrieNode, label: Label) -> TrieNode:
-        """Return the node at the end of a label from a node; create it if needed."""
         while label:
             below = node.children.get(label[0])
             if below is None:
@@ -229,7 +218,7 @@ class Prefill:
 
     state_cache: StateCache
     node: TrieNode
-    """The last stop."""
+    """The last stop; the longest prefix whose state is cached at first."""
     depth: int
     """Number of ids read."""
     path: Label
@@ -240,12 +229,11 @@ class Prefill:
     shortened: bool
     """Whether the text is the beginning of one that was read before."""
     stop: int = field(init=False)
-    """Number of ids up to the last stop."""
     goal: int = field(init=False)
-    """Number of ids up to the next stop."""
+    """Number of ids up to the last and up to the next stop."""
 
     def __post_init__(self) -> None:
-        """Begin at the longest prefix whose state is cached."""
+        """Plan the first stop."""
         self._plan_stop()
 
     @property
@@ -307,17 +295,16 @@ def _ids(label: Label) -> Ids:
 
 
 def _common_length(a: Label, b: Label) -> int:
-    """Return the length of the common prefix of two labels."""
     if a == b:  # the usual case
         return len(a)
-    least, most = 0, min(len(a), len(b))
-    while least < most:  # bisection: a loop over characters takes 4 ms for a common prefix of 100,000
-        middle = (least + most + 1) // 2
-        if a[least:middle] == b[least:middle]:
-            least = middle
+    low, high = 0, min(len(a), len(b))
+    while low < high:  # bisection: a loop over characters takes 4 ms for a common prefix of 100,000
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
         else:
-            most = middle - 1
-    return least
+            high = middle - 1
+    return low
 
 
 def _unpack(block: PackedArrays) -> Result:

@@ -1,10 +1,8 @@
 """Suggestions: the most probable next words, or endings of the current word, with their exact probabilities.
 
-The probabilities of all suggestions after a text sum to at most one; the rest is the probability that the word is
-complete already, or that something else than a word comes next. Of a suggestion that replaces what was typed it is the
-probability that the word is intended, given what was typed: model times channel, divided by the sum over all.
-
-Shapes: T characters.
+Those of all suggestions after a text sum to one or less; the rest is that the word is complete already, or that
+something else than a word comes next. Of a suggestion that replaces what was typed it is the probability that the word
+is intended, given what was typed: model times channel, divided by the sum over all. Shapes: T characters.
 """
 
 from __future__ import annotations

@@ -1,21 +1,30 @@
-"""The best words of a search, one slot for each: spellings of one word are not suggested beside each other.
+"""What a list holds: the best words of a search, one slot for each, and the pieces that save most keys.
 
 Of the spellings of a word (قهوة and قهوه, الخير and الخيير) the most probable one is kept; but where the text so far
 has ta marbuta, or hamza on an alef, the one that has them, unless it is much less probable (his book, كتابه, is no
 كتابة). A doubled vowel that is about as probable is another word: تغيير is not تغير. What only stretches the word that
-was typed is no ending of it.
+was typed is no ending of it. In a script without spaces (`text.UNSPACED_SCRIPTS`), where nothing closes a word, a list
+has *pieces*: the next letters, as far as the model is certain; single letters, which save no key, fill the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import heapq
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import regex
 
 from kammil.language_model import Ids
 from kammil.languages import known, pooled
 
+MAX_PIECE = 8
+"""Maximum number of characters of a piece. In Japanese translations five pieces save 30.0 % of the keystrokes with 4,
+31.6 % with 6, 32.0 % with 8, 32.2 % with 12."""
+SINGLE = 0.01
+"""Keys that a tap on a single letter saves: it comes behind everything that saves more. With 0.5 five suggestions save
+8.8 % of the keys of Chinese messages in place of 10.3 %; but if a Han letter took two keys, 25 in place of 20 %."""
 MIN_OF_BEST = 0.2
 """Minimum probability of a careful spelling, and of a word with a doubled vowel, as a share of the other one."""
 _REPEATED, _STRETCHED = regex.compile(r"(.)\1"), regex.compile(r"(\p{L})\1{2,}")
@@ -120,3 +129,39 @@ def _is_better(one: _Entry, other: _Entry) -> bool:
         more, less = (one, other) if ranks[0] > ranks[1] else (other, one)
         return (more.word.probability >= MIN_OF_BEST * less.word.probability) == (more is one)
     return one.word.probability > other.word.probability
+
+
+Pieces = Mapping[tuple[int, ...], float]
+"""Ids of pieces, and their probabilities."""
+
+
+def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], float]:
+    """Choose the k pieces that save most keys together, one after the other.
+
+    A writer takes the longest of the pieces that are right, for one key. So a piece adds, with the probability that the
+    text goes on with it and with none of the longer ones that were chosen, its letters beyond those of the longest
+    chosen one that it begins with. What a piece adds only falls as others are chosen (the saving is submodular), which
+    makes the greedy choice 1 - 1/e of the best one or better (Nemhauser, Wolsey & Fisher 1978), and lets a heap hold
+    bounds that are renewed only at its top.
+
+    Returns: ids and probabilities in the order of the choice, and what the last of k pieces adds; 0 if they are fewer.
+    """
+    chosen: dict[tuple[int, ...], float] = {}
+
+    def gain(path: tuple[int, ...]) -> float:
+        shorter = max((len(other) for other in chosen if path[: len(other)] == other), default=1 - SINGLE)
+        longer = [other for other in chosen if other[: len(path)] == path]
+        nearest = [one for one in longer if not any(one != other and one[: len(other)] == other for other in longer)]
+        return (candidates[path] - sum(chosen[one] for one in nearest)) * (len(path) - shorter)
+
+    bounds = [(-p * (len(path) - 1 + SINGLE), path) for path, p in candidates.items()]
+    heapq.heapify(bounds)
+    last_gain = 0.0
+    while bounds and len(chosen) < k:
+        _, path = heapq.heappop(bounds)
+        last_gain = gain(path)
+        if bounds and -last_gain > bounds[0][0]:
+            heapq.heappush(bounds, (-last_gain, path))
+        elif last_gain > 0:
+            chosen[path] = candidates[path]
+    return [(np.array(path, np.int64), p) for path, p in chosen.items()], last_gain if len(chosen) == k else 0.0

@@ -2,9 +2,8 @@
 
 A word is closed by any character that is no part of a word, or the end of the text. No word is more probable than any
 of its beginnings, so a beginning that is less probable than the threshold, or than the k best words so far, is dropped
-with all its words (branch and bound). All beginnings of a level are one step of the model; at most `MAX_STATES` of them
-are kept, so that a list may miss a word, but its probabilities are exact. The search begins from all that the begun
-word may be meant for (`search_roots`). Shapes: R prefixes searched together, N beginnings, V vocabulary.
+with all its words (branch and bound). All beginnings of a level are one step of the model; up to `MAX_STATES` are kept,
+so that a list may miss a word, but its probabilities are exact. Shapes: R prefixes, N beginnings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ from numpy.typing import NDArray
 from kammil.completion.begun_word import BegunWord
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.openings import Openings
-from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
 from kammil.completion.search_roots import SearchRoots
 from kammil.completion.unsolicited import is_function_word
-from kammil.completion.word_list import FoundWord, WordList, is_stretched
+from kammil.completion.word_list import MAX_PIECE, FoundWord, Pieces, WordList, choose_pieces, is_stretched
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
@@ -30,29 +28,25 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, m
 from kammil.text import open_word
 
 MIN_PROBABILITY = 0.01
-"""Minimum probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
-threshold of 0.002, 28.7 % with this one, 27.8 % with 0.02, 24.8 % with 0.05; the share of useful lists rises from 21 to
-21, 22 and 29 % (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
+"""Minimum probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with 0.002,
+28.7 % with this one, 27.8 % with 0.02 (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
 MIN_ENDING_OF_COMPLETE = 0.05
-"""Minimum probability of an ending where the word at hand is more probably complete: longer words that nobody wants
-there would be in the way of next words (docs/log.md#what-comes-after-a-whole-word)."""
+"""Minimum probability of an ending where the word at hand is more probably complete: rare ones would be in the way of
+next words (docs/log.md#what-comes-after-a-whole-word)."""
 FOREIGN, MIN_FOREIGN = 20, 0.2
 """How many times as probable a word must be in a script of which the model has read little, up to a probability from
-which on it is shown anyhow: less probable ones are letters that follow one another, but mostly no words
-(docs/log.md#can-arabic-be-typed-in-latin-letters)."""
+which on it is shown anyhow (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 PLACES, MIN_CONTENT, MAX_FOUND = 3, 1 / 3, 12
-"""First places of a list, of which one is a word of content: at least so probable, as a share of the word in its place,
-or of the least probability where none is; and how many words are searched for it. On everyday/validation lists of
-function words alone fall from 53 to 21 % of those before a word, keystrokes saved by 0.03 points."""
+"""First places of a list, of which one is a word of content; its minimum probability, as a share of the word in its
+place or of the threshold; and how many words are searched for it. On everyday/validation lists of function words alone
+fall from 53 to 21 % of those before a word, keystrokes saved by 0.03 points."""
 MAX_LEFT_OUT = 2
 """Religious words that a list at the start of a text may lose: so many more words are searched there."""
 MAX_STATES = 12
 """Maximum number of beginnings of one length. At 150 positions of lev30/validation lists of three hold 99.3 % of the
-probability of the true ones with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all
-with 24."""
+probability of the true ones with 6, 99.96 % with 12; 83 % of them are proven then, all with 24."""
 MAX_CHARACTERS = 32
-"""Maximum number of characters of a suggestion: the longest of the 51,224 words of lev30/train and train_other, a
-hashtag, has 29."""
+"""Maximum number of characters of a suggestion: the longest word of lev30, a hashtag, has 29."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -65,13 +59,12 @@ class WordSearch:
     Args:
         model: steps beginnings.
         classes: of the model's vocabulary.
-        k: words wanted for each prefix, at least one.
+        k: words wanted for each prefix, one or more.
         threshold: minimum probability of a word.
-        width: maximum number of beginnings kept on a level for each prefix, fewer for a model with large states; None
-            keeps all.
+        width: maximum number of beginnings of a level for each prefix, fewer for a model with large states; None: all.
         max_characters: maximum number of characters of a suggestion, a space before it included.
         refusals: what is not suggested, however probable.
-        max_piece: the same of a piece of a script without spaces.
+        max_piece: maximum number of characters of a piece of a script without spaces.
         openings: words that a text may begin with; None for what the model says.
     """
 
@@ -94,21 +87,18 @@ class WordSearch:
         prefixes: Sequence[str],
         log_probabilities: LogProbabilities,
         state: State,
-        variants: Sequence[BegunWord | None] | None = None,
+        begun: Sequence[BegunWord | None] | None = None,
     ) -> list[list[FoundWord]]:
-        """Search; returns for each prefix the words found, most probable first.
-
-        Pieces of a script without spaces stand where they save as much as the words around them. Within a word its
-        endings come before next words, or next words before its endings. So for one width a shorter list begins a
-        longer one.
+        """Search; returns for each prefix the words found, most probable first: endings before next words, or behind
+        them. So for one width a shorter list begins a longer one.
 
         Args:
             prefixes: R texts as the model sees them, which it has read.
             log_probabilities: (R, V), of what follows them.
             state: after them.
-            variants: of the open word of each prefix, where others than the typed one are searched.
+            begun: the open word of each prefix, where others than the typed one are searched.
         """
-        variants = [None] * len(prefixes) if variants is None else variants
+        begun = [None] * len(prefixes) if begun is None else begun
         length = max(map(len, prefixes), default=0) + self.max_characters
         per_prefix = max_rows(self.model, self.width or 1, length)
         batch_size = max_rows(self.model, len(prefixes), length, each=per_prefix)
@@ -118,7 +108,7 @@ class WordSearch:
         for begin in range(0, len(prefixes), batch_size):
             part = slice(begin, begin + batch_size)
             part_state = state if batch_size >= len(prefixes) else tuple(array[part] for array in state)
-            found += self._run_batch(prefixes[part], log_probabilities[part], part_state, variants[part])
+            found += self._run_batch(prefixes[part], log_probabilities[part], part_state, begun[part])
         return found
 
     def _run_batch(
@@ -126,43 +116,39 @@ class WordSearch:
         prefixes: Sequence[str],
         log_probabilities: LogProbabilities,
         state: State,
-        variants: Sequence[BegunWord | None],
+        begun: Sequence[BegunWord | None],
     ) -> list[list[FoundWord]]:
-        """Search all prefixes in one batch; see `run`."""
-        p = np.exp(log_probabilities)  # (R, V)
+        p, classes = np.exp(log_probabilities), self.classes  # (R, V)
         if not np.isfinite(p).all():
             raise FolderError(NO_PROBABILITIES)
-        roots = SearchRoots.as_typed(prefixes, variants, p, state, self.classes, self.refusals)
-        complete = self.classes.complete(prefixes, p) * roots.weight  # (R,)
-        all_roots, whole = self._with_meanings(roots, prefixes, variants, complete)
-        opening = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
-        careful = [self.classes.careful_in(prefix) for prefix in prefixes]
-        typed = [() if each is None else each.typed for each in variants]
-        k = self.k + MAX_LEFT_OUT * bool(opening)
+        roots = SearchRoots.as_typed(prefixes, begun, p, state, classes, self.refusals)
+        complete = classes.complete(prefixes, p) * roots.weight  # (R,)
+        all_roots, whole = self._with_meanings(roots, prefixes, begun, complete)
+        opens = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
+        careful = [classes.careful_in(prefix) for prefix in prefixes]
+        typed = [() if word is None else word.typed for word in begun]
+        k = self.k + MAX_LEFT_OUT * bool(opens)
         found, proven = self._search(all_roots, k, careful, typed)
-        for i, each in enumerate(variants):
-            if each is not None and len(each.intended) > 1:
-                words = WordList(k, self.classes.folds, careful[i], typed[i])
-                for word in _once([*found[i], *whole.get(i, [])], each.typed, self.classes.space):
-                    words.take(word)
+        for i, word in enumerate(begun):
+            if word is not None and len(word.intended) > 1:
+                words = WordList(k, classes.folds, careful[i], typed[i])
+                for each in _once([*found[i], *whole.get(i, [])], word.typed, classes.space):
+                    words.take(each)
                 found[i] = words.words
-        for i in opening:
+        for i in opens:
             found[i] = self._with_openings(found[i], prefixes[i])
         found = [words[: self.k] for words in found]
         is_complete = complete > 0.5
         pieces: dict[int, list[FoundWord]] = {}  # right behind a complete word: next words, as those below
         for i in np.flatnonzero(is_complete).tolist():
-            pieces[i] = [word for word in found[i] if self.classes.unspaced[word.ids[0]]]
-            found[i] = [
-                word
-                for word in found[i]
-                if word.probability >= MIN_ENDING_OF_COMPLETE and not self.classes.unspaced[word.ids[0]]
-            ]
+            pieces[i] = [word for word in found[i] if classes.unspaced[word.ids[0]]]
+            endings = (word for word in found[i] if not classes.unspaced[word.ids[0]])
+            found[i] = [word for word in endings if word.probability >= MIN_ENDING_OF_COMPLETE]
         unfilled = [
             i for i, prefix in enumerate(prefixes) if is_complete[i] or (len(found[i]) < self.k and open_word(prefix))
         ]
-        if unfilled and self.classes.space is not None:
-            spaced_roots = roots.before_space(unfilled, self.classes.space)
+        if unfilled and classes.space is not None:
+            spaced_roots = roots.before_space(unfilled, classes.space)
             num_wanted = max(self.k if is_complete[i] else self.k - len(found[i]) for i in unfilled)
             next_words, next_proven = self._search(spaced_roots, num_wanted, [careful[i] for i in unfilled])
             proven[unfilled] &= next_proven
@@ -172,9 +158,9 @@ class WordSearch:
         for i, words in pieces.items():  # the vocabulary has no space
             found[i] = (words + found[i])[: self.k]
         self._add_content(found, roots, prefixes)
-        for i, each in enumerate(variants):
-            if each is not None and each.is_english:
-                found[i] = [word for word in found[i] if self.classes.foreign[word.ids[-1]]]
+        for i, word in enumerate(begun):
+            if word is not None and word.is_english:
+                found[i] = [each for each in found[i] if classes.foreign[each.ids[-1]]]
         self.optimal += int(proven.sum())
         return found
 
@@ -230,11 +216,8 @@ class WordSearch:
         begun: Sequence[BegunWord | None],
         complete: NDArray[np.float64],
     ) -> tuple[SearchRoots, dict[int, list[FoundWord]]]:
-        """Return the roots and those of what the begun words may be meant for, and the meanings that are whole words,
-        by prefix.
-
-        `complete` is the probability that what was typed is one, (R,).
-        """
+        """Return the roots with those of what the begun words may be meant for, and by prefix the meanings that are
+        whole words; `complete` is the probability that what was typed is one, (R,)."""
         parts, whole = [roots], dict[int, list[FoundWord]]()
         for i, word in enumerate(begun):
             if word is None:
@@ -243,7 +226,6 @@ class WordSearch:
             if part is None:
                 continue
             parts.append(part)
-            typed = word.typed
             last = np.array([ids[-1] for ids in part.replacement])
             closed = part.weight * (part.p @ self.classes.close) * self.classes.words[last]
             closed[self._is_unlikely_foreign(last, closed)] = 0
@@ -253,7 +235,7 @@ class WordSearch:
                     part.replacement, closed.tolist(), part.num_replaced, part.refusal_states, strict=True
                 )
                 if q >= self.threshold
-                and (q > complete[i] or is_stretched(typed, ids, self.classes.folds))
+                and (q > complete[i] or is_stretched(word.typed, ids, self.classes.folds))
                 and not self.refusals.blocked(states)
             ]
         return SearchRoots.joined(self.model, parts), whole
@@ -265,9 +247,9 @@ class WordSearch:
         careful: Sequence[frozenset[int]],
         typed: Sequence[tuple[int, ...]] | None = None,
     ) -> tuple[list[list[FoundWord]], _Flags]:
-        """Search the k best words and pieces of each root; returns them, and whether they are proven, (R,).
+        """Search the k best words and pieces of each prefix; returns them, and whether they are proven, (R,).
 
-        `careful` are the ids of the careful spellings of each root's text, `typed` those of the word at its end.
+        `careful` are the ids of the careful spellings of each text, `typed` those of the word at its end.
         """
         num_roots = len(careful)
         classes, refusals, states = self.classes, self.refusals, roots.refusal_states
@@ -301,7 +283,7 @@ class WordSearch:
             if len(ids) == 0:
                 break
             step, state = self.model.step(ids, select_rows(state, parent))
-            self.steps += len(np.unique(root))
+            self.steps += len(set(root.tolist()))
             levels.append((parent, ids))
             p = np.exp(step)
             closed = weight * (p @ classes.close) * classes.words[ids] * ~piece  # (N,)
@@ -311,7 +293,14 @@ class WordSearch:
             closed[self._is_unlikely_foreign(ids, closed)] = 0
             for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
                 if not self.refusals.blocked(states[index]):
-                    found[root[index]].take(self._found(roots, *_path(levels, level, index), float(closed[index])))
+                    row, path = _path(levels, level, index)
+                    found[root[index]].take(
+                        FoundWord(
+                            np.array([*roots.replacement[row], *path], np.int64),
+                            float(closed[index]),
+                            roots.num_replaced[row],
+                        )
+                    )
                     to_beat[root[index]] = found[root[index]].to_beat
             within = classes.continues[ids, None]  # False for the space before a new word
             allowed = classes.continues if within.all() else np.where(within, classes.continues, classes.begin)
@@ -327,11 +316,6 @@ class WordSearch:
             np.maximum.at(dropped, root, np.where(reach >= self.threshold, reach, 0))
         return self._with_pieces([each.words for each in found], candidates, dropped <= to_beat, dropped_piece, k)
 
-    @staticmethod
-    def _found(roots: SearchRoots, row: int, path: list[int], q: float) -> FoundWord:
-        replacement = roots.replacement[row]
-        return FoundWord(np.array([*replacement, *path], np.int64), q, roots.num_replaced[row])
-
     def _with_pieces(
         self,
         words: list[list[FoundWord]],
@@ -340,10 +324,7 @@ class WordSearch:
         dropped: NDArray[np.float64],
         k: int,
     ) -> tuple[list[list[FoundWord]], _Flags]:
-        """Merge the words of each root with the pieces to be chosen; returns them, and whether all are proven, (R,).
-
-        `proven` tells that of the words, and `dropped` the most probable piece whose continuations were not searched.
-        """
+        # `proven` tells that of the words, `dropped` the most probable piece whose continuations were not searched.
         for i in range(len(words)):
             if candidates[i] or dropped[i] > 0:
                 chosen, least_gain = choose_pieces(candidates[i], k)
@@ -373,8 +354,8 @@ class WordSearch:
 
 
 def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None) -> list[FoundWord]:
-    """Return each word once, most probable first: one that several variants begin is as probable as all of them, and
-    replaces nothing if it continues what was typed. Of two that differ in the words before alone the first is kept."""
+    """Return each word once, most probable first: one that several meanings begin is as probable as all of them, and
+    replaces nothing if it continues what was typed. If two differ only in earlier words, the more probable is kept."""
     by_ids: dict[tuple[int, ...], list[FoundWord]] = {}
     for word in words:
         ids = tuple(word.ids.tolist())
