@@ -206,8 +206,8 @@ def type_(
     a word of the ghost text, End all of it. 1 to 3 takes a suggestion (Backspace then types the digit), F1 to F3 where
     a digit is a letter, Tab the first where there is no ghost text. Enter ends a text, Esc leaves. On a pipe every line
     of stdin is a text, and its ghost text is printed."""
-    from kammil.completion.learning import CANNOT_LEARN
     from kammil.completion.completer import load
+    from kammil.completion.learning import CANNOT_LEARN
     from kammil.errors import OptionError
     from kammil.language_model import AdaptiveModel
 

@@ -1,10 +1,10 @@
 """Interpretations of a begun word: its slips and spellings, and Arabic words if it is typed in Latin letters.
 
-Arabic is joined to the Arabic before it. So of "shu a5b" the words directly before the begun one are read first, each
-for what it is most probably meant; then the begun word, whose readings take the place of them all: شو أخبار. In a run
-of words in Latin letters each is English or Arabic by a hidden Markov model with two states; English stays as it is.
-Behind a space no word is begun, and the words before it may be meant in Arabic. States of a transformer fit into no
-batch with those of longer texts: it reads no Latin letters. Shapes: N meanings, V vocabulary.
+Arabic is joined to the Arabic before it. So of "shu a5b" the words before the begun one are read first, each for its
+most probable meaning; then the begun word, whose readings take the place of them all: شو أخبار. In a run of words in
+Latin letters each is English or Arabic by a hidden Markov model with two states; English stays as it is. Behind a space
+the words before it may be meant in Arabic. States of a transformer fit into no batch with those of longer texts: it
+reads no Latin letters. Shapes: N meanings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -31,18 +31,16 @@ TYPED_IN_LATIN = 0.01
 """Share of the Arabic words that are typed in Latin letters. Between 0.001 and 0.1 it hardly matters
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_RUN = 8
-"""Maximum number of words in Latin letters before the begun one that are read, too."""
-SPLIT_ARTICLE_SHARE = 0.3
-"""Share of the articles in Latin letters that are apart from their words. Between 0.1 and 1 it hardly matters
+"""Maximum number of words in Latin letters before the begun one that are read, too; more are meant as Latin text."""
+SPLIT_ARTICLE_SHARE, MIN_ARABIC = 0.3, 0.9
+"""Share of the articles in Latin letters that are apart from their words, and minimum probability that a word in Latin
+letters before a space is Arabic for a next word to replace it
 (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
-MIN_ARABIC = 0.9
-"""Minimum probability that a word in Latin letters before a space is Arabic for a next word to replace it: 88 of 92 are
-that sure, and two of 84 that are Latin (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
 SWITCH = 0.1
 """Probability that a word is English after Arabic, or Arabic after English."""
 SURE = 0.8
 """Minimum probability that a begun word is English for it not to be read: with 1/2, the beginnings of one in a hundred
-Arabic words would be taken for English ones (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
+Arabic words would be taken for English ones."""
 _ROWS = WIDTH + MAX_DROPPED
 MAX_BYTES = 1 << 20
 """Maximum number of bytes that are kept for the next key of a text: after some thousands of characters."""
@@ -57,11 +55,9 @@ class EndedWord(NamedTuple):
     is_article: bool
     """Whether the next word is joined to it."""
     share: float
-    """Probability of this meaning, given that the word is whole."""
     as_typed: float
-    """The same of the word as it was typed."""
     arabic: float
-    """The same of all readings together."""
+    """Probability of this meaning, of the word as it was typed, and of all readings, given that the word is whole."""
     likelihood: float
     """Probability that Arabic goes on with a word that is typed so."""
 
@@ -95,8 +91,8 @@ class BegunWord:
     def start(
         cls, p: NDArray[np.float32], state: State, english: float = 0.0, before: Beam[Begun] | None = None
     ) -> Self:
-        """Return a word before its first letter: `p`, (1, V), follows the text, of which this is the state; `before`
-        are the readings there if they follow another text."""
+        """Return a word before its first letter: `p`, (1, V), follows the text; `before` are the readings there if they
+        follow another text."""
         before = Beam.start(p, state, Begun({"": 1.0})) if before is None else before
         return cls([()], [0], np.ones(1), p, state, Beam.start(p, state, Edits()), before, None, english)
 
@@ -107,8 +103,7 @@ class BegunWord:
 
     def after(self, model: LanguageModel, channel: Channel, id: int) -> BegunWord:
         """Return the word after one more typed letter."""
-        variants = self.variants.after(model, channel.arcs, id, kept=(*self.typed, id))
-        longer = replace(self, variants=variants)
+        longer = replace(self, variants=self.variants.after(model, channel.arcs, id, kept=(*self.typed, id)))
         return replace(longer, readings=longer._read(model, channel, self.readings)).mixed(model, channel)
 
     def mixed(self, model: LanguageModel, channel: Channel) -> BegunWord:
@@ -147,7 +142,7 @@ class BegunWord:
         return replace(self, intended=intended, num_replaced=more)
 
     def ended(self, classes: CharacterClasses, articles: Container[tuple[int, ...]]) -> EndedWord:
-        """Return what the word is most probably meant for if it is whole; to one of the articles the next is joined."""
+        """Return what the word is most probably meant for if it is whole."""
         first = len(self.variants.intended)
         is_article = np.array([row >= first and ids in articles for row, ids in enumerate(self.intended)])
         closed = np.where(is_article, SPLIT_ARTICLE_SHARE * (self.p @ classes.continues), self.p @ classes.close)
@@ -158,7 +153,6 @@ class BegunWord:
         return EndedWord(*best, float(shares[row]), float(shares[0]), float(shares[first:].sum()), float(likelihood))
 
     def _read(self, model: LanguageModel, channel: Channel, readings: Beam[Begun] | None) -> Beam[Begun] | None:
-        """Return the readings after one more letter than these; None if there are none."""
         latin = channel.latin
         signs = latin.signs(self.typed) if latin else None
         if latin is None or signs is None or not is_padded(model):
@@ -180,10 +174,10 @@ class WordReader:
     def __init__(self, channel: Channel, classes: CharacterClasses) -> None:
         self.channel, self._classes = channel, classes
         self._space = -1 if classes.space is None else classes.space
+        # For each state cache the text before the word, the version of the model, and the word that was read last;
+        # and what was meant by the words that ended last, by the text up to their ends.
         self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
-        """For each state cache the text before the word, the version of the model, and the word that was read last."""
         self._ended: WeakKeyDictionary[StateCache, dict[bytes, EndedWord]] = WeakKeyDictionary()
-        """For each state cache what was meant by the words that ended last, by the text up to their ends."""
 
     def after(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int = 0
@@ -231,7 +225,7 @@ class WordReader:
         english: float = 0.0,
         arabic: Ids | None = None,
     ) -> BegunWord:
-        """Return the word begun after a text, (T,); its readings follow `arabic` if that is another text."""
+        """Return the word begun after a text, (T,), or after `arabic` if it is a reading."""
         arabic = before if arabic is None else arabic
         key = before.tobytes() + arabic.tobytes(), model.version
         *known, word = self._latest.get(state_cache, (b"", -1, None))
@@ -248,7 +242,6 @@ class WordReader:
         return word
 
     def _next_word(self, model: LanguageModel, state_cache: StateCache, ids: Ids, as_typed: int) -> BegunWord | None:
-        """Return a word without a letter behind words in Latin letters; None where nothing is known of them."""
         meant = self._meant(model, state_cache, ids, as_typed)
         typed, state = state_cache.decoder(ids).result
         word = BegunWord.start(np.exp(typed), state)
@@ -323,8 +316,8 @@ class WordReader:
         return _Meant(np.array(meant, np.int64), arabic, replaced, words)
 
     def _latin_run(self, before: list[int], as_typed: int) -> tuple[list[tuple[int, ...]], float]:
-        """Return the words in Latin letters at the end of a text, each followed by one space, and how probable it is
-        that the first is English; no words if there are more than `MAX_RUN`: who writes so many means them."""
+        """Return the words in Latin letters at the end of a text, each followed by one space, up to `MAX_RUN`, and how
+        probable it is that the first is English."""
         run: list[tuple[int, ...]] = []
         end = len(before) - 1
         while end >= 0 and before[end] == self._space:
@@ -343,8 +336,7 @@ class WordReader:
         return run[::-1], self._english_after(before[: end + 1])
 
     def _english_after(self, before: Sequence[int]) -> float:
-        """Return how probable it is that a word in Latin letters is English, by the last word before it alone: 1/2 at
-        the start of a text, and behind a Latin word that is not known."""
+        """Return how probable it is that a word in Latin letters is English, by the last word before it alone."""
         latin, classes = self.channel.latin, self._classes
         end = len(before)
         while end and not classes.words[before[end - 1]]:
@@ -371,19 +363,15 @@ class _Meant(NamedTuple):
     replaced: int = 0
     """How many ids these take the place of."""
     words: Sequence[EndedWord] = ()
-    """What each word in Latin letters is meant for."""
+    """Each word in Latin letters."""
     english: float = 0.0
     """Probability that the next word is English if it is in Latin letters."""
     is_english: bool = False
 
 
 def _english_shares(first: float, likelihoods: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the probability of each word of a run to be English, given all of them.
-
-    Args:
-        first: the same of the first word, before it is known.
-        likelihoods: of each word as an English and as an Arabic one.
-    """
+    """Return the probability of each word of a run to be English, given all of them: that of the first word before it
+    is known, and the likelihoods of each as an English and as an Arabic one."""
     forward, share = list[float](), first
     for english, arabic in likelihoods:
         total = share * english + (1 - share) * arabic

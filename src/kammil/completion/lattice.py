@@ -1,11 +1,9 @@
 """A beam over what a writer may intend: texts u of which what was typed, x, was made, each with its probability.
 
 A *channel* is a weighted transducer: it says how a typed letter can be made of what is intended (its arcs), and how
-probable that is. The weight of a text is P_model(u) times P_channel(x | u); weights divided by their sum say what is
-intended. `channel` has the arcs of slips and spellings, `transliteration` those of Arabic in Latin letters.
-
-Texts are searched letter by letter, and the beam after a letter is where that of the next begins: a key costs one or
-two steps of the model. Shapes: N texts, V vocabulary.
+probable that is. The weight of a text is P_model(u) times P_channel(x | u); divided by their sum, weights say what is
+intended. The beam after a letter is where that of the next begins: a key costs one or two steps of the model. Shapes: N
+texts, V vocabulary.
 """
 
 from __future__ import annotations
@@ -85,7 +83,7 @@ class Beam(Generic[M]):
 
     @classmethod
     def start(cls, p: NDArray[np.float32], state: State, memory: M) -> Beam[M]:
-        """Return the beam before the first letter: `p`, (1, V), follows the text, of which this is the state."""
+        """Return the beam before the first letter: `p`, (1, V), follows the text."""
         return Beam([()], np.ones(1), [memory], p, state)
 
     def after(
@@ -126,7 +124,6 @@ class Beam(Generic[M]):
         return [(ids, arc) for ids, arc in best if arc.weight > 0 or ids == kept]
 
     def _with(self, model: LanguageModel, unwritten: Sequence[Arc[M]]) -> Beam[M]:
-        """Return the beam with texts to which letters are added."""
         rows, letters, weights, memory = zip(*unwritten, strict=True)
         step, state = model.step(np.array(letters), select_rows(self.state, np.array(rows)))
         return Beam(
@@ -138,7 +135,7 @@ class Beam(Generic[M]):
         )
 
     def _step(self, model: LanguageModel, found: dict[tuple[int, ...], Arc[M]]) -> Beam[M]:
-        """Return the beam of texts that were found from this one; the model reads those that it does not hold."""
+        """Return the beam of texts that were found from this one; the model reads those that are new."""
         known = {ids: row for row, ids in enumerate(self.intended)}
         new = [arc for ids, arc in found.items() if ids not in known]
         p, state = self.p, self.state

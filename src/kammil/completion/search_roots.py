@@ -6,8 +6,8 @@ Shapes: N roots, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,26 +23,36 @@ _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
+class Root(NamedTuple):
+    """A beginning of words."""
+
+    prefix: int
+    """Which prefix it belongs to."""
+    weight: float
+    """Its probability, given the prefix."""
+    allowed: _Flags
+    """(V,): ids that may come first."""
+    refusal_states: States
+    is_piece: bool = False
+    """Whether it ends in an unspaced letter, to which marks may belong."""
+    replacement: tuple[int, ...] = ()
+    """Ids that a meaning puts in the place of what was typed; none for the prefix as it was typed."""
+    num_replaced: int = 0
+
+
+@dataclass(frozen=True)
 class SearchRoots:
     """Where a search begins, N rows of the model."""
 
-    prefix: NDArray[np.int64]
-    """(N,): which prefix each belongs to."""
-    weight: NDArray[np.float64]
-    """(N,): probability of each, given the prefix."""
+    roots: list[Root]
     p: _Floats
-    """(N, V): probabilities of what follows."""
+    """(N, V): probabilities of what follows each."""
     state: State
-    allowed: _Flags
-    """(N, V): ids that may come first."""
-    is_piece: _Flags
-    """(N,): whether it ends in an unspaced letter, to which marks may belong."""
-    refusal_states: list[States]
-    replacement: list[tuple[int, ...]]
-    """Ids that a meaning puts in the place of what was typed; none for the prefix as it was typed."""
-    num_replaced: list[int]
-    """How many ids it takes the place of."""
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Return the weight of each, (N,)."""
+        return np.array([root.weight for root in self.roots])
 
     @classmethod
     def as_typed(
@@ -55,17 +65,17 @@ class SearchRoots:
         refusals: Refusals,
     ) -> Self:
         """Return the prefixes as they were typed: `p`, (N, V), follows them."""
-        return cls(
-            prefix=np.arange(len(prefixes)),
-            weight=np.array([1.0 if each is None else each.posterior[0] for each in begun]),
-            p=p,
-            state=state,
-            allowed=np.stack([_first_ids(prefix, row, classes) for prefix, row in zip(prefixes, p, strict=True)]),
-            is_piece=np.array([ends_unspaced(prefix) for prefix in prefixes]),
-            refusal_states=[refusals.start(prefix) for prefix in prefixes],
-            replacement=[()] * len(prefixes),
-            num_replaced=[0] * len(prefixes),
-        )
+        roots = [
+            Root(
+                i,
+                1.0 if word is None else float(word.posterior[0]),
+                _first_ids(prefix, row, classes),
+                refusals.start(prefix),
+                ends_unspaced(prefix),
+            )
+            for i, (prefix, word, row) in enumerate(zip(prefixes, begun, p, strict=True))
+        ]
+        return cls(roots, p, state)
 
     @classmethod
     def of_meanings(
@@ -76,30 +86,20 @@ class SearchRoots:
         classes: CharacterClasses,
         refusals: Refusals,
         threshold: float,
-    ) -> Self | None:
+    ) -> Self:
         """Return where words begin that the begun one of a prefix may be meant for, other than as it was typed, and
-        that may be written; None if there are none."""
+        that may be written."""
         before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.num_replaced, len(word.typed)}}
-        states = {
-            row: states
-            for row in range(1, len(word.intended))
-            if word.posterior[row] >= threshold
-            and (states := _refusal_states(word, row, before, classes.space, refusals)) is not None
-        }
-        if not (rows := list(states)):
-            return None
-        replacement = [word.intended[row] for row in rows]
-        return cls(
-            prefix=np.full(len(rows), number),
-            weight=word.posterior[rows],
-            p=word.p[rows],
-            state=select_rows(word.state, np.array(rows)),
-            allowed=np.stack([classes.begin if ids[-1] == classes.space else classes.continues for ids in replacement]),
-            is_piece=np.zeros(len(rows), np.bool_),
-            refusal_states=list(states.values()),
-            replacement=replacement,
-            num_replaced=[word.num_replaced[row] for row in rows],
-        )
+        roots: dict[int, Root] = {}
+        for row, ids in enumerate(word.intended):
+            if row == 0 or word.posterior[row] < threshold:
+                continue
+            states = _refusal_states(word, row, before, classes.space, refusals)
+            if states is not None:
+                allowed = classes.begin if ids[-1] == classes.space else classes.continues
+                weight = float(word.posterior[row])
+                roots[row] = Root(number, weight, allowed, states, False, ids, word.num_replaced[row])
+        return cls([*roots.values()], word.p[[*roots]], select_rows(word.state, np.array([*roots], np.int64)))
 
     @classmethod
     def joined(cls, model: LanguageModel, parts: Sequence[Self]) -> Self:
@@ -108,33 +108,14 @@ class SearchRoots:
             return parts[0]
         states = fitting_states(model, [part.state for part in parts])
         parts = [parts[i] for i in states]
-        return cls(
-            prefix=np.concatenate([part.prefix for part in parts]),
-            weight=np.concatenate([part.weight for part in parts]),
-            p=np.concatenate([part.p for part in parts]),
-            state=concat_states([*states.values()]),
-            allowed=np.concatenate([part.allowed for part in parts]),
-            is_piece=np.concatenate([part.is_piece for part in parts]),
-            refusal_states=[states for part in parts for states in part.refusal_states],
-            replacement=[ids for part in parts for ids in part.replacement],
-            num_replaced=[number for part in parts for number in part.num_replaced],
-        )
+        roots = [root for part in parts for root in part.roots]
+        return cls(roots, np.concatenate([part.p for part in parts]), concat_states([*states.values()]))
 
-    def before_space(self, rows: Sequence[int], space: int) -> Self:
+    def before_space(self, rows: Sequence[int], space: int) -> SearchRoots:
         """Return some of the prefixes, behind each of which a space comes first."""
-        size = len(rows), self.p.shape[1]
-        return replace(
-            self,
-            prefix=np.arange(len(rows)),
-            weight=self.weight[list(rows)],
-            p=self.p[list(rows)],
-            state=select_rows(self.state, np.array(rows)),
-            allowed=np.broadcast_to(np.arange(size[1]) == space, size),
-            is_piece=np.zeros(len(rows), np.bool_),
-            refusal_states=[self.refusal_states[row] for row in rows],
-            replacement=[()] * len(rows),
-            num_replaced=[0] * len(rows),
-        )
+        only, chosen = np.arange(self.p.shape[1]) == space, [self.roots[row] for row in rows]
+        roots = [Root(i, root.weight, only, root.refusal_states) for i, root in enumerate(chosen)]
+        return SearchRoots(roots, self.p[list(rows)], select_rows(self.state, np.array(rows)))
 
 
 def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:

@@ -1,13 +1,10 @@
 """Stock phrases: ends of messages that were written beforehand, one of which may go on from what is typed.
 
-A model writes words that fit, and loses the thread; a message keeps it. Of a file of messages, each place is looked up
-where the word stands, whole or begun, that the text ends with; what follows there, up to the end of its clause, is a
-candidate. Two numbers tell how likely it makes sense (`sureness`): the bits that the model needs for it, and the
-*likeness* of the text and what its message has before that place, their weighted Jaccard similarity: the weight of the
-words that both have, divided by that of the words that one of them has. The weight of a word is its information, the
-logarithm of the number of messages over that of its places.
-
-`phrases.npz` is made of the project's own messages by `recipes/phrases.py`. Words are compared by `fold_spelling`.
+A model writes words that fit, and loses the thread; a message keeps it. Where a message has the word that the text ends
+with, whole or begun, the rest of its clause is a candidate. How likely it makes sense (`sureness`) is told by the bits
+that the model needs for it, and by the *likeness* of the text and the message up to there, their weighted Jaccard
+similarity: the information of the words that both have, divided by that of the words that one of them has. Words are
+compared by `fold_spelling`. `recipes/phrases.py` makes `phrases.npz` of the project's own messages.
 """
 
 from __future__ import annotations
@@ -41,8 +38,7 @@ MAX_PHRASES = 12
 """Maximum number of phrases that are compared."""
 SURE = 0.05
 """Minimum log-odds of a stock phrase that is offered unasked, and before which none is drawn."""
-_MAX_PLACES = 320
-"""Maximum number of places whose message is looked at word by word."""
+_MAX_PLACES = 320  # whose message is looked at word by word
 
 
 class StockPhrase(NamedTuple):
@@ -55,11 +51,8 @@ class StockPhrase(NamedTuple):
 
 
 def sureness(bits: Sequence[float], likeness: float) -> float:
-    """Return the log-odds that a continuation with these bits makes sense to a reader.
-
-    Fitted to grades of 2,655 texts after 520 prompts (`benchmarks/sureness.py`): docs/log.md, "Who ends a thought: a
-    model, or a message?".
-    """
+    """Return the log-odds that a continuation with these bits makes sense to a reader, fitted to grades of 2,655 texts
+    (`benchmarks/sureness.py`; docs/log.md, "Who ends a thought: a model, or a message?")."""
     return 0.3 - 0.235 * sum(bits) / math.sqrt(max(1, len(bits))) + 6.1 * likeness
 
 
@@ -67,7 +60,6 @@ class Lines:
     """Lines of a text, decoded when they are read: a hundred thousand strings would take tens of megabytes."""
 
     def __init__(self, text: bytes) -> None:
-        """Find the lines of a text in UTF-8."""
         self._text = text
         breaks = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
         self._ends = np.append(breaks, len(text)).astype(np.int32)
@@ -77,7 +69,7 @@ class Lines:
         return len(self._ends)
 
     def __getitem__(self, index: int) -> str:
-        """Return a line."""
+        """Decode a line."""
         begin = int(self._ends[index - 1]) + 1 if index else 0
         return self._text[begin : int(self._ends[index])].decode("utf-8")
 
@@ -151,7 +143,7 @@ class StockPhrases:
         return list(found.values())
 
     def _likenesses(self, places: Places, known: Sequence[int], unknown: float) -> NDArray[np.float64]:
-        """Return the likeness of what stands before each place and a text of known words, and others of some weight."""
+        """Return the likeness of what stands before each place and a text of known words, and others of a weight."""
         begins = self.begins[self._message_of[places]]
         shared = np.zeros(len(places))
         for fold in set(known):
@@ -203,15 +195,7 @@ def stock_hypotheses(
     state: State,
 ) -> list[Hypothesis]:
     """Return what may follow the prompt of a call, that of greatest worth first, as texts that have ended; a few for
-    each text that is asked for.
-
-    Args:
-        phrases: where they are looked up.
-        model: the language model.
-        constraints: what may be written, `at` the prompt.
-        log_probabilities: (1, V), of what follows the prompt.
-        state: after the prompt.
-    """
+    each text that is asked for. `log_probabilities`, (1, V), follow the prompt."""
     prompt, vocabulary = constraints.prompt, constraints.vocabulary
     found = phrases.after(prompt)
     bits = score_continuations(model, vocabulary, log_probabilities, state, [phrase.text for phrase in found])
@@ -225,8 +209,8 @@ def stock_hypotheses(
 
 def are_enough(stock: Sequence[Hypothesis], constraints: Constraints) -> bool:
     """Return whether so many of the stock phrases are sure as texts are asked for, so that none need be drawn."""
-    sure = (one for one in stock if (one.sureness or 0.0) >= SURE and not constraints.unwanted(one.text))
-    return sum(1 for _ in sure) >= constraints.n
+    sure = [(one.sureness or 0.0) >= SURE and not constraints.unwanted(one.text) for one in stock]
+    return sum(sure) >= constraints.n
 
 
 def choose(drawn: Sequence[Hypothesis], stock: Sequence[Hypothesis], constraints: Constraints) -> list[Hypothesis]:
@@ -243,15 +227,10 @@ def pack(messages: Sequence[str], file: Path) -> None:
     for message in messages:
         spans = [*words(message), (len(message), len(message))]
         gaps = [message[end:begin] for (_, end), (begin, _) in pairwise(spans)]
-        rows.append(
-            [
-                message[begin:end] + ("" if gap in ("", " ") else "\0" + gap)
-                for (begin, end), gap in zip(spans, gaps, strict=False)
-            ]
-        )
-    folds, tokens = zip(
-        *sorted((fold_spelling(token.partition("\0")[0]), token) for token in set(chain(*rows))), strict=True
-    )
+        pairs = zip(spans, gaps, strict=False)
+        rows.append([message[a:b] + ("" if gap in ("", " ") else "\0" + gap) for (a, b), gap in pairs])
+    by_fold = sorted((fold_spelling(token.partition("\0")[0]), token) for token in set(chain(*rows)))
+    folds, tokens = zip(*by_fold, strict=True)
     number = {token: i for i, token in enumerate(tokens)}
     np.savez_compressed(
         file,

@@ -122,7 +122,7 @@ class WordSearch:
         if not np.isfinite(p).all():
             raise FolderError(NO_PROBABILITIES)
         roots = SearchRoots.as_typed(prefixes, begun, p, state, classes, self.refusals)
-        complete = classes.complete(prefixes, p) * roots.weight  # (R,)
+        complete = classes.complete(prefixes, p) * roots.weights  # (R,)
         all_roots, whole = self._with_meanings(roots, prefixes, begun, complete)
         opens = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
         careful = [classes.careful_in(prefix) for prefix in prefixes]
@@ -175,7 +175,7 @@ class WordSearch:
         if not any(bare):
             return
         search = replace(self, threshold=self.threshold * MIN_CONTENT)
-        roots = replace(roots, allowed=roots.allowed & np.array(bare)[:, None])
+        roots = replace(roots, roots=[root._replace(allowed=root.allowed & bare[root.prefix]) for root in roots.roots])
         longer, _ = search._search(roots, MAX_FOUND, [self.classes.careful_in(prefix) for prefix in prefixes])
         self.steps += search.steps
         for words, more in zip(found, longer, strict=True):
@@ -223,20 +223,18 @@ class WordSearch:
             if word is None:
                 continue
             part = SearchRoots.of_meanings(word, i, prefixes[i], self.classes, self.refusals, self.threshold)
-            if part is None:
+            if not part.roots:
                 continue
             parts.append(part)
-            last = np.array([ids[-1] for ids in part.replacement])
-            closed = part.weight * (part.p @ self.classes.close) * self.classes.words[last]
+            last = np.array([root.replacement[-1] for root in part.roots])
+            closed = part.weights * (part.p @ self.classes.close) * self.classes.words[last]
             closed[self._is_unlikely_foreign(last, closed)] = 0
             whole[i] = [
-                FoundWord(np.array(ids, np.int64), q, replaced)
-                for ids, q, replaced, states in zip(
-                    part.replacement, closed.tolist(), part.num_replaced, part.refusal_states, strict=True
-                )
+                FoundWord(np.array(root.replacement, np.int64), q, root.num_replaced)
+                for root, q in zip(part.roots, closed.tolist(), strict=True)
                 if q >= self.threshold
-                and (q > complete[i] or is_stretched(word.typed, ids, self.classes.folds))
-                and not self.refusals.blocked(states)
+                and (q > complete[i] or is_stretched(word.typed, root.replacement, self.classes.folds))
+                and not self.refusals.blocked(root.refusal_states)
             ]
         return SearchRoots.joined(self.model, parts), whole
 
@@ -251,16 +249,14 @@ class WordSearch:
 
         `careful` are the ids of the careful spellings of each text, `typed` those of the word at its end.
         """
-        num_roots = len(careful)
-        classes, refusals, states = self.classes, self.refusals, roots.refusal_states
-        p, state, allowed = self._without_refused(roots.p, states), roots.state, roots.allowed
-        root, weight, piece = roots.prefix, roots.weight, roots.is_piece  # (N,)
-        found = [
-            WordList(k, classes.folds, each, ids) for each, ids in zip(careful, typed or [()] * num_roots, strict=True)
-        ]
+        num_prefixes, first, classes, refusals = len(careful), roots.roots, self.classes, self.refusals
+        states, allowed = [r.refusal_states for r in first], np.stack([r.allowed for r in first])
+        p, state = self._without_refused(roots.p, states), roots.state
+        root, weight, piece = np.array([r.prefix for r in first]), roots.weights, np.array([r.is_piece for r in first])
+        found = [WordList(k, classes.folds, careful[i], typed[i] if typed else ()) for i in range(num_prefixes)]
         # The k-th best probability, once there are k words; the most probable beginning that was dropped for the width.
-        to_beat, dropped, dropped_piece = (np.zeros(num_roots) for _ in range(3))
-        candidates: list[dict[tuple[int, ...], float]] = [{} for _ in range(num_roots)]
+        to_beat, dropped, dropped_piece = (np.zeros(num_prefixes) for _ in range(3))
+        candidates: list[dict[tuple[int, ...], float]] = [{} for _ in range(num_prefixes)]
         within_piece = classes.unspaced | (classes.extends & classes.continues)  # (V,)
         levels: list[tuple[Ids, Ids]] = []
         for level in range(self.max_characters):
@@ -288,7 +284,9 @@ class WordSearch:
             p = np.exp(step)
             closed = weight * (p @ classes.close) * classes.words[ids] * ~piece  # (N,)
             separate = weight * (1 - p @ classes.extends.astype(np.float32)) * classes.words[ids] * piece  # (N,)
-            states = [refusals.after_id(states[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
+            states = [
+                self.refusals.after_id(states[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)
+            ]
             p = self._without_refused(p, states)
             closed[self._is_unlikely_foreign(ids, closed)] = 0
             for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
@@ -296,9 +294,9 @@ class WordSearch:
                     row, path = _path(levels, level, index)
                     found[root[index]].take(
                         FoundWord(
-                            np.array([*roots.replacement[row], *path], np.int64),
+                            np.array([*first[row].replacement, *path], np.int64),
                             float(closed[index]),
-                            roots.num_replaced[row],
+                            first[row].num_replaced,
                         )
                     )
                     to_beat[root[index]] = found[root[index]].to_beat

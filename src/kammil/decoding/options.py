@@ -76,9 +76,8 @@ def _reason(
     if isinstance(default, tuple):
         return f"it must be a list of {f'at most {max_length} ' if max_length else ''}strings"
     if isinstance(default, float):
-        return (
-            f"it must be {f'between {ge}' if gt is None else f'above {gt}'} and {le}" if le else "it must be 0 or more"
-        )
+        low = f"above {gt} and at most" if gt is not None else f"between {ge} and"
+        return f"it must be {ge} or more" if le is None else f"it must be {low} {le}"
     return f"it must be a whole number {f'of at least {ge}' if le is None else f'from {ge} to {le}'}"
 
 
