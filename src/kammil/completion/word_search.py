@@ -284,9 +284,7 @@ class WordSearch:
             p = np.exp(step)
             closed = weight * (p @ classes.close) * classes.words[ids] * ~piece  # (N,)
             separate = weight * (1 - p @ classes.extends.astype(np.float32)) * classes.words[ids] * piece  # (N,)
-            states = [
-                self.refusals.after_id(states[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)
-            ]
+            states = [refusals.after_id(states[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
             p = self._without_refused(p, states)
             closed[self._is_unlikely_foreign(ids, closed)] = 0
             for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
