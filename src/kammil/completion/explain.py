@@ -1,10 +1,9 @@
 """Explain why a model was surprised: the bits of every character, likely alternatives, and the influence of experts.
 
-A family that adds the scores of several experts (the blend) also attributes bits to each of them. A uniform choice
-among all V ids costs log2 V bits. The experts together save the difference to the bits of the true character, and it is
-attributed to them by the rule of Aumann & Shapley (1974, "Values of Non-Atomic Games"): all scores are scaled from 0
-to 1 in equal steps, and each expert is credited with what its own part of every step saved. The attributions add up
-exactly. Leaving out one expert at a time would not do: where two know the same, neither is missed.
+What the experts of a blend together save of the log2 V bits of a uniform choice is shared out by the rule of Aumann &
+Shapley (1974, "Values of Non-Atomic Games"): all scores are scaled from 0 to 1 in equal steps, and each expert is
+credited with what its part of every step saved, so the attributions add up exactly. Leaving out one expert at a time
+would not do: where two know the same, neither is missed.
 
 Shapes: T time, V vocabulary, K experts, Q steps.
 """
@@ -27,12 +26,11 @@ from kammil.text import HANDLE, URL, shortened, words
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _MAX_POSITIONS = 64
-"""Most positions in one call: each has K x V scores, some 80 KB."""
+"""Maximum number of positions in one call: bounds the memory."""
 _MAX_EXPERTS = 3
-"""Most experts named for a character: the others rarely have a tenth of a bit."""
+"""Maximum number of experts named for a character."""
 _NODES, _WEIGHTS = (np.asarray(a) / 2 for a in np.polynomial.legendre.leggauss(32))
-"""Nodes and weights of Gauss-Legendre quadrature, (Q,): exact to rounding for scores that differ by at most 40, to 1e-6
-bits for 60."""
+"""Gauss-Legendre quadrature, (Q,): exact to rounding for scores that differ by at most 40."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Alternative:
     """A character that was likely at a position."""
 
     text: str
-    """The character; empty for the end of text, U+FFFD for any character that the model does not know."""
+    """Empty for the end of text, U+FFFD for any unknown character."""
     probability: float
 
 
@@ -49,10 +47,10 @@ class Attribution:
     """The bits that one expert of a blend saved."""
 
     expert: str
-    """Its name in plain words: `network`, `last 5 characters`, `word so far and the word before, background texts`."""
+    """In plain words, such as `network` or `word so far and the word before, background texts`."""
     bits: float
-    """Bits saved compared with a uniform choice; negative if the expert favoured other characters. The attributions of
-    all experts and the bits of the character sum to log2 V (for an unknown character without the part beyond UNK)."""
+    """Bits saved compared with a uniform choice, negative if it favoured others; all sum to log2 V less the bits of the
+    character."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,12 @@ class CharacterScore:
     bits: float
     """Its bits, with the cost of naming an unknown character."""
     probability: float
-    """2 to the power of -bits."""
     rank: int | None
     """1 for the most probable character; None for an unknown one, which is never predicted."""
     alternatives: tuple[Alternative, ...]
-    """The most probable characters, best first; the true one may be among them. Placeholders for links, handles and
-    unknown characters, which nobody types, are left out."""
+    """The most probable characters, best first, the true one included; without placeholders, which nobody types."""
     credits: tuple[Attribution, ...]
-    """The experts with the largest attributions, positive or negative; empty for a family without experts."""
+    """The largest attributions, positive or negative; empty for a family without experts."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +75,20 @@ class Explanation:
     """The explanation of a text, character by character."""
 
     given: str
-    """The text before it, as the model sees it."""
+    """The text before it, as the model sees it; so is `text`."""
     text: str
-    """The text, as the model sees it."""
     bits_per_character: float | None
     """Mean bits of the characters, without the end of text; None for an empty text."""
     places: tuple[CharacterScore, ...]
     """Scores of each character of the text, then of its end."""
 
     def __repr__(self) -> str:
-        """Return the text and its mean bits: the scores of all characters would fill a screen."""
+        """Return the text and its mean bits."""
         mean = "" if self.bits_per_character is None else f", {self.bits_per_character:.2f} bits a character"
         return f"<Explanation of {shortened(self.text)!r}{mean}>"
 
     def words(self) -> list[tuple[str, float | None]]:
-        """Return each word of the text with the mean bits of its characters, and with None what stands between two."""
+        """Return each word with the mean bits of its characters, and with None what stands between two."""
         pieces: list[tuple[str, float | None]] = []
         done = 0
         for begin, end in words(self.text):
@@ -113,18 +108,13 @@ def explain(model: Completer, text: str, *, given: str = "", k: int = 3) -> Expl
 
 
 def explain_written(model: Completer, prompt: str, written: str, *, k: int = 3) -> Explanation:
-    """Explain each character that the model wrote after a prompt, and the end of text after it, written or not.
-
-    Probabilities are those of the unfiltered model. `written` is not normalised again.
-    """
+    """Explain each character that the model wrote after a prompt, and the end of text, by the unfiltered model."""
     return _explain(model, model.normalise(prompt), written, k)
 
 
 def aumann_shapley(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.floating]:
-    """Attribute the bits saved on the true ids (T,) to experts, (T, K), given their scores of all ids, (T, K, V).
-
-    The precision is that of the scores: single precision takes a fraction of the time, with errors of 1e-5 bits.
-    """
+    """Attribute the bits saved on the true ids (T,) to experts, (T, K), given their scores of all ids, (T, K, V); in
+    single precision with errors of 1e-5 bits."""
     total = contributions.sum(axis=1)  # (T, V)
     total -= total.max(axis=1, keepdims=True)
     mean = np.zeros_like(total)
@@ -138,7 +128,8 @@ def aumann_shapley(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.
 
 def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
     """Read the text before, then explain the text piece by piece."""
-    _check_k(k)
+    if k < 1:
+        raise OptionError(f"k is {k}, but at least one alternative must be asked for.")
     predictor, vocabulary = model.language_model, model.vocabulary
     lead = np.concatenate([[BOS], vocabulary.encode(before)])
     targets = np.append(vocabulary.encode(seen), EOS)
@@ -175,13 +166,14 @@ def _character_score(
     if not math.isfinite(bits):
         raise FolderError(NO_PROBABILITIES)
     rank = None if id == UNK else int((row > row[id]).sum()) + 1
-    shown = _top_ids(row, k, _placeholder_ids(model) - {id})
+    placeholders = {UNK, *vocabulary.encode(URL + HANDLE).tolist()}
+    shown = _top_ids(row, k, placeholders - {id})
     alternatives = tuple(Alternative(vocabulary.piece(i), float(np.exp(row[i]))) for i in shown)
     return CharacterScore(text, bits, 2.0**-bits, rank, alternatives, experts)
 
 
 def _top_ids(row: NDArray[np.floating], k: int, left_out: Set[int] = frozenset()) -> list[int]:
-    """Return the k most probable ids of a row, (V,), best first, the lower of equals, without PAD, BOS and these."""
+    """Return the k most probable ids of a row, (V,), the lower of equals first, without PAD, BOS and these."""
     hidden = {PAD, BOS, *left_out}
     among = np.arange(len(row))
     if (least := len(row) - k - len(hidden)) > 0:  # sorting all would take longer than a step of the model
@@ -190,24 +182,14 @@ def _top_ids(row: NDArray[np.floating], k: int, left_out: Set[int] = frozenset()
     return [id for id in order.tolist() if id not in hidden][:k]
 
 
-def _placeholder_ids(model: Completer) -> set[int]:
-    """Return UNK, and the ids of the placeholders for links and handles in this vocabulary."""
-    return {UNK, *model.vocabulary.encode(URL + HANDLE).tolist()}
-
-
 def _top_experts(names: Sequence[str], saved: NDArray[np.floating]) -> tuple[Attribution, ...]:
-    """Return the experts with the largest attributions, positive or negative, of all (K,); none with 0."""
+    """Return the largest attributions, positive or negative, of all experts, (K,); none with 0."""
     order: list[int] = np.argsort(-np.abs(saved), kind="stable")[:_MAX_EXPERTS].tolist()
     return tuple(Attribution(names[i], float(saved[i])) for i in order if saved[i])
 
 
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise OptionError(f"k is {k}, but at least one alternative must be asked for.")
-
-
 def expert_label(expert: str) -> str:
-    """Describe an expert in plain words: its context, and its source unless that is the model's own texts."""
+    """Describe an expert in plain words."""
     source, _, kind = expert.rpartition(" ")
     if not source:
         return expert

@@ -1,10 +1,9 @@
 """What a model must beat: character frequencies, a short n-gram counter, and general compressors.
 
-Frequencies and counter are counted when a model is trained and travel in its folder, so that every evaluation can show
-them. A compressor (LZMA finds repeats, PPMd predicts bytes) reads the training texts in UTF-8, a separator after each,
-then the test texts, and is charged for the growth of its output there, separators included, as models are charged for
-ends of texts. It goes on learning while it reads the test texts, which models do not: 0.01 bits a character in favour
-of PPMd on the validation tweets of the benchmark.
+Frequencies and counter travel in the folder of a model, so that every evaluation can show them. A compressor (LZMA, or
+PPMd, which predicts bytes) reads the training texts in UTF-8, a separator after each, then the test texts, and is
+charged for the growth of its output there, as models are charged for characters and ends of texts. It goes on learning
+meanwhile, which models do not.
 """
 
 from __future__ import annotations
@@ -26,23 +25,22 @@ from kammil.progress import tracked
 from kammil.vocabulary import EOS, UNK, CharacterVocabulary
 
 ORDER = 3
-"""Order of the n-gram baseline, the next character included: it stays below a few hundred kilobytes."""
+"""Order of the n-gram baseline, the next character included."""
 ORDERS = (4, 6, 8, 10, 12, 16)
-"""Orders of PPMd that validation chooses from: the maximum bytes that it looks back. An Arabic letter takes two."""
+"""Orders of PPMd that validation chooses from, in bytes; an Arabic letter takes two."""
 _NGRAM = "ngram."
 _PART = 10_000
 """Texts whose characters are counted at once."""
 _MEMORY_BYTES = 1 << 28
-"""Memory for PPMd's contexts: when it is full, PPMd forgets all contexts and begins anew."""
+"""Memory for PPMd's contexts; when it is full, all are forgotten."""
 
 
 class UnigramModel(LanguageModel):
-    """A unigram model: the same distribution at every position.
+    """A unigram model with add-one smoothing: the same distribution at every position.
 
     Args:
-        counts: (V,), how often each id occurs. Add-one smoothing covers what a text can hold: characters, UNK, the end.
 
-    Raises: `ValueError` for anything but one row of whole numbers from 0 on, one for each id.
+        counts: (V,), how often each id occurs; `ValueError` for anything but whole numbers from 0 on.
     """
 
     def __init__(self, counts: NDArray[np.generic]) -> None:
@@ -81,7 +79,7 @@ def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
 
 
 def load_baselines(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, LanguageModel]:
-    """Load the baselines from their arrays as language models over V = `size` ids; `FolderError` if they do not fit."""
+    """Load the baselines over V = `size` ids as language models; `FolderError` if their arrays do not fit."""
     weights = {k.removeprefix(_NGRAM): v for k, v in arrays.items() if k.startswith(_NGRAM)}
     try:
         models: dict[str, LanguageModel] = {
@@ -96,7 +94,7 @@ def load_baselines(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict
 
 
 def uniform(vocabulary: CharacterVocabulary, text: str) -> NDArray[np.float64]:
-    """Return the bits of each character of a text and of its end, (T + 1,), when all ids are equally likely."""
+    """Return the bits of each character of a text and of its end, (T + 1,), by an even choice among all ids."""
     bits = np.full(len(text) + 1, math.log2(vocabulary.size))
     bits[:-1][vocabulary.encode(text) == UNK] += vocabulary.unknown_bits
     return bits
@@ -107,7 +105,6 @@ class CompressedBits:
     """Bits that PPMd needed for each text."""
 
     order: int
-    """The order that validation chose."""
     target_bits: Array
     """(N,): bits of the target characters."""
     bits_with_end: Array
@@ -119,8 +116,7 @@ def ppmd(
 ) -> CompressedBits:
     """Compress test texts, none empty, after the training texts with PPMd; `MissingExtraError` without pyppmd.
 
-    PPMd (Shkarin 2002; variant H) writes as it reads, so the size of its output is known between any two characters, to
-    a byte; the errors of neighbours cancel.
+    PPMd (Shkarin 2002; variant H) writes as it reads: the size of its output is known at every character, to a byte.
     """
     separator = _separator([*train, *validation, *test])
     training, judged = _utf8(train, separator), _utf8(validation, separator)
@@ -135,7 +131,7 @@ def ppmd(
 
 
 def _output_growth(order: int, training: bytes, pieces: Sequence[bytes]) -> list[int]:
-    """Return by how many bytes PPMd's output grows over each piece, after it has read the training texts."""
+    """Return the growth of PPMd's output over each piece, in bytes, after the training texts."""
     try:
         import pyppmd
     except ModuleNotFoundError as error:
@@ -146,7 +142,7 @@ def _output_growth(order: int, training: bytes, pieces: Sequence[bytes]) -> list
 
 
 def lzma_bits(train: Sequence[str], test: Sequence[str]) -> float:
-    """Return the bits that LZMA (preset 9, extreme) needs for test texts and separators, after the training texts."""
+    """Return the bits of test texts and separators by LZMA (preset 9, extreme), after the training texts."""
     separator = _separator([*train, *test])
     training = _utf8(train, separator)
     preset = 9 | lzma.PRESET_EXTREME
@@ -158,7 +154,6 @@ def lzma_bits(train: Sequence[str], test: Sequence[str]) -> float:
 
 
 def _separator(texts: Sequence[str]) -> str:
-    """Choose the separator of texts: a line break, unless some text contains one."""
     return "\0" if any("\n" in text for text in texts) else "\n"
 
 

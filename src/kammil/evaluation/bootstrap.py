@@ -1,8 +1,8 @@
 """95 % confidence intervals by resampling texts: characters of one text are not independent, texts nearly are.
 
-Every metric is a function of sums over texts, so a resample is a count for each text, and the sums of all metrics in it
-are one product of matrices. Metrics share their resamples, which makes the difference of two predictors *paired*: what
-makes a text hard for both cancels. Source: Efron & Tibshirani 1993, chapter 13 (percentile bootstrap).
+Every metric is a function of sums over texts, so the sums of all metrics in all resamples are one product of matrices.
+Metrics share their resamples, which makes the difference of two predictors *paired*: what makes a text hard for both
+cancels. Source: Efron & Tibshirani 1993, chapter 13 (percentile bootstrap).
 
 Shapes: N texts, K sums, R resamples.
 """
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 RESAMPLES = 2000
-"""Enough for the second digit of a 2.5 % quantile; the seed is fixed, so that a report is reproducible."""
+"""Enough for the second digit of a 2.5 % quantile."""
 MIN_TEXTS = 10
-"""Minimum number of texts for an interval: in simulations 95 % intervals over 3 texts cover the truth in 76 % of the
-cases, over 10 in 89 %, over 60 in 94 % (docs/log.md#how-many-texts-make-an-interval)."""
+"""Minimum number of texts for an interval: simulated 95 % intervals over 3 texts cover the truth in 76 % of the cases,
+over 10 in 89 %, over 60 in 94 %."""
 _MAX_DRAWS = 1 << 18
-"""Maximum number of random numbers drawn in one call: bounds the memory for many texts."""
+"""Maximum number of random numbers in one call: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Statistic:
-    """A statistic: numbers that are summed over texts, and a function of the sums."""
+    """A function of sums over texts."""
 
     columns: Array
-    """(N, K): the summands of each text for each of K sums."""
+    """(N, K): the summands of each text."""
     of: Callable[[Array], Array]
     """Function of sums, (R, K) -> (R,); NaN where a resample has no value."""
 
@@ -53,12 +53,12 @@ class BootstrapEstimate:
     value: float
     """NaN if there is no value."""
     resampled: Array
-    """(R,): the value on each resample. All statistics of N texts use the same resamples."""
+    """(R,): the value on each resample."""
     texts: int
     """N; 1 where only the sum over all texts is known."""
 
     def minus(self, other: BootstrapEstimate) -> BootstrapEstimate:
-        """Return the paired difference; both estimates must come from the same texts in the same order."""
+        """Return the paired difference; both must come from the same texts in the same order."""
         texts = min(self.texts, other.texts)
         return BootstrapEstimate(self.value - other.value, self.resampled - other.resampled, texts)
 
@@ -99,7 +99,7 @@ def ratio(numerators: Array, denominators: Array) -> Interval | None:
 
 
 def _resampled(columns: Array) -> Array:
-    """Return the sums of columns (N, K) over R resamples of the texts, (R, K); the resamples depend on N alone."""
+    """Return the sums of columns (N, K) over R resamples, (R, K), which depend on N alone."""
     n = len(columns)
     if n == 0:
         return np.zeros((RESAMPLES, columns.shape[1]))

@@ -1,7 +1,6 @@
 """Count the texts of a run with an n-gram model, which takes seconds, to compare the trained model with.
 
-A network that had little time for many different characters can be worse. If the user chose no family, the counter is
-published unless the other model is ahead beyond chance.
+If the user chose no family, the counter is published unless the other model is ahead beyond chance.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from kammil.vocabulary import CharacterVocabulary
 
 FAMILY = "ngram"
 _SECONDS, _A_MINUTE = 2_000_000, 500_000
-"""Training characters that are counted in seconds, and those that a network reads in a minute: of more texts than both
-the counter is of use only where the network cannot read each once."""
+"""Training characters that are counted in seconds, and those that a network reads in a minute."""
 _ERRORS = 2.0
 
 
@@ -32,16 +30,16 @@ class Counter:
     settings: Settings
     artifacts: Artifacts
     costs: Array
-    """Its bits on each validation text, and the number of characters and ends of text, (texts, 2)."""
+    """Its bits on each validation text, and the number of characters and end, (N, 2)."""
 
     @property
     def bits(self) -> float:
-        """Return its bits per character and end of text on the validation texts."""
+        """Return its bits per character and end of text."""
         return bits(self.costs)
 
 
 def worth_counting(characters: int, minutes: float | None) -> bool:
-    """Return whether a run on this many characters of text may end behind a counter of them."""
+    """Return whether a run on this number of characters may end behind a counter of them."""
     return characters <= _SECONDS or (minutes is not None and characters > _A_MINUTE * minutes)
 
 
@@ -54,7 +52,7 @@ def count(vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Seq
 
 
 def costs(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> Array:
-    """Return the bits of each text, unknown characters named, and its characters and end, (texts, 2)."""
+    """Return the bits of each text, and its number of characters and end, (N, 2)."""
     return np.array([[score.bits.sum(), len(score.bits)] for score in score_in_batches(model, vocabulary, texts)])
 
 
@@ -65,8 +63,8 @@ def bits(costs: Array) -> float:
 
 
 def shown_ahead(model: Array, counter: Array) -> bool:
-    """Return whether a model needs fewer bits than a counter beyond chance: by more than `_ERRORS` standard errors of
-    the difference over texts. On 94 texts a lead of 0.013 bits became 0.037 behind on new ones."""
+    """Return whether a model is ahead of a counter by more than `_ERRORS` standard errors of the difference over
+    texts."""
     difference, number = model[:, 0] - counter[:, 0], counter[:, 1]
     mean = difference.sum() / number.sum()
     error = np.sqrt(((difference - mean * number) ** 2).sum()) / number.sum()

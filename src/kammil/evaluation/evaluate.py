@@ -33,7 +33,7 @@ from kammil.language_model import Ids
 from kammil.vocabulary import UNK
 
 LOOPS = 6
-"""Number of passes over the texts in `evaluate`, for its progress bar: scoring and completing, for three models."""
+"""Number of passes over the texts in `evaluate`: scoring and completing, for three models."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class PositionAccuracy:
     position: int
     """1 for the first character of the target."""
     texts: int
-    """Number of texts whose target reaches this position."""
+    """Number of texts that reach this position."""
     teacher_forced: Interval
     """Share of the characters that were the most probable."""
     free_running: Interval
     """Share of the characters that a greedy completion has in this place."""
     difference: Interval
-    """Teacher-forced minus free-running, paired: the cost of *exposure bias* (Ranzato et al. 2016), of reading one's
-    own errors, and of counting by position, where a letter too many moves all later ones."""
+    """Teacher-forced minus free-running, paired: the cost of *exposure bias* (Ranzato et al. 2016), and of a letter too
+    many, which moves all later ones."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +59,19 @@ class Evaluation:
 
     texts: int
     characters: int
-    """Characters of the texts as the model sees them."""
     target_characters: int
     unknown_characters: int
     """Characters that are not in the model's vocabulary."""
     seen_texts: int
-    """Texts that are training texts: for these the metrics measure recall. Where the folder keeps no hashes of whole
-    texts, texts all of whose letter runs occur in the training texts."""
+    """Texts that are training texts: for these the metrics measure recall."""
     seen_by: Literal["texts", "runs"]
-    """How `seen_texts` were recognised: by whole texts, or by letter runs."""
+    """Whether whole texts or, in folders without their hashes, runs of letters were recognised."""
     model: Metrics
     baselines: dict[str, Metrics]
     by_position: tuple[PositionAccuracy, ...]
     target: int = TARGET
     """Maximum number of characters of a target."""
     min_length: int = 0
-    """Shorter texts were left out."""
     short_texts: int = 0
     """Number of texts that were left out."""
 
@@ -86,11 +83,12 @@ class Evaluation:
 def evaluate(
     model: Completer, texts: sources.Texts, *, column: str | None = None, target: int = TARGET, min_length: int = 0
 ) -> Evaluation:
-    """Evaluate a model on texts it has not seen.
+    """Evaluate a model on texts it has not seen, given as for `train`.
 
     Args:
+
         model: the model.
-        texts: given as for `train`.
+        texts: any kind that `train` reads.
         column: of the texts, if they come as a table.
         target: number of characters to predict from the middle of each text on.
         min_length: texts of fewer characters, as the model sees them, are left out.
@@ -147,14 +145,8 @@ def _baselines(model: Completer, texts: Sequence[str], target: int) -> dict[str,
 def accuracy_by_position(
     scores: Sequence[TokenScores], written: Sequence[Ids], true: Sequence[Ids], spans: Sequence[slice]
 ) -> tuple[PositionAccuracy, ...]:
-    """Compute accuracy at each position of the targets of N texts.
-
-    Args:
-        scores: teacher-forced scores of the whole texts.
-        written: greedy completions of the prompts.
-        true: encoded targets.
-        spans: positions of the targets in the texts.
-    """
+    """Compute accuracy at each position of the targets, which stand at `spans` and are `true` ids, of N texts with
+    teacher-forced scores and greedy completions."""
     length = max((len(ids) for ids in true), default=0)
     present, forced, free = (np.zeros((len(true), length)) for _ in range(3))  # (N, length) each
     for i, (score, answer, ids, span) in enumerate(zip(scores, written, true, spans, strict=True)):

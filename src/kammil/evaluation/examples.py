@@ -18,12 +18,12 @@ from kammil.text import RAW, TextRules
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
-"""Temperatures of the completions: 0 is greedy, the others are the notebook's."""
+"""0 is greedy, the others are the notebook's."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A text as the task sees it: the prompt is its first half, the target the next characters."""
+    """A text as the task sees it: its first half, and the next characters."""
 
     prompt: str
     target: str
@@ -40,22 +40,19 @@ class VocabularyEntry:
     name: str
     """Name of the code point in Unicode, or its number where it has none."""
     count: int
-    """Occurrences in the texts."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Some texts of many, and the vocabulary of all."""
+    """Some texts as pairs, and the vocabulary of all."""
 
     texts: int
-    """Number of texts; the pairs are some of them, the vocabulary is that of all."""
     short_texts: int
-    """Number of texts that were left out because they are too short."""
+    """Number of texts left out."""
     characters: int
-    """Characters of all texts."""
     pairs: tuple[Pair, ...]
     vocabulary: tuple[VocabularyEntry, ...]
-    """All characters, by id. The ids before them are those of `PAD`, `UNK`, `BOS` and `EOS`."""
+    """By id, after the ids of `PAD`, `UNK`, `BOS` and `EOS`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to builtins, for JSON."""
@@ -134,10 +131,7 @@ def examples(
 def samples(
     model: Completer, texts: Sequence[str], n: int, *, seed: int = 0, target: int = TARGET, min_length: int = 0
 ) -> list[Sample]:
-    """Complete `n` texts spread evenly over `texts`, or all if there are fewer.
-
-    At most `target` characters are written; texts of fewer than `min_length` characters are left out.
-    """
+    """Complete `n` texts of at least `min_length` characters, spread evenly, by at most `target` characters."""
     seen = BloomFilter(model.model.seen) if model.model is not None else None
     long = [text for text in normalised_texts(model, texts) if len(text) >= min_length]
     completed: list[Sample] = []

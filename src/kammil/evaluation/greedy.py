@@ -25,18 +25,18 @@ _MAX_BATCH = 64
 
 @dataclass(frozen=True)
 class GreedyPredictions:
-    """The most probable character before each of the T characters of a text and after the last, teacher-forced."""
+    """The most probable character before each of T characters and after the last, teacher-forced."""
 
     right: NDArray[np.bool_]
-    """(T,): whether the predicted character is the one that follows."""
+    """(T,): whether it is the one that follows."""
     ends: NDArray[np.bool_]
-    """(T + 1,): whether the predicted character ends a word: it is no part of a word, or the end of the text."""
+    """(T + 1,): whether it ends a word: it is no part of one, or the end of the text."""
 
 
 def greedy_predictions(
     model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]
 ) -> list[GreedyPredictions]:
-    """Predict every character of texts as the model sees them, in one teacher-forced pass.
+    """Predict every character of texts as the model sees them, in one pass.
 
     A greedy completion has read true characters only as long as it is right, so one pass tells for every position how
     long a completion from there would be right.
@@ -62,7 +62,7 @@ def greedy_predictions(
 def continuations(
     model: LanguageModel, vocabulary: CharacterVocabulary, prompts: Sequence[str], length: int
 ) -> list[Ids]:
-    """Complete each prompt greedily: at most `length` ids, without the end of text. UNK is never written."""
+    """Complete each prompt by at most `length` ids, without the end of text; UNK is never written."""
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     written: dict[int, Ids] = {}
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -93,7 +93,7 @@ def _batches(order: Sequence[int], max_size: int) -> list[Sequence[int]]:
 
 
 def completed_from(prediction: GreedyPredictions, begin: int, end: int) -> int:
-    """Return the first position from which the greedy completion finishes the word [begin, end); `end` without any."""
+    """Return the first position from which a greedy completion finishes the word [begin, end); `end` without any."""
     if not prediction.ends[end]:
         return end
     wrong = np.flatnonzero(~prediction.right[begin:end])
@@ -101,10 +101,8 @@ def completed_from(prediction: GreedyPredictions, begin: int, end: int) -> int:
 
 
 def next_word_counts(predictions: Sequence[GreedyPredictions], texts: Sequence[str], targets: Sequence[slice]) -> Array:
-    """Count next words: for each text the words predicted right and all words that begin in its target, (N, 2).
-
-    A word that begins the text is not counted, since nothing stands before it.
-    """
+    """Count for each text the words predicted right and all words that begin in its target, (N, 2), but for a first
+    word, which nothing stands before."""
     counts = np.zeros((len(texts), 2))
     for row, prediction, text, target in zip(counts, predictions, texts, targets, strict=True):
         spans = [(a, b) for a, b in words(text) if max(1, target.start) <= a < target.stop]

@@ -1,11 +1,10 @@
 """Keystrokes saved: a simulated writer types texts with the help of suggestions.
 
 As in Trnka & McCoy 2008 ("Evaluating word prediction: framing keystroke savings"), the writer looks at the suggestions
-at every position, also before a word's first letter, and accepts the word to be written as soon as it is there, for one
-key; wrong suggestions cost nothing. The saving is 1 - keys with help / keys without, over all texts; a key is counted
-for each character (code point), one for a tap or a chord. The interface types a space after an accepted word
-(`text.space_after`), and each key that this costs is counted: the writer knows the text, the interface only the screen.
-In a script without spaces a piece is accepted if the text goes on with exactly it; of several, the longest.
+at every position, also before a word's first letter, and accepts the right word as soon as it is there, for one key;
+wrong ones cost nothing. The saving is 1 - keys with help / keys without, over all texts; a key is a character (code
+point), a tap or a chord. The interface types a space after an accepted word (`text.space_after`), and each key that
+this costs is counted.
 
 Shapes: T characters, N texts.
 """
@@ -41,11 +40,10 @@ from kammil.text import gives_way, space_after, stays, unspaced_runs, words
 from kammil.vocabulary import CharacterVocabulary
 
 WIDTHS = (1, 3, 5)
-"""Sizes of the list, W: a single word, a phone's suggestion bar, and Trnka & McCoy's smallest list."""
+"""Sizes of the list, W."""
 LOOK_AFTER = 2
-"""Letters of a word after which the writer looks at the list, when time is counted. With a list of three on a phone
-that makes 31 words a minute, at every key 19, without help 36; people who use word prediction write 33, others 35
-(Palin et al. 2019)."""
+"""Letters of a word after which the writer looks at the list, when time is counted: 31 words a minute with a list of
+three on a phone, where people who use word prediction write 33 (Palin et al. 2019)."""
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -54,11 +52,10 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Help:
-    """What a writer is shown at each of the T + 1 positions of a text; all arrays are (T + 1,)."""
+    """What a writer is shown at each position of a text; all arrays are (T + 1,)."""
 
     right: Flags
-    """Whether a suggestion is the text up to the end of the next word: the rest of the current word, or what stands
-    before the next word and that word; or a piece of a script without spaces."""
+    """Whether a suggestion is right; see `suggestion_hits`."""
     rank: Counts
     """Number of suggestions before the right one."""
     shown: Counts
@@ -68,24 +65,22 @@ class Help:
     letters: Counts
     """Characters that the first one adds."""
     spaced: Counts
-    """Number of suggestions behind a space that the interface typed and the text does not have."""
+    """Number of suggestions behind a space of the interface that the text does not have."""
     spaced_letters: Counts
     """Characters that the first of those adds."""
     ends: Counts
-    """Where the text goes on after the right suggestion, the longest of them."""
+    """Where the text goes on after the right suggestion, of several the longest."""
 
     @classmethod
     def of(cls, text: str, right: Flags, shown: Flags, spaced: Flags) -> Self:
-        """Return help that shows one word at a time, always a new one and of no length, or a piece as long as may be;
-        `right`, `shown` and `spaced` say where, (T + 1,) each."""
+        """Return help that shows one new word of no length at a time, or the longest piece."""
         none = np.zeros(len(right), np.int64)
         ends = farthest_ends(text, MAX_PIECE)
         return cls(right, none, shown.astype(np.int64), shown, none, spaced.astype(np.int64), none, ends)
 
     @classmethod
     def random_words(cls, text: str, width: int, lengths: Counts, generator: np.random.Generator) -> Self:
-        """Return the help of lists of `width` words that are drawn anew at every position out of V words with these
-        lengths, (V,): the right one stands at any place among the V with the same probability."""
+        """Return lists of `width` words drawn anew at every position out of V words with these lengths, (V,)."""
         positions, ends = len(text) + 1, word_ends(text)
         place = generator.integers(len(lengths), size=positions)
         drawn = generator.choice(lengths, positions)
@@ -100,10 +95,7 @@ class Help:
 
     @classmethod
     def ghost(cls, hits: SuggestionHits, rule: GhostRule) -> Self:
-        """Return the help of the first word of ghost text.
-
-        A word that would stand twice, at one position in 700, counts as shown, though it is not.
-        """
+        """Return the help of the first word of ghost text; a word that would stand twice counts as shown."""
         first = zip(hits.probabilities[:, 0].tolist(), hits.saved[:, 0].tolist(), hits.complete.tolist(), strict=True)
         shown = np.array([p > 0 and rule.shows(p, saved, complete) for p, saved, complete in first])
         behind = zip(hits.spaced.tolist(), hits.spaced_lengths.tolist(), strict=True)
@@ -112,7 +104,7 @@ class Help:
 
     @classmethod
     def _of(cls, hits: SuggestionHits, shown: Flags, spaced: Flags) -> Self:
-        """Return the help of the suggestions that are shown, (T + 1, W); `spaced`, (T + 1,), tells where one is."""
+        """Return the help of suggestions, (T + 1, W), and of those behind a typed space, (T + 1,)."""
         width = shown.shape[1]
         right = hits.right[:, :width] & shown
         before = np.vstack([np.zeros((1, width), np.bool_), shown[:-1]])
@@ -131,7 +123,7 @@ class Help:
         )
 
     def once_a_word(self, text: str) -> Self:
-        """Return the help that a writer sees who looks once at each word, after `LOOK_AFTER` of its letters."""
+        """Return what is seen by a writer who looks once at each word, after `LOOK_AFTER` of its letters."""
         looks = np.zeros(len(text) + 1, np.bool_)
         looks[[begin + LOOK_AFTER for begin, end in words(text) if begin + LOOK_AFTER < end]] = True
         for _, *ends in unspaced_runs(text):
@@ -147,13 +139,13 @@ class TypedTexts:
     writing: Array
     """(N, 11): see `type_texts`."""
     timed: Array
-    """(N, 11): the same where time is counted, by a writer who looks at a list once a word."""
+    """(N, 11): the same where time is counted: a list is looked at once a word."""
     places: Array
-    """(N, 3): positions of each text where something right is shown, where anything is shown, and all."""
+    """(N, 3): positions where something right is shown, where anything is shown, and all."""
 
     @classmethod
     def of(cls, texts: Sequence[str], help: Sequence[Help], *, glance: bool) -> Self:
-        """Type texts with help, at which the writer may only glance once a word when time is counted."""
+        """Type texts with help; `glance`: it is looked at once a word where time is counted."""
         writing = type_texts(texts, help)
         places = [[each.right.sum(), (each.shown > 0).sum(), len(each.shown)] for each in help]
         glances = [each.once_a_word(text) for each, text in zip(help, texts, strict=True)] if glance else []
@@ -169,7 +161,6 @@ class TypingRuns:
     ghosts: dict[str, TypedTexts]
     """With ghost text, by step of the dial."""
     suggested: SuggestedTexts
-    """All suggestions, at every position."""
 
 
 def type_with_help(
@@ -182,7 +173,7 @@ def type_with_help(
     refusals: Refusals = NO_REFUSALS,
     openings: Openings | None = None,
 ) -> TypingRuns:
-    """Type texts, as the model sees them, with each kind of help; the other arguments as in `suggestion_hits`."""
+    """Type texts as the model sees them with each kind of help; the other arguments as in `suggestion_hits`."""
     suggested = suggestion_hits(
         model,
         vocabulary,
@@ -221,7 +212,7 @@ def first_ghost_words(
     typed: Sequence[str] | None = None,
     refusals: Refusals = NO_REFUSALS,
 ) -> SuggestedTexts:
-    """Search the first word of ghost text at every position; what the text has not called for is left out."""
+    """Search the first word of ghost text that the text has called for, at every position."""
 
     def called_for(prefix: str, added: str) -> bool:
         return strip_unsolicited(prefix, added) == added
@@ -230,7 +221,7 @@ def first_ghost_words(
 
 
 def type_with_random_words(texts: Sequence[str]) -> dict[int, TypedTexts]:
-    """Type texts with lists of words that are drawn from all words of the texts, the same at every call, by W."""
+    """Type texts with lists of W words drawn from all their words, the same at every call, by W."""
     lengths = np.array([len(word) for word in sorted({text[a:b] for text in texts for a, b in words(text)}) or [""]])
     generator = np.random.default_rng(0)
     helps = {width: [Help.random_words(text, width, lengths, generator) for text in texts] for width in WIDTHS}
@@ -238,7 +229,7 @@ def type_with_random_words(texts: Sequence[str]) -> dict[int, TypedTexts]:
 
 
 def type_with_oracle(texts: Sequence[str]) -> Array:
-    """Type texts with the help of an oracle that knows every word, (N, 11): the ceiling; columns as in `type_texts`."""
+    """Type texts with an oracle that knows every word, (N, 11): the ceiling."""
     always = [np.ones(len(text) + 1, np.bool_) for text in texts]
     return type_texts(texts, [Help.of(text, every, every, every) for text, every in zip(texts, always, strict=True)])
 
@@ -259,8 +250,7 @@ def type_texts(texts: Sequence[str], help: Sequence[Help]) -> Array:
 
     The columns: keys, characters, suggestions (lists) shown, suggestions accepted, words; ranks of the accepted ones;
     suggestions (lists) that are newly shown, and so read, the bits of the choices among their words and nothing; wrong
-    ones among those, and the letters that the first word of each adds; words whose end was accepted, of which a piece
-    of a script without spaces has several.
+    ones among those, and the letters that the first word of each adds; words whose end was accepted.
     """
     columns = np.zeros((len(texts), 11))
     for row, text, at_each in zip(columns, texts, help, strict=True):

@@ -1,4 +1,4 @@
-"""What a report measures beyond the figures of an evaluation, on as many texts as a few seconds allow; and where."""
+"""What a report measures beyond an evaluation, on as many texts as a few seconds allow; and on which machine."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from kammil.evaluation.slices import Slice, slices
 from kammil.evaluation.typing_report import TypingReport, simulate
 
 SECONDS = 6.0
-"""Time for one report, where a training has no minutes of its own: little beside the shortest useful training."""
+"""Time for one report: little beside the shortest useful training."""
 TYPING_SHARE = 0.6
-"""Share of the time for the simulated writer, who takes longest by far."""
+"""Share of the time for the simulated writer."""
 QUOTED = 4
-"""Texts that are quoted, with their completions and their heat maps."""
+"""Number of texts that are quoted and explained."""
 SLICED, SLICED_CHARACTERS = 2000, 200_000
-"""Maximum number of texts, and of characters, that are scored for the slices."""
+"""Maximum number of texts, and of characters, for the slices."""
 MAX_LENGTH = 280
-"""Characters after which a text is cut before it is typed or quoted: nobody reads a heat map of pages."""
+"""Characters after which a text is cut before it is typed or quoted."""
 _PILOT = 2
 """Texts that are typed to learn how long one takes."""
 _BATCHED = 0.5
-"""Time of a text among many over that of one of the first few: many are typed in one batch. With a blend on the
-embedded corpus, 30 texts take 0.10 s each and 3 take 0.23 s each (docs/log.md#what-does-a-report-cost)."""
+"""Time of a text among many, typed in one batch, over that of one of a few."""
 _TYPED_A_SECOND = 10
-"""Maximum number of texts typed for each second of a report: 60 in six give narrow intervals already."""
+"""Maximum number of texts typed for each second of a report."""
 _PACKAGES = ("kammil", "numpy", "torch", "tokenizers")
 """Packages whose versions may change what a training becomes."""
 
@@ -45,16 +44,16 @@ class Measurements:
 
     samples: tuple[Sample, ...]
     explanations: tuple[Explanation, ...]
-    """Explanations of the same texts."""
+    """Of the same texts."""
     slices: tuple[Slice, ...]
     sliced: int
-    """Number of texts that were scored for the slices."""
+    """Number of texts of the slices."""
     typing: TypingReport | None
-    """None where fewer than `MIN_TEXTS` texts could be typed in the time."""
+    """None where too few texts could be typed in the time."""
 
 
 def measure(model: Completer, texts: Sequence[str], *, seconds: float = SECONDS) -> Measurements:
-    """Measure a model on texts that it has not seen; the time decides how many of them are typed."""
+    """Measure a model on texts that it has not seen, as many as there is time for."""
     normalised = normalised_texts(model, texts)
     scored = within(normalised, SLICED, SLICED_CHARACTERS)
     short = [cut(text, MAX_LENGTH) for text in normalised]
@@ -69,7 +68,7 @@ def measure(model: Completer, texts: Sequence[str], *, seconds: float = SECONDS)
 
 
 def _type(model: Completer, texts: Sequence[str], seconds: float) -> TypingReport | None:
-    """Type as many texts as there is time for, by the time that a few of them take; None if those are too few."""
+    """Type as many texts as there is time for; None if those are too few."""
     if len(texts) < MIN_TEXTS:
         return None
     began = time.monotonic()
@@ -81,7 +80,7 @@ def _type(model: Completer, texts: Sequence[str], seconds: float) -> TypingRepor
 
 
 def within(texts: Sequence[str], number: int, characters: int) -> list[str]:
-    """Return at most this number of texts of at most these characters together, at even distances; one at least."""
+    """Return at most this number of texts and characters, at even distances; one at least."""
     chosen = spread(texts, number)
     while len(chosen) > 1 and (total := sum(map(len, chosen))) > characters:
         chosen = spread(chosen, max(1, min(len(chosen) - 1, len(chosen) * characters // total)))
@@ -89,7 +88,7 @@ def within(texts: Sequence[str], number: int, characters: int) -> list[str]:
 
 
 def cut(text: str, length: int) -> str:
-    """Cut a text to at most this length, behind its last word that fits whole, if any does."""
+    """Cut a text to at most this length, behind its last whole word, if any."""
     if len(text) <= length:
         return text
     words, space, _ = text[: length + 1].rpartition(" ")
@@ -97,7 +96,7 @@ def cut(text: str, length: int) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Return processor, cores, memory and operating system, as far as known; nothing names a person or place."""
+    """Return processor, cores, memory and operating system as far as known, and nothing personal."""
     total = os.cpu_count() or 0
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
     found = {
@@ -121,7 +120,6 @@ def versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the name of the processor as its maker gives it, where it can be had without running a program."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Every measure of a model: what it is called, what it means, and how its value is shown."""
+"""Every measure of a model: its name, its meaning, and how its value is shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Array, Interval, quotient
 
 Columns = Mapping[str, Array]
-"""Measure -> (N, K): the summands of each text; (1, K) where only the sums over all texts are known."""
+"""Measure -> summands of each text, (N, K); (1, K) where only the sums over all are known."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class Measure:
     title: str
     meaning: str
     better: Literal["lower", "higher", ""] = "higher"
-    """Which values are better; empty where none is better than another."""
+    """Empty where no value is better than another."""
     percent: bool = False
-    """Whether it is a share, shown in per cent."""
+    """Whether it is shown in per cent."""
     digits: int = 3
-    """Digits behind the point; not for per cent."""
+    """Not for per cent."""
     zero: str = ""
-    """Shown in place of a value of 0, if that says more."""
+    """Shown in place of a 0, if that says more."""
     missing: str = ""
-    """Shown in a table where there is no value, if that says more."""
+    """Shown in a table for None, if that says more."""
     of: Callable[[Array], Array] = quotient
     """Function of the sums over texts, (R, K) -> (R,)."""
 
@@ -54,9 +54,9 @@ def _share(title: str, meaning: str) -> Measure:
 
 
 KEYS, TAKEN = "keystrokes_saved_", "suggestions_taken_"
-"""Prefixes of the names of the typing measures; the kind of help follows."""
+"""Prefixes of the typing measures, before the kind of help."""
 HELP = {"1": "1 suggestion", "3": "3 suggestions", "5": "5 suggestions", "ghost": "ghost text"}
-"""Kinds of help for the simulated writer: lists of so many suggestions, or ghost text; see `keystrokes`."""
+"""Kinds of help for the simulated writer."""
 _BITS = "yes/no questions that a character costs on average (cross-entropy, base 2)"
 _GREEDY = "a greedy completion of the first half, the most probable character each time"
 _PLACE = "beside the target place by place, so that one letter too many makes all after it wrong"
@@ -109,7 +109,7 @@ MEASURES = {
 def show(
     interval: Interval | None, *, percent: bool = False, digits: int = 3, bounds: bool = True, signed: bool = False
 ) -> str:
-    """Format a value with its interval, if it has one; an empty string for None. `digits` are not for per cent."""
+    """Format a value with its interval, if it has one; empty for None. `digits` are not for per cent."""
     if interval is None:
         return ""
     scale, digits, unit = (100.0, 1, " %") if percent else (1.0, digits, "")

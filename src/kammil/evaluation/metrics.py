@@ -1,10 +1,8 @@
 """Teacher-forced and free-running metrics of a model on texts it has not seen.
 
 The task is the notebook's: given the first half of a text, the next 30 characters. *Teacher-forced*: each character is
-predicted from all true ones before it. *Free-running*: the model continues its own greedy completion, and a character
-is right if it stands where the true one stands; other measures judge the same completion as a whole.
-
-Every metric is a ratio of sums over all texts, never a mean of means, so each character weighs the same.
+predicted from all true ones before it. *Free-running*: the model continues its own greedy completion. Every metric is a
+ratio of sums over all texts, so each character weighs the same.
 """
 
 from __future__ import annotations
@@ -30,9 +28,8 @@ from kammil.text import words
 from kammil.vocabulary import EOS, SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
-"""Maximum number of characters of the target: those to predict from the middle of each text on."""
+"""Maximum number of characters of the target."""
 MAX_TARGET = 1_000
-"""Largest target that may be asked for."""
 RANDOM = "random"
 """Name of the baseline that guesses among all ids alike."""
 _BITS = ("target_bits_per_character", "bits_per_character", "bits_per_character_with_end", "perplexity")
@@ -42,7 +39,7 @@ _MAX_BATCH = 64
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics of one predictor, each with its interval; None where it has no value. `MEASURES` says what they mean."""
+    """Metrics of one predictor, each with its interval; None without a value. `MEASURES` says what they mean."""
 
     target_bits_per_character: Interval | None
     target_top1: Interval | None
@@ -55,7 +52,7 @@ class Metrics:
     top1: Interval | None
     free_running: Interval | None
     first_word: Interval | None
-    """Of the texts that have a word in the target; where the prompt ends inside a word, the rest of that word."""
+    """Where the prompt ends inside a word, the rest of that word."""
     whole_target: Interval | None
     right_prefix: Interval | None
     chrf: Interval | None
@@ -85,7 +82,7 @@ def long_enough(texts: Sequence[str], min_length: int) -> list[str]:
 
 
 def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
-    """Normalise texts as the model sees them and strip white space from their ends; empty texts are left out."""
+    """Normalise texts as the model sees them and strip their ends; empty texts are left out."""
     return [text for text in (model.normalise(text).rstrip() for text in texts) if text]
 
 
@@ -96,12 +93,12 @@ def spread(texts: Sequence[str], number: int) -> list[str]:
 
 
 def half(text: str) -> int:
-    """Return the position where the target begins: the middle of the text, rounded down."""
+    """Return the position where the target begins."""
     return len(text) // 2
 
 
 def target_span(text: str, target: int = TARGET) -> slice:
-    """Return the positions of the target: at most `target` characters from the middle on."""
+    """Return the positions of the target."""
     return slice(half(text), min(len(text), half(text) + target))
 
 
@@ -138,7 +135,7 @@ def metric_columns(
     texts: Sequence[str],
     target: int,
 ) -> dict[str, Array]:
-    """Return what each text adds to the sums of each metric: its scores and its `continuations` of the first half."""
+    """Return what each text adds to the sums of each metric, given its scores and its greedy completion."""
     spans = [target_span(text, target) for text in texts]
     truth = [text[span] for text, span in zip(texts, spans, strict=True)]
     true = [vocabulary.encode(text) for text in truth]
@@ -196,11 +193,8 @@ def right_prefix(written: Ids, true: Ids) -> int:
 
 
 def first_word_right(text: str, target: slice, completion: str) -> bool | None:
-    """Return whether a completion has the first word of the target right, and ends it where the text does.
-
-    Where the prompt ends inside a word, the rest of that word is asked for. Of a word that the target cuts off, only
-    the part inside it is. None if no word is in the target.
-    """
+    """Return whether a completion has the first word of the target right, the rest of a begun word or the begin of a
+    cut one, and ends it where the text does; None if no word is in the target."""
     word = next(((begin, end) for begin, end in words(text) if end > target.start), None)
     if word is None or word[0] >= target.stop:
         return None
@@ -224,11 +218,8 @@ def most_frequent_metrics(
 
 
 def random_metrics(vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Metrics:
-    """Evaluate a guess among all V ids alike: 1/V of the known characters are right.
-
-    Of characters it is the expectation, which depends on no seed; words, chrF and BLEU are those of one text that was
-    drawn. `texts` are as the model sees them, none empty.
-    """
+    """Evaluate a guess among all V ids alike: expectations of characters; words, chrF and BLEU of one text that was
+    drawn."""
     generator, v = np.random.default_rng(0), vocabulary.size
     known = [vocabulary.encode(text) != UNK for text in texts]
     scores = [TokenScores(uniform(vocabulary, text), np.zeros(len(text) + 1, np.int64)) for text in texts]

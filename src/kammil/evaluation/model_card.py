@@ -20,13 +20,13 @@ INTERVAL = "In brackets stand 95 % confidence intervals, by bootstrap over texts
 NO_INTERVAL = f"There are no confidence intervals: fewer than {MIN_TEXTS} texts are too few for them."
 
 SHA256 = "sha256"
-"""Entry of what a folder says of its training: the SHA-256 of the folder of a model, by the option that named it."""
+"""Entry of a training record: the SHA-256 of the folder of a model, by its option."""
 LEARNT_BY_BASE = "learnt_by_base"
-"""Entry of `metrics.json`: the number of validation texts that the base had learnt, exactly or nearly."""
+"""Entry of `metrics.json`: the number of validation texts that the base had learnt."""
 FIGURES = tuple(field.name for field in fields(Metrics))
 """Measures of a model beside its baselines."""
 SHOWN_POSITIONS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
-"""Positions after the prompt in the table of accuracy by position, with the last one of a longer or shorter target."""
+"""Positions in the table of accuracy, with the last one."""
 
 
 def table(evaluation: Evaluation, name: str) -> Table:
@@ -47,7 +47,7 @@ def table(evaluation: Evaluation, name: str) -> Table:
 
 
 def position_table(evaluation: Evaluation) -> Table:
-    """Tabulate accuracy by position after the prompt: one row for each of some positions."""
+    """Tabulate accuracy at some positions after the prompt."""
     rows = [
         [
             str(place.position),
@@ -64,7 +64,7 @@ def position_table(evaluation: Evaluation) -> Table:
 
 @reading_records("the folder")
 def cautions(model: ModelFiles) -> list[str]:
-    """List warnings about a model's training texts that limit what its metrics mean, one sentence each."""
+    """List what limits the meaning of a model's metrics, one sentence each."""
     description = model.description
     data: dict[str, Any] | None = description.training.get("data")
     if data is None:
@@ -89,7 +89,7 @@ def cautions(model: ModelFiles) -> list[str]:
 
 @reading_records("the folder")
 def overview(name: str, model: ModelFiles) -> str:
-    """Summarise a model before its card: what it is for, how good it is, what is known to be wrong with it."""
+    """Summarise a model before its card."""
     parts = [
         ("What it is for", section(model.card, "Intended use") or section(model.card, "Use and limits")),
         ("How good it is", quality(model.metrics)),
@@ -107,12 +107,12 @@ def section(card: str, title: str) -> str:
 
 
 def command(card: str) -> str:
-    """Return the command that a model card names to make such a model again; empty if there is none."""
+    """Return the command of a model card that makes such a model again; empty without one."""
     return _fenced(card, "```\n")
 
 
 def recipe_toml(card: str) -> str:
-    """Return the recipe that the command names as `recipe.toml`; empty if there is none."""
+    """Return the recipe of that command; empty without one."""
     return _fenced(card, "```toml\n")
 
 
@@ -122,10 +122,7 @@ def _fenced(card: str, fence: str) -> str:
 
 
 def quality(metrics: Mapping[str, Any], *, on: str = "texts that chose its settings") -> str:
-    """Describe the figures on the validation texts in sentences, a line each; empty without figures.
-
-    `on` says what these texts are.
-    """
+    """Describe the figures on the validation texts, which `on` names, a line each; empty without figures."""
     validation: dict[str, Any] = metrics.get("validation") or {}
     counted: dict[str, Any] = (validation.get("baselines") or {}).get(f"{ORDER}-gram") or {}
     names = ("target_top1", "target_top3", "target_bits_per_character")
@@ -144,7 +141,7 @@ def quality(metrics: Mapping[str, Any], *, on: str = "texts that chose its setti
 
 
 def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command: str, toml: str) -> str:
-    """Write the `README.md` of a model folder; `command` trains such a model, with `toml` as its `recipe.toml`."""
+    """Write the `README.md` of a model folder; `command` and its `recipe.toml` train such a model."""
     training = model.description.training
     data: dict[str, Any] = training["data"]
     recipe: dict[str, Any] = training["recipe"]
@@ -212,7 +209,6 @@ Where the texts are, with Kammil {training["kammil"]}{used}:
 
 
 def _training_time(metrics: Mapping[str, Any], *, based: bool) -> str:
-    """Describe how long the training took; older folders do not record the time of the base model."""
     seconds = float(metrics["training_seconds"])
     if not based:
         return f"trained in {seconds:.1f} s"
@@ -222,7 +218,6 @@ def _training_time(metrics: Mapping[str, Any], *, based: bool) -> str:
 
 
 def _base_line(data: Mapping[str, Any], base: object, licence: str | None) -> str:
-    """Describe the base model as a list item, with its name and licence where it is a folder."""
     named = f"`{base}`, " if isinstance(base, str) else ""
     terms = f" What it may be used for limits this model too: {licence}." if licence else ""
     return (

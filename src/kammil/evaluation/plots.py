@@ -60,9 +60,9 @@ _STYLE: dict[Any, Any] = {
 _WIDTH = 5.0
 """Inches of a chart; 360 points, the width of a phone."""
 _SHORT, _LINE_HEIGHT = 24, 0.2
-"""Characters of a label that leave room for another beside it; inches of a line of labels."""
+"""Characters of a label that leave room beside it; inches of a line of labels."""
 MIN_DRAWN = 20
-"""Minimum number of suggestions of a bin for a point of the reliability diagram: the share of fewer is chance."""
+"""Minimum number of suggestions of a bin that is drawn."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Chart:
 
 
 def figure(charts: Sequence[Chart], title: str = "") -> Figure:
-    """Draw charts beside one another, for a file or a notebook; `MissingExtraError` without matplotlib."""
+    """Draw charts beside one another; `MissingExtraError` without matplotlib."""
     ready()
     from cycler import cycler
     from matplotlib import rc_context
@@ -113,7 +113,7 @@ def figure(charts: Sequence[Chart], title: str = "") -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure to a file; its ending decides the format (png, svg, pdf), none means png. Raises `FolderError`."""
+    """Write a figure in the format of the file's ending (png, svg, pdf); `FolderError` if that fails."""
     try:
         storage.write_atomic(path, _rendered(figure, path.suffix[1:].lower() or "png", dpi=150))
     except (ValueError, FolderError) as error:
@@ -134,8 +134,8 @@ def _rendered(figure: Figure, format: str, dpi: int) -> bytes:
 
 
 def svg(chart: Chart) -> str:
-    """Return a chart as an SVG element of a page: without styles of its own, which the page's policy forbids, its
-    colours variables of the page, its text text. `MissingExtraError` without matplotlib."""
+    """Return a chart as an SVG element without styles, which the page's policy forbids, whose colours are variables of
+    the page; `MissingExtraError` without matplotlib."""
     out = io.BytesIO()
     drawn = figure([chart])
     from matplotlib import rc_context
@@ -169,7 +169,7 @@ def svg(chart: Chart) -> str:
 
 
 def ready() -> None:
-    """Check that matplotlib is installed, before long work rather than after it; raises `MissingExtraError`."""
+    """Check before long work that matplotlib is installed; raises `MissingExtraError`."""
     try:
         import_module("matplotlib")
     except ModuleNotFoundError as error:
@@ -179,12 +179,7 @@ def ready() -> None:
 def training_curves(
     history: Sequence[Mapping[str, Any]], name: str, *, members: Sequence[Sequence[Mapping[str, Any]]] = ()
 ) -> list[Chart]:
-    """Chart loss and accuracy by epoch, for training and validation texts.
-
-    Args:
-        history: one mapping an epoch, as in `metrics.json`.
-        name: of the model.
-        members: histories of the members of a merged model, which has no history of its own.
+    """Chart loss and accuracy by epoch, of a history as in `metrics.json` and of the members of a merged model.
 
     Raises: `FolderError` without an epoch or for a foreign history.
     """
@@ -236,10 +231,7 @@ def best_epoch(columns: Mapping[str, Sequence[float]]) -> float:
 
 
 def accuracy_by_position(evaluation: Evaluation) -> Chart:
-    """Chart the share of characters right at each position, fed the true text and fed the model's own.
-
-    Bands are 95 % intervals; dotted lines are the baselines over the whole target.
-    """
+    """Chart accuracy at each position, with baselines over the whole target."""
     places = evaluation.by_position
     positions = [place.position for place in places]
 
@@ -266,10 +258,8 @@ def accuracy_by_position(evaluation: Evaluation) -> Chart:
 
 
 def reliability(models: Mapping[str, Calibration], name: str) -> list[Chart]:
-    """Chart the share of suggestions that were right by their probability, and how many there are of each probability.
-
-    Bins of fewer than `MIN_DRAWN` suggestions are left out of the first. `FolderError` without any suggestion.
-    """
+    """Chart the share of suggestions that were right by their probability, and how many there are; `FolderError`
+    without any."""
     shown = [(model, found, found.error) for model, found in models.items() if found.error is not None]
     if not shown:
         raise FolderError(
@@ -302,7 +292,7 @@ def reliability(models: Mapping[str, Calibration], name: str) -> list[Chart]:
 
 
 def intervals(title: str, rows: Sequence[tuple[str, Interval, int | None]], x: str) -> Chart:
-    """Chart values with their 95 % intervals from the top: name, value, and the number of its colour if it has one."""
+    """Chart values with their intervals from the top: name, value, and the number of its colour if it has one."""
 
     def panel(axes: Axes) -> None:
         for place, (name, interval, number) in enumerate(rows):
@@ -322,12 +312,8 @@ def intervals(title: str, rows: Sequence[tuple[str, Interval, int | None]], x: s
 
 
 def comparison(ranking: Ranking) -> list[Chart]:
-    """Chart how fast each family learns, and how well each row predicts the test texts in the end.
-
-    First: bits a character on the validation texts, the best so far, against seconds of training; a family that counts
-    is one point. Then: bits a character of the target with 95 % intervals. Rows with more than twice the bits of the
-    best, such as a uniform guess, are left out: they would squeeze the others.
-    """
+    """Chart how fast each family learns, by validation bits, and how well each row predicts the test texts in the
+    end."""
     numbers = {row.name: i for i, row in enumerate(row for row in ranking.rows if row.family)}
     found = [(row.name, ranking.figures[row.name].get(RANKED_BY)) for row in ranking.rows]
     measured = sorted(((name, i) for name, i in found if i is not None), key=lambda pair: pair[1].value)
@@ -350,10 +336,7 @@ def comparison(ranking: Ranking) -> list[Chart]:
 
 
 def learning_curve(curve: LearningCurve) -> list[Chart]:
-    """Chart bits, characters right and keystrokes saved against the number of training texts.
-
-    Bars are 95 % intervals; a dotted line is a random guess, which is left out where it would squeeze the others.
-    """
+    """Chart bits, characters right and keystrokes saved against the number of training texts."""
 
     def chart(name: str) -> Chart:
         measure = MEASURES[name]
@@ -379,7 +362,7 @@ def learning_curve(curve: LearningCurve) -> list[Chart]:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Leave out the warning of a letter that no font has: it is drawn as a box, which shows the problem."""
+    """Leave out the warning of a letter that no font has: a box shows it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield
@@ -411,7 +394,7 @@ def _bounds(intervals: Sequence[Interval], scale: float = 1.0) -> Array:
 
 
 def _plain(name: str) -> str:
-    """Return a name of a folder, which may hold bytes that are no text, as one that can be drawn and printed."""
+    """Return the name of a folder, which may hold bytes that are no text."""
     return name.encode("utf-8", "replace").decode()
 
 

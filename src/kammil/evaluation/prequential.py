@@ -1,7 +1,7 @@
 """Whether learning helped a user: each text is predicted before it is learnt (*prequentially*, Dawid 1984).
 
-Two copies of a model read the user's texts in the order in which they were written. One learns each text after it was
-measured on it, the other learns nothing; they are compared text by text, and no text need be held back.
+Of two copies of a model one learns each text after it was measured on it, in the order in which they were written, the
+other learns nothing; they are compared text by text, and no text need be held back.
 """
 
 from __future__ import annotations
@@ -47,9 +47,8 @@ class LearningReport:
     """What learning was worth on the texts of one user."""
 
     texts: int
-    """Number of texts that were measured."""
     repeats: int
-    """Number of texts left out of the measure since they had been learnt already, letter by letter."""
+    """Number of texts left out, since they had been learnt already."""
     characters: int
     bits: Effect
     """Bits of the characters and ends, per character and end: lower is better."""
@@ -60,11 +59,7 @@ class LearningReport:
 
     @property
     def verdict(self) -> Verdict:
-        """Return whether learning helped, by the bits; mixed where the first guesses say the opposite.
-
-        Somebody who writes of many things may find more guesses right, and pay with more bits where what was learnt is
-        believed and wrong.
-        """
+        """Return whether learning helped, by the bits; mixed where the first guesses say the opposite."""
         if self.bits.sign == 0:
             return "not yet known"
         if self.bits.sign == self.right.sign:  # fewer bits are better, and more right guesses
@@ -79,10 +74,10 @@ class LearningReport:
 def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = False) -> LearningReport:
     """Measure what a model would have gained by learning texts one by one, in their order.
 
-    A text that was learnt before, letter by letter, is learnt again but not measured: it may be there twice so as to
-    count twice, and would flatter.
+    A text that was learnt before is learnt again but not measured: it would flatter.
 
     Args:
+
         model: one that can learn; it stays as it is, and what it has learnt so far is not used.
         texts: of one user, oldest first, such as those of a profile.
         typing: also type each text with suggestions, which takes longer.
@@ -107,7 +102,7 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
                 saved.append(_keystrokes(learner, [text]))
         learner.learn(text)
     bits = _effect(*(np.array([[s.bits.sum(), len(s.bits)] for s in each]) for each in (scores, taught)))
-    right = _effect(*(np.array([[(s.ranks == 0).sum(), len(s.ranks)] for s in each]) for each in (scores, taught)))
+    right = _effect(*(np.array([[(s.ranks == 0).sum(), len(s.bits)] for s in each]) for each in (scores, taught)))
     keystrokes = _effect(_keystrokes(plain, measured), np.concatenate(saved)) if typing else None
     characters = sum(map(len, measured))
     return LearningReport(len(measured), len(normalised) - len(measured), characters, bits, right, keystrokes)
@@ -123,6 +118,6 @@ def _keystrokes(model: Completer, texts: Sequence[str]) -> Array:
 
 
 def _effect(without: Array, learnt: Array) -> Effect:
-    """Compare two ratios of sums over the same texts, (N, 2) each, whose denominators are above 0."""
+    """Compare two ratios of sums over the same texts, (N, 2) each, not over 0."""
     plain, taught = estimates([Statistic(columns.astype(np.float64), quotient) for columns in (without, learnt)])
     return Effect(*filter(None, (each.interval() for each in (plain, taught, taught.minus(plain)))))

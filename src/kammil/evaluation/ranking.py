@@ -1,7 +1,6 @@
 """Models beside one another on the same texts: a ranking of families, and a learning curve of one recipe.
 
-What is kept of a model is sums over texts, not ratios: two models that were measured on different days can still be
-compared text by text, and a paired difference has a much narrower interval than either figure.
+Sums over texts are kept of a model, not ratios, so that models measured on different days are compared text by text.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from kammil.evaluation.measures import HELP, KEYS, MEASURES, TAKEN, Columns
 from kammil.evaluation.metrics import TARGET, half, metric_columns, predict, target_span
 
 RANKED_BY = "target_bits_per_character"
-"""The measure that decides which model is the best: it depends on the whole distribution, not only on its peak."""
+"""The measure that decides: it depends on the whole distribution, not only on its peak."""
 NUM_TIMED = 40
-"""Number of completions that are timed, one by one; the median is the latency of one keystroke."""
+"""Number of completions that are timed, one by one."""
 _SHOWN = (RANKED_BY, "bits_per_character_with_end", "target_top1", "target_top3", "chrf", "bleu")
 
 
@@ -37,7 +36,7 @@ class Row:
 
     name: str
     family: bool
-    """Whether the row is a model family, which can be the best; otherwise it is a reference, such as a compressor."""
+    """Whether it can be the best; otherwise it is a reference, such as a compressor."""
     note: str = ""
     """Settings that were chosen on validation texts."""
     parameters: int | None = None
@@ -45,7 +44,7 @@ class Row:
     training_seconds: float | None = None
     completion_seconds: float | None = None
     curve: tuple[tuple[float, float], ...] = ()
-    """Learning curve: seconds of training, and bits a character on the validation texts."""
+    """Seconds of training, and bits a character on the validation texts."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Ranking:
     best: str
     """Name of the family with the fewest target bits a character."""
     figures: Mapping[str, Mapping[str, Interval]]
-    """Row -> measure -> value; a measure that a row cannot have is missing."""
+    """Row -> measure -> value, if it has one."""
     differences: Mapping[str, Mapping[str, Interval]]
     """Row -> measure -> value of the row minus value of the best, paired."""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -93,7 +92,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """How good models of one recipe are that learnt from more and more of the same texts, in that order."""
+    """Models of one recipe that learnt from more and more of the same texts."""
 
     points: tuple[CurvePoint, ...]
     random: Mapping[str, Interval]
@@ -102,7 +101,7 @@ class LearningCurve:
     """Description of the texts and of the recipe."""
 
     def verdict(self) -> str:
-        """Return one sentence on what the last step to more texts brought, and whether more are worth having."""
+        """Return a sentence on the last step to more texts, and whether more are worth having."""
         if len(self.points) < 2:
             return "One amount of text makes no curve; give more shares."
         before, last = self.points[-2:]
@@ -125,9 +124,7 @@ class LearningCurve:
 def rank(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Ranking:
     """Estimate the measures of rows and their differences from the best; one row at least is a family with measures.
 
-    Args:
-        rows: in the order to be shown.
-        columns: row -> measure -> summands of each text; one measure is taken on the same texts for all rows.
+    `columns`: row -> measure -> summands, of the same texts for all rows.
     """
     found = _estimates(columns)
     best = min((row.name for row in rows if row.family), key=lambda name: found[name][RANKED_BY].value)
@@ -139,14 +136,8 @@ def rank(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Ranking:
 def learning_curve(
     points: Sequence[CurvePoint], columns: Mapping[str, Columns], random: Columns, data: Mapping[str, Any]
 ) -> LearningCurve:
-    """Estimate the measures of points and what each brings beyond the one before.
-
-    Args:
-        points: without figures, in the order of their numbers of texts.
-        columns: name of a point -> measure -> summands of each text; one measure is taken on the same texts for all.
-        random: the same for a random guess.
-        data: description of the texts.
-    """
+    """Estimate the measures of points, ordered by their numbers of texts, and what each brings beyond the one
+    before."""
     found = _estimates({**columns, "": random})
     before = [{}, *(found[point.name] for point in points)]
     finished = [
@@ -178,11 +169,7 @@ def _intervals(
 
 
 def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> dict[str, Array]:
-    """Measure a model on texts as it sees them, none empty; (N, K) for each measure of a comparison.
-
-    Simulated typing takes longest by far, so `typed` may be fewer of the texts. A model without a folder has no measure
-    `new`.
-    """
+    """Measure a model on texts as it sees them, none empty; fewer may be `typed`, which takes longest."""
     language_model, vocabulary = model.language_model, model.vocabulary
     scores, written = predict(language_model, vocabulary, texts, TARGET)
     measured = metric_columns(scores, written, vocabulary, texts, TARGET)
@@ -203,12 +190,12 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
 
 
 def ceiling(typed: Sequence[str]) -> dict[str, Array]:
-    """Return the keystrokes saved by an oracle that knows every word before its first letter, as columns."""
+    """Return the columns of an oracle that knows every word before its first letter."""
     return dict.fromkeys((KEYS + name for name in HELP), keystrokes_saved(type_with_oracle(typed)))
 
 
 def bits_only(texts: Sequence[str], target_bits: Array, bits_with_end: Array) -> dict[str, Array]:
-    """Return the columns of a predictor that only gives bits for each text, (N,) each, and completes nothing."""
+    """Return the columns of a predictor that only gives bits for each text, (N,) each."""
     lengths = [len(text[target_span(text)]) for text in texts]
     return {
         RANKED_BY: np.stack([target_bits, np.array(lengths, np.float64)], axis=1),
@@ -217,7 +204,7 @@ def bits_only(texts: Sequence[str], target_bits: Array, bits_with_end: Array) ->
 
 
 def completion_seconds(model: Completer, texts: Sequence[str]) -> float:
-    """Return the median seconds of one completion of 30 characters after a text's first half, with default options."""
+    """Return the median seconds of one completion of 30 characters, with default options."""
     seconds: list[float] = []
     for i in range(NUM_TIMED):  # fewer texts are repeated
         text = texts[i * len(texts) // NUM_TIMED]

@@ -1,8 +1,8 @@
 """Slices: how well a model predicts kinds of texts, such as those with emoji, each beside all other texts.
 
-A figure over all texts may hide that one kind is predicted badly (Ribeiro et al. 2020, "Beyond accuracy"). A slice of
-fewer than `MIN_TEXTS` texts has no figures, and neither has the difference from fewer other texts. Texts of a slice
-differ from the others in more than what names it: texts with emoji are also shorter, for one.
+A figure over all texts may hide that one kind is predicted badly (Ribeiro et al. 2020, "Beyond accuracy"). Fewer than
+`MIN_TEXTS` texts have no figures. Texts of a slice differ from others in more than its name: those with emoji are
+shorter.
 
 Shapes: N texts, R resamples.
 """
@@ -26,7 +26,7 @@ _NO_LETTERS = frozenset({"digits", "emoji", "punctuation", "space", "other"})
 """Classes of `audit.script` that are no script."""
 _ELONGATED = regex.compile(r"(\p{L})\1\1")
 DIALECT = "likely dialect"
-"""Criterion whose slices are guessed from words, and only for texts with Arabic letters."""
+"""Criterion whose slices are guessed, for texts with Arabic letters."""
 _EMOJI = {True: "with emoji", False: "without emoji"}
 _ELONGATION = {True: "a letter three times in a row", False: "no letter three times in a row"}
 _SCRIPTS = {
@@ -35,7 +35,7 @@ _SCRIPTS = {
     (False, True): "letters of other scripts only",
     (False, False): "no letters",
 }
-"""Slice of a text by whether it has Latin letters, and whether it has others."""
+"""By whether a text has Latin letters, and whether it has others."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,14 @@ class Slice:
     name: str
     texts: int
     bits_per_character: Interval | None
-    """Mean bits of the characters, without the ends of texts; None for fewer than `MIN_TEXTS` texts."""
+    """Without the ends of texts; None, as `top1`, for fewer than `MIN_TEXTS` texts."""
     difference: Interval | None
-    """Bits per character of these texts minus those of all others; None where either are too few."""
+    """Bits per character minus those of all other texts; None where either are too few."""
     top1: Interval | None
-    """Share of the characters that were the most probable; None as for the bits."""
 
 
 def slices(model: Completer, texts: Sequence[str]) -> list[Slice]:
-    """Measure a model on each slice of some texts that has any; a text is in one slice of a criterion at most."""
+    """Measure a model on each slice of some texts that has any."""
     normalised = normalised_texts(model, texts)
     if not normalised:
         return []
@@ -71,7 +70,7 @@ def slices(model: Completer, texts: Sequence[str]) -> list[Slice]:
 
 
 def memberships(texts: Sequence[str]) -> dict[str, tuple[Sequence[str], list[str | None]]]:
-    """Return for each criterion the names of its slices in the order shown, and the slice of each text, if any."""
+    """Return for each criterion the names of its slices in the order shown, and that of each text."""
     scripts = [{script(char) for char in set(text)} for text in texts]
     low, high = (int(bound) for bound in np.quantile([*map(len, texts)], [1 / 3, 2 / 3]))
     thirds = [
@@ -96,12 +95,8 @@ def memberships(texts: Sequence[str]) -> dict[str, tuple[Sequence[str], list[str
 
 
 def measure(sums: Array, kinds: Sequence[tuple[str, str, NDArray[np.bool_]]]) -> list[Slice]:
-    """Estimate the figures of slices.
-
-    Args:
-        sums: (N, 3): bits, characters that were the most probable, and characters of each text.
-        kinds: criterion, name, and which texts belong to the slice, (N,).
-    """
+    """Estimate figures from bits, characters right and characters of each text, (N, 3), for kinds: criterion, name, and
+    which texts are inside, (N,)."""
     statistics: list[Statistic] = []
     enough: list[bool] = []
     for _, _, inside in kinds:

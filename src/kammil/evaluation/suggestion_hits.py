@@ -1,9 +1,8 @@
 """Suggestions at every position of held-out texts, and whether each is what the writer writes next.
 
-A *position* is before a character, or after the last one. The target at a position is the text up to the end of the
-next word, or in a script without spaces up to the end of any of the letters that a suggestion may have. The text that
-is typed may have *slips*, which stay: the model reads them, and the target is what was wanted, so within a word that
-has a slip only a suggestion that replaces it can be right.
+A *position* is before a character, or after the last one. The target there is the text up to the end of the next word,
+or in a script without spaces up to the end of any letter. Typed text may have *slips*, which stay: the model reads
+them, and a word with a slip is right only if a suggestion replaces it.
 
 Shapes: T characters, k suggestions, B texts in a batch, V vocabulary.
 """
@@ -31,7 +30,7 @@ from kammil.text import keys_saved, open_word, space_after, stays, unspaced_runs
 from kammil.vocabulary import BOS, SPECIALS, CharacterVocabulary
 
 _MAX_BATCH = 16
-"""Maximum number of texts searched in one batch: a row of a model of units may take a hundred kilobytes and more."""
+"""Maximum number of texts in one batch: a row of a model of units may take a hundred kilobytes."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class SuggestionHits:
     """The suggestions at each of the T + 1 positions of a text."""
 
     probabilities: NDArray[np.float64]
-    """(T + 1, k): probabilities of the suggestions, in the order of `WordSearch.run`; 0 where there is none."""
+    """(T + 1, k): in the order of `WordSearch.run`; 0 where there is none."""
     right: NDArray[np.bool_]
     """(T + 1, k): whether the suggestion is a target."""
     complete: NDArray[np.float64]
@@ -51,10 +50,10 @@ class SuggestionHits:
     ends: NDArray[np.int64]
     """(T + 1, k): where the text goes on after each suggestion."""
     earlier: NDArray[np.int64]
-    """(T + 1, k): rank that each suggestion had one character earlier; k if it is new."""
+    """(T + 1, k): rank one character earlier; k if it is new."""
     spaced: NDArray[np.float64]
-    """(T + 1,): at the end of a word, the probability of the best suggestion behind the space that the interface types
-    after it, where the text has no such space (`text.stays`); 0 elsewhere, and where there is none."""
+    """(T + 1,): at the end of a word, the probability of the best suggestion behind a space of the interface that the
+    text does not have (`text.stays`); else 0."""
     spaced_lengths: NDArray[np.int64]
     """(T + 1,): characters that it adds."""
 
@@ -74,8 +73,7 @@ class SuggestionHits:
         )
 
     def put(self, position: int, rank: int, at: int, added: str, probability: float) -> None:
-        """Record the suggestion of a rank at a position: `added` stands from index `at` on, which is the position, or
-        where the letters begin that it replaces."""
+        """Record a suggestion: `added` stands from index `at` on, where the letters begin that it replaces."""
         self.probabilities[position, rank] = probability
         self.ends[position, rank] = at + len(added)
         self.lengths[position, rank] = len(added.lstrip(" ")) - (position - at)
@@ -114,7 +112,7 @@ def suggestion_hits(
         k: maximum number of suggestions.
         threshold: minimum probability of each.
         typed: what stands on the screen, if there are slips: texts of the same lengths with the same words.
-        channel: by which begun words are corrected; None corrects nothing.
+        channel: corrects begun words; None corrects nothing.
         refusals, openings: see `WordSearch`.
         keep: whether a suggestion, given what is typed and what it adds, is shown.
     """
@@ -187,8 +185,8 @@ def _read_on(
     p: NDArray[np.float32],
     state: State,
 ) -> list[BegunWord | None]:
-    """Return the interpretations of the word at the end of each prefix, given those before its last id. `p`, (B, V),
-    follows the prefixes, and `state` is the model's after them."""
+    """Return the interpretations of the begun words, given those before their last ids; `p`, (B, V), and `state` follow
+    the prefixes."""
     read: list[BegunWord | None] = []
     for row, (prefix, id) in enumerate(zip(prefixes, last, strict=True)):
         before = variants[row]
@@ -202,7 +200,7 @@ def _read_on(
 
 
 def _spoilt(text: str, typed: str) -> NDArray[np.bool_]:
-    """Return for each of the T + 1 positions whether the word at hand has a slip before it, (T + 1,)."""
+    """Return whether the word at hand has a slip before each position, (T + 1,)."""
     spoilt = np.zeros(len(text) + 1, np.bool_)
     wrong = np.array([a != b for a, b in zip(text, typed, strict=True)], np.bool_)
     for begin, end in words(text):
@@ -211,12 +209,12 @@ def _spoilt(text: str, typed: str) -> NDArray[np.bool_]:
 
 
 def _space_is_left(text: str, t: int, ends: NDArray[np.int64]) -> bool:
-    """Return whether a word ends at position t, and the space that the interface types there is not in the text."""
+    """Return whether a word ends at position t, and the text has no space there."""
     return t > 0 and int(ends[t - 1]) == t and bool(space_after(text[:t])) and not stays(text, t)
 
 
 def word_ends(text: str) -> NDArray[np.int64]:
-    """Return for each of the T + 1 positions the end of the next word, (T + 1,); the position itself without any."""
+    """Return the end of the next word from each position, (T + 1,); the position itself without any."""
     ends = np.arange(len(text) + 1)
     done = 0
     for _, end in words(text):
@@ -226,11 +224,8 @@ def word_ends(text: str) -> NDArray[np.int64]:
 
 
 def farthest_ends(text: str, max_piece: int) -> NDArray[np.int64]:
-    """Return for each of the T + 1 positions the farthest end of a right suggestion, (T + 1,).
-
-    It is that of the next word, or in a script without spaces of the last letter that fits into a piece of at most
-    `max_piece` characters. What stands before it is not counted among them.
-    """
+    """Return the farthest end of a right suggestion at each position, (T + 1,), of at most `max_piece` characters in a
+    script without spaces."""
     ends = word_ends(text)
     for begin, *letter_ends in unspaced_runs(text):
         before = int(np.searchsorted(ends, letter_ends[0]))  # where the text before the run ends
@@ -248,11 +243,8 @@ def check_slips(rate: float) -> float:
 
 
 def with_slips(texts: Sequence[str], rate: float, *, seed: int = 0) -> list[str]:
-    """Return texts of the same lengths, typed by hurried fingers: about `rate` of the letters are slips.
-
-    A slip is a neighbour on the keyboard, or half of the time the other way in which people spell the letter (ا for أ,
-    ه for ة). Swapped, missing and doubled letters are left out: a position means the same in both texts.
-    """
+    """Return texts of the same lengths, typed by hurried fingers: about `rate` of the letters are slips, neighbours on
+    the keyboard or half of the time another spelling (ا for أ, ه for ة)."""
     if check_slips(rate) == 0:
         return list(texts)
     generator = np.random.default_rng(seed)

@@ -1,8 +1,7 @@
 """chrF and BLEU of completions against the true texts: the overlap of their n-grams, wherever those stand.
 
-The score of a test set is a function of counts summed over texts, which `chrf_columns` and `bleu_columns` return text
-by text. BLEU is sacrebleu's (Post 2018), and chrF is defined as there: the signatures name the exact variants.
-Sources: Popović 2015 (chrF); Papineni et al. 2002 (BLEU), smoothed as in mteval-v13a.
+The score of a test set is a function of counts summed over texts. BLEU is sacrebleu's (Post 2018), and chrF is defined
+as there; the signatures name the variants. Sources: Popović 2015 (chrF); Papineni et al. 2002 (BLEU).
 
 Shapes: N texts, R resamples.
 """
@@ -18,7 +17,7 @@ from kammil.errors import MissingExtraError
 from kammil.evaluation.bootstrap import Array
 
 _ORDER, _BETA = 6, 2
-"""Longest n-gram of characters in chrF, and the weight of recall against precision: sacrebleu's defaults."""
+"""Longest n-gram of characters in chrF, and the weight of recall: sacrebleu's defaults."""
 _WORDS = 4
 """Longest n-gram of words in BLEU."""
 NO_RUN = f"no run of {_WORDS} words"
@@ -26,7 +25,7 @@ NO_RUN = f"no run of {_WORDS} words"
 
 
 def chrf_columns(written: Sequence[str], true: Sequence[str]) -> Array:
-    """Count n-grams of 1 to 6 characters, without white space: in the completion, in the truth, in both; (N, 18)."""
+    """Count n-grams of 1 to 6 characters in the completion, in the truth, in both, (N, 18)."""
     columns = np.zeros((len(written), _ORDER, 3))
     for text, answer, truth in zip(columns, written, true, strict=True):
         for n, row in enumerate(text, 1):
@@ -52,10 +51,8 @@ def chrf(sums: Array) -> Array:
 
 
 def bleu_columns(written: Sequence[str], true: Sequence[str]) -> Array:
-    """Count n-grams of 1 to 4 words in both and in the completion, and words of the completion and truth; (N, 10).
-
-    NaN without sacrebleu.
-    """
+    """Count n-grams of 1 to 4 words in both and in the completion, and words of each, (N, 10); NaN without
+    sacrebleu."""
     try:
         from sacrebleu.metrics.bleu import BLEU
     except ModuleNotFoundError:
@@ -69,7 +66,7 @@ def bleu_columns(written: Sequence[str], true: Sequence[str]) -> Array:
 def bleu(sums: Array) -> Array:
     """Compute BLEU, 0 to 100, from summed counts, (R, 10) -> (R,).
 
-    Where no text shares a run of 4 words, as no resample does then, it is 0: smoothing alone would make the score.
+    Where no text shares a run of 4 words it is 0: smoothing alone would make the score.
     """
     if np.isnan(sums).any():
         return np.full(len(sums), np.nan)
@@ -82,7 +79,7 @@ def bleu(sums: Array) -> Array:
 
 
 def signatures() -> dict[str, str]:
-    """Return sacrebleu's signatures of both variants, to be printed beside scores; `MissingExtraError` without it."""
+    """Return sacrebleu's signatures of both variants; `MissingExtraError` without it."""
     try:
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF

@@ -1,10 +1,8 @@
 """Keys and time that a writer saves with suggestions of a model, beside a baseline, random words and an oracle.
 
-Time is a model, not a measurement: published times of keys, glances and choices, of other people, languages and
-keyboards, so differences between two ways of helping are worth more than the figures. Newly shown ghost text is always
-read, since it stands where one writes; a list is looked at once a word (`keystrokes.LOOK_AFTER`). That reading costs
-time: Quinn & Zhai 2016, "A cost-benefit study of text entry suggestion interaction"; Palin et al. 2019, "How do people
-type on mobile devices?".
+Time is a model, not a measurement: published times of other people, so differences between two ways of helping are
+worth more than the figures. Newly shown ghost text is always read; a list is looked at once a word. Reading costs time:
+Quinn & Zhai 2016, "A cost-benefit study of text entry suggestion interaction".
 """
 
 from __future__ import annotations
@@ -38,21 +36,19 @@ from kammil.language_model import LanguageModel
 K = TypeVar("K")
 
 MAX_TEXTS = 500
-"""Maximum number of texts that are typed: that many already give a narrow interval."""
 BASELINE = f"{ORDER}-gram"
-"""The baseline of a model folder that is measured beside the model: the one that can suggest words."""
+"""The baseline of a model folder that can suggest words."""
 BINS = 10
-"""Number of bins of the calibration, of equal width: so the rare, very probable suggestions show too. On
-lev30/validation the error is 1.0 %; with ten bins of equal size it is 1.3 %."""
+"""Number of bins of the calibration, of equal width."""
 CHARACTERS_OF_A_WORD = 5
-"""Characters of a word, spaces included, as is usual for rates of text entry."""
+"""Spaces included, as is usual for rates of text entry."""
 DECISION = 0.150
-"""Seconds of a choice for each bit, log2(k + 1) bits for a list of k: the uncertainty principle (Hick-Hyman law) of the
-Model Human Processor (Card, Moran & Newell 1983, "The psychology of human-computer interaction", chapter 2)."""
+"""Seconds of a choice for each bit, log2(k + 1) for a list of k: the Hick-Hyman law (Card, Moran & Newell 1983, "The
+psychology of human-computer interaction", chapter 2)."""
 EYE_MOVEMENT = 0.230
-"""Seconds of a glance, the way and the fixation (the same). The way back falls into the time of the next key."""
+"""Seconds of a glance, the way and the fixation (the same)."""
 _RECOGNITION = 0.100 + 0.070
-"""Seconds to see that a wrong word stands there: a perceptual and a cognitive cycle (the same)."""
+"""Seconds to see a wrong word: a perceptual and a cognitive cycle (the same)."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +56,15 @@ class Device:
     """The times of one device, in seconds."""
 
     key: float
-    """One key: the time of a character at the mean rate without help, corrections included."""
+    """The time of a character at the mean rate without help."""
     look_at_list: float
-    """A glance at a list of suggestions."""
     look_at_ghost: float
-    """A glance at ghost text, which stands behind the caret."""
     keys_of_list: int
-    """Keys that reach and take the first suggestion of a list; ghost text takes one."""
+    """Keys that reach and take the first suggestion; ghost text takes one."""
     keys_of_rank: int
-    """Keys for each suggestion that is passed over on the way to the right one."""
+    """Keys for each suggestion that is passed over."""
     wrong: float
-    """Share of the wrong suggestions read that are taken all the same."""
+    """Share of the wrong suggestions read that are taken."""
 
     @property
     def words_a_minute(self) -> float:
@@ -80,11 +74,10 @@ class Device:
 
 DEVICES = {
     # 36.2 words a minute, 2.3 % uncorrected errors (Palin et al. 2019): wrong words are taken as often as wrong letters
-    # are left. The eyes are on the keys, away from the text and from the list. A suggestion is one tap.
+    # are left. The eyes are on the keys. A suggestion is one tap.
     "phone": Device(60 / (36.2 * CHARACTERS_OF_A_WORD), EYE_MOVEMENT, EYE_MOVEMENT, 1, 0, wrong=0.023),
     # 51.6 words a minute, 1.2 % uncorrected errors (Dhakal et al. 2018, "Observations on typing from 136 million
-    # keystrokes"). The eyes are on the text, where ghost text appears. On the page of `kammil serve` the arrow down
-    # reaches the list, an arrow goes to the next word of it, and Enter takes it.
+    # keystrokes"). The eyes are on the text. Arrow down reaches the list, an arrow its next word, and Enter takes it.
     "desktop": Device(60 / (51.6 * CHARACTERS_OF_A_WORD), EYE_MOVEMENT, 0.0, 2, 1, wrong=0.012),
 }
 
@@ -96,7 +89,7 @@ class Savings:
     keystrokes: Interval | None
     """Share of the keys that were saved."""
     precision: Interval | None
-    """Share of the positions with a suggestion (list) at which it was accepted; the others were a distraction."""
+    """Share of the positions with a suggestion (list) at which it was accepted."""
     words: Interval | None
     """Share of the words that were accepted, not typed to their ends."""
     shown: Interval | None
@@ -109,25 +102,21 @@ class Savings:
 
 @dataclass(frozen=True)
 class Bin:
-    """The suggestions of about the same probability."""
+    """Suggestions of about the same probability, and the share that was right."""
 
     suggestions: int
     probability: float
-    """Their mean probability."""
     right: float
-    """The share of them that was right."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Whether suggestions with a probability of 30 % are right in 30 of 100 cases (Guo et al. 2017, "On calibration of
-    modern neural networks")."""
+    """Whether probabilities can be believed (Guo et al. 2017, "On calibration of modern neural networks")."""
 
     error: Interval | None
-    """Expected calibration error, 0 to 1: the mean distance in the bins, weighted by their sizes; None without any
-    suggestion."""
+    """Expected calibration error, 0 to 1: the mean distance in the bins, weighted by their sizes."""
     bins: tuple[Bin, ...]
-    """The bins that are not empty, from the least probable to the most."""
+    """The bins that are not empty, in ascending order of probability."""
 
 
 @dataclass(frozen=True)
@@ -135,17 +124,17 @@ class TypingSavings:
     """Savings with the help of one model."""
 
     lists: dict[int, Savings]
-    """Savings by lists of W suggestions, by W."""
+    """By the size of the list."""
     ghost: Savings
     """Savings by ghost text, at the step of the dial where none is chosen."""
     ghosts: dict[str, Savings]
-    """Savings by ghost text, by step of the dial."""
+    """By step of the dial."""
     calibration: Calibration
-    """Calibration of the first suggestion, over all positions of the texts that have one."""
+    """Calibration of the first suggestion, over all positions that have one."""
     proven: float
-    """Share of the positions whose list is proven to be the most probable words: the search is bounded."""
+    """Share of the positions whose list is proven to be the most probable words."""
     steps: float
-    """Mean number of model steps that the search for one list takes."""
+    """Mean number of model steps of a search."""
 
 
 @dataclass(frozen=True)
@@ -156,16 +145,14 @@ class TypingReport:
     characters: int
     threshold: float
     slips: float
-    """Share of the letters that are slips."""
     unaided: dict[str, float]
-    """Words a minute without help, by device: the rate that the model of typing begins with."""
+    """Words a minute without help, by device."""
     ceiling: Interval | None
     """Share of the keys that an oracle saves."""
     model: TypingSavings
     baselines: dict[str, TypingSavings]
     random: dict[int, Savings]
-    """Savings by lists of W words that are drawn from all words of the texts, by W: what a list is worth that knows
-    nothing."""
+    """Savings by lists of words drawn from all words of the texts."""
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to builtins, for JSON."""
@@ -254,18 +241,12 @@ def _estimated(runs: Mapping[K, TypedTexts], *, ghost: bool) -> dict[K, Savings]
 
 
 def reading_charge(device: Device) -> float:
-    """Return what it takes to read one word of ghost text and decide about it, in keys of the device."""
+    """Return the time to read a word of ghost text and decide, in keys of the device."""
     return (device.look_at_ghost + DECISION) / device.key
 
 
 def words_and_minutes(writing: Array, device: Device, *, ghost: bool) -> Array:
-    """Return the words that each text is long and the minutes that it takes, (N, 11) -> (N, 2).
-
-    Args:
-        writing: typed with help, see `keystrokes.type_texts`.
-        device: on which it is typed.
-        ghost: whether the help is ghost text, or else a list.
-    """
+    """Return the words and minutes of texts with ghost text, or else a list, from `type_texts`, (N, 11) -> (N, 2)."""
     keys, characters, _, accepted, _, ranks, read, bits, wrong, letters, _ = writing.T
     if not ghost:
         keys = keys + accepted * (device.keys_of_list - 1) + ranks * device.keys_of_rank
@@ -277,7 +258,7 @@ def words_and_minutes(writing: Array, device: Device, *, ghost: bool) -> Array:
 
 
 def calibration(probabilities: Sequence[Array], right: Sequence[NDArray[np.bool_]]) -> Calibration:
-    """Compute the calibration of suggestions from their probabilities, above 0, and whether each was right, by text."""
+    """Compute the calibration of suggestions by text: their probabilities, above 0, and whether each was right."""
     columns = np.zeros((len(probabilities), 3, BINS))  # how many, sums of probabilities, how many right
     for row, p, was_right in zip(columns, probabilities, right, strict=True):
         bin_index = np.minimum((p * BINS).astype(np.int64), BINS - 1)
@@ -289,7 +270,7 @@ def calibration(probabilities: Sequence[Array], right: Sequence[NDArray[np.bool_
 
 
 def _calibration_error(sums: Array) -> Array:
-    """Return the expected calibration error of sums, (R, 3 * BINS) -> (R,); NaN where there was no suggestion."""
+    """Return the expected calibration error, (R, 3 * BINS) -> (R,); NaN without a suggestion."""
     counts, predicted, hits = sums.reshape(len(sums), 3, BINS).transpose(1, 0, 2)
     total = counts.sum(axis=1)
     return np.divide(np.abs(predicted - hits).sum(axis=1), total, out=np.full(len(sums), np.nan), where=total > 0)

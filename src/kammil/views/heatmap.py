@@ -18,16 +18,16 @@ from kammil.views.page import LIGHT, page, resource
 from kammil.views.tables import Table, markup
 
 _LRM = "\N{LEFT-TO-RIGHT MARK}"
-"""Keeps the figures after a letter in place, in a terminal that orders Arabic."""
+"""Keeps figures behind a letter in a terminal that orders Arabic."""
 _WIDE, _NARROW = 130, 70
-"""Columns of a terminal that hold a whole row of the table, and a row without probability and rank."""
+"""Columns of a terminal for a whole row, and for one without probability and rank."""
 _MAX_ROWS = 200
-"""Maximum number of characters with a row in a notebook, whose file stores its output."""
+"""Maximum number of rows in a notebook, whose file stores its output."""
 _HEAD = ("character", "bits", "probability", "rank", "what was likely", "believed, and the bits that it saved")
 
 
 def level(bits: float) -> int:
-    """Return the level of so many bits."""
+    """Return the level of a number of bits."""
     return min(max(int(bits), 0), len(LIGHT) - 1)
 
 
@@ -37,7 +37,7 @@ def letters() -> str:
 
 
 def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None:
-    """Print the text coloured word by word (the letters of a word join only within one colour), then the table."""
+    """Print the text coloured word by word, since letters join only within one colour, then the table."""
     from rich.console import Console
     from rich.text import Text
 
@@ -74,7 +74,7 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
 
 
 def believed(credits: Sequence[Attribution], most: int) -> str:
-    """Name the experts that raised a character, the strongest first, at most `most`; else the strongest opponent."""
+    """Name at most `most` experts that raised a character, the strongest first; else the strongest opponent."""
     raised = [credit.expert for credit in credits if credit.bits > 0]
     if raised:
         return ", then ".join(raised[:most])
@@ -101,7 +101,7 @@ class HeatMap:
 
 
 def fragment(explanation: Explanation) -> str:
-    """Return the text in its own direction, and below it a table of all characters, for a notebook of any theme."""
+    """Return the text, and below it a table of all characters, for a notebook of any theme."""
 
     def attributes(bits: float) -> str:
         return f'title="{_mean(bits)}" style="background: {LIGHT[level(bits)]}; color: #111; border-radius: .2em"'
@@ -135,7 +135,7 @@ def explanation_page(explanation: Explanation, name: str) -> str:
 
 
 def save(explanation: Explanation, name: str, path: Path) -> None:
-    """Write the page, whose file stays as it was if that fails; `FolderError` then."""
+    """Write the page; `FolderError` if that fails, and the file stays as it was."""
     content = explanation_page(explanation, name).encode("utf-8")
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout
@@ -147,7 +147,7 @@ def save(explanation: Explanation, name: str, path: Path) -> None:
 
 
 def marked_words(explanation: Explanation, attributes: Callable[[float], str]) -> str:
-    """Return the text with each word in a `span`, whose attributes depend on the mean bits of the word."""
+    """Return the text with each word in a `span`, with attributes by its mean bits."""
     return "".join(
         markup(text) if bits is None else f"<span {attributes(bits)}>{markup(text)}</span>"
         for text, bits in explanation.words()
@@ -155,7 +155,7 @@ def marked_words(explanation: Explanation, attributes: Callable[[float], str]) -
 
 
 def _table(explanation: Explanation, style: str = "") -> str:
-    """Return the table of all characters and the end; with a style for its cells it is one of a notebook."""
+    """Return the table of all characters and the end; a notebook needs a style for its cells."""
     head = "".join(f'<th scope="col"{style}>{title}</th>' for title in _HEAD)
     rows = "\n".join(_row(place, style) for place in explanation.places[: _MAX_ROWS if style else None])
     caption = "Every character in reading order, then the end of the text"

@@ -1,4 +1,4 @@
-"""One HTML page that needs no other file and makes no request: its policy allows its own style and script alone."""
+"""One HTML page without other files; its policy allows its own style and script alone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from kammil.views.tables import markup
 
 LIGHT = ("#ffffff", "#fff5d6", "#ffe9ad", "#ffd98a", "#ffc27a", "#ffa873", "#fb8d72", "#f27274")
 DARK = ("#1b1b1d", "#2e2a1c", "#42361a", "#57401b", "#6d461f", "#844727", "#994432", "#ad3f41")
-"""Background colours by level, one for each whole bit, the last for 7 bits and more: black text is readable on `LIGHT`,
-white on `DARK`."""
+"""Background colours of 0, 1, ... bits, the last for 7 and more: black text is readable on `LIGHT`, white on `DARK`."""
 
 
 class Block(Protocol):
@@ -45,7 +44,7 @@ class Code:
     what: str
 
     def html(self) -> str:
-        """Return the lines, which scroll where they are wider than the screen."""
+        """Return the lines."""
         lines = "\n".join(map(markup, self.text.split("\n")))
         return f'<pre role="region" aria-label="{markup(self.what)}" tabindex="0"><code dir="auto">{lines}</code></pre>'
 
@@ -56,7 +55,7 @@ class Figure:
 
     title: str
     svg: str
-    """Markup, with its own alternative text."""
+    """Markup, with its alternative text."""
 
     def html(self) -> str:
         """Return the drawing below its title."""
@@ -65,7 +64,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Beside:
-    """Blocks beside one another where there is room."""
+    """Blocks beside one another."""
 
     blocks: Sequence[Block]
 
@@ -80,10 +79,9 @@ class Section:
     """A section of a report."""
 
     id: str
-    """Name of its anchor: letters and hyphens."""
     title: str
     lead: str
-    """The sentences that say how to read it."""
+    """How to read it."""
     blocks: Sequence[Block]
 
     def html(self) -> str:
@@ -96,19 +94,16 @@ class Section:
 
 
 def report(name: str, what: str, sections: Sequence[Section]) -> str:
-    """Return the page of a report; `name` is that of the model or comparison, `what` says what kind of report it is."""
+    """Return the page of a report of a model or comparison; `what` is the kind of report."""
     links = "\n".join(f'<li><a href="#{section.id}">{markup(section.title)}</a></li>' for section in sections)
     main = "\n".join(section.html() for section in sections)
-    body = (
-        f"<header>\n<h1><bdi>{markup(name)}</bdi>: {markup(what)}</h1>\n</header>\n"
-        f'<nav aria-label="Contents">\n<ul>\n{links}\n</ul>\n</nav>\n'
-        f"<main>\n{main}\n</main>"
-    )
-    return page(f"{name}: {what}", body)
+    header = f"<header>\n<h1><bdi>{markup(name)}</bdi>: {markup(what)}</h1>\n</header>"
+    contents = f'<nav aria-label="Contents">\n<ul>\n{links}\n</ul>\n</nav>'
+    return page(f"{name}: {what}", f"{header}\n{contents}\n<main>\n{main}\n</main>")
 
 
 def page(title: str, body: str, *, script: str = "") -> str:
-    """Return a page; `body` is HTML, `script` a JavaScript module."""
+    """Return a page of HTML, with a JavaScript module."""
     style = colours() + resource("style.css")
     policy = f"default-src 'none'; style-src '{_csp_hash(style)}'; base-uri 'none'; form-action 'none'"
     if script:
@@ -133,7 +128,7 @@ def page(title: str, body: str, *, script: str = "") -> str:
 
 
 def colours() -> str:
-    """Return the style rules of all levels, light and dark, by class and by highlight."""
+    """Return the style rules of all levels, by class and by highlight."""
 
     def rules(shades: Sequence[str]) -> str:
         return "".join(
@@ -150,5 +145,5 @@ def resource(name: str) -> str:
 
 
 def _csp_hash(content: str) -> str:
-    """Return the hash by which a content security policy allows an inline script or style."""
+    """Return the hash of an inline script or style for a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -1,5 +1,4 @@
-"""Show progress: a live bar on a terminal, in a notebook a cell that is updated, and elsewhere on stderr a line per
-epoch, and one after ten silent seconds."""
+"""Show progress: a bar on a terminal, a cell of a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -35,17 +34,16 @@ _EVERY = 0.2
 
 
 class ProgressDisplay(ABC):
-    """Shows the events of reading, training and evaluating; it is called with each, and remembers the current phase."""
+    """Shows events with which it is called, and remembers the current phase."""
 
     def __init__(self) -> None:
-        """Start without a phase."""
         self.latest: Step | None = None
         self.latest_time = time.monotonic()
         self.member = ""  # which of several networks that learn side by side told the latest event
 
     @property
     def activity(self) -> str:
-        """Name the current phase in a few words, to follow "it was"."""
+        """Name the current phase, to follow "it was"."""
         match self.latest:
             case PhaseProgress(label=phase):
                 return harmless(phase)
@@ -81,23 +79,22 @@ class ProgressDisplay(ABC):
 
 
 class Lines(ProgressDisplay):
-    """Prints lines, for a pipe or a file. A thread calls `show_progress` every second: one call may take long."""
+    """Prints lines, for a pipe or a file: one an epoch, and one after silent seconds."""
 
     def __init__(self) -> None:
-        """Start the clock of silent seconds."""
         super().__init__()
         self._printed = time.monotonic()
         self._lock = threading.Lock()
 
     def print_line(self, text: str) -> None:
-        """Print a line; two threads print, so a lock keeps their lines apart."""
-        with self._lock:
+        """Print a line."""
+        with self._lock:  # two threads print
             self._printed = time.monotonic()
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
 
     def show_progress(self) -> None:
-        """Print the progress of the latest event, if no line was printed for `QUIET` seconds."""
+        """Print the progress after `QUIET` seconds without a line."""
         now = time.monotonic()
         if self.latest is None or now - self._printed < QUIET:
             return
@@ -105,14 +102,13 @@ class Lines(ProgressDisplay):
 
 
 class Bar(ProgressDisplay):
-    """Moves one bar through all phases, for a terminal; members that learn side by side have one each."""
+    """Moves a bar through all phases; members that learn side by side have one each."""
 
     def __init__(self, bar: Progress) -> None:
         """Add a task to a bar of rich, whose columns show the task's field `left`."""
         super().__init__()
         self._bar, self._tasks = bar, {"": bar.add_task("", total=None, left="")}
-        self._shown: dict[str, str | int] = {}
-        """Phase or epoch that the bar of each member shows, by the member's label."""
+        self._shown: dict[str, str | int] = {}  # phase or epoch that the bar of each member shows
 
     def print_line(self, text: str) -> None:
         """Print a line above the bar."""
@@ -140,10 +136,9 @@ class Bar(ProgressDisplay):
 
 
 class Cell(ProgressDisplay):
-    """Updates an output cell of a notebook: a bar, and below it a table of epochs. Needs nothing beyond IPython."""
+    """Updates a cell of a notebook: a bar, and a table of epochs."""
 
     def __init__(self) -> None:
-        """Show an empty bar."""
         from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
 
         super().__init__()
@@ -154,19 +149,19 @@ class Cell(ProgressDisplay):
         self._handle: Any = display(HTML(self.html()), display_id=True)
 
     def print_line(self, text: str) -> None:
-        """Add a line, and show it at once."""
+        """Add a line."""
         self._notes.append(text)
         self._update()
 
     def show_epoch(self, event: EpochEnded) -> None:
-        """Add a row, and show it at once."""
+        """Add a row."""
         bits = [f"{event.train_bits:.3f}", f"{event.validation_bits:.3f}"]
         figures = [*bits, f"{100 * event.validation_accuracy:.1f} %", f"{event.elapsed:.0f}", "best" * event.best]
         self._epochs.append([f"{self.member}{event.epoch}", *figures])
         self._update()
 
     def show_progress(self) -> None:
-        """Show the latest event, if the last update is 0.2 seconds ago."""
+        """Show the latest event, a few times a second."""
         if time.monotonic() - self._updated >= _EVERY:
             self._update()
 
@@ -186,14 +181,14 @@ class Cell(ProgressDisplay):
 
 
 def notebook_display() -> Callable[[Event], None]:
-    """Return a display of training if this process runs in a notebook, else a function that ignores events."""
+    """Return a display of training in a notebook, elsewhere a function that ignores events."""
     shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return Cell() if hasattr(shell, "kernel") else ignore
 
 
 @contextmanager
 def progress() -> Generator[ProgressDisplay]:
-    """Yield a display on stderr, which is called with events."""
+    """Yield a display on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 

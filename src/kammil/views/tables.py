@@ -1,4 +1,4 @@
-"""One table for a terminal, for Markdown and for HTML; and texts that are harmless in each."""
+"""One table for a terminal, for Markdown and for HTML."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _PIPE_WIDTH = 160
 
 
 def harmless(text: str) -> str:
-    """Return a text for a terminal: what could command it, in the files of a stranger, becomes U+FFFD."""
+    """Return a text for a terminal: what could command it becomes U+FFFD."""
     return COMMAND.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def markup(text: str) -> str:
-    """Return a text as HTML: nothing of it is markup, nothing invisible or moving its neighbours is left."""
+    """Return a text as HTML: nothing of it is markup, invisible, or moves its neighbours."""
     return escape(visible(text))
 
 
@@ -36,10 +36,10 @@ class Table:
     words: bool = False
     """Whether the cells are words or texts; numbers stand at the right."""
     folded: bool = False
-    """Whether it is closed on a page until a reader opens it; in print it is open, if it is `printed`."""
+    """Whether a reader opens it; in print it is open, if it is `printed`."""
     printed: bool = True
     first: bool = False
-    """Whether the first column of figures is that of the model itself, set in bold beside others."""
+    """Whether the first column of figures is set in bold beside others."""
 
     def print(self, *, stderr: bool = False) -> None:
         """Print the table on stdout, or stderr."""
@@ -64,24 +64,20 @@ class Table:
         return "\n".join(f"| {line} |" if i != 1 else f"|{line}" for i, line in enumerate(lines))
 
     def html(self) -> str:
-        """Return the table for a page, which scrolls where it is wider than the screen."""
+        """Return the table for a page."""
         name = markup(self.caption)
         kinds = ["words" if self.words else "numbers"] + ["first"] * self.first + ["dense"] * (len(self.head) > 5)
+        note = f'<p class="note">{markup(self.note)}</p>\n' if self.note else ""
         found = (
             f'<div class="wide" role="region" aria-label="{name}" tabindex="0">\n<table class="{" ".join(kinds)}">\n'
-            f"<caption>{name}</caption>\n{self._body(markup if self.words else _number)}\n</table>\n</div>\n"
+            f"<caption>{name}</caption>\n{self._body(markup if self.words else _number)}\n</table>\n</div>\n{note}"
         )
-        if self.note:
-            found += f'<p class="note">{markup(self.note)}</p>\n'
-        if not self.folded:
-            return found
         unprinted = "" if self.printed else ' class="unprinted"'
-        return f"<details{unprinted}><summary>{name}</summary>\n{found}</details>"
+        return f"<details{unprinted}><summary>{name}</summary>\n{found}</details>" if self.folded else found
 
     def fragment(self) -> str:
-        """Return the table for a notebook, whose own style sheet would set all cells at the right."""
-        body = self._body(markup, ' style="text-align: start"')
-        return f"<table>{body}</table>"
+        """Return the table for a notebook, with its cells at the start."""
+        return "<table>" + self._body(markup, ' style="text-align: start"') + "</table>"
 
     def _body(self, cell: Callable[[str], str], style: str = "") -> str:
         head = "".join(f'<th scope="col" dir="auto"{style}>{markup(c)}</th>' if c else "<td></td>" for c in self.head)
@@ -95,6 +91,6 @@ class Table:
 
 
 def _number(cell: str) -> str:
-    """Format a figure; the bounds behind it may stand on a line of their own."""
+    """Format a figure; its bounds may stand on a line of their own."""
     value, bracket, bounds = cell.partition(" (")
     return markup(value) + (f'<span class="bounds"> ({markup(bounds)}</span>' if bracket else "")
