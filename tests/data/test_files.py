@@ -51,6 +51,11 @@ def test_a_compressed_file_holds_what_the_plain_one_holds(tmp_path: Path, ending
     assert (file.open("").read(), file.ending) == ("".join(parts), ".txt")
 
 
+def test_zeros_behind_an_archive_are_padding(tmp_path: Path) -> None:
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"a\n") + bytes(5000) + gzip.compress(b"b\n") + bytes(9))
+    assert read_rows(tmp_path / "a.txt.gz").texts == ("a", "b")
+
+
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
 def test_a_compressed_table_is_a_table(tmp_path: Path, ending: str) -> None:
     for name in ("a.csv", "b"):  # without an ending, a column says that it is a table

@@ -149,8 +149,8 @@ def read_file(path: Path, options: ReadOptions) -> File:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the readable files of a folder, recursively, sorted by name; hidden ones and links to folders are
-    skipped."""
+    """Return the readable files of a folder and its subfolders, sorted by name, without hidden ones and links to
+    folders."""
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -311,7 +311,7 @@ def _first_undecodable(data: bytes, encoding: str) -> int | None:
         data.decode(encoding)
     except UnicodeDecodeError as error:
         return error.start
-    except UnicodeError:  # such as punycode, name no position
+    except UnicodeError:  # codecs such as punycode name no position
         return 0
     return None
 
@@ -319,7 +319,7 @@ def _first_undecodable(data: bytes, encoding: str) -> int | None:
 def _guess_utf16_or_32(data: bytes) -> str | None:
     if marked := marked_encoding(data):
         return marked
-    # Spaces, digits and line ends have their NULs in one half of the byte pairs alone.
+    # spaces, digits and line ends have their NULs in one half of the byte pairs
     even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
     name = "utf-16-le" if odd > even else "utf-16-be"
     text = data[:_SAMPLE].decode(name, errors="replace")
@@ -330,7 +330,7 @@ def _guess_utf16_or_32(data: bytes) -> str | None:
 def _guess_legacy(sample: bytes) -> str | None:
     runs: list[bytes] = re.findall(rb"[\x80-\xff]+", sample)
     high = b"".join(runs)
-    # Words of other scripts are runs of high bytes; an accented letter or a curly quote stands alone.
+    # words of other scripts are runs of high bytes; accented letters and curly quotes stand alone
     if len(high) < 2 * len(runs):
         likely, best_share = None, 0.6
         for name, letters in _LATIN.items():

@@ -59,8 +59,8 @@ _LIMIT = threading.Lock()
 
 
 def _delimited(file: File, options: ReadOptions) -> list[list[str]]:
-    """Try tabs outside a .csv with CSV quoting or without: pandas, which assumes it, loses 1,889 of ATSAD's 58,751
-    tweets."""
+    """Return the rows of the first dialect in which all are equally wide: tabs outside a .csv may come without quoting.
+    pandas, which always assumes it, loses 1,889 of ATSAD's 58,751 tweets."""
     delimiter = None if options.delimiter is None else _NAMED_DELIMITERS.get(options.delimiter, options.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataError(f"--delimiter {delimiter!r} is not one character; give one such as ';', or the word tab")
@@ -138,7 +138,7 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
 # ---- JSON and Parquet
 
 MAX_ROWS = 1 << 27
-"""A row of Parquet takes 16 bytes a column in memory, but next to none in the file."""
+"""Maximum number of rows of Parquet: 16 bytes a column in memory, but next to none in the file."""
 _SLICE = 10_000
 """Number of rows that become Python's objects at a time."""
 
@@ -247,7 +247,7 @@ def _first_paragraph(error: BaseException) -> str:
 
 
 class _Size:
-    """Memory that a workbook takes: a rectangle up to the last cell of each sheet, and each use of a shared string."""
+    """The memory of a workbook: a rectangle up to the last cell of each sheet, and a string wherever a cell uses it."""
 
     def __init__(self) -> None:
         self.unpacked, self.sparse, self.sound = 0, False, True

@@ -69,12 +69,12 @@ class Rule:
 
     shingle: int = SHINGLE
     share: float = MIN_SHARE
-    """Of its shingles, above 0 and at most 1."""
+    """Share of its shingles, above 0 and at most 1."""
     min_shared: int = 1
     """Minimum number of common shingles of different keys."""
     key: Callable[[str], str] = key
     longer: bool = False
-    """Whether the share is of the text with more shingles."""
+    """Whether the share is that of the text with more shingles."""
 
     def __post_init__(self) -> None:
         """Raise `OptionError` for a number out of range."""
@@ -85,7 +85,7 @@ class Rule:
 
 
 RULE = Rule()
-"""Of splits, audits and counts."""
+"""The rule of splits, audits and counts."""
 QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
 """Quotations from memory: a changed word here and there breaks runs of 15. 16 shared shingles (23 letters in a row) are
 longer than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
@@ -130,7 +130,7 @@ def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
         rights += [first[level.right], first[level.up[member]]]
         above = together
     root = _components(len(keys), np.concatenate([*lefts, *rights]), np.concatenate([*rights, *lefts]))
-    # units are numbered in order of first appearance
+    # numbered in order of first appearance, as units are
     number = np.cumsum(root == np.arange(root.size)) - 1
     return number[root][unit]
 
@@ -177,7 +177,7 @@ def resembling(texts: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class _Level:
-    """Items of near-duplicate pairs: if two items are near, so is every pair of their members."""
+    """Items that represent their members: if two items are near, so is every pair of their members."""
 
     up: Ints  # (members,) the item of each member, which is an item of the level below; -1 for none
     solid: _Bools  # (items,) whether the members of an item are near-duplicates of each other
@@ -205,7 +205,7 @@ def _levels(keys: list[str], rule: Rule) -> list[_Level]:
     levels: list[_Level] = []
     cap = _FIRST_CAP
     while True:
-        # tokens are numbered from the commonest to the rarest
+        # tokens are numbered from the commonest to the rarest; those of one item only are of no use
         held = np.bincount(token)
         order = np.argsort(-held, kind="stable")
         place = np.empty_like(order)

@@ -41,9 +41,9 @@ class TextColumn:
     chat: str | None = None
     """Its program, such as WhatsApp."""
     chats: tuple[str, ...] = ()
-    """A sentence on each chat, with the names of people: for a terminal, never for a file."""
+    """A sentence on each chat, with names of people: for a terminal, never for a file."""
     headers: tuple[str, ...] = ()
-    """Headers that were left out since the column was given by number, such as `a.csv (id, Tweet)`."""
+    """Headers that were left out, such as `a.csv (id, Tweet)`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Table:
     numbered: bool = False
     """Whether a column may be given by its number, and the first row be data."""
     header: tuple[str, ...] = ()
-    """The first row if the column was given by number and that row is no data."""
+    """The first row if a column was given by number and that row is no data."""
 
 
 def read_texts(table: Table, options: ReadOptions, file: File) -> TextColumn:
@@ -168,7 +168,7 @@ _MISSING = ("NAType", "NaTType")
 """Types of pandas that compare neither true nor false."""
 _LISTED = 20
 _MAX_GUESSED = 500
-"""Maximum number of columns that are searched for the one of texts, each perhaps to its end."""
+"""Maximum number of columns among which the one of texts is searched, each perhaps to its end."""
 _GLANCE = 100
 """Maximum number of rows, columns, paths and levels that are searched for a hint."""
 
@@ -206,10 +206,8 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
 
 
 def read_cells(cells: Iterable[object], place: Callable[[int], str], column: str = "") -> tuple[str, ...]:
-    """Return cells as stripped strings, "" for a missing one; `DataError` for a cell that is no text.
-
-    The number of characters is bounded, since Parquet stores equal cells once, and a list repeats its row.
-    """
+    """Return cells as stripped strings, "" for a missing one; `DataError` for a cell that is no text, or for more
+    characters than a file may have: Parquet stores equal cells once, and a list repeats its row."""
     found: list[str] = []
     length = 0
     for cell in cells:
@@ -322,9 +320,9 @@ _PARTS = regex.compile(r"[\s_\-.:/]+|(?<=\p{Ll})(?=\p{Lu})")  # tweet_text, Twee
 
 
 def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
-    """Guess whether the name of a column is rather its first text: a cell repeats it, it holds a link or an emoji, has
-    two words and the marks of a sentence, a hashtag or a handle, six words, or three and a quarter of the cells are no
-    longer."""
+    """Guess whether the name of a column is rather its first text: a cell repeats it, it holds a link or an emoji, or
+    it has six words, two and the marks of a sentence, a hashtag or a handle, or three and the length of a quarter of
+    the cells."""
     cells = [cell for cell in cells if cell]
     if name in cells or _LINK_OR_EMOJI.search(name):
         return True
@@ -339,11 +337,9 @@ def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
 
 
 def is_header(rows: Sequence[Sequence[str]], column: int) -> bool:
-    """Guess whether the first of some rows names the columns of a table whose texts are in `column`, counted from 0.
-
-    No cell of it is blank or looks like a text, and `column` has a usual name (`TEXT_NAMES`), or another column has
-    nothing but numbers or dates, two or more, below a name.
-    """
+    """Guess whether the first of some rows names the columns of a table whose texts are in `column`, counted from 0: no
+    cell of it is blank or looks like a text, and `column` has one of `TEXT_NAMES`, or another column has nothing but
+    numbers or dates, two or more, below a name."""
     if not rows or not 0 <= column < len(rows[0]) or not all(cell.strip() for cell in rows[0]):
         return False
     first, *below = rows
