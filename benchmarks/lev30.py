@@ -37,7 +37,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "blend-normalised": {"model": "blend", "minutes": 10, "networks": 1},
 }
 """Options of `kammil.train`, by name: what a user gets who gives the same and nothing else. The minutes of a blend buy
-members, as many as there are cores for: two on one core, four on two (`kammil.models.blend.settings`)."""
+members, as many as there are cores for: two on one core, four on two (`kammil.models.blend.model`)."""
 RESULTS = Path(__file__).with_suffix(".json")
 
 

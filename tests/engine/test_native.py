@@ -22,12 +22,10 @@ from kammil.engine.layout import COLUMN_BLOCK, INPUT_GROUP, QuantizedMatrix
 from kammil.engine.weights import STATE_MAX, WEIGHT_MAX
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.models.blend import model as blend_model
-from kammil.models.blend import settings as blend_settings
+from kammil.models.blend import model as blend_settings
 from kammil.models.blend.experts import NgramExperts
-from kammil.models.blend.learner import export
-from kammil.models.blend.model import BlendModel
-from kammil.models.blend.network import BlendNetwork
-from kammil.models.blend.settings import BlendSettings, Kind
+from kammil.models.blend.model import BlendModel, BlendSettings, Kind
+from kammil.models.blend.network import BlendNetwork, export
 from kammil.ngrams import adaptive as learning
 from kammil.ngrams.compression import pack, unpack
 from kammil.ngrams.count_table import CountTable

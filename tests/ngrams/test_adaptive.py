@@ -24,10 +24,8 @@ from kammil.errors import OptionError
 from kammil.language_model import Ids, LogProbabilities
 from kammil.models.blend import model as blend_model
 from kammil.models.blend.experts import NgramExperts
-from kammil.models.blend.learner import export
-from kammil.models.blend.model import BlendModel
-from kammil.models.blend.network import BlendNetwork
-from kammil.models.blend.settings import BlendSettings
+from kammil.models.blend.model import BlendModel, BlendSettings
+from kammil.models.blend.network import BlendNetwork, export
 from kammil.ngrams import adaptive
 from kammil.ngrams.contexts import ContextHasher
 from kammil.vocabulary import BOS, EOS, CharacterVocabulary

@@ -16,7 +16,7 @@ from kammil import model_folder as folders
 from kammil.data.bloom import BloomFilter
 from kammil.errors import OptionError
 from kammil.evaluation import model_card
-from kammil.models.blend.settings import BACKGROUND, OWN
+from kammil.models.blend.model import BACKGROUND, OWN
 from kammil.ngrams.compression import unpack
 from kammil.ngrams.count_table import CountTable
 from kammil.progress import Event, Notice

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from kammil.models.blend.experts import NgramExperts
+from kammil.models.blend.model import BlendSettings
 from kammil.models.blend.network import BlendNetwork
-from kammil.models.blend.settings import BlendSettings
 from kammil.training import gate_warmup, time_budget
 from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.loop import fit

@@ -57,8 +57,20 @@ class TrainingTexts:
     """Expected number of times that gradient descent draws each training text in an epoch, (N,); None: once each."""
 
 
-ExtraInputs: TypeAlias = "Callable[..., tuple[NDArray[np.generic], ...]]"
-"""(pieces, width, learning=) -> arrays that a network's `forward` takes beside the ids of `width` positions a row."""
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a text, at most a block long: one row of a batch."""
+
+    ids: Ids
+    """(T + 1,): all ids but the last are inputs, all but the first are targets."""
+    first: int
+    """First target position that enters the loss."""
+    stop: int
+    """One past the last target position that enters the loss."""
+    text: int = 0
+    """Index of the text that the chunk was cut from."""
+    begin: int = 0
+    """Position in the text at which the chunk begins."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,8 @@ class NetworkTask(Generic[N]):
     validation: Sequence[Ids]
     widths: Ids | None = None
     """Number of characters of each id, (V,), where ids are units; None where each is one character."""
-    extra_inputs: ExtraInputs | None = None
+    extra_inputs: Callable[..., tuple[NDArray[np.generic], ...]] | None = None
+    """(chunks, width, learning=) -> arrays that `forward` takes beside the ids of `width` positions a row."""
     count: int = 1
     """Number of networks."""
     bases: Sequence[Weights] = ()
@@ -97,24 +110,8 @@ class Learner(ABC, Generic[S_co]):
     settings: type[S_co]
     training: Mapping[str, float] = field(default_factory=dict[str, float])
     """Defaults of the training loop for this family, where they differ from the common ones."""
-    beats_counters: bool = False
-    """Whether a model that predicts worse than an n-gram model of the same texts needs more training."""
-    sized: tuple[str, ...] = ()
-    """Options that `sizes` chooses, in the order in which they are told."""
     of_base: tuple[str, ...] = ()
     """Settings that decide on the shapes of weights: a run takes them from its base where nobody names them."""
-    from_base: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Defaults of settings and of the training loop for a run that keeps the vocabulary of its base."""
-
-    def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
-        """Return values of the options `sized` for a number of characters of text, minutes and CPU threads."""
-        del characters, minutes, threads
-        return {}
-
-    def needs_vocabulary(self, values: Mapping[str, Any], base: ModelConfig) -> bool:
-        """Return whether a run of these settings can keep more of its base if it has the same vocabulary."""
-        del values, base
-        return False
 
     def training_defaults(self, values: Mapping[str, Any]) -> Mapping[str, float]:
         """Return the defaults of the training loop for settings of these values."""
@@ -188,7 +185,15 @@ def export(network: nn.Module, **arrays: NDArray[np.generic]) -> Artifacts:
 
 
 class MergingLearner(Learner[S_co]):
-    """Trains models of which several can be merged into one."""
+    """Trains networks on top of counts, as the blend does: several models can be merged into one."""
+
+    @abstractmethod
+    def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
+        """Return the options that a number of characters of text, minutes and CPU threads decide."""
+
+    @abstractmethod
+    def from_base(self, values: Mapping[str, Any], base: ModelConfig) -> Mapping[str, float] | None:
+        """Return defaults for a run that keeps the counts of its base, and so its vocabulary; None where it cannot."""
 
     @abstractmethod
     def merge(self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]) -> tuple[S_co, Artifacts]:
@@ -278,7 +283,7 @@ _FAMILIES = (
         extra="hf",
         needs_base=True,
     ),
-    Family("blend", "blend.learner:LEARNER", "blend.model:BlendModel", onnx=_COUNTS, part=True),
+    Family("blend", "blend.network:LEARNER", "blend.model:BlendModel", onnx=_COUNTS, part=True),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in _FAMILIES}
 """Families by name, in rising order of what they can express."""

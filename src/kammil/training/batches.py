@@ -26,27 +26,12 @@ from numpy.typing import NDArray
 
 from kammil.distributed import Share
 from kammil.language_model import Ids
+from kammil.models.family import Chunk
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 Objective = Literal["text", "completion"]
 TARGET_LENGTH = 30
 """Length in characters of a judged completion, which begins in the middle of a text: the notebook's task."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A piece of a text, at most a block long: one row of a batch."""
-
-    ids: Ids
-    """(T + 1,): all ids but the last are inputs, all but the first are targets."""
-    first: int
-    """First target position that enters the loss."""
-    stop: int
-    """One past the last target position that enters the loss."""
-    text: int = 0
-    """Index of the text that the chunk was cut from."""
-    begin: int = 0
-    """Position in the text at which the chunk begins."""
 
 
 @dataclass(frozen=True, eq=False)

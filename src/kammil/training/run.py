@@ -19,7 +19,7 @@ from kammil.data import bloom
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, counter_check
 from kammil.language_model import Artifacts, LanguageModel, Settings
-from kammil.models.family import Learner, NetworkTask, TrainingTexts, family, load_model
+from kammil.models.family import Learner, MergingLearner, NetworkTask, TrainingTexts, family, load_model
 from kammil.progress import CounterAhead, EpochEnded, Event, Listener, Notice, TrainingEnded, ignore, listening, note
 from kammil.storage import RUN, clear_training_folder, interrupted, training_folder
 from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
@@ -104,7 +104,7 @@ class Run:
         self.seen = bloom.build([*texts.texts, *texts.base_texts], known=known)
         self.baselines = baselines.count(texts.train, texts.vocabulary.size)
         worth = counter_check.worth_counting(sum(map(len, texts.train)), self.recipe.training.minutes)
-        if learner.beats_counters and base is None and worth:
+        if isinstance(learner, MergingLearner) and base is None and worth:
             self.counter = counter_check.count(texts.vocabulary, texts.train, self.data.validation)
 
     def _finish(self, settings: Settings, artifacts: Artifacts) -> TrainResult:
@@ -264,7 +264,11 @@ def _vocabulary(recipe: Recipe, texts: Sequence[str], base: ParentModel | None) 
     if base is None:
         return own
     theirs = base.model.vocabulary
-    if not base.texts and family(recipe.model).learner().needs_vocabulary(recipe.settings, base.model.description):
+    learner = family(recipe.model).learner()
+    keeps = (
+        isinstance(learner, MergingLearner) and learner.from_base(recipe.settings, base.model.description) is not None
+    )
+    if not base.texts and keeps:
         counts, known = Counter[str](), set(theirs.characters)
         for text in texts:
             counts.update(text)

@@ -13,7 +13,7 @@ from kammil import distributed, model_folder
 from kammil.errors import OptionError
 from kammil.evaluation.metrics import TARGET, predict
 from kammil.language_model import LanguageModel
-from kammil.models.family import CountingLearner, family
+from kammil.models.family import CountingLearner, MergingLearner, family
 from kammil.progress import note
 from kammil.storage import RUN, training_folder
 from kammil.training.options import TimeKind, TrainingOptions
@@ -114,12 +114,13 @@ def auto_sizes(
     goes on, with the sizes that it had.
     """
     learner, minutes = family(recipe.model).learner(), recipe.training.minutes
-    named = ("base", "members", *learner.sized)
-    if minutes is None or not learner.sized or any(given.get(name) for name in named):
+    if minutes is None or not isinstance(learner, MergingLearner) or distributed.size() > 1:
         return {}
-    if distributed.size() > 1 or (threads := _threads(recipe.training)) is None:
+    if (threads := _threads(recipe.training)) is None:
         return {}
     chosen = dict(learner.sizes(characters, minutes, threads))
+    if any(given.get(name) for name in ("base", "members", *chosen)):
+        return {}
     stored = _stored(resumed) if resumed is not None else {}
     chosen |= {name: stored[name] for name in chosen if name in stored}
     sizes = ", ".join(_counted(name, value) for name, value in chosen.items())
@@ -143,9 +144,8 @@ def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
     base, _ = model_folder.summary(Path(recipe.base))
     names = [name for name in learner.of_base if name in base.settings and given.get(name) is None]
     options = {name: base.settings[name] for name in names}
-    if not learner.needs_vocabulary(recipe.settings | options, base):
-        return options
-    return options | {name: value for name, value in learner.from_base.items() if given.get(name) is None}
+    better = learner.from_base(recipe.settings | options, base) if isinstance(learner, MergingLearner) else None
+    return options | {name: value for name, value in (better or {}).items() if given.get(name) is None}
 
 
 def _threads(options: TrainingOptions) -> int | None:

@@ -12,10 +12,8 @@ from hypothesis import strategies as st
 
 from kammil.language_model import Artifacts
 from kammil.models.blend.experts import KeptCounts, NgramExperts, in_word
-from kammil.models.blend.learner import BlendLearner, export, with_new_experts
-from kammil.models.blend.model import BlendModel
-from kammil.models.blend.network import BlendNetwork
-from kammil.models.blend.settings import OWN, BlendSettings
+from kammil.models.blend.model import OWN, BlendModel, BlendSettings
+from kammil.models.blend.network import BlendLearner, BlendNetwork, export, with_new_experts
 from kammil.models.family import load_model
 from kammil.ngrams.compression import pack as pack_table
 from kammil.ngrams.count_table import CountTable

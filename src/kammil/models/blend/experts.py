@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids, State
-from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings
+from kammil.models.blend.model import BACKGROUND, IN_WORD, OWN, BlendSettings
+from kammil.models.family import Chunk
 from kammil.ngrams.compression import pack
 from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import Contribution, CountTable, Keys, Level, Rows, count_cutoffs, keys_of, levels
@@ -74,25 +75,6 @@ class KeptCounts(NamedTuple):
     is_counted: Sequence[bool]
     """Whether each training text is among the texts that were counted: while learning, such a text is not looked up
     there, for it cannot be subtracted."""
-
-
-class TextPiece(Protocol):
-    """A piece of a text: the positions whose inputs are its ids except the last."""
-
-    @property
-    def text(self) -> int:
-        """Number of the text."""
-        ...
-
-    @property
-    def begin(self) -> int:
-        """First position of the text that is in the piece."""
-        ...
-
-    @property
-    def ids(self) -> Ids:
-        """Ids of the piece, (T + 1,): T inputs and the last target."""
-        ...
 
 
 class NgramExperts:
@@ -155,7 +137,7 @@ class NgramExperts:
         """K."""
         return len(self._contexts.context_types) * len(self.tables) + len(self._columns)
 
-    def features(self, rows: Sequence[TextPiece], width: int, *, learning: bool) -> ExpertFeatures:
+    def features(self, rows: Sequence[Chunk], width: int, *, learning: bool) -> ExpertFeatures:
         """Compute the features of a batch with `width` positions a row; positions beyond a text's end match nothing.
 
         While learning, rows are of the training texts, and each is looked up in the counts of all texts that are no
@@ -198,7 +180,7 @@ class NgramExperts:
                 arrays |= pack(table, prefix)
         return arrays
 
-    def _contribution(self, row: TextPiece, rows_found: Rows) -> Contribution:
+    def _contribution(self, row: Chunk, rows_found: Rows) -> Contribution:
         """The counts of a text and its near-duplicates in their table, where the contexts of one of its pieces, (T, K),
         were found; those of many positions are kept."""
         group = int(self._kin[row.text])

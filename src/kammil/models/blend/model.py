@@ -5,12 +5,14 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K expe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, ValidationInfo, field_validator
 
 from kammil.engine.build import load_native
 from kammil.engine.native import NativeEngine, suits
@@ -24,10 +26,10 @@ from kammil.language_model import (
     Ids,
     LogProbabilities,
     SavedModel,
+    Settings,
     State,
     read_in_pieces,
 )
-from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
 from kammil.models.gru.model import folded, graph_of_networks, layer_shapes, output_shapes
 from kammil.ngrams.adaptive import AdaptiveCounts
 from kammil.ngrams.compression import CompressedTable
@@ -38,20 +40,79 @@ from kammil.ngrams.index import CountIndex
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+Kind = Literal[
+    "o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9", "o10", "o12", "o16", "w", "w1", "w2", "w1s"
+]  # fmt: skip
+OWN, BACKGROUND = "counts.", "background."
+"""Prefixes of the arrays of the two tables."""
+IN_WORD = "in_word"
+"""Name of the array that says which ids belong to words, (V,)."""
 _PIECE = 256
 """Positions that are computed at a time, which bounds the memory of a long text."""
 _MAX_ELEMENTS = 1 << 26
 """Of the matrix from all states to all gates in the largest blend that is opened."""
 
 
+class BlendSettings(Settings):
+    """Sizes of the network and of the gate, and what is counted."""
+
+    embedding: int = Field(default=128, ge=1, le=4096)
+    """E."""
+    hidden: int = Field(default=384, ge=1, le=8192)
+    """H."""
+    networks: int = Field(default=1, ge=1, le=16)
+    """Members, M, each a network with its own gate and seed; their log-probabilities are averaged. Two take twice the
+    arithmetic for 0.015 bits a character, four four times as much for 0.025 (docs/log.md#what-should-minutes-buy)."""
+    dropout: float = Field(default=0.4, ge=0, lt=1)
+    """Dropout rate before output and gate."""
+    gate: int = Field(default=96, ge=1, le=4096)
+    """Width of the gate's hidden layer, G."""
+    kinds: tuple[Kind, ...] = Field(
+        default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "o10", "o12", "w", "w1", "w2", "w1s"), min_length=1
+    )
+    """Context types that are counted."""
+    history: tuple[Kind, ...] = Field(
+        default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "w", "w1"), validate_default=True
+    )
+    """Context types, of those in `kinds`, that are also looked up in what was read of the text itself."""
+    most: int = Field(default=64, ge=1, le=65_535)
+    """Followers kept of each context: rarer ones change little, and short contexts have hundreds."""
+    min_count: int = Field(default=1, ge=1, le=1000)
+    """Minimum count of a follower. Where `megabytes` leaves much out, 2 makes room for more contexts
+    (docs/log.md#which-counts-earn-their-bytes)."""
+    megabytes: float | None = Field(default=40, gt=0)
+    """Maximum megabytes of the counts in the folder, without those of a base; contexts that help least for their size
+    are left out, below some two million characters none. None keeps all."""
+    base_counts: bool = True
+    """Whether the counts of the model folder that training starts from, and so its vocabulary, stay beside the new
+    ones, if that is a blend with the same `kinds`. Give false where its texts are among the training texts."""
+
+    @field_validator("kinds", "history")
+    @classmethod
+    def _once(cls, named: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if twice := [kind for i, kind in enumerate(named) if kind in named[:i]]:
+            raise ValueError(f"{twice[0]} stands there twice")
+        return named
+
+    @field_validator("history")
+    @classmethod
+    def _counted(cls, named: tuple[Kind, ...], others: ValidationInfo) -> tuple[Kind, ...]:
+        kinds = others.data.get("kinds", named)
+        if missing := [kind for kind in named if kind not in kinds]:
+            both = json.dumps([kind for kind in named if kind in kinds])
+            raise ValueError(f"{missing[0]} is not among kinds; give history={both} too")
+        return named
+
+
+def member_prefixes(networks: int) -> list[str]:
+    """Return the prefix of each network's arrays; that of the first is empty, as in a GRU alone."""
+    return ["", *(f"others.{i}." for i in range(networks - 1))]
+
+
 class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     """Adds the scores of n-gram experts, weighted by the gate, to the logits of the networks.
 
-    Args:
-        settings: of the model.
-        weights: of networks and gates, the tables, and which ids belong to words, as `BlendLearner.fit` returns them.
-
-    `KeyError` or `ValueError` for arrays that do not fit together.
+    Raises: `KeyError` or `ValueError` for arrays that do not fit together.
     """
 
     def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
@@ -105,8 +166,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return read_in_pieces(self._engine.forward, ids, state, last, _PIECE)
 
     def can_sample(self, temperature: float) -> bool:
-        """Return whether the native engine runs and temperature > 0: greedy completions are sampled step by step,
-        so that their states can be kept for the next request."""
+        """Return whether the native engine runs and temperature > 0: states of greedy completions are to be kept."""
         return temperature > 0 and isinstance(self._engine, NativeEngine)
 
     def sample(
@@ -143,8 +203,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return forgotten
 
     def fork(self, *, learnt: bool = False) -> Self:
-        """Return a blend with the same networks and tables that has learnt nothing, or what this one has; it may run in
-        another thread."""
+        """See `AdaptiveModel.fork`; the fork may run in another thread."""
         forked = copy(self)
         forked._adaptive = self._adaptive.copy() if learnt else AdaptiveCounts(self._contexts)
         forked._engine = self._engine.fork(forked._adaptive)
@@ -157,8 +216,8 @@ def _parts(
 ) -> tuple[list[GRUWeights], Floats, GateWeights]:
     """Return the networks, the bias (V + M * G,) of logits and gates, and the rest of the gates.
 
-    The output of a network, (H, V + G), leads to its share of the mean logits and to its gate; the embedding is folded
-    into the input weights. The gates are one of M times the width, whose outputs are averaged.
+    The output of a network, (H, V + G), leads to its share of the mean logits and to its gate; the M gates are one of
+    M times the width.
     """
     h, g, m = settings.hidden, settings.gate, settings.networks
     if m * m * h * g > _MAX_ELEMENTS:

@@ -1,44 +1,60 @@
 """The blend: n-gram counts and a GRU, trained together and weighted by a gate.
 
-The idea: what follows in a text is partly memorized (a name, a phrase, the end of a word) and partly a matter of how
-similar texts go on. Counts hold the first at once, a network learns the second. So the network (a GRU) gives every
-character a logit; every expert, which is one context type looked up in a table of counts (the last 1 to 12
-characters, the word so far, the word before it too, ...), adds to the logits of the characters that it has seen follow;
-and a small network, the gate, reads features of each expert's counts and the GRU's state, and weights the experts.
-The softmax of the sums is the prediction. So experts are multiplied, as in a product of experts (Hinton 2002) and in
-the logistic mixing of context-mixing compressors (Mahoney 2005, "Adaptive Weighing of Context Models for Lossless Data
-Compression"), not averaged: a weighted mean of probabilities, with the same gate, is 0.04 bits a character behind.
+A GRU gives every character a logit. Every expert, one context type looked up in a table of counts, adds to the logits
+of the characters that it has seen follow; a small network, the gate, reads features of the counts and the GRU's state,
+and weights the experts: a product of experts (Hinton 2002), as in context-mixing compressors (Mahoney 2005). A weighted
+mean of probabilities, with the same gate, is 0.04 bits a character behind.
 
 While learning, every text is looked up in the counts of the *other* texts (leave one out; near-duplicates are left out
-with it): else long contexts would predict everything, and the gate would give them all the weight. All parts learn at
-once, so the network learns what counts cannot predict. A share of the loss of the network alone keeps it a good
-predictor where no context was ever seen.
-
-Left out: smoothed estimates instead of plain counts and a learnt table of weights by count and share; both
-came out equal (2.912, 2.915 and 2.908 bits a character after three epochs on the benchmark's validation texts).
+with it): else long contexts would predict everything, and the gate would give them all the weight. Members trained
+under a common loss do not become different enough to gain, so each has its own seed, gate and loss.
 
 Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, G the gate's width, K experts, N entries.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
-from kammil.models.blend.settings import BlendSettings
+from kammil.data.bloom import BloomFilter
+from kammil.data.near_duplicates import groups, resembling
+from kammil.engine.weights import pack, unpack
+from kammil.language_model import Artifacts
+from kammil.model_folder import ModelConfig, ModelFiles
+from kammil.models.blend.experts import KeptCounts, NgramExperts
+from kammil.models.blend.model import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
 from kammil.models.dropout import SeededDropout
-from kammil.models.family import LossTerms
+from kammil.models.family import GradientDescent, LossTerms, MergingLearner, NetworkTask, TrainingTexts, Weights
 from kammil.models.gru.backprop import gru_forward
+from kammil.ngrams.compression import unpack as unpack_table
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
+from kammil.progress import note
 from kammil.vocabulary import PAD
 
 FIRST_WEIGHT = 0.1
 """Weight of every expert's scores in a new gate."""
 _NETWORK_LOSS = 0.3
 """Weight of the loss of the network without experts, which must predict where no context was ever seen."""
+SPEED = 8_000
+"""Characters that a member of 384 units learns in a second of one core, counting and figures included."""
+MEMBERS, PASSES = 4, 8
+"""Maximum number of members, since a fourth brings 0.003 bits, and passes over the texts after which one over-fits."""
+_MIN_PASSES = 6
+"""Passes that a member must have time for before there is one more: six cost it less than another member gains."""
+_WIDE = 4_000_000
+"""Characters, of the text and learnt, from which on a network has 512 units. At 0.8 million these are as good as 384 in
+the same time; that they gain beyond is assumed, not measured."""
+_MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
+_PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
+"""Prefixes of the first member's weights; the names of the other members' weights begin with another prefix."""
 
 
 class ExpertTensors(NamedTuple):
@@ -55,7 +71,7 @@ class ExpertTensors(NamedTuple):
 
 
 class BlendNetwork(nn.Module):
-    """A GRU and a gate over n-gram experts, whose summed logits are the prediction."""
+    """A GRU and a gate over n-gram experts; ids (B, T) and `ExpertTensors` to logits (B, T, V)."""
 
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
         super().__init__()
@@ -69,12 +85,7 @@ class BlendNetwork(nn.Module):
         nn.init.constant_(self.gate_out.bias, FIRST_WEIGHT)
 
     def forward(self, ids: Tensor, *extra: Tensor) -> tuple[Tensor, LossTerms]:
-        """Return logits (B, T, V) of what follows each position, and the loss's terms: these, and the network's alone.
-
-        Args:
-            ids: (B, T).
-            extra: the four `ExpertTensors`.
-        """
+        """Return the logits, and the loss's terms: these, and the network's alone."""
         experts = ExpertTensors(*extra)
         h = self.dropout(gru_forward(self.gru, self.embedding, ids))  # (B, T, H)
         network = self.output(h).float()  # (B, T, V)
@@ -83,18 +94,15 @@ class BlendNetwork(nn.Module):
         return logits, [(logits, 1.0), (network, _NETWORK_LOSS)]
 
     def gate_parameters(self) -> list[nn.Parameter]:
-        """Return what is trained without the network (`gate_warmup`): the gate, and the bias of the characters."""
+        """Return what `gate_warmup` trains: the gate, and the bias of the characters."""
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
     def forward_gate(self, ids: Tensor, *extra: Tensor) -> Tensor:
-        """Return logits (B, T, V) of the characters' bias and the counts, without the network.
-
-        Args: as for `forward`.
-        """
+        """Return logits of the characters' bias and the counts, without the network."""
         experts = ExpertTensors(*extra)
         network = self.output.bias.expand(*ids.shape, -1).contiguous()
         weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, FEATURES * K)
-        pre_activation = functional.linear(experts.gate.view(*ids.shape, -1), weights, self.gate_in.bias)
+        pre_activation = F.linear(experts.gate.view(*ids.shape, -1), weights, self.gate_in.bias)
         return self._add_experts(network, pre_activation, experts)
 
     def _add_experts(self, network: Tensor, pre_activation: Tensor, experts: ExpertTensors) -> Tensor:
@@ -104,3 +112,183 @@ class BlendNetwork(nn.Module):
         num_experts = weights.shape[-1] // SCORE_FEATURES
         at = experts.places // num_experts * network.shape[-1] + experts.ids  # (N,)
         return network.reshape(-1).index_add(0, at, added).view(network.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendLearner(MergingLearner[BlendSettings]):
+    """Trains by counting and gradient descent.
+
+    On the benchmark's validation texts 6 passes in batches of 16 ended at 2.88 bits, 8 in batches of 8 at 2.89; more
+    than 8 passes over-fit.
+    """
+
+    settings: type[BlendSettings] = BlendSettings
+    training: Mapping[str, float] = field(default_factory=lambda: {"batch_size": 16, "epochs": PASSES})
+    of_base: tuple[str, ...] = ("embedding", "hidden", "networks", "gate", "kinds", "history")
+
+    def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
+        """Return `hidden`, `networks` and `epochs` by these numbers alone, so that a run can be repeated
+        (docs/log.md#what-should-minutes-buy). One member learns on one thread."""
+        learnt = SPEED * 60 * minutes  # characters that one thread learns
+        passes = [learnt * min(1, threads / members) / max(1, characters) for members in range(1, MEMBERS + 1)]
+        members = max(1, sum(enough >= _MIN_PASSES for enough in passes))
+        return {"hidden": 512 if min(characters, learnt) >= _WIDE else 384, "networks": members, "epochs": PASSES}
+
+    def from_base(self, values: Mapping[str, Any], base: ModelConfig) -> Mapping[str, float] | None:
+        """See docs/log.md#what-does-a-model-of-your-own-gain-from-the-bundled-one."""
+        kept = values["base_counts"] and _obstacle(values, base) is None
+        return {"learning_rate": 1e-3, "epochs": 3, "dropout": 0.2} if kept else None
+
+    def fit(
+        self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent
+    ) -> tuple[BlendSettings, Artifacts]:
+        """Count the texts, and train the members on the counts of the other texts."""
+        settings = self.check(values)
+        experts = NgramExperts(
+            texts.train,
+            texts.validation,
+            kin=groups(list(texts.texts)).tolist(),
+            background=texts.vocabulary.encode_all(_background(texts)),
+            kept=self._kept_counts(settings, texts),
+            vocabulary=texts.vocabulary,
+            settings=settings,
+        )
+
+        tables = experts.arrays()
+
+        def assemble(networks: Sequence[BlendNetwork]) -> tuple[BlendSettings, Artifacts]:
+            return settings, Artifacts({**export(networks).weights, **tables})
+
+        task = NetworkTask(
+            lambda: BlendNetwork(texts.vocabulary.size, experts.count, settings),
+            texts.train,
+            texts.validation,
+            extra_inputs=experts.features,
+            count=settings.networks,
+            bases=_bases(texts.base, settings, experts.count) if texts.base is not None else (),
+            assemble=assemble,
+        )
+        return assemble(descend(task))
+
+    def merge(
+        self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]
+    ) -> tuple[BlendSettings, Artifacts]:
+        """Merge blends of the same texts: their networks become the members of one blend."""
+        checked, tables = [self.check(values) for values in settings], _tables(weights[0])
+        first = checked[0]
+        members: list[Weights] = []
+        for blend, arrays in zip(checked, weights, strict=True):
+            if blend.model_copy(update={"networks": first.networks, "dropout": first.dropout}) != first:
+                raise ValueError("they are of different sizes")
+            counts = _tables(arrays)
+            if counts.keys() != tables.keys() or not all(np.array_equal(tables[n], counts[n]) for n in tables):
+                raise ValueError("they count different texts")
+            members += _members(unpack(arrays))
+        merged = first.model_copy(update={"networks": len(members)})
+        return merged, Artifacts({**_packed(members), **tables})
+
+    def _kept_counts(self, settings: BlendSettings, texts: TrainingTexts) -> KeptCounts | None:
+        """Return the counts of a base folder that stay; None if there are none."""
+        base = texts.base
+        if base is None or texts.base_texts or not settings.base_counts or base.description.family != "blend":
+            return None
+        obstacle = _obstacle(settings.model_dump(mode="json"), base.description)
+        if obstacle is None and texts.vocabulary.characters != base.vocabulary.characters:
+            obstacle = "it lacks many characters of these texts"
+        if obstacle is not None:
+            note(f"the counts of the base do not stay, since {obstacle}")
+            return None
+        arrays, prefix = base.artifacts.weights, OWN
+        if any(name.startswith(BACKGROUND) for name in arrays):
+            prefix = BACKGROUND  # one table has room; it is that of most texts
+            note("of the base, the counts of its own texts do not stay; name these texts, too, or what it started from")
+        packed = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        seen = BloomFilter(base.seen)
+        return KeptCounts(unpack_table(arrays, prefix), packed, [seen.knows_half(text) for text in texts.texts])
+
+
+def _obstacle(values: Mapping[str, Any], base: ModelConfig) -> str | None:
+    """Return why the counts of the base, whose contexts are hashes of ids, cannot stay; None if they can."""
+    if base.family != "blend":
+        return "it is no blend"
+    same = list(base.settings["kinds"]) == list(values["kinds"])
+    return None if same else "it counts other kinds of contexts"
+
+
+def export(networks: Sequence[BlendNetwork]) -> Artifacts:
+    """Return the members' weights as integers and in half precision, which changes no figure; without the tables."""
+    return Artifacts(
+        _packed(
+            [
+                {name: value.detach().cpu().numpy().astype(np.float16) for name, value in network.state_dict().items()}
+                for network in networks
+            ]
+        )
+    )
+
+
+def _bases(base: ModelFiles, settings: BlendSettings, experts: int) -> list[Weights]:
+    members = _members(unpack(base.artifacts.weights))
+    if base.description.family != "blend":
+        return members
+    theirs = BlendSettings.model_validate(base.description.settings)
+    return [with_new_experts(member, settings, theirs, experts) for member in members]
+
+
+def with_new_experts(weights: Weights, settings: BlendSettings, base: BlendSettings, experts: int) -> Weights:
+    """Return a member's weights with those of its gate for a number of experts; the base's texts are background now.
+
+    The base's experts become those of the background, and those of the new texts begin as in a new gate. Nothing is
+    changed where context types or the gate's width differ, or where the base has a background itself.
+    """
+    old = len(settings.kinds) + len(settings.history)  # experts of the base
+    new = experts - old  # experts that the base lacks
+    same = all(getattr(settings, n) == getattr(base, n) for n in ("kinds", "history", "gate"))
+    if new != len(settings.kinds) or not same or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
+        return weights
+    state, features = np.split(weights["gate_in.weight"], [base.hidden], axis=1)
+    features = features.reshape(settings.gate, GATE_FEATURES, old)
+    features = np.concatenate([np.zeros((settings.gate, GATE_FEATURES, new), features.dtype), features], axis=2)
+    out, bias = weights["gate_out.weight"], weights["gate_out.bias"]
+    first = np.zeros((SCORE_FEATURES * new, settings.gate), out.dtype)
+    return {
+        **weights,
+        "gate_in.weight": np.concatenate([state, features.reshape(settings.gate, -1)], axis=1),
+        "gate_out.weight": np.concatenate([first, out]),
+        "gate_out.bias": np.concatenate([np.full(SCORE_FEATURES * new, FIRST_WEIGHT, np.float32), bias]),
+    }
+
+
+def _background(texts: TrainingTexts) -> list[str]:
+    """Return the base's texts that are counted as background: none that resembles a training text.
+
+    A training text is left out of the counts that predict it. A copy of it in the background would predict it
+    exactly, and the gate would trust nothing else: 0.9 bits on training texts, 40 on new ones.
+    """
+    train = set(texts.texts)
+    new = [text for text in texts.base_texts if text not in train]
+    return [text for text, drop in zip(new, resembling(new, list(texts.texts)), strict=True) if not drop]
+
+
+def _members(weights: Weights) -> list[Weights]:
+    """Return each member's weights, named like those of the first; of a model that is no blend, all its weights."""
+    networks = 1
+    while f"{member_prefixes(networks + 1)[-1]}output.bias" in weights:
+        networks += 1
+    return [
+        {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix or _PARTS)}
+        for prefix in member_prefixes(networks)
+    ]
+
+
+def _packed(members: Sequence[Weights]) -> dict[str, NDArray[np.generic]]:
+    prefixes = member_prefixes(len(members))
+    named = {p + name: array for p, member in zip(prefixes, members, strict=True) for name, array in member.items()}
+    return pack(named, [prefix + name for prefix in prefixes for name in _MATRICES])
+
+
+def _tables(arrays: Weights) -> Weights:
+    return {name: array for name, array in arrays.items() if name.startswith((OWN, BACKGROUND, IN_WORD))}
+
+
+LEARNER = BlendLearner()

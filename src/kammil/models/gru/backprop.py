@@ -1,18 +1,9 @@
 """A GRU layer over whole texts, with its backward pass written by hand: faster on a CPU than PyTorch's own.
 
-It computes what `network.textbook_gru` defines; values and gradients are tested to be equal to 1e-5. What it saves is
-measured in docs/log.md#is-a-backward-pass-written-by-hand-worth-its-lines.
-
-PyTorch's own pass adds up the gradient of the recurrent weights character by character, which is memory traffic of the
-size of the weights at each of them, and multiplies by weights that lie the other way round. Here states are columns,
-(H, B), so that the weights stand on the left of the product as they lie in memory, and their gradient is one product
-at the end. The embedding is folded into the input of the gates: one table with a row for each character.
-
-Under `torch.autocast` the factors of the recurrent products are in bfloat16 (Micikevicius et al. 2018, "Mixed Precision
-Training", arXiv:1710.03740; no loss scaling, since bfloat16 reaches as far as single precision); states, gates and sums
-stay in single precision.
-
-Gates, as PyTorch has them (the reset gate is applied after the product):
+It computes what `network.textbook_gru` defines (docs/log.md#is-a-backward-pass-written-by-hand-worth-its-lines).
+PyTorch's own pass adds up the gradient of the recurrent weights character by character. Here states are columns,
+(H, B), and that gradient is one product at the end; the embedding is folded into a table of gate inputs.
+Under `torch.autocast` the factors of the recurrent products are in bfloat16; states, gates and sums are not.
 
     r = sigmoid(x_r + W_r h)    z = sigmoid(x_z + W_z h)    q = W_n h + b_n
     n = tanh(x_n + r * q)       h' = (1 - z) * n + z * h
@@ -30,10 +21,7 @@ from torch import Tensor, nn
 
 
 def gru_forward(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
-    """Return the states (B, T, H) of a one-layer GRU with `batch_first` after each of ids (B, T), from a zero state.
-
-    The same as `textbook_gru(gru, embedding(ids))`.
-    """
+    """Return `textbook_gru(gru, embedding(ids))`: the states (B, T, H) of a one-layer GRU after each of ids (B, T)."""
     if not torch.is_grad_enabled() or ids.device.type != "cpu":
         return gru(embedding(ids))[0]
     weights_in, recurrent, bias_in, bias = (

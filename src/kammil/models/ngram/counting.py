@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +18,15 @@ from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _MIN_GAIN = 0.01
-"""Minimum gain in bits a character for which a longer order is chosen."""
+"""Minimum gain in bits a character of a longer order."""
 _MAX_SORTED = 1 << 24
 """Maximum number of positions that are sorted at once: a gigabyte."""
-_MAX_VALIDATION_CHARACTERS = 20_000
-"""Maximum number of validation characters that choose the order: they settle the second digit, and more would take
-seconds."""
-_MAX_PRUNING_CHARACTERS = 200_000
-"""Maximum number of validation characters that say which contexts help."""
+_MAX_VALIDATION_CHARACTERS, _MAX_PRUNING_CHARACTERS = 20_000, 200_000
+"""Maximum numbers of validation characters that choose the order, and that say which contexts help."""
 _PART = 10_000
-"""Texts whose characters are looked at at once."""
+"""Texts whose rare characters are looked for at once."""
 _MAX_ID = 1 << 21
-"""More than any id, so that context and follower make one sortable number."""
+"""More than any id, so that text and character make one sortable number."""
 _CONTEXT_BYTES = 12
 """Bytes of a context in the folder: its key and where its followers begin."""
 
@@ -36,15 +34,9 @@ _CONTEXT_BYTES = 12
 def fit(
     train: Sequence[Ids], validation: Sequence[Ids], size: int, settings: NGramSettings
 ) -> tuple[NGramSettings, Artifacts]:
-    """Count the training texts. Without a set order, choose the shortest that is nearly the best on validation texts.
+    """Count the training texts; return settings with an order, and the counts within the settings' megabytes.
 
-    Args:
-        train: encoded texts, specials left out.
-        validation: encoded texts; ignored when the order is set.
-        size: V.
-        settings: the order, or None.
-
-    Returns: settings with the order, and the counts: within the settings' megabytes, judged by the validation texts.
+    Without a set order, the shortest is chosen that is nearly the best on the validation texts.
     """
     longest = settings.order or MAX_ORDER
     levels = _count(train, longest, _first(validation, _MAX_PRUNING_CHARACTERS), settings.megabytes)
@@ -68,7 +60,6 @@ def _first(texts: Sequence[Ids], characters: int) -> list[Ids]:
 
 
 def _bits(model: NGramModel, texts: Sequence[Ids]) -> float:
-    """Return the bits per character and end of text."""
     total = 0.0
     for text in texts:
         targets = np.append(text, EOS)
@@ -82,23 +73,23 @@ class _Counts:
     """The two kinds of counts of one context length."""
 
     table: CountTable
-    """How often the follower occurred: used for the longest contexts of a model."""
+    """Occurrences of each follower: used for the longest contexts of a model."""
     preceded: NDArray[np.int32]
-    """(F,): after how many different longer contexts it occurred: used for all shorter contexts."""
+    """(F,): number of different longer contexts before each follower: used for all shorter contexts."""
     levels: Sequence[Level] = ()
-    """How much the contexts helped on validation texts, by how often they were seen."""
+    """How much the contexts helped on validation texts, by their counts."""
     discounts: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-    """Those of all occurrences and of all that preceded, where contexts were left out since; else None."""
+    """Those of `table` and of `preceded` before contexts were left out; None where none was."""
 
     def graded(self, keys: Keys, followers: Ids) -> _Counts:
-        """Return the counts with their levels, by the contexts and followers at positions of validation texts, (P,)."""
+        """Return the counts with their levels, by contexts and followers of validation texts, (P,)."""
         table = self.table
         stored = _narrow(table.ids).itemsize + _narrow(table.counts).itemsize
         sizes = (_CONTEXT_BYTES + stored * table.num_followers).astype(np.float64)
         return replace(self, levels=frequency_levels([(table.totals, sizes, hits(table, keys, followers))]))
 
     def select(self, cutoff: int) -> _Counts:
-        """Return the counts of the contexts that were seen as often; of the most frequent ones if none was."""
+        """Return the counts of contexts with this total; of the most frequent ones if there is none."""
         table, totals = self.table, self.table.totals
         kept = totals >= min(cutoff, int(totals.max()))
         if kept.all():
@@ -122,9 +113,8 @@ def _count(
 ) -> list[_Counts]:
     """Count the followers of every context of 0 to order - 1 characters.
 
-    Only the longest contexts are counted position by position, in parts, which bounds the memory of sorting. The pairs
-    found are then merged by the contexts that are one character shorter, and so on: far fewer. Contexts that the
-    megabytes could not hold if they were for their length alone are dropped at once.
+    Only the longest contexts are counted position by position; their pairs are then merged by contexts that are one
+    character shorter, and so on. Contexts that the megabytes could not hold for their length alone are dropped at once.
     """
     stream, at = _stream(texts, order)  # (S,), (N,)
     occurrences = preceded = np.ones(len(at), np.int32)
@@ -152,10 +142,7 @@ def _count(
 
 
 def _positions(texts: Sequence[Ids], order: int) -> Iterator[tuple[Keys, Ids]]:
-    """Yield the contexts and the followers at all positions of texts, for contexts of 0 to order - 1 characters.
-
-    They are sorted by context, since keys that are looked up in order are found faster.
-    """
+    """Yield contexts and followers at all positions, for contexts of 0 to order - 1 characters, sorted by context."""
     keys: list[list[Keys]] = [[np.empty(0, np.uint64)] for _ in range(order)]
     for text in texts:
         history = np.concatenate([np.full(order - 1, PAD), [BOS], text])[None]
@@ -190,47 +177,37 @@ def _distinct_pairs(
     preceded: NDArray[np.int32],
     k: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], Keys]:
-    columns = [list(column) for column in zip(*_merged_parts(stream, at, occurrences, preceded, k), strict=True)]
-    place, counted, contexts, keys = (np.concatenate(columns.pop(0)) for _ in range(4))  # each part is freed in turn
-    return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
+    """Return position, counts and key of each distinct pair of a context of k ids and a follower, in their order.
 
-
-def _merged_parts(
-    stream: NDArray[np.int32],
-    at: NDArray[np.integer],
-    occurrences: NDArray[np.int32],
-    preceded: NDArray[np.int32],
-    k: int,
-) -> list[tuple[NDArray[np.generic], ...]]:
-    """Return the columns of `_distinct_pairs` for each part of the keys; no two parts share a key."""
+    Parts of the keys, by their highest bits, are sorted one by one.
+    """
     parts = min(256, max(1, len(at) // _MAX_SORTED))
-    key = _keys_at(stream, at, k)
-    # By the highest bits of the keys, so that the sorted parts are sorted as a whole.
+    key = np.zeros(len(at), np.uint64)
+    for back in range(1, k + 1):
+        key = extend_keys(key, stream[at - back].astype(np.uint64))
     part = (key >> np.uint64(56)).astype(np.uint16) * np.uint16(parts) >> np.uint16(8) if parts > 1 else None
-
-    def merge(number: int) -> tuple[NDArray[np.generic], ...]:
+    columns: list[list[NDArray[Any]]] = [[], [], [], []]
+    for number in range(parts):
         chosen = np.flatnonzero(part == number) if part is not None else np.arange(len(at))
         if not len(chosen):
-            return at[:0], occurrences[:0], preceded[:0], key[:0]
+            continue
         keys, ids = key[chosen], stream[at[chosen]]
         by_pair = _sorted_pairs(keys, ids)
         keys, ids, chosen = keys[by_pair], ids[by_pair], chosen[by_pair]
         firsts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])))
-        return (
-            at[chosen[firsts]],
-            np.add.reduceat(occurrences[chosen], firsts),
-            np.add.reduceat(preceded[chosen], firsts),
-            keys[firsts],
-        )
-
-    return [merge(number) for number in range(parts)]
+        columns[0].append(at[chosen[firsts]])
+        columns[1].append(np.add.reduceat(occurrences[chosen], firsts))
+        columns[2].append(np.add.reduceat(preceded[chosen], firsts))
+        columns[3].append(keys[firsts])
+    place, counted, contexts, keys = (np.concatenate(columns.pop(0)) for _ in range(4))  # each part is freed in turn
+    return place, counted, contexts, keys
 
 
 def _sorted_pairs(keys: Keys, ids: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return the order of pairs of a key and an id, (N,), by key and then by id.
 
-    The id takes the place of the lowest bits of the key, so that one number is sorted, five times as fast as two. Keys
-    that differ in these bits alone hardly ever occur; where they do, both are sorted.
+    The id takes the place of the lowest bits of the key: one number is sorted five times as fast as two. Where keys
+    differ in these bits alone, which hardly ever happens, both are sorted.
     """
     low = np.uint64((1 << int(ids.max()).bit_length()) - 1)
     order = np.argsort(keys & ~low | ids.astype(np.uint64))
@@ -241,16 +218,8 @@ def _sorted_pairs(keys: Keys, ids: NDArray[np.int32]) -> NDArray[np.int64]:
     return order
 
 
-def _keys_at(stream: NDArray[np.int32], at: NDArray[np.integer], k: int) -> Keys:
-    """Return the keys (N,) of the k ids before each position, as `context_keys` does."""
-    key = np.zeros(len(at), np.uint64)
-    for back in range(1, k + 1):
-        key = extend_keys(key, stream[at - back].astype(np.uint64))
-    return key
-
-
 def _artifacts(levels: Sequence[_Counts], size: int) -> Artifacts:
-    """Return the arrays of a model whose longest contexts are the last level, in the smallest types that hold them."""
+    """Return the arrays of a model whose longest contexts are the last level."""
     weights: dict[str, NDArray[np.generic]] = {"size": np.array([size], np.int64)}
     for k, level in enumerate(levels):
         longest, table = k == len(levels) - 1, level.table
@@ -269,10 +238,7 @@ def _narrow(numbers: NDArray[np.integer]) -> np.dtype[np.generic]:
 
 
 def _expected_unknown(texts: Sequence[Ids]) -> int:
-    """Return the count of UNK: half the number of characters that only one text has.
-
-    As many new characters are to be expected as there were rare ones (Good 1953); but a rare one may occur again.
-    """
+    """Return the count of UNK: half the number of characters that only one text has (compare Good 1953)."""
     in_texts = np.zeros(_MAX_ID, np.int64)
     for begin in range(0, len(texts), _PART):
         part = texts[begin : begin + _PART]

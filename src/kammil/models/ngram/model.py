@@ -1,16 +1,10 @@
 """N-gram model: how often did each character follow the last few? Interpolated modified Kneser-Ney smoothing.
 
-The idea: the estimate after a context of k characters is the relative frequency there, a little discounted; the freed
-probability goes to the estimate after the last k - 1 characters, and so on down to a uniform choice. Below the longest
-context a character is not counted by how often it occurred but by after how many different characters it did: the
-rest of the count is already explained by the longer context. (Kneser & Ney 1995; Chen & Goodman 1999, "An empirical
-study of smoothing techniques", section 3: three discounts for each order, from the counts of counts.)
-
-Of a large text, contexts that are rare and help little are left out (`counting`): the estimate is then that of the next
-shorter context, and all probabilities still add up to one.
-
-Left out: tuning the discounts on validation texts. Witten-Bell smoothing instead costs 0.14 bits a
-character at its best order on the tweets of the benchmark, plain counts below the longest context cost 0.13.
+The estimate after a context of k characters is the relative frequency there, a little discounted; the freed probability
+goes to the estimate after the last k - 1 characters, and so on down to a uniform choice. Below the longest context a
+character is counted once for each different character before it (Kneser & Ney 1995; Chen & Goodman 1999, "An empirical
+study of smoothing techniques", section 3: three discounts for each order, from the counts of counts). Where `counting`
+left a context out, the estimate is that of the next shorter one.
 
 Shapes: B batch, T time, V vocabulary, N = B * T positions, K order.
 """
@@ -41,17 +35,17 @@ class NGramSettings(Settings):
     order: int | None = Field(default=None, ge=1, le=16)
     """Order K, the next character included; None lets the validation texts choose."""
     megabytes: float | None = Field(default=40, gt=0)
-    """Maximum megabytes of the counts in the folder; contexts that help least for their size are left out. The default
-    leaves out nothing of less than about two million characters. None keeps all."""
+    """Maximum megabytes of the counts in the folder; contexts that help least for their size are left out, below some
+    two million characters none. None keeps all."""
 
 
 class NGramModel(SavedModel):
-    """N-gram model: looks up the last K - 1 ids in the counts.
+    """Looks up the last K - 1 ids in the counts.
 
     Args:
         settings: with the order chosen.
         weights: `keys.k`, `offsets.k`, `ids.k`, `counts.k` for each context length k, `discounts.k` of those that were
-            pruned, and `size`, as `fit` returns them; `KeyError` or `ValueError` for arrays that do not fit.
+            pruned, and `size`; `KeyError` or `ValueError` for arrays that do not fit.
     """
 
     def __init__(self, settings: NGramSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
@@ -70,7 +64,7 @@ class NGramModel(SavedModel):
 
     @property
     def vocabulary_size(self) -> int:
-        """Return V, the number of ids."""
+        """V."""
         return self._size
 
     def initial_state(self, batch: int) -> State:
@@ -95,7 +89,7 @@ class NGramModel(SavedModel):
 
 
 class _Level:
-    """Smoothed probabilities after the contexts of k ids: of each follower, and the mass for shorter contexts."""
+    """Smoothed probabilities after contexts of k ids: of each follower, and the mass for shorter contexts."""
 
     def __init__(self, weights: Mapping[str, NDArray[np.generic]], k: int, size: int) -> None:
         keys, offsets, ids, counts = (

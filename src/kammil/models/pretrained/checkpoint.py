@@ -1,4 +1,4 @@
-"""Causal language models of transformers: opened where others put them, and built from what a model folder holds.
+"""Causal language models of transformers, opened as bases or built from a model folder.
 
 No code of others runs, no pickle is read, and only opening a base by its name on the Hub fetches anything.
 """
@@ -36,21 +36,19 @@ from kammil.language_model import CONFIG, TOKENIZER
 from kammil.models.pretrained.model import ARRAYS, TokenUnits, without_code
 from kammil.vocabulary import BOS, EOS, UNK
 
-_MAX_REPEATS = 1024
-"""Maximum number of layers or experts of a model: a foreign folder must not keep the machine busy."""
-_REPEATED = ("layer", "layers", "experts")
-"""Ends of the names of such numbers in configurations."""
+# Bounds on a configuration: a foreign folder must not keep the machine busy.
+_MAX_REPEATS, _REPEATED = 1024, ("layer", "layers", "experts")
+"""Maximum number of layers or experts, and ends of the names of such numbers."""
 _MAX_NUMBER = 1 << 16
-"""Highest whole number of a configuration that is no size, position or id, and maximum number of entries of a list."""
+"""Highest whole number that is no size, position or id, and maximum number of entries of a list."""
 _MAX_NESTED = 64
 """Maximum number of entries of a list in a list, which says how often something is repeated."""
 _SIZES = re.compile(r"(size|vocab\w*|offset|positions?|embeddings|length|len|ctx|window|floor|theta|ids?|index|base)$")
 """Ends of the names of numbers that may be higher: arrays without memory take no time, whatever their size."""
 _CALLS_PER_ARRAY, _MORE_CALLS = 16, 1000
-"""Maximum number of calls of PyTorch that build a model without memory: 185 families take 2.4 to 6.6 for each of its
-arrays."""
+"""Maximum number of calls of PyTorch that build a model without memory: 185 families take 2.4 to 6.6 an array."""
 _MAX_BUFFER_BYTES = 1 << 28
-"""Maximum number of bytes of the arrays of a model that are not among its weights."""
+"""Maximum number of bytes of the arrays that are not among the weights."""
 _NO_LIMIT = 1 << 20
 """Positions of a model whose configuration names no number of them."""
 _SAME = 1e-5
@@ -73,7 +71,7 @@ class Base:
 
 
 def open_base(name: str) -> Base:
-    """Open a pretrained model by its name on the Hub or its folder; `OptionError` with one sentence if it cannot be."""
+    """Open a pretrained model by its name on the Hub or its folder; `OptionError` if it cannot be."""
     if (Path(name) / folders.MODEL).exists():
         return _open_ours(name)
     try:
@@ -102,7 +100,6 @@ def _is_causal(model: PreTrainedModel) -> bool:
 
 
 def _open_ours(name: str) -> Base:
-    """Open a model folder of this family."""
     files = folders.read(Path(name))
     documents = files.artifacts.documents
     if files.description.family != "pretrained" or not {CONFIG, TOKENIZER} <= documents.keys():
@@ -114,21 +111,17 @@ def _open_ours(name: str) -> Base:
         config = files.artifacts.document(CONFIG)
         model = build(config, {n: a for n, a in files.artifacts.weights.items() if not n.startswith(ARRAYS)})
         tokens = TokenUnits.from_arrays(files.artifacts.weights).tokens
-        _check_tokenizer(documents[TOKENIZER])
     except (KeyError, ValueError) as error:
         raise FolderError(f"{name} does not fit together ({error}); copy the model folder again.") from error
+    try:
+        Tokenizer.from_str(documents[TOKENIZER])
+    except Exception as error:  # the library raises nothing narrower
+        raise FolderError(f"{TOKENIZER} of {name} describes no tokenizer; copy the model folder again.") from error
     return Base(model, documents[TOKENIZER], tokens[BOS][0], tokens[EOS][0], tokens[UNK][0])
 
 
-def _check_tokenizer(content: str) -> None:
-    try:
-        Tokenizer.from_str(content)
-    except Exception as error:  # the library raises nothing narrower
-        raise ValueError(f"{TOKENIZER} describes no tokenizer") from error
-
-
 def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]]) -> PreTrainedModel:
-    """Build a causal language model from its configuration and its weights; `ValueError` where they do not fit.
+    """Build a causal language model; `ValueError` where configuration and weights do not fit.
 
     It is first built without memory, so that a configuration that does not fit the weights allocates nothing.
     """
@@ -136,7 +129,7 @@ def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]])
     _check_numbers("", safe)
     try:
         with _quietly(), torch.device("meta"), _Budget(_CALLS_PER_ARRAY * len(weights) + _MORE_CALLS):
-            sketch = _from_config(_config(safe))
+            sketch = _from_config(safe)
     except Exception as error:  # the library raises whatever a foreign configuration leads to
         raise ValueError(f"{CONFIG} describes no causal language model") from error
     expected = {name: tuple(value.shape) for name, value in own_weights(sketch).items()}
@@ -146,7 +139,7 @@ def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]])
         raise ValueError(f"{CONFIG} asks for more memory than a model of ours")
     # Weights are drawn first, since to skip that the library changes PyTorch for all threads.
     with _quietly(), torch.random.fork_rng(devices=[]):
-        model = _from_config(_config(safe))
+        model = _from_config(safe)
     with torch.no_grad():
         for name, value in own_weights(model).items():
             array = np.array(weights[name], np.float32)
@@ -157,8 +150,7 @@ def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]])
 
 
 def own_weights(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Return parameters and saved buffers by name; those that are tied to another, such as an output matrix to the
-    embedding, have one name."""
+    """Return parameters and saved buffers by name; of tied ones, such as embedding and output, one."""
     parameters: dict[str, Tensor] = dict(model.named_parameters())
     saved = model.state_dict().keys()
     return parameters | {name: buffer for name, buffer in model.named_buffers() if name in saved}
@@ -190,7 +182,7 @@ class _Budget(TorchFunctionMode):
 
 
 def _check_numbers(name: str, value: object, lists: int = 0) -> None:
-    """Raise `ValueError` for a number of a configuration that could keep the machine busy before anything is built."""
+    """Raise `ValueError` for a number that could keep the machine busy before anything is built."""
     is_size = _SIZES.search(name)
     if isinstance(value, dict):
         for key, below in cast(dict[str, object], value).items():
@@ -211,21 +203,16 @@ def _check_numbers(name: str, value: object, lists: int = 0) -> None:
             raise ValueError(f"{name} is {value}")
 
 
-def _config(safe: Mapping[str, Any]) -> PreTrainedConfig:
+def _from_config(safe: Mapping[str, Any]) -> PreTrainedModel:
     rest = dict(safe)
     config = AutoConfig.for_model(rest.pop("model_type"), **rest)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ValueError("it is no causal language model")
-    return config
-
-
-def _from_config(config: PreTrainedConfig) -> PreTrainedModel:
     return AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
 
 
 @contextmanager
 def _quietly() -> Generator[None]:
-    """Keep transformers from printing bars and advice."""
     level = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity(logging.ERROR)

@@ -1,8 +1,8 @@
 """A causal language model of transformers, with the keys and values of earlier tokens kept.
 
-Sequences that begin alike share what was computed for their beginning: the cache holds one entry for each sequence and
-each of its beginnings, the least recently used are dropped. Keys and values are not part of the state of the model,
-since the hypotheses of a text have most tokens in common, and each would hold megabytes of its own.
+The cache holds an entry for each sequence and each of its beginnings; the least recently used are dropped. Keys and
+values are not part of the state of the model: the hypotheses of a text have most tokens in common, and each would hold
+megabytes of its own.
 
 Shapes: K sequences, P tokens read before, N new tokens, T tokens of the vocabulary, F numbers of a token's keys and
 values in all layers.
@@ -46,12 +46,7 @@ class _Entry:
 
 
 class KeyValueCache:
-    """Log-probabilities of the next token after sequences of tokens.
-
-    Args:
-        model: a causal language model, in evaluation mode.
-        max_bytes: bound of what is kept between calls.
-    """
+    """Log-probabilities of the next token after sequences; the model is in evaluation mode."""
 
     def __init__(self, model: PreTrainedModel, max_bytes: int = _MAX_BYTES) -> None:
         self._model, self._max_bytes, self._bytes, self._lock = model, max_bytes, 0, Lock()
@@ -87,14 +82,14 @@ class KeyValueCache:
         return scores
 
     def _use(self, context: Context) -> LogProbabilities:
-        """Return the log-probabilities after a context; it and its beginnings become the most recently used."""
+        """Return the scores of a context; it and its beginnings become the most recently used."""
         for length in range(len(context), 0, -1):
             if (entry := self._entries.pop(context[:length], None)) is not None:
                 self._entries[context[:length]] = entry
         return cast(LogProbabilities, self._entries[context].log_probabilities)
 
     def _compute(self, missing: Sequence[Context]) -> None:
-        """Read what is not known of contexts, of those with as many new tokens in a batch."""
+        """Read what is unknown of contexts, those with equally many new tokens in a batch."""
         groups: dict[int, list[tuple[Context, int]]] = defaultdict(list)
         for context in missing:
             known = len(context) - 1 if self.incremental else 0  # the last token is always read
@@ -132,9 +127,7 @@ class KeyValueCache:
         return torch.log_softmax(self._model(input_ids=tokens, use_cache=False).logits.float(), -1)
 
     def _read(self, new: list[list[int]], before: list[list[Tensor]]) -> tuple[Tensor, Tensor]:
-        """Read N new tokens each after sequences whose keys and values are known.
-
-        Shorter sequences are padded at the left, so that new tokens stand beside each other.
+        """Read N new tokens each after sequences of known keys and values, which are padded at the left.
 
         Returns: log-probabilities (K, N, T), and keys and values of the new tokens (K, N, F).
         """

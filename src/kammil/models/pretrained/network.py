@@ -1,8 +1,7 @@
 """Fine-tuning: a network that others trained on much text learns the user's texts on top (Howard & Ruder 2018).
 
-All weights are trained, or only matrices of a low rank that are added to those of the linear layers (LoRA, Hu et al.
-2021, arXiv:2106.09685), which needs less memory. The network keeps its own subwords. Losses are those of the
-tokenizer's own cut of each text, an upper bound of what the running model is charged, which sums over cuts.
+The network keeps its own subwords. Losses are those of the tokenizer's own cut of each text, an upper bound of what the
+running model is charged, which sums over cuts.
 
 Shapes: B batch, T time, D = SPECIALS + tokens of the network.
 """
@@ -23,14 +22,13 @@ from transformers import PreTrainedModel
 from kammil.errors import OptionError
 from kammil.language_model import CONFIG, TOKENIZER, Artifacts
 from kammil.models.family import GradientDescent, Learner, NetworkTask, TrainingTexts
-from kammil.models.pretrained.checkpoint import Base, config_text, open_base, own_weights, positions
+from kammil.models.pretrained.checkpoint import config_text, open_base, own_weights, positions
 from kammil.models.pretrained.model import PretrainedSettings
 from kammil.models.pretrained.tokenizer import SubwordTokenizer, segment
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 MAX_PARAMETERS = 1 << 29
-"""Maximum number of parameters of a base: in single precision they are the 2 GiB that a file of a model folder may
-have."""
+"""Maximum number of parameters of a base: in single precision the 2 GiB that a file of a model folder may have."""
 _FULL, _LORA = 1e-4, 1e-3
 """Learning rates of all weights and of LoRA: usual ones, not tuned here."""
 
@@ -38,12 +36,8 @@ _FULL, _LORA = 1e-4, 1e-3
 class PretrainedNetwork(nn.Module):
     """A causal language model over the ids of the training loop; ids (B, T) to logits (B, T, D).
 
-    Id `SPECIALS` + n is token n. UNK, BOS and EOS stand for the tokens of the model that have their part.
-
-    Args:
-        model: of transformers, or of peft.
-        unknown, bos, eos: tokens.
-        window: maximum number of tokens that are read before the next one.
+    Id `SPECIALS` + n is token n; UNK, BOS and EOS stand for the tokens `unknown`, `bos` and `eos`. Beyond `window`
+    tokens, each piece of half a window is read after the one before.
     """
 
     def __init__(self, model: nn.Module, *, unknown: int, bos: int, eos: int, window: int) -> None:
@@ -51,7 +45,7 @@ class PretrainedNetwork(nn.Module):
         self.model, self._unknown, self._bos, self._eos, self._window = model, unknown, bos, eos, window
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the logits of what follows each position. Padding comes after the text, where none attends to it."""
+        """Return the logits of what follows each position."""
         tokens = ids - SPECIALS
         for id, token in ((PAD, self._eos), (UNK, self._unknown), (BOS, self._bos), (EOS, self._eos)):
             tokens = tokens.masked_fill(ids == id, token)
@@ -63,7 +57,6 @@ class PretrainedNetwork(nn.Module):
         return ours
 
     def _logits(self, tokens: Tensor) -> Tensor:
-        """Read tokens as the running side does: beyond the window, each piece of half a window after the one before."""
         half = self._window // 2
         parts = [self.model(input_ids=tokens[:, : self._window], use_cache=False).logits]
         for begin in range(half, tokens.shape[1] - half, half):
@@ -91,7 +84,7 @@ class PretrainedLearner(Learner[PretrainedSettings]):
     """Fine-tunes a causal language model of transformers."""
 
     def training_defaults(self, values: Mapping[str, Any]) -> Mapping[str, float]:
-        """Return a learning rate for all weights or for LoRA."""
+        """Return the learning rate."""
         return {"learning_rate": _LORA if values.get("lora_rank") else _FULL}
 
     def fit(
@@ -108,7 +101,8 @@ class PretrainedLearner(Learner[PretrainedSettings]):
                 f"{MAX_PARAMETERS / 1e6:,.0f} million; name a smaller one."
             )
         settings = settings.model_copy(update={"window": min(settings.window, positions(base.model.config))})
-        tokenizer = _tokenizer(base)
+        size = cast(nn.Linear, base.model.get_output_embeddings()).weight.shape[0]
+        tokenizer = SubwordTokenizer(base.tokenizer, size, bos=base.bos, eos=base.eos, unknown=base.unknown)
         cut = segment(tokenizer, texts.train, texts.validation, texts.vocabulary)
 
         def build() -> PretrainedNetwork:
@@ -131,13 +125,8 @@ class PretrainedLearner(Learner[PretrainedSettings]):
         return settings, artifacts(merged(network))
 
 
-def _tokenizer(base: Base) -> SubwordTokenizer:
-    size = cast(nn.Linear, base.model.get_output_embeddings()).weight.shape[0]
-    return SubwordTokenizer(base.tokenizer, size, bos=base.bos, eos=base.eos, unknown=base.unknown)
-
-
 def with_lora(model: PreTrainedModel, settings: PretrainedSettings) -> nn.Module:
-    """Return the model to train: itself, or with LoRA matrices beside its linear layers, which alone are trained."""
+    """Return the model to train: itself, or LoRA matrices beside its linear layers."""
     if not settings.lora_rank:
         return model
     config = peft.LoraConfig(

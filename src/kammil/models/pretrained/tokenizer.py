@@ -1,9 +1,8 @@
 """A pretrained model's own tokenizer: texts to tokens, and which runs of its tokens are text.
 
 Vocabularies of *bytes* (GPT-2, Llama 3) write each byte with a stand-in; those of the *SentencePiece* kind (Llama 2)
-write ▁ for a space and `<0x41>` for a byte, and put a space before every text. Where the tokens do not spell a text (a
-tokenizer that changes letters), the longest tokens that spell it are taken instead. Left out: tokenizers that mark the
-ends or the insides of words (`</w>`, `##`).
+write ▁ for a space and `<0x41>` for a byte, and put a space before every text. Where a tokenizer changes letters, the
+longest tokens that spell a text are taken instead. Left out: marks of the ends or insides of words (`</w>`, `##`).
 """
 
 from __future__ import annotations
@@ -79,7 +78,6 @@ class SubwordTokenizer:
         """Whether a space is put before every text."""
 
     def _spelled(self) -> list[bytes | None]:
-        """Return the bytes of each token; None for a special one, and for one that no text has."""
         spelled: list[bytes | None] = [None] * self.size
         for token, id in self._tokenizer.get_vocab(with_added_tokens=False).items():
             if id < self.size:
@@ -99,8 +97,7 @@ class SubwordTokenizer:
         return token.replace(_SPACE, " ").encode("utf-8", "surrogatepass")
 
     def _unknown(self, named: int | None) -> int:
-        """Choose the token that stands for an unknown character: the tokenizer's own, the replacement character if it
-        is one token, or a byte that no text has."""
+        """Choose the tokenizer's own, the replacement character if it is one token, or a byte that no text has."""
         if named is not None and named < self.size and named not in (self.bos, self.eos):
             return named
         replacement = self._tokens("\N{REPLACEMENT CHARACTER}")
@@ -137,8 +134,7 @@ class SubwordTokenizer:
         return max(map(len, self.whole), default=1)
 
     def runs(self, text: str, *, begins: bool) -> list[Run]:
-        """Cut a text, or the rest of one, into runs; joined they spell the text, after the space that is put before a
-        text that `begins`."""
+        """Cut a text, or the rest of one that does not begin here, into runs that spell it."""
         if not text:
             return []
         spaced = self.puts_space and begins
@@ -170,8 +166,7 @@ class SubwordTokenizer:
         return runs
 
     def spell(self, text: str) -> Run:
-        """Return the tokens of one token's text or of one character; the unknown token for a character that cannot be
-        spelled."""
+        """Return the tokens of one token's text or of one character; else the unknown token."""
         if text in self.whole:
             return (self.whole[text],)
         wanted = text.encode("utf-8", "surrogatepass")
@@ -186,16 +181,16 @@ class SubwordTokenizer:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Texts as the network learns them, and the units of which they are made."""
+    """Texts as the network learns them, and their units."""
 
     units: TokenUnits
     train: Sequence[Ids]
-    """Training texts as ids: `SPECIALS` + a token, or a special id; characters that only one training text has are UNK
-    in every second case, so that the network learns where unknown characters stand."""
+    """Training texts as ids: `SPECIALS` + a token, or a special id. Every second character that only one text has is
+    UNK, so that the network learns where unknown characters stand."""
     validation: Sequence[Ids]
     widths: Ids
-    """Characters of each id, (SPECIALS + T,): those that begin in its bytes. Of a text and its end they sum to its
-    characters and one, also where a space is put before it."""
+    """Characters that begin in the bytes of each id, (SPECIALS + T,); of a text and its end they sum to its length
+    and one, also where a space is put before it."""
 
 
 def segment(
@@ -266,7 +261,6 @@ def _ids(runs: Sequence[Run], tokenizer: SubwordTokenizer) -> Ids:
 
 
 def _decoders(part: Any) -> Iterator[dict[str, Any]]:
-    """Yield a decoder of a tokenizer's JSON, or those that it is a sequence of."""
     if isinstance(part, dict):
         found = cast(dict[str, Any], part)
         if found.get("type") == "Sequence":

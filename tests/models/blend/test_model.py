@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.errors import OptionError
-from kammil.models.blend.settings import MEMBERS, BlendSettings, sizes
+from kammil.models.blend.model import BlendSettings
+from kammil.models.blend.network import LEARNER, MEMBERS
 
+sizes = LEARNER.sizes
 characters, minutes, threads = st.integers(1, 10**9), st.floats(0.01, 10_000), st.integers(1, 64)
 
 
@@ -43,7 +45,11 @@ def test_much_text_and_time_make_it_wider(text: int, time: float, units: int) ->
 @given(characters, minutes, threads)
 def test_more_time_or_threads_never_make_it_smaller(text: int, time: float, cores: int) -> None:
     chosen = sizes(text, time, cores)
-    for more in (sizes(text, 2 * time, cores), sizes(text, time, cores + 1), sizes(max(1, text // 2), time, cores)):
+    for more in (
+        sizes(text, 2 * time, cores),
+        sizes(text, time, cores + 1),
+        sizes(max(1, text // 2), time, cores),
+    ):
         assert more["networks"] >= chosen["networks"]
     assert 1 <= chosen["networks"] <= MEMBERS
     BlendSettings.model_validate({name: value for name, value in chosen.items() if name != "epochs"})
