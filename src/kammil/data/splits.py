@@ -31,7 +31,7 @@ class Leakage:
     """Held-out texts that a model may have memorised from its training part."""
 
     exact: int
-    """Number that training texts repeat, apart from links, handles, case, points and punctuation."""
+    """Number of texts that training texts repeat, apart from links, handles, case, points and punctuation."""
     near: int
     """Number of near-duplicates of training texts, the exact ones included."""
     total: int
