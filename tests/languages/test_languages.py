@@ -31,6 +31,9 @@ LANGUAGE = Language(
 TEXTS = ["שלום לכולם", "שלום לך", "אני הולך הביתה", "מה שלומך היום", "שלום שלום", "דג טוב פה"] * 20
 
 
+not_in_package = pytest.mark.skipif("hebrew" in known(), reason="Kammil knows it without this folder")
+
+
 @pytest.fixture
 def hebrew(tmp_path: Path) -> Iterator[None]:
     folder = tmp_path / "hebrew"
@@ -47,32 +50,31 @@ def hebrew(tmp_path: Path) -> Iterator[None]:
     languages.forget()
 
 
-def test_every_language_is_a_folder_whose_letters_are_of_its_script() -> None:
-    assert known().keys() == {"arabic", "english"}
+def test_what_a_language_brings_is_sound() -> None:
+    assert known().keys() >= {"arabic", "english"}
     for language in known().values():
-        letters = "".join(language.keyboard) + "".join(language.careful) + language.long_vowels
+        letters = "".join([*language.keyboard, *language.careful, language.long_vowels])
         assert all(script(language.script).match(letter) for letter in letters)
-        assert language.read("offensive.tsv") and language.read("no such file") == ""
-        for name, target in (("folds", str.isalpha), ("respelt", str.isalpha)):
-            mapping = getattr(language, name)
-            assert all(len(a) == len(b) == 1 and target(b) for a, b in mapping.items())
-        assert all(after not in language.folds for after in language.folds.values())
+        for mapping in (language.folds, language.block_folds, language.respelt, language.respelt_last):
+            assert all(len(variant) == len(letter) == 1 for variant, letter in mapping.items())
+        assert not language.folds.keys() & language.folds.values()
+        assert language.read("no such file") == ""
 
 
-@pytest.mark.parametrize("known_too", [(), ("hebrew",)])
-def test_neighbours_are_mutual_and_of_one_keyboard(known_too: tuple[str, ...], request: pytest.FixtureRequest) -> None:
-    for name in known_too:
+@pytest.mark.parametrize("added", [(), pytest.param(("hebrew",), marks=not_in_package)])
+def test_neighbours_are_mutual_and_of_one_script(added: tuple[str, ...], request: pytest.FixtureRequest) -> None:
+    for name in added:
         request.getfixturevalue(name)
     for letter, around in neighbours().items():
         assert letter not in around
-        assert 2 <= len(around) <= 6
+        assert 2 <= len(around) == len(set(around))
         assert all(letter in neighbours()[other] for other in around)
-        assert sum(bool(script(each.script).match(letter + around)) for each in known().values()) == 1
+        assert any(len(script(each.script).findall(letter + around)) > len(around) for each in known().values())
 
 
 def test_keys_as_they_lie() -> None:
     assert set(neighbours()["ل"]) == set("اب" + "فغ" + "رى")
-    assert set(neighbours()["a"]) == set("qwsz")
+    assert set(neighbours()["a"]) >= set("qwsz")
 
 
 SLIPS = {"דלום": "שלום", "שלופ": "שלום", "הביתש": "הביתה"}
@@ -84,17 +86,20 @@ def corrected(typed: str) -> bool:
     return SLIPS[typed] in [one.appended_to(typed) for one in counter(TEXTS, 5).suggest(typed)]
 
 
+@not_in_package
 def test_slips_on_the_keyboard_of_a_new_language_are_corrected(hebrew: None) -> None:
     del hebrew
     assert all(map(corrected, SLIPS))
 
 
+@not_in_package
 def test_without_the_language_nothing_is_known_of_it() -> None:
     assert not any(map(corrected, SLIPS))
     assert not is_offensive("לחם") and not unsolicited_politics("היום ")("הכנסת")
     assert fold_spelling("שלום") == "שלום"
 
 
+@not_in_package
 def test_letters_of_a_new_language_are_folded(hebrew: None) -> None:
     del hebrew
     assert fold_spelling("שלום") == fold_spelling("שלומ")
@@ -102,6 +107,7 @@ def test_letters_of_a_new_language_are_folded(hebrew: None) -> None:
     assert union("folds")["ף"] == "פ"
 
 
+@not_in_package
 def test_its_words_are_blocked_with_its_endings(hebrew: None) -> None:
     del hebrew
     assert all(map(is_offensive, ["לחם", "הלחם", "לחמים", "עוגות", "והעוגה", "שרמוטה לחם"]))
@@ -111,6 +117,7 @@ def test_its_words_are_blocked_with_its_endings(hebrew: None) -> None:
     assert own.find("הגבינות") and not own.find("elגבינה")
 
 
+@not_in_package
 def test_its_lists_are_not_brought_up(hebrew: None) -> None:
     del hebrew
     assert unsolicited_politics("היום ")("הכנסת")

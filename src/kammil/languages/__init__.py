@@ -126,14 +126,14 @@ def union(name: str) -> dict[str, str]:
 
 @pooled
 def neighbours() -> Mapping[str, str]:
-    """Return letter -> the letters beside it on its keyboard, in its row, above and below."""
+    """Return letter -> the letters beside it on keyboards, in its row, above and below."""
     found: dict[str, str] = {}
     for rows in (language.keyboard for language in known().values()):
         for r, row in enumerate(rows):
             for c, letter in enumerate(row):
                 around = [(r, c - 1), (r, c + 1), (r - 1, c), (r - 1, c + 1), (r + 1, c - 1), (r + 1, c)]
                 beside = "".join(rows[a][b] for a, b in around if 0 <= a < len(rows) and 0 <= b < len(rows[a]))
-                found.setdefault(letter, beside)
+                found[letter] = "".join(dict.fromkeys(found.get(letter, "") + beside))
     return found
 
 
