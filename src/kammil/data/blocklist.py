@@ -142,11 +142,14 @@ def is_offensive(text: str) -> bool:
     return bool(offensive_words().find(text))
 
 
+_NO_AFFIXES = Affixes()
+
+
 def _affixes(entry: BlockedWord) -> Affixes:
     """Return the affixes of an entry in its language, else in the first one of its script."""
     languages = [known()[entry.language]] if entry.language in known() else known().values()
     choices = (affixes for language in languages for affixes in language.affixes)
-    return next((affixes for affixes in choices if script(affixes.script).search(entry.pattern)), Affixes())
+    return next((affixes for affixes in choices if script(affixes.script).search(entry.pattern)), _NO_AFFIXES)
 
 
 _NEVER = 1 << 30

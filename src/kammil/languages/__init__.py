@@ -1,7 +1,7 @@
 """Languages: each fact about one stands once, in its folder here; no other room names a letter or a word of one.
 
 A language is a folder with `__init__.py`, which defines `LANGUAGE`, and files of data; every field and file is
-optional. Rooms use what all languages bring together; where two say something else of a letter, the first counts.
+optional. Rooms use what all languages bring together; of two folds of a letter that of the first by name counts.
 
 | file of a language | what it holds |
 |---|---|
