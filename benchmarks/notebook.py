@@ -39,7 +39,7 @@ from kammil.models.family import NetworkLearner, family
 from kammil.progress import Event, TrainingProgress
 from kammil.training.batches import TrainingData, make_rows, pad
 from kammil.training.loop import fit
-from kammil.training.options import TrainingOptions
+from kammil.training.recipe import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary, rare_characters
 
 TARGET = 30

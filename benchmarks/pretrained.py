@@ -32,7 +32,7 @@ from kammil.models.pretrained.model import PretrainedSettings
 from kammil.models.pretrained.network import PretrainedNetwork, with_lora
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_optimiser
-from kammil.training.options import TrainingOptions
+from kammil.training.recipe import TrainingOptions
 from kammil.vocabulary import SPECIALS
 
 RESULTS = Path(__file__).with_suffix(".json")

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from kammil.evaluation.ranking import LearningCurve as LearningCurve
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
-    from kammil.training.comparison.curve import curve
     from kammil.training.plot import plot
     from kammil.training.publish import TrainResult
+    from kammil.training.suite import curve
     from kammil.training.train import train
     from kammil.training.verify import Verification, verify
 
@@ -49,7 +49,7 @@ _PUBLIC = {
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.evaluate",
     "explain": "kammil.completion.explain",
-    "curve": "kammil.training.comparison.curve",
+    "curve": "kammil.training.suite",
     "plot": "kammil.training.plot",
     "export": "kammil.exporting",
     "Suggestion": "kammil.completion.suggestions",

@@ -11,7 +11,7 @@
 | `metrics.json` | figures, and the training history |
 | `events.jsonl` | what happened in training, an event a line (`training/tracking.py`) |
 | `README.md` | the model card |
-| `row.safetensors` | its figures in a comparison, if it is part of one (`training/comparison/suite.py`) |
+| `row.safetensors` | its figures in a comparison, if it is part of one (`training/suite.py`) |
 | `block.txt` | words that are not written, if somebody adds it (`data/blocklist.py`) |
 """
 

@@ -68,9 +68,9 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1  # no draft beside it
 
     other, other_optimiser = network(1)
-    kept = Checkpoint(tmp_path).load(other, other_optimiser)
-    assert kept.history == EVENTS
-    assert equal(kept.best, best)
+    kept, history = Checkpoint(tmp_path).load(other, other_optimiser)
+    assert history == EVENTS
+    assert equal(kept, best)
     assert equal(weights(other), weights(model))
     # The optimiser's memory too: both go on to the very same weights.
     learn(model, optimiser, 5)
@@ -85,7 +85,7 @@ def test_saving_again_replaces(tmp_path: Path) -> None:
     learn(model, optimiser, 2)
     checkpoint.save(model, optimiser, weights(model), EVENTS)
     other, other_optimiser = network(1)
-    assert checkpoint.load(other, other_optimiser).history == EVENTS
+    assert checkpoint.load(other, other_optimiser)[1] == EVENTS
     assert equal(weights(other), weights(model))
 
 
@@ -116,8 +116,8 @@ def test_weights_may_lie_in_memory_as_they_like(tmp_path: Path) -> None:
     optimiser.step()
     Checkpoint(tmp_path).save(model, optimiser, weights(model), EVENTS)
     other = nn.Linear(5, 6, bias=False)
-    kept = Checkpoint(tmp_path).load(other, AdamW(other.parameters()))
-    assert equal(weights(other), weights(model)) and equal(kept.best, weights(model))
+    kept, _ = Checkpoint(tmp_path).load(other, AdamW(other.parameters()))
+    assert equal(weights(other), weights(model)) and equal(kept, weights(model))
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:

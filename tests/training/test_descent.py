@@ -11,7 +11,8 @@ import pytest
 from kammil.errors import OptionError
 from kammil.progress import Event, MemberEvent, Notice, note
 from kammil.training import descent
-from kammil.training.descent import run_parallel, seed_of
+from kammil.training.descent import run_parallel
+from kammil.training.initial_weights import seed_of
 
 Listener = Callable[[Event], None]
 

@@ -27,7 +27,7 @@ from kammil.evaluation import model_card
 from kammil.language_model import CONFIG, TOKENIZER
 from kammil.models.pretrained.checkpoint import open_base, own_weights
 from kammil.progress import EpochEnded, Event
-from kammil.training.comparison.compare import _recipes  # pyright: ignore[reportPrivateUsage]
+from kammil.training.suite import _recipes  # pyright: ignore[reportPrivateUsage]
 from kammil.training.train import train
 from kammil.vocabulary import BOS, EOS
 
@@ -269,15 +269,15 @@ def test_the_command_and_its_repetition(
 
 def test_it_is_compared_where_a_base_is_named() -> None:
     options = {"base": "somewhere", "lora_rank": 4, "epochs": 1, "hidden": 8}
-    recipes = _recipes(["gru", "pretrained"], options, {})
+    recipes, _ = _recipes(["gru", "pretrained"], options)
     assert recipes["pretrained"].settings["base"] == "somewhere" and recipes["pretrained"].settings["lora_rank"] == 4
     assert recipes["gru"].base is None and recipes["gru"].settings["hidden"] == 8
-    assert "pretrained" in _recipes(None, {"base": "somewhere"}, {})
-    assert "pretrained" not in _recipes(None, {}, {})
+    assert "pretrained" in _recipes(None, {"base": "somewhere"})[0]
+    assert "pretrained" not in _recipes(None, {})[0]
     with pytest.raises(OptionError, match="the pretrained family needs a model to start from"):
-        _recipes(["ngram", "pretrained"], {}, {})
+        _recipes(["ngram", "pretrained"], {})
     with pytest.raises(OptionError, match="base is no option of a comparison"):
-        _recipes(["ngram", "gru"], {"base": "somewhere"}, {})
+        _recipes(["ngram", "gru"], {"base": "somewhere"})
 
 
 @pytest.mark.long

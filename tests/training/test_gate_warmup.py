@@ -11,10 +11,10 @@ import torch
 from kammil.models.blend.experts import NgramExperts
 from kammil.models.blend.model import BlendSettings
 from kammil.models.blend.network import BlendNetwork
-from kammil.training import gate_warmup, time_budget
+from kammil.training import initial_weights, time_budget
 from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.loop import fit
-from kammil.training.options import TrainingOptions
+from kammil.training.recipe import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary
 
 OPTIONS = TrainingOptions(epochs=1, learning_rate=0.01, threads=1, device="cpu")
@@ -52,7 +52,7 @@ def test_gate_and_frequencies_learn_and_the_network_does_not(few: list[str]) -> 
     at_birth = [bits(network, given) for network in networks]
     for network, weights in zip(networks, before, strict=True):
         network.load_state_dict(weights)
-    gate_warmup.warm_up(networks, given, OPTIONS)
+    initial_weights.warm_up_gates(networks, given, OPTIONS)
     for network, weights, born in zip(networks, before, at_birth, strict=True):
         moved = {name for name, value in network.state_dict().items() if not torch.equal(value, weights[name])}
         assert moved == {"output.bias", "gate_in.weight", "gate_in.bias", "gate_out.weight", "gate_out.bias"}
@@ -62,7 +62,7 @@ def test_gate_and_frequencies_learn_and_the_network_does_not(few: list[str]) -> 
 def test_one_seed_gives_one_opening(few: list[str]) -> None:
     made = [lessons(few) for _ in range(2)]
     for given, networks in made:
-        gate_warmup.warm_up(networks, given, OPTIONS)
+        initial_weights.warm_up_gates(networks, given, OPTIONS)
     for one, other in zip(*(networks for _, networks in made), strict=True):
         assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
@@ -73,6 +73,6 @@ def test_few_minutes_are_not_spent_on_it(few: list[str], monkeypatch: pytest.Mon
     now = iter([0.0, 5.0, 7.0])  # begins; a tenth of a minute is 6 seconds; the second step is beyond
     times = SimpleNamespace(monotonic=lambda: next(now), process_time=lambda: 0.0)
     monkeypatch.setattr(time_budget, "time", times)
-    gate_warmup.warm_up(networks, given, OPTIONS.model_copy(update={"minutes": 1.0}))
+    initial_weights.warm_up_gates(networks, given, OPTIONS.model_copy(update={"minutes": 1.0}))
     assert not torch.equal(networks[0].output.bias, before)
     assert next(now, None) is None

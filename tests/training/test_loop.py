@@ -24,7 +24,7 @@ from kammil.training.batches import TrainingData
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.loop import fit
 from kammil.training.optim import warmup_then_cosine
-from kammil.training.options import TrainingOptions
+from kammil.training.recipe import TrainingOptions
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 SIZE = 12

@@ -21,7 +21,7 @@ from kammil.training.optim import (
     used,
     warmup_then_cosine,
 )
-from kammil.training.options import TrainingOptions
+from kammil.training.recipe import TrainingOptions
 
 # ---- device and precision
 

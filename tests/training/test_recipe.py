@@ -11,8 +11,7 @@ import pytest
 from kammil.errors import OptionError
 from kammil.models.family import FAMILIES, FamilyName, family
 from kammil.text import RAW
-from kammil.training.options import TrainingOptions
-from kammil.training.recipe import Options, Recipe
+from kammil.training.recipe import Options, Recipe, TrainingOptions
 from kammil.training.record import recipe_toml
 
 

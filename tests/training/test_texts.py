@@ -45,7 +45,7 @@ def test_what_is_said_of_a_split_is_what_is_found(few: list[str]) -> None:
 
 def test_no_more_texts_validate_than_have_a_narrow_interval(few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert held_out_share(49_000) == HELD_OUT and held_out_share(1_000_000) == 0.005
-    monkeypatch.setattr(training_texts, "MOST_HELD_OUT", 3)
+    monkeypatch.setattr(training_texts, "MAX_HELD_OUT", 3)
     data = prepare(Recipe.of({"model": "ngram"}), few)
     assert (len(data.validation), len(data.train)) == (3, len(few) - 3)  # what is not held out is learnt
     assert data.validation_in_full is None

@@ -26,8 +26,7 @@ from kammil.models.blend.network import BlendLearner
 from kammil.progress import CounterAhead, EpochEnded, Event, Notice, PhaseProgress, TrainingEnded, listening
 from kammil.training import texts as texts_module
 from kammil.training import time_budget
-from kammil.training.options import TimeKind
-from kammil.training.recipe import Recipe
+from kammil.training.recipe import Recipe, TimeKind
 from kammil.training.time_budget import TimeBudget, auto_sizes
 from kammil.training.train import train
 from kammil.vocabulary import CharacterVocabulary
@@ -275,7 +274,7 @@ def chosen(characters: int = 320_000, **options: Any) -> tuple[dict[str, int], l
     told: list[str] = []
 
     def listen(event: PhaseProgress | Notice) -> None:
-        told.append(event.sentence if isinstance(event, Notice) else event.phase)
+        told.append(event.sentence if isinstance(event, Notice) else event.label)
 
     with listening(listen):
         return auto_sizes(Recipe.of(options), options, characters), told
@@ -283,11 +282,9 @@ def chosen(characters: int = 320_000, **options: Any) -> tuple[dict[str, int], l
 
 def test_it_is_told_in_one_sentence() -> None:
     sizes, told = chosen(323_662, **MINUTES | {"minutes": 10})
-    assert told == [
-        f"{sizes['hidden']} units, {sizes['networks']} members, at most 8 passes: 320,000 characters, 10 minutes"
-    ]
-    _, told = chosen(25_000_000, **MINUTES)
-    assert told[0].endswith("one member, at most 8 passes: 25 million characters, 1 minute")
+    (line,) = told
+    assert all(f"{name} {size}" in line for name, size in sizes.items()) and sizes.keys() >= {"hidden", "networks"}
+    assert "323,662 characters" in line and "--minutes 10" in line
 
 
 @pytest.mark.parametrize(

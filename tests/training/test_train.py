@@ -24,8 +24,7 @@ from kammil.evaluation import model_card
 from kammil.progress import CounterAhead, EpochEnded, Event, MemberEvent, PhaseProgress, TrainingProgress
 from kammil.text import RAW, TextRules
 from kammil.training.optim import used
-from kammil.training.options import TrainingOptions
-from kammil.training.recipe import Recipe
+from kammil.training.recipe import Recipe, TrainingOptions
 from kammil.training.train import train
 
 SMALL: dict[str, Any] = {
@@ -188,7 +187,7 @@ def test_a_base_is_finished_wherever_it_was_trained(tmp_path: Path, few: list[st
 def test_every_phase_is_told(tmp_path: Path, few: list[str]) -> None:
     heard: list[Event] = []
     train(few, out=tmp_path / "model", listen=heard.append, **small(model="blend", epochs=1))
-    phases = list(dict.fromkeys(event.phase for event in heard if isinstance(event, PhaseProgress)))
+    phases = list(dict.fromkeys(event.label for event in heard if isinstance(event, PhaseProgress)))
     assert phases == [
         "normalising",
         "looking for near-duplicates",
@@ -203,8 +202,8 @@ def test_every_phase_is_told(tmp_path: Path, few: list[str]) -> None:
     shares: dict[str, list[float]] = {}
     for event in heard:
         if isinstance(event, PhaseProgress):
-            assert 0 <= event.done <= 1 and event.elapsed >= 0
-            shares.setdefault(event.phase, []).append(event.done)
+            assert 0 <= event.share <= 1 and event.elapsed >= 0
+            shares.setdefault(event.label, []).append(event.share)
     assert shares["evaluating"] == sorted(shares["evaluating"])
 
 

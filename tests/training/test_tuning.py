@@ -22,7 +22,7 @@ from kammil.models.family import FAMILIES
 from kammil.progress import EpochEnded, Event, MemberEvent, Notice, TrainingStarted
 from kammil.training import tuning
 from kammil.training.recipe import Recipe
-from kammil.training.tuning import SPACES, Range, TrialEnded, Tuned, contains, suggest, tune
+from kammil.training.tuning import SPACES, Range, Tuned, contains, sentence, suggest, tune
 
 # ---- studies
 
@@ -58,26 +58,15 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_best_is_what_training_with_it_gives(few: list[str], tmp_path: Path) -> None:
-    seen: list[TrialEnded] = []
-    tuned = tune(
-        few,
-        out=tmp_path / "a" / "study",
-        trials=4,
-        model="ngram",
-        seed=3,
-        rules={"urls": False, "nfc": True},
-        on_trial=seen.append,
-    )
+    rules = {"urls": False, "nfc": True}
+    tuned = tune(few, out=tmp_path / "a" / "study", trials=4, model="ngram", seed=3, rules=rules)
+    seen = trials(tmp_path / "a" / "study")
     assert (tuned.defaults, tuned.default_bits) == ({}, None)  # the counter chooses its order by itself
-    assert [trial.number for trial in seen] == [0, 1, 2, 3] and len({trial.settings["order"] for trial in seen}) > 1
-    best = min(seen, key=lambda trial: trial.bits or 99)
-    assert (tuned.trial, tuned.bits, tuned.complete, tuned.pruned, tuned.failed) == (best.number, best.bits, 4, 0, 0)
+    assert [trial.number for trial in seen] == [0, 1, 2, 3] and len({trial.params["order"] for trial in seen}) > 1
+    best = min(seen, key=lambda trial: trial.value or 99)
+    assert (tuned.trial, tuned.bits, tuned.complete, tuned.pruned, tuned.failed) == (best.number, best.value, 4, 0, 0)
     options: Any = tomllib.loads(tuned.best.read_text("utf-8"))
-    assert (
-        options
-        == tuned.options
-        == {"model": "ngram", "seed": 3, "rules": {"urls": False, "nfc": True}, **best.settings}
-    )
+    assert options == tuned.options == {"model": "ngram", "seed": 3, "rules": rules, **best.params}
     bits = kammil.train(few, out=tmp_path / "model", **options).evaluation.model.bits_per_character_with_end
     assert bits is not None and bits.value == tuned.bits
     assert {path.name for path in (tmp_path / "a" / "study").iterdir()} - {"lock"} == {"study.db", "best.toml"}
@@ -91,14 +80,13 @@ def test_a_study_goes_on_as_if_it_had_not_been_stopped(few: list[str], tmp_path:
     for number in (2, 2, 4):
         tune(few, out=parts, trials=number, **options)
     assert ended(parts) == ended(whole)
-    done: list[TrialEnded] = []
 
     def stop(event: Event) -> None:
-        if len(done) == 2:
+        if isinstance(event, Notice) and event.sentence == "trial 2 begins":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune(few, out=stopped, trials=4, listen=stop, on_trial=done.append, **options)
+        tune(few, out=stopped, trials=4, listen=stop, **options)
     assert not [path for path in stopped.iterdir() if path.name.startswith("trial")]
     assert tune(few, out=stopped, trials=4, **options).failed == 1
     assert ended(stopped) == ended(whole)
@@ -125,29 +113,20 @@ def test_the_trial_of_a_killed_program_is_made_again(few: list[str], tmp_path: P
 def test_what_is_behind_is_pruned(few: list[str], tmp_path: Path, search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     search("gru", learning_rate=(4e-3, 1e-6))
     monkeypatch.setattr(tuning, "_JUDGES", 1)
-    epochs: list[int] = []
-    seen: list[tuple[TrialEnded, int]] = []
-
-    def listen(event: Event) -> None:
-        epochs.extend([event.epoch] if isinstance(event, EpochEnded) else [])
-
-    tuned = tune(
-        few,
-        out=tmp_path / "s",
-        trials=4,
-        epochs=4,
-        listen=listen,
-        on_trial=lambda t: seen.append((t, epochs[-1])),
-        **GRU,
-    )
-    assert {(trial.settings["learning_rate"], trial.state, last) for trial, last in seen} == {
-        (4e-3, "complete", 4),
-        (1e-6, "pruned", 2),
+    heard: list[Event] = []
+    tuned = tune(few, out=tmp_path / "s", trials=4, epochs=4, listen=heard.append, **GRU)
+    seen = trials(tmp_path / "s")
+    last = {trial.number: max(trial.intermediate_values) for trial in seen}
+    assert {(trial.params["learning_rate"], trial.state.name, last[trial.number]) for trial in seen} == {
+        (4e-3, "COMPLETE", 4),
+        (1e-6, "PRUNED", 2),
     }
-    assert seen[0][0].settings == {"learning_rate": 4e-3} and seen[0][0].best  # the default comes first
+    assert seen[0].params == {"learning_rate": 4e-3}  # the default comes first
+    said = [event.sentence for event in heard if isinstance(event, Notice)]
+    assert any(line.startswith("trial 0:") and "best so far" in line for line in said)
     assert (tuned.defaults, tuned.default_bits) == ({"learning_rate": 4e-3}, tuned.bits)
     assert tuned.options["learning_rate"] == 4e-3 and tuned.complete + tuned.pruned == 4
-    assert all(trial.bits is not None and trial.bits > tuned.bits for trial, _ in seen if trial.state == "pruned")
+    assert all(trial.value is not None and trial.value > tuned.bits for trial in seen if trial.state.name == "PRUNED")
 
 
 def test_a_trial_that_fails_counts_for_nothing_unless_it_is_the_first(
@@ -156,15 +135,15 @@ def test_a_trial_that_fails_counts_for_nothing_unless_it_is_the_first(
     search("transformer", heads=(4, 3, 5, 6, 7))  # a width of 16 is shared by four alone
     options: dict[str, Any] = {"model": "transformer", "width": 16, "layers": 1, "epochs": 1, **NETWORK}
     options |= {"weight_decay": 0.1, "learning_rate": 1e-3}
-    seen: list[TrialEnded] = []
     heard: list[Event] = []
-    tuned = tune(few, out=tmp_path / "t", trials=3, on_trial=seen.append, listen=heard.append, **options)
+    tuned = tune(few, out=tmp_path / "t", trials=3, listen=heard.append, **options)
     assert sum(isinstance(event, TrainingStarted) for event in heard) == 1  # where it learns is the same in every trial
     said = [event.sentence for event in heard if isinstance(event, Notice) and event.sentence.startswith("trial ")]
     assert [line.split(":")[0] for line in said[:3]] == ["trial 0 begins", "trial 0", "trial 1 begins"]
-    failed = [trial for trial in seen if trial.state == "failed"]
+    failed = [trial for trial in trials(tmp_path / "t") if trial.state.name == "FAIL"]
     assert tuned.complete == 3 and tuned.failed == len(failed) > 0
-    assert all(trial.settings["heads"] != 4 and trial.bits is None and "16 / " in trial.error for trial in failed)
+    assert all(trial.params["heads"] != 4 and trial.value is None for trial in failed)
+    assert sum(" failed: " in line and "16 / " in line for line in said) == len(failed)
     search("transformer", heads=(3,))
     with pytest.raises(OptionError, match="heads is 3"):
         tune(few, out=tmp_path / "u", trials=3, **options)
@@ -255,11 +234,14 @@ def test_without_optuna_it_is_said_what_to_install(
 
 
 def test_a_trial_is_one_line() -> None:
-    settings = {"learning_rate": 0.00123456, "hidden": 64}
-    pruned = TrialEnded(3, settings, 2.5, "pruned")
-    assert pruned.sentence == "trial 3: 2.500 bits, pruned (learning_rate 0.001235, hidden 64)"
-    failed = TrialEnded(4, {"hidden": 1}, None, "failed", error="it went wrong.")
-    assert failed.sentence == "trial 4 failed: it went wrong. (hidden 1)"
+    study = optuna.create_study()
+    for params, value in (({"rate": 0.00123456, "hidden": 64}, 2.5), ({"hidden": 1}, None)):
+        state = optuna.trial.TrialState.PRUNED if value else optuna.trial.TrialState.FAIL
+        space: Any = {name: FloatDistribution(0, 99) for name in params}
+        study.add_trial(optuna.create_trial(state=state, params=params, distributions=space, value=value))
+    pruned, failed = study.trials
+    assert sentence(pruned, "", best=False) == "trial 0: 2.500 bits, pruned (rate 0.001235, hidden 64)"
+    assert sentence(failed, "it went wrong.", best=False) == "trial 1 failed: it went wrong. (hidden 1)"
 
 
 # ---- the search space

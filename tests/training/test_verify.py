@@ -80,7 +80,7 @@ def test_the_validation_texts_are_enough_for_the_figures(place: Path) -> None:
 
 def test_validation_texts_are_drawn_again(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (training_texts, verifying):
-        monkeypatch.setattr(module, "MOST_HELD_OUT", 6)
+        monkeypatch.setattr(module, "MAX_HELD_OUT", 6)
     kammil.train(place / "texts.txt", validation=place / "more.txt", out=tmp_path / "drawn", model="ngram")
     assert "more.txt (6 texts, drawn from 15 at random by the seed)" in (tmp_path / "drawn/README.md").read_text(
         "utf-8"

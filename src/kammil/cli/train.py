@@ -208,12 +208,12 @@ def compare(
     from kammil import storage
     from kammil.evaluation import plots
     from kammil.evaluation.report import REPORT
-    from kammil.training.comparison import compare as comparison
-    from kammil.training.comparison import report as tables
+    from kammil.training import comparison_report as tables
+    from kammil.training import suite
 
     names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()] or None
     own: dict[str, Any] = {"minutes": minutes, "families": names, "test": test, "replace": replace, "report": report}
-    ranking, target = _run(comparison.compare, [file], flags, out, "-compare", **own)
+    ranking, target = _run(suite.compare, [file], flags, out, "-compare", **own)
     storage.write_atomic(target / folders.CARD, tables.markdown(ranking).encode("utf-8", "replace"))
     with optional_figure():
         plots.save(plots.figure(plots.comparison(ranking)), target / tables.FIGURE)
@@ -248,13 +248,13 @@ def curve(
     """Find out how many texts you need: train a model on an eighth, a quarter, half and all of them, and measure each
     on the same test texts."""
     from kammil.evaluation import plots
-    from kammil.training.comparison import curve as curves
+    from kammil.training import suite
 
     own: dict[str, Any] = {"shares": [_share(share) for share in shares.split(",")], "test": test, "replace": replace}
-    made, target = _run(curves.curve, [file], flags, out, "-curve", **own)
+    made, target = _run(suite.curve, [file], flags, out, "-curve", **own)
     with optional_figure():
         title = f"{made.data['source']}: how much text does {made.data['model']} need?"
-        plots.save(plots.figure(plots.learning_curve(made), title), target / curves.FIGURE)
+        plots.save(plots.figure(plots.learning_curve(made), title), target / suite.CURVE_FIGURE)
     if json:
         print_json(made.to_dict())
         return

@@ -36,17 +36,15 @@ TARGET_LENGTH = 30
 
 @dataclass(frozen=True, eq=False)
 class Chunks(Sequence[Chunk]):
-    """The chunks of many texts, each cut from its text when it is asked for."""
+    """The chunks of many texts, each cut from its text when it is asked for; all columns are (N,)."""
 
     encoded: Sequence[Ids]
-    """The texts."""
     texts: NDArray[np.int32]
-    """(N,): `Chunk.text` of each chunk."""
     begins: NDArray[np.int32]
     firsts: NDArray[np.int32]
     stops: NDArray[np.int32]
     lengths: NDArray[np.int32]
-    """(N,): number of ids, T + 1."""
+    """Number of ids, T + 1."""
 
     def __len__(self) -> int:
         """Return the number of chunks."""
@@ -83,20 +81,18 @@ class Batch:
     counted: NDArray[np.bool_]
     """(B, T): positions that enter the loss."""
     rows: tuple[Chunk, ...]
-    """The chunks behind the rows, B of them."""
+    """(B,)."""
     share: Share | None = None
-    """Which rows of a batch these are, where several processes divide it."""
+    """Which rows these are, where several processes divide a batch."""
     total: int | None = None
-    """Counted positions of the batch that is divided, in all processes; None where this is the whole batch."""
+    """Counted positions of the divided batch in all processes; None where this is the whole batch."""
 
 
 def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> Chunks:
-    """Cut texts into chunks of at most `block` targets; every counted target of every text is in exactly one chunk.
+    """Cut texts into consecutive chunks of at most `block` targets, each beginning with the id before it.
 
-    Texts longer than a block are cut into consecutive blocks, each beginning with the id before it. With
-    `objective="completion"` only the 30 characters after the middle of a text count (or as many as it has, and its
-    end). `widths` (V,) holds the characters of each id where ids are words or subwords: those that begin within the 30
-    characters count.
+    Every counted target is in exactly one chunk; with `objective="completion"` only those that begin within the 30
+    characters after the middle of a text count. `widths` (V,): number of characters of each id, 1 by default.
     """
     found = tuple(array("i") for _ in range(5))
     for number, text in enumerate(texts):
@@ -116,7 +112,7 @@ def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths:
 
 
 def pad(rows: Sequence[Chunk]) -> Batch:
-    """Pad chunks to the longest and return them as one batch, inputs and targets shifted by one."""
+    """Pad chunks to the longest: one batch, inputs and targets shifted by one."""
     width = max(len(row.ids) for row in rows)
     ids = np.full((len(rows), width), PAD, np.int64)
     counted = np.zeros((len(rows), width - 1), np.bool_)
@@ -131,9 +127,8 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield every chunk once, in batches of `size`: by length without a generator, shuffled with one (for learning).
 
-    Learning shuffles chunks, then sorts within pools of 16 batches by length, so that there is little padding and
-    the order still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK with probability 1/2,
-    so the model learns where unknown characters turn up.
+    Shuffling sorts pools of 16 batches by length, for little padding. Each occurrence of a `rare` id is replaced by UNK
+    with probability 1/2, so the model learns where unknown characters turn up.
     """
     lengths = rows.lengths if isinstance(rows, Chunks) else np.array([len(row.ids) for row in rows])
     if generator is None:
@@ -157,8 +152,7 @@ def batches(
 def divide(batch: Batch, rank: int, size: int) -> Batch:
     """Return the share of process `rank` of `size` in a batch: every `size`-th row, so that lengths are about equal.
 
-    The shares of all processes are the batch, so that together they take the step that one process would take. A
-    process without a row gets one of which no position counts, since it must take part in the step.
+    A process without a row gets one of which no position counts, since it must take part in the step.
     """
     rows = tuple(range(rank, len(batch.rows), size)) or (0,)
     chosen = list(rows)
@@ -176,8 +170,8 @@ def divide(batch: Batch, rank: int, size: int) -> Batch:
 def draw(weights: NDArray[np.float64], generator: np.random.Generator) -> Ids:
     """Draw an epoch's chunks by systematic sampling (Madow 1949): indices, in random order.
 
-    A chunk of weight w, (N,) of them, is drawn floor(w) or floor(w) + 1 times, w times in expectation; the number of
-    all draws is the sum of the weights, rounded down or up. Independent draws would leave out a third of the chunks.
+    Of `weights` (N,), a chunk of weight w is drawn floor(w) or floor(w) + 1 times, w times in expectation; independent
+    draws would leave out a third of the chunks.
     """
     order = generator.permutation(len(weights))  # else neighbours would be drawn together
     ends = np.floor(np.cumsum(weights[order]) + generator.random()).astype(np.int64)
@@ -208,18 +202,14 @@ class TrainingData:
     train: Sequence[Ids]
     """Training texts as ids, without BOS and EOS."""
     validation: Sequence[Ids]
-    """Validation texts as ids; no near-duplicate of a training text is among them."""
     rare: Ids
     """Ids of characters that only one training text has; half of their occurrences are replaced by UNK."""
     unknown_bits: float
     """Cost of spelling out an unknown character, in bits, beside the cost of predicting UNK."""
     widths: Ids | None = None
-    """Characters of each id, (V,), where ids are words or subwords; None where each id is one character.
-
-    Losses are bits per character (and end of text) either way. For words and subwords they are the bits of one
-    segmentation, an upper bound: the running model sums over segmentations. Accuracy is that of ids.
-    """
+    """Characters of each id, (V,), where ids are words or subwords: losses are then those of one segmentation, an upper
+    bound. None where each id is one character."""
     extra_inputs: BatchInputs | None = None
-    """Computes what the model reads beside the ids; None for a model that reads ids alone."""
+    """None for a model that reads ids alone."""
     weights: NDArray[np.float64] | None = None
-    """Times that each training text is drawn in an epoch, in expectation, (texts,); None where all are drawn once."""
+    """Expected draws of each training text in an epoch, (texts,); None where all are drawn once."""

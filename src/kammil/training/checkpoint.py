@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,21 +22,11 @@ from kammil.storage import CHECKPOINT
 _META = "history"
 
 
-@dataclass(frozen=True)
-class Restored:
-    """The part of a checkpoint that is returned; weights and optimiser state are restored in place."""
-
-    best: dict[str, Tensor]
-    """Weights of the best epoch."""
-    history: tuple[EpochEnded, ...]
-    """One event for each finished epoch."""
-
-
 class Checkpoint:
     """A safetensors file in a folder. `save` replaces it atomically: a kill leaves the state after the last epoch."""
 
     def __init__(self, folder: Path, member: int = 0) -> None:
-        """Name the folder, which must exist when the state is saved; each of several members has a file of its own."""
+        """Name the folder, which must exist when the state is saved; each member has a file of its own."""
         self._file = folder / (f"{member + 1}-{CHECKPOINT}" if member else CHECKPOINT)
 
     def exists(self) -> bool:
@@ -65,10 +55,12 @@ class Checkpoint:
         except OSError as error:
             raise self._unfit() from error
 
-    def load(self, model: nn.Module, optimiser: Optimizer, content: bytes | None = None) -> Restored:
-        """Restore the model and the optimiser; `FolderError` if the state is damaged or of another model.
+    def load(
+        self, model: nn.Module, optimiser: Optimizer, content: bytes | None = None
+    ) -> tuple[dict[str, Tensor], tuple[EpochEnded, ...]]:
+        """Restore the model and the optimiser; return the weights of the best epoch, and the history.
 
-        `content` is what the first of several processes has read; None reads the file.
+        `FolderError` if the state is damaged or of another model. `content`: what the first process has read.
         """
         try:
             content = self.read() if content is None else content
@@ -86,7 +78,7 @@ class Checkpoint:
             optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
         except (SafetensorError, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
             raise self._unfit() from error
-        return Restored(best, history)
+        return best, history
 
     def _unfit(self) -> FolderError:
         return FolderError(f"{self._file} does not fit this training run; remove {self._file.parent} to begin anew.")

@@ -1,4 +1,4 @@
-"""Gradient descent for one run: its networks are trained in parallel, each in a thread, and each can be resumed."""
+"""Gradient descent for one run: its networks learn at the same time, each in a thread, and each can be resumed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from torch import nn
 from kammil import distributed
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.progress import EpochEnded, Listener, MemberEvent, listening
-from kammil.training import gate_warmup
 from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.checkpoint import Checkpoint
+from kammil.training.initial_weights import seed_of
 from kammil.training.loop import fit
-from kammil.training.options import TrainingOptions
+from kammil.training.recipe import TrainingOptions
 from kammil.training.time_budget import TimeBudget
-from kammil.training.warm_start import warm_start
 from kammil.vocabulary import rare_characters
 
 N = TypeVar("N", bound=nn.Module)
@@ -51,30 +50,6 @@ def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
     )
 
 
-def new_networks(
-    task: NetworkTask[N],
-    texts: TrainingTexts,
-    data: TrainingData,
-    states: Sequence[Checkpoint],
-    options: TrainingOptions,
-) -> list[N]:
-    """Return the networks before their first epoch: with new weights, whose gates are warmed up, or with those of the
-    base or of the checkpoint."""
-    networks: list[N] = []
-    for member in range(task.count):
-        torch.manual_seed(seed_of(member, options.seed))
-        network = task.build()
-        if texts.base is not None:
-            weights = task.bases[member % len(task.bases)]
-            warm_start(network, texts.vocabulary, weights, texts.base.vocabulary)
-        networks.append(network)
-    fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
-    gates = [network for network in fresh if isinstance(network, gate_warmup.GateNetwork)]
-    if texts.base is None and gates and distributed.rank() == 0:
-        gate_warmup.warm_up(gates, data, options)  # other processes take over the weights of the first
-    return networks
-
-
 def fit_networks(
     networks: Sequence[nn.Module],
     data: TrainingData,
@@ -87,7 +62,7 @@ def fit_networks(
 ) -> list[tuple[EpochEnded, ...]]:
     """Train networks in place, with equal options except for the seed; return their epochs.
 
-    Several processes train one network after the other, each of them together, in equal parts of the time.
+    Several processes train one network after the other, together, in equal parts of the time.
     """
     number, threads = len(networks), torch.get_num_threads()
     in_turn = distributed.size() > 1 or number == 1
@@ -118,11 +93,6 @@ def fit_networks(
     return histories
 
 
-def seed_of(member: int, seed: int) -> int:
-    """Return the seed of a member; the first has the seed of the run."""
-    return int(np.random.SeedSequence([seed, member]).generate_state(1)[0]) if member else seed
-
-
 _SECOND_INTERRUPT = 1.0
 """Seconds after which an interrupt is a second one: a listener may raise the first at every event that was queued."""
 
@@ -134,8 +104,7 @@ class _AbortError(BaseException):
 def run_parallel(calls: Sequence[Callable[[Listener], T]], on_event: Listener) -> list[T]:
     """Run calls in a thread each and return their results; their events go to `on_event`, in the calling thread.
 
-    `KeyboardInterrupt` is raised in every call when it next emits an event; a second one and any other error end all
-    of them. Events go through a queue, so that a listener need not be safe for threads.
+    `KeyboardInterrupt` is raised in every call when it next emits an event; a second one and any other error end all.
     """
     events: SimpleQueue[MemberEvent] = SimpleQueue()
     stops: list[type[BaseException]] = []

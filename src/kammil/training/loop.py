@@ -1,20 +1,18 @@
 """The one training loop of all networks. It reports events and prints nothing.
 
-Every epoch seeds the random generators with the run's seed and its own number, so a run that is resumed after an epoch
-ends with the weights of one that was never interrupted. Several processes divide every batch by its rows and add up
-gradients (`DistributedDataParallel`, Li et al. 2020, arXiv:2006.15704), losses and counts: together they take the step
-that one process would take, but for rounding, and the clock of the first decides.
+Every epoch is seeded with the run's seed and its own number, so a resumed run ends with the weights of one that was
+never interrupted. Several processes divide every batch by its rows and add up gradients (`DistributedDataParallel`, Li
+et al. 2020, arXiv:2006.15704), losses and counts; the clock of the first decides.
 Shapes: B batch, T time, V vocabulary, N counted positions.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
@@ -23,21 +21,22 @@ from torch import Tensor, nn
 
 from kammil import distributed
 from kammil.errors import OptionError
+from kammil.language_model import Ids
 from kammil.models.dropout import SeededDropout
 from kammil.models.family import LossTerms
 from kammil.progress import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted, ignore, steps
 from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide, draw, make_rows
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.loss import teacher_forced
+from kammil.training.loss import LossSums, teacher_forced
 from kammil.training.optim import make_accelerator, make_optimiser, precision, use_bfloat16, warmup_then_cosine
-from kammil.training.options import TrainingOptions
+from kammil.training.recipe import TrainingOptions
 from kammil.training.time_budget import TimeBudget
 from kammil.vocabulary import UNK
 
 _STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 3700, 3, 12
 """Default length of a run in steps, and its minimum and maximum number of epochs (`docs/log.md#how-many-epochs`)."""
 _EARLY_PARTS = (16, 8, 4, 2)
-"""The first epoch is also validated after 1/16, 1/8, 1/4 and 1/2 of its steps: the curve of quality begins there."""
+"""The first epoch is also validated after 1/16, 1/8, 1/4 and 1/2 of its steps."""
 _FORWARD_SHARE = 0.5
 """Maximum time of a forward pass as a share of a training step."""
 _EARLY_VALIDATION_SHARE, _VALIDATION_SHARE = 0.02, 0.05
@@ -57,17 +56,15 @@ def fit(
     """Train a network in place, restore the weights that were best on validation, and return one event per epoch.
 
     Args:
-        model: a network, freshly built.
-        data: training and validation texts, encoded.
-        options: see `TrainingOptions`.
+        model, data, options: a freshly built network, encoded texts, and how to train.
         on_event: called with every event.
         checkpoint: where the state after each epoch is written; if it holds one, training goes on from there.
         budget: the time of the whole run, where the options give minutes; None starts those minutes now.
         reserve: seconds to leave for what comes after training.
 
     `KeyboardInterrupt`, and a loss that is not finite, end training early and keep the best weights so far (in the
-    first epoch, the current ones); of several processes an interrupt ends each, and the checkpoint is what is kept.
-    Raises `OptionError` for such a loss in the first epoch and for a missing device.
+    first epoch, the current ones); several processes all end, and keep the checkpoint. Raises `OptionError` for such a
+    loss in the first epoch and for a missing device.
     """
     threads = torch.get_num_threads()
     try:
@@ -80,28 +77,42 @@ def fit(
 
 
 @dataclass
-class _EpochSums:
-    """Sums over the training steps of one epoch."""
+class _Sums:
+    """Sums over the steps of an epoch, or over the validation texts."""
 
     nats: float = 0.0
     count: int = 0
+    correct: int = 0
+    unknown: int = 0
     characters: int = 0
     """Characters of the counted ids, and ends of text."""
-    correct: int = 0
     steps: int = 0
     learning_rate: float = 0.0
-    """Learning rate of the last step."""
     early: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     """Seconds of training and validation bits at each early validation."""
 
-    @property
-    def bits(self) -> float:
-        return self.nats / max(1, self.characters) / math.log(2)
+    def add(self, loss: LossSums, batch: Batch, widths: Ids | None) -> None:
+        counted = batch.targets[batch.counted]  # (N,)
+        self.nats += loss.nats.item()
+        self.count += loss.count
+        self.correct += loss.correct
+        self.unknown += int((counted == UNK).sum())
+        self.characters += len(counted) if widths is None else int(widths[counted].sum())
+        self.steps += 1
 
     def add_processes(self) -> None:
-        """Add what the other processes counted, each in its share of every batch."""
-        nats, *counts = distributed.totals([self.nats, self.count, self.characters, self.correct])
-        self.nats, (self.count, self.characters, self.correct) = nats, map(int, counts)
+        """Add what the other processes counted."""
+        names = ("count", "correct", "unknown", "characters")
+        self.nats, *counts = distributed.totals([self.nats, *(getattr(self, name) for name in names)])
+        for name, number in zip(names, counts, strict=True):
+            setattr(self, name, int(number))
+
+    def bits(self, unknown_bits: float = 0.0) -> float:
+        return (self.nats / math.log(2) + self.unknown * unknown_bits) / max(1, self.characters)
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.count
 
 
 class _Descent:
@@ -136,8 +147,8 @@ class _Descent:
         self.best = _copy(self.network)
         content = distributed.bytes_of_first(checkpoint.read) if checkpoint is not None else b""
         if checkpoint is not None and content:
-            restored = checkpoint.load(self.network, self.optimiser, content)
-            self.best, self.history = restored.best, list(restored.history)
+            self.best, history = checkpoint.load(self.network, self.optimiser, content)
+            self.history.extend(history)
         self.resumed_at = self.history[-1].elapsed if self.history else 0.0
         self.timer = TimeBudget(None, options.clock)
         self.limit = None if options.minutes is None else 60 * options.minutes
@@ -147,7 +158,7 @@ class _Descent:
         self.furthest = 0.0
 
     def set_time_limit(self, seconds: float) -> None:
-        """End within these seconds, the last validation included."""
+        """End within these seconds, with the last validation."""
         seconds = distributed.number_of_first(max(1e-3, seconds))
         self.limit = min(self.limit or math.inf, self.resumed_at + seconds)
         self.validation_seconds = 0.0
@@ -166,7 +177,7 @@ class _Descent:
         self.on_event(TrainingStarted(device, precision(bfloat16=self.bfloat16), threads, processes, parameters))
         reason = self._end_reached()
         while reason is None:
-            sums = _EpochSums()
+            sums = _Sums()
             try:
                 if self._train_epoch(sums):
                     reason = "minutes"
@@ -195,7 +206,7 @@ class _Descent:
         return max((event.epoch for event in self.history if event.best), default=0)
 
     def _progress(self, step: int) -> float:
-        """Return the share of the run done before `step` of this epoch, in epochs or in minutes, whichever is more."""
+        """Return the share of the run done before `step`, in epochs or in minutes, whichever is more."""
         by_epochs = (len(self.history) + step / self.steps) / self.epochs
         if self.limit is None:
             return by_epochs
@@ -205,8 +216,8 @@ class _Descent:
         self.furthest = max(by_epochs, by_time, self.furthest)  # estimates of validation change: never go back
         return self.furthest
 
-    def _train_epoch(self, sums: _EpochSums) -> bool:
-        """Train on texts as often as they weigh, or for an epoch's steps; return true if the minutes ran out first."""
+    def _train_epoch(self, sums: _Sums) -> bool:
+        """Train for an epoch's steps; return true if the minutes ran out first."""
         epoch = len(self.history)
         seed = np.random.SeedSequence([self.options.seed, epoch])
         dropped = int(seed.generate_state(1)[0])
@@ -234,22 +245,12 @@ class _Descent:
                 bits, _ = self._validate()
                 sums.early.append((self.elapsed, bits))
                 self.model.train()
-            self.on_event(
-                TrainingProgress(
-                    epoch + 1,
-                    step + 1,
-                    self.steps,
-                    self.epochs,
-                    sums.bits,
-                    self.elapsed,
-                    progress,
-                    sums.learning_rate,
-                )
-            )
+            done = (epoch + 1, step + 1, self.steps, self.epochs)
+            self.on_event(TrainingProgress(*done, sums.bits(), self.elapsed, progress, sums.learning_rate))
         return False
 
     def _estimate_validation(self, step_seconds: float) -> None:
-        """Estimate the time of a validation from that of a step; if it is too long, validate on fewer texts."""
+        """Estimate the time of a validation; if it is too long, validate on fewer texts."""
         assert self.limit is not None
         if self.validation_measured:
             return
@@ -261,8 +262,8 @@ class _Descent:
             chosen = np.random.default_rng(self.options.seed).permutation(len(self.validation))[:number]
             self.validation = self.validation.take(np.sort(chosen))
 
-    def _step(self, batch: Batch, extra: Arrays, sums: _EpochSums) -> None:
-        """Take one step of gradient descent on the mean loss of the batch's counted positions, in all processes."""
+    def _step(self, batch: Batch, extra: Arrays, sums: _Sums) -> None:
+        """Descend on the mean loss of the batch's counted positions, in all processes."""
         for dropout in self.dropouts:
             dropout.share = batch.share
         for group in self.optimiser.param_groups:
@@ -279,20 +280,13 @@ class _Descent:
         self.accelerator.backward(torch.stack(losses).sum() / count)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
         self.optimiser.step()
-        sums.nats += totals.nats.item()
-        sums.count += totals.count
-        sums.characters += self._characters(batch)
-        sums.correct += totals.correct
-        sums.steps += 1
+        sums.add(totals, batch, self.data.widths)
 
-    def _end_epoch(self, sums: _EpochSums) -> bool:
-        """Validate, keep the weights if they are the best so far, write the checkpoint, and report the epoch.
-
-        Returns false, with none of that done, if the loss is not finite; in the first epoch, raises `OptionError`.
-        """
+    def _end_epoch(self, sums: _Sums) -> bool:
+        """Validate, keep the best weights, write the checkpoint, report; false if the loss is not finite."""
         sums.add_processes()
         bits, accuracy = self._validate()
-        if not math.isfinite(bits + sums.bits):
+        if not math.isfinite(bits + sums.bits()):
             if self.history:
                 return False
             raise OptionError(
@@ -301,8 +295,8 @@ class _Descent:
             )
         event = EpochEnded(
             epoch=len(self.history) + 1,
-            train_bits=sums.bits,
-            train_accuracy=sums.correct / sums.count,
+            train_bits=sums.bits(),
+            train_accuracy=sums.accuracy,
             validation_bits=bits,
             validation_accuracy=accuracy,
             learning_rate=sums.learning_rate,
@@ -324,26 +318,18 @@ class _Descent:
         """Return bits per character and accuracy on the validation texts."""
         self.model.eval()
         began = self.elapsed
-        nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
+        sums = _Sums()
         report_step = steps("validating", math.ceil(len(self.validation) / self.options.batch_size))
-        rank, size = distributed.rank(), distributed.size()
-        mine = islice(batches(self.validation, self.options.batch_size), rank, None, size)
+        mine = islice(batches(self.validation, self.options.batch_size), distributed.rank(), None, distributed.size())
         for batch, extra in self._with_extra_inputs(mine, learning=False):
             report_step()
             logits, _, targets, counted = self._predict(batch, extra)
-            totals = teacher_forced(logits, targets, counted)
-            nats, count, correct = nats + totals.nats.item(), count + totals.count, correct + totals.correct
-            unknown += int(((batch.targets == UNK) & batch.counted).sum())
-            characters += self._characters(batch)
+            sums.add(teacher_forced(logits, targets, counted), batch, self.data.widths)
         if self.validation_seconds is not None:
             self.validation_seconds = distributed.number_of_first(self.elapsed - began)
             self.validation_measured = True
-        nats, count, correct, unknown, characters = distributed.totals([nats, count, correct, unknown, characters])
-        return (nats / math.log(2) + unknown * self.data.unknown_bits) / characters, correct / count
-
-    def _characters(self, batch: Batch) -> int:
-        counted = batch.targets[batch.counted]  # (N,)
-        return len(counted) if self.data.widths is None else int(self.data.widths[counted].sum())
+        sums.add_processes()
+        return sums.bits(self.data.unknown_bits), sums.accuracy
 
     def _with_extra_inputs(self, stream: Iterable[Batch], *, learning: bool) -> Iterator[tuple[Batch, Arrays]]:
         """Yield each batch with the model's extra inputs, computed one batch ahead in a thread."""
@@ -352,22 +338,17 @@ class _Descent:
             yield from ((batch, ()) for batch in stream)
             return
         with ThreadPoolExecutor(1) as executor:
-            waiting: deque[tuple[Batch, Future[Arrays]]] = deque()
-            for batch in stream:
-                waiting.append((batch, executor.submit(extra_inputs, batch, learning=learning)))
-                if len(waiting) > 1:
-                    ready, extra = waiting.popleft()
-                    yield ready, extra.result()
-            for ready, extra in waiting:
-                yield ready, extra.result()
+            before: tuple[Batch, Future[Arrays]] | None = None
+            for batch in chain(stream, (None,)):
+                ahead = batch and (batch, executor.submit(extra_inputs, batch, learning=learning))
+                if before is not None:
+                    yield before[0], before[1].result()
+                before = ahead
 
     def _predict(
         self, batch: Batch, extra: Arrays, *, bfloat16: bool = False
     ) -> tuple[Tensor, LossTerms, Tensor, Tensor]:
-        """Return logits (B, T, V), the terms of the training loss, targets (B, T) and counted positions (B, T).
-
-        For a model that returns logits alone, these are the only term.
-        """
+        """Return logits (B, T, V), the terms of the training loss, targets (B, T) and counted positions (B, T)."""
         inputs, targets, counted, *arrays = (
             torch.from_numpy(np.ascontiguousarray(a)).to(self.accelerator.device)
             for a in (batch.inputs, batch.targets, batch.counted, *extra)

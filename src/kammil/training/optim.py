@@ -15,7 +15,7 @@ from torch.optim import AdamW
 
 from kammil import distributed
 from kammil.errors import OptionError
-from kammil.training.options import TrainingOptions
+from kammil.training.recipe import TrainingOptions
 
 _BETAS = (0.9, 0.99)
 """Decay rates of AdamW's two moments: a short memory suits few steps."""
@@ -44,11 +44,8 @@ def make_accelerator(device: str) -> Accelerator:
 
 
 def use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Decide whether matrix products take bfloat16 factors on this device, by the option `precision`.
-
-    `auto` says no for a processor without bfloat16 instructions, where they are slower than single precision
-    (docs/log.md#is-bfloat16-faster).
-    """
+    """Decide by the option `precision` whether matrix products take bfloat16 factors, which are slower than single
+    precision on a processor without instructions for them (docs/log.md#is-bfloat16-faster)."""
     if precision != "auto" or device.type != "cpu":
         return precision == "bfloat16"
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
@@ -61,34 +58,29 @@ def precision(*, bfloat16: bool) -> str:
 
 
 def used(options: TrainingOptions) -> dict[str, str]:
-    """Resolve `device` and `precision` on this machine; `OptionError` as `make_accelerator` raises it, and where
-    several processes have different ones."""
-
-    def resolve() -> dict[str, str]:
-        device = make_accelerator(options.device).device
-        return {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
-
-    if distributed.size() == 1:
-        return resolve()
+    """Resolve `device` and `precision` on this machine; `OptionError` for a missing device, and where several processes
+    have different ones."""
     try:
-        found = resolve()
-    except OptionError as error:  # it is for the first process to say so
-        found = {"error": str(error)}
+        device = make_accelerator(options.device).device
+        found = {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
+    except OptionError as error:
+        if distributed.size() == 1:
+            raise
+        found = {"error": str(error)}  # it is for the first process to say so
     each: list[dict[str, str]] = [json.loads(content) for content in distributed.gather(json.dumps(found).encode())]
-    for number, other in enumerate(each):
+    for number, other in enumerate(each, 1):
         if "error" in other:
-            raise OptionError(f"in process {number + 1} of {len(each)}: {other['error']}")
+            raise OptionError(f"in process {number} of {len(each)}: {other['error']}")
         if changed := next((name for name in other if other[name] != each[0][name]), None):
             raise OptionError(
-                f"process {number + 1} of {len(each)} has the {changed} {other[changed]!r} and the first one has "
+                f"process {number} of {len(each)} has the {changed} {other[changed]!r} and the first one has "
                 f"{each[0][changed]!r}; name one for all with --set {changed}=NAME."
             )
     return each[0]
 
 
 def make_optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
-    """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with weight decay of matrices but not of vectors; with
-    `optimizer="muon"` the recurrent matrices are updated by Muon."""
+    """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with weight decay of matrices alone, or `MuonAdamW`."""
     recurrent = [p for name, p in model.named_parameters() if options.optimizer == "muon" and "weight_hh" in name]
     others = [p for p in model.parameters() if all(p is not r for r in recurrent)]
     groups: list[dict[str, Any]] = [
@@ -105,9 +97,8 @@ def make_optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
 def warmup_then_cosine(progress: float, *, warmup: float, floor: float = 0.01) -> float:
     """Return the factor on the peak learning rate, in [floor, 1], at `progress` in [0, 1] of the whole run.
 
-    It is linear from near 0 over the first `warmup` share, then half a cosine down to `floor` (Loshchilov & Hutter
-    2017, arXiv:1608.03983, without restarts). It takes progress, not steps, so that the same curve serves runs bounded
-    by epochs and by minutes.
+    Linear from near 0 over the first `warmup` share, then half a cosine down to `floor` (Loshchilov & Hutter 2017,
+    arXiv:1608.03983, without restarts). Progress, not steps: runs may be bounded by epochs or by minutes.
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:
@@ -120,9 +111,8 @@ class MuonAdamW(AdamW):
     """AdamW, and Muon for the matrices of parameter groups whose option `muon` is true.
 
     The step of such a matrix is its momentum with all singular values near one, so that rare directions are learnt as
-    fast as frequent ones (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"). Its learning
-    rate is `RATE` times that of AdamW. `torch.optim.Muon` exists since PyTorch 2.9 only, and one optimiser keeps one
-    checkpoint.
+    fast as frequent ones (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks").
+    `torch.optim.Muon` exists since PyTorch 2.9 only, and one optimiser keeps one checkpoint.
     """
 
     @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,7 @@ from kammil.language_model import Artifacts, Settings
 from kammil.models.layers import count_parameters
 from kammil.progress import note, phase
 from kammil.training import tracking
-from kammil.training.record import recipe_toml, training_record, without_folders
-from kammil.training.request import RunRequest
+from kammil.training.record import RunRequest, recipe_toml, training_record, without_folders
 from kammil.training.texts import Dataset, printable
 from kammil.views.notebook import picture, sentences
 from kammil.vocabulary import CharacterVocabulary
@@ -44,7 +43,7 @@ class TrainResult:
     members: tuple[tuple[dict[str, Any], ...], ...] = ()
     """Histories of the models that a blend was merged from."""
     report: Path | None = None
-    """The report, one HTML page to open in a browser; None if none was written."""
+    """The report, one HTML page; None if none was written."""
     ending: str = ""
     """A sentence: how many passes were made, and whether more minutes would help; empty for a counter."""
 
@@ -84,68 +83,41 @@ class TrainedModel:
     """Device and precision of training; None for an n-gram model."""
     base: Mapping[str, Any] | None = None
     """Description of the texts of its base."""
-    histories: Sequence[Sequence[Mapping[str, Any]]] = ()
-    """The epochs of each of its networks."""
-    seconds: float = 0.0
-    """Time of training."""
-    earlier_seconds: float = 0.0
-    """Time of training of its base, or of the bases of its members."""
-    licence_of_base: str | None = None
-    """Licence of its base."""
-    learnt_by_base: int | None = None
-    """Number of validation texts that its base had learnt; None without a base of ours."""
+    metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What `metrics.json` says of the training; None and empty values are left out."""
     events: bytes = b""
     """Lines of `events.jsonl`."""
-    ending: str = ""
-    """How training ended, in a sentence."""
 
 
 def publish(model: TrainedModel, request: RunRequest) -> TrainResult:
-    """Write a model's folder, evaluate the model as it will be run from there, and add figures, card and report.
-
-    The folder appears complete or not at all.
-    """
+    """Write a model's folder, complete or not at all, with figures of the model as it runs from there, card and
+    report."""
     recipe, data, out = request.recipe, request.data, request.out
-    history = tuple(map(dict, model.histories[0])) if len(model.histories) == 1 else ()
-    members = tuple(tuple(map(dict, each)) for each in model.histories) if len(model.histories) > 1 else ()
+    training = training_record(recipe, data, model.base) | ({"used": dict(model.used)} if model.used else {})
     with folders.new(out, replace=request.replace) as draft:
         description = folders.ModelConfig(
             format=folders.FORMAT,
             family=model.family,
             settings=without_folders(model.settings.model_dump()),
             rules=recipe.text_rules.to_stored(),
-            training=training_record(recipe, data, model.base) | ({"used": dict(model.used)} if model.used else {}),
+            training=training,
         )
         folders.write(draft, description, model.vocabulary, model.artifacts, seen=model.seen, baselines=model.baselines)
         with phase("evaluating", LOOPS):
             runner = load(draft)
             evaluation = evaluate(runner, data.validation)
         figures = evaluation.to_dict()
-        optional = {
-            "members": members,
-            "ending": model.ending,
-            "licence_of_base": model.licence_of_base,
-            model_card.LEARNT_BY_BASE: model.learnt_by_base,
-        }
-        folders.write_metrics(
-            draft,
-            {
-                "validation": figures,
-                "training_seconds": round(model.seconds, 2),
-                "training_seconds_in_all": round(model.seconds + model.earlier_seconds, 2),
-                "parameters": count_parameters(model.artifacts.weights),
-                "history": history,
-                "machine": machine(),
-                "versions": versions(),
-            }
-            | {name: value for name, value in optional.items() if value not in (None, (), "")},
-        )
+        told = {name: value for name, value in model.metrics.items() if value not in (None, (), "")}
+        metrics: dict[str, Any] = {"validation": figures, "history": (), **told}
+        metrics |= {"machine": machine(), "versions": versions()}
+        folders.write_metrics(draft, metrics | {"parameters": count_parameters(model.artifacts.weights)})
         values = {figure: interval and interval["value"] for figure, interval in figures["model"].items()}
         storage.write_atomic(draft / folders.EVENTS, model.events + tracking.line("Evaluated", values))
         name, written = printable(out.name), folders.read(draft)
         command, toml = _repeat_command(data, name), recipe_toml(recipe)
         card = model_card.model_card(name, written, evaluation, command=command, toml=toml)
         storage.write_atomic(draft / folders.CARD, card.encode())
+        report = None
         if request.report_seconds:
             try:
                 page = model_report(
@@ -160,10 +132,12 @@ def publish(model: TrainedModel, request: RunRequest) -> TrainResult:
                     seconds=request.report_seconds,
                 )
                 storage.write_atomic(draft / REPORT, page.encode("utf-8", "replace"))
+                report = out / REPORT
             except FolderError as error:
                 note(f"no report: {error}")
-        report = out / REPORT if (draft / REPORT).exists() else None
-    return TrainResult(out, evaluation, history, tuple(model_card.cautions(written)), members, report, model.ending)
+    cautions = tuple(model_card.cautions(written))
+    history, members = metrics["history"], told.get("members", ())
+    return TrainResult(out, evaluation, history, cautions, members, report, told.get("ending", ""))
 
 
 def _repeat_command(data: Dataset, name: str) -> str:
@@ -172,6 +146,20 @@ def _repeat_command(data: Dataset, name: str) -> str:
         return shlex.join(["kammil", "train", *data.arguments, "--config", "recipe.toml", "--out", out])
     validation = "" if data.validation_split_off else ", validation=validation_texts"
     return f'kammil.train(texts{validation}, **tomllib.loads(Path("recipe.toml").read_text("utf-8")), out={out!r})'
+
+
+def training_metrics(
+    histories: Sequence[Sequence[Mapping[str, Any]]], seconds: float, earlier: float, **others: Any
+) -> dict[str, Any]:
+    """Return the entries of `metrics.json` on a training: epochs of each network, its seconds, those of its base."""
+    epochs = tuple(tuple(map(dict, history)) for history in histories)
+    return {
+        "training_seconds": round(seconds, 2),
+        "training_seconds_in_all": round(seconds + earlier, 2),
+        "history": epochs[0] if len(epochs) == 1 else (),
+        "members": epochs if len(epochs) > 1 else (),
+        **others,
+    }
 
 
 def total_seconds(model: folders.ModelFiles) -> float:

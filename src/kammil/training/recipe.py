@@ -13,13 +13,60 @@ from kammil.errors import OptionError, wrong_value
 from kammil.models.family import FamilyName, family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
-from kammil.training.options import TimeKind, TrainingOptions
+
+TimeKind = Literal["wall", "processor"]
+
+
+class TrainingOptions(BaseModel):
+    """Options of the training loop, as they are saved in the model folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    epochs: int | None = Field(default=None, ge=1, le=100_000)
+    """Maximum number of passes over the training texts. None: about 3,700 steps, in 3 to 12 passes, which brought the
+    benchmark's 2,487 tweets to their best (docs/log.md#how-many-epochs)."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Time limit of the whole run, from reading to the final figures; the schedule is fitted into it. A blend takes the
+    number of its members from its text and these minutes. A base, and each member, has a limit of its own."""
+    clock: TimeKind = "wall"
+    """Kind of `minutes`: `wall`, or `processor`, the processor time of all threads."""
+    objective: Objective = "text"
+    """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
+    batch_size: int = Field(default=8, ge=1, le=65_536)
+    """Texts a step. On the benchmark's tweets 16 is 0.04 bits behind in equal time, 32 more
+    (docs/log.md#which-batch-size-learning-rate-and-dropout-for-the-gru)."""
+    block: int = Field(default=512, ge=8, le=65_536)
+    """Maximum number of characters of a text that are learnt at once, which bounds memory."""
+    learning_rate: float = Field(default=4e-3, gt=0, le=1)
+    """Peak learning rate of AdamW, for batches of 8; for 16 and 32, 6e-3 did best."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon`: the recurrent matrix of a GRU is updated by Muon, all other parameters by AdamW."""
+    epoch_steps: int | None = Field(default=None, ge=1)
+    """Steps of an epoch, after which the model is validated and its state is saved; None: a pass over the texts."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay of the matrices; biases are spared."""
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the run in which the learning rate rises."""
+    gradient_clip: float = Field(default=1.0, gt=0)
+    """Maximum 2-norm of the gradient; a longer one is scaled down."""
+    patience: int = Field(default=8, ge=1)
+    """Number of epochs without fewer validation bits after which training stops."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Random seed of the initial weights, the order of texts, and dropout."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to train; `auto` takes an accelerator if there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of the factors of matrix products in training; everything else is in single precision. `auto` takes
+    bfloat16 where the processor has instructions for it, which halves the time of a GRU (`benchmarks/networks.py`)."""
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of training; None leaves the number to PyTorch."""
+
 
 READING = (
     *("column", "where", "encoding", "delimiter", "sender", "raw", "rules"),
     *("exclude", "unique", "source_column", "weights"),
 )
-"""Options that decide which texts a model is trained on, how they are normalised, and how often each is learnt."""
+"""Options that decide which texts are learnt, how they are normalised, and how often each is drawn."""
 
 
 class Options(TypedDict, total=False):
@@ -92,12 +139,12 @@ class Recipe(BaseModel):
     """SQL condition on the rows of a table."""
     encoding: str = "utf-8"
     delimiter: str | None = None
-    """Character between the cells of a table, or "tab"; None: it is found out."""
+    """Character between the cells of a table, or "tab"; None guesses it."""
     sender: str | None = None
-    """Sender whose messages of a chat are learnt; None for all."""
+    """Sender to keep in a chat; None for all."""
     model: str = "blend"
-    """Family of the model. In three minutes on the benchmark's tweets the blend ends at 2.87 bits, a GRU alone at 3.14,
-    and the blend is ahead from the first seconds on (docs/log.md#which-family-is-best-at-equal-time)."""
+    """Family: after three minutes on the benchmark's tweets the blend is at 2.87 bits, a GRU alone at 3.14
+    (docs/log.md#which-family-is-best-at-equal-time)."""
     raw: bool = False
     """Apply no text rule at all."""
     rules: dict[str, bool] = Field(default_factory=dict[str, bool])
@@ -107,26 +154,24 @@ class Recipe(BaseModel):
     unique: bool = False
     """Learn from one text of each group of near-duplicates."""
     source_column: str | None = None
-    """Column of a table that says where each text comes from; None: `source`, if there is one. A text of a named data
-    set comes from it."""
+    """Column with the source of each text; None: `source`, if there is one. A text of a data set comes from it."""
     weights: dict[str, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] = Field(
         default_factory=dict[str, float]
     )
-    """Sampling weight of each source: expected draws of a text in an epoch of gradient descent; 1 for other sources.
-    Every text is counted once, and validation is not weighed."""
+    """Sampling weight of each source: expected draws of a text per epoch, 1 for others."""
     least: int = Field(default=1, ge=1)
-    """Minimum number of training texts that hold a character of the vocabulary; others are unknown."""
+    """Minimum document frequency of a character; rarer ones map to UNK."""
     base: dict[str, Any] | str | None = None
     """Model to start from: a model folder, or the recipe of a model that is trained first, with its `source` and
-    `validation`. A network starts with its weights; a blend also has its counts, in separate tables: counted anew where
-    the base is a recipe, those of its folder else (`BlendSettings.base_counts`)."""
+    `validation`. A network starts with its weights; a blend also has its counts, in separate tables
+    (`BlendSettings.base_counts`)."""
     members: tuple[dict[str, Any], ...] = Field(default=(), max_length=16)
-    """Recipes of blends that are trained on the same texts, each separately and from its own base, and merged into one:
-    their log-probabilities are averaged. Options that a member does not name are those of this recipe."""
+    """Recipes of blends that are trained on the same texts, each from its own base, and merged: their log-probabilities
+    are averaged. Options that a member does not name are those of this recipe."""
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Settings of the family."""
     training: TrainingOptions = TrainingOptions()
-    """Options of the training loop; `seed` also decides the split."""
+    """`seed` also decides the split."""
 
     @property
     def text_rules(self) -> TextRules:
@@ -135,15 +180,14 @@ class Recipe(BaseModel):
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Recipe:
-        """Build a recipe from flat options, as a command line or a TOML file gives them.
+        """Build a recipe from flat options of the recipe, the training loop and the family; None leaves the default.
 
-        Each name is an option of the recipe, of the training loop or of the family; None leaves its default. Raises
-        `OptionError` for an unknown name and for a value out of range.
+        Raises `OptionError` for an unknown name and for a value out of range.
         """
         named = {name: value for name, value in options.items() if value is not None}
         chosen = str(named.get("model", cls.model_fields["model"].default))
         learner = family(chosen).learner()
-        # The first two are built here, from flat names; a family's setting of a name, such as `base`, goes before ours.
+        # A family's setting of a name, such as `base`, goes before ours.
         direct = cls.model_fields.keys() - {"settings", "training"} - learner.settings.model_fields.keys()
         names = [*direct, *TrainingOptions.model_fields, *learner.settings.model_fields]
         settings = _take(named, learner.settings.model_fields)
@@ -166,7 +210,7 @@ class Recipe(BaseModel):
         return recipe.model_copy(update={"settings": learner.check(settings).model_dump(mode="json")})
 
     def changed(self, options: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with other values of settings and of options of training, by their flat names."""
+        """Return the recipe with other settings and options of training, by their flat names."""
         settings = {name: value for name, value in options.items() if name in self.settings}
         training = {name: value for name, value in options.items() if name not in settings}
         return self.model_copy(

@@ -1,11 +1,12 @@
-"""The record of a result: its options and texts, stored beside it, compared before it is reused or resumed."""
+"""What one training is asked for, and the record of it that is stored beside its result, to be compared before it is
+reused or resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -15,8 +16,10 @@ from pydantic import ValidationError
 from kammil import model_folder as folders
 from kammil.errors import KammilError
 from kammil.evaluation import model_card
+from kammil.progress import Listener, ignore
 from kammil.training.recipe import Recipe, options_toml
 from kammil.training.texts import Dataset, name_of
+from kammil.training.time_budget import TimeBudget
 
 ROW = "row.safetensors"
 """File of a model's figures in a comparison, in its folder (`suite`)."""
@@ -26,8 +29,38 @@ _PATHS = ("base", "source", "validation", "exclude")
 """Options that name files, or the folder of a model."""
 
 
+@dataclass(frozen=True)
+class ParentModel:
+    """A model whose weights a run starts from."""
+
+    model: folders.ModelFiles
+    texts: tuple[str, ...] = ()
+    """Its training texts; empty where it was not trained by this recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """Everything that one run is asked for."""
+
+    recipe: Recipe
+    data: Dataset
+    out: Path
+    """The model folder, whose lock the caller holds; checkpoints are kept beside it."""
+    base: ParentModel | None = None
+    resume: bool = False
+    replace: bool = False
+    listen: Listener = ignore
+    track: Sequence[str] = ()
+    report_seconds: float = 0.0
+    """About how long the report may take; none is written at 0."""
+    any_family: bool = False
+    """Whether nobody chose the family, so that a counter may take its place."""
+    budget: TimeBudget | None = None
+    """The time of the whole command; None starts the minutes of the recipe with the run."""
+
+
 def fingerprint(recipe: Recipe, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Return everything that a result depends on: options, the folder it starts from, and hashes of its texts."""
+    """Return what a result depends on: options, the folder it starts from, and hashes of its texts."""
     options = recipe.model_dump(mode="json")
     options |= options.pop("training") | options.pop("settings")
     options |= {f"SHA-256 of the {name} folder": value for name, value in folder_hashes(recipe).items()}
@@ -67,15 +100,15 @@ def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset, base: Mapping[str
         stored = found | {"recipe": recorded(Recipe.model_validate(found["recipe"]))}
     except (KammilError, ValidationError, KeyError):
         return False
-    stored.pop("used", None)  # the device and precision that were used are no part of the recipe
+    stored.pop("used", None)  # device and precision are no part of the recipe
     current = json.loads(json.dumps(training_record(recipe, data, base)))
     if model_card.SHA256 not in stored:  # older folders do not record it
         current.pop(model_card.SHA256, None)
     return stored == current
 
 
-def data_summary(data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Describe the texts of a model for its folder; `base` is the same description of its base's texts."""
+def data_summary(data: Dataset, base: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Describe the texts of a model for its folder; `base` is the description of its base's texts."""
     return {
         "source": data.source,
         "sha256": data.sha256,
@@ -92,12 +125,12 @@ def data_summary(data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any
 
 
 def recorded(recipe: Recipe) -> dict[str, Any]:
-    """Return the options of a recipe for a folder that may be published: files by their names alone."""
+    """Return the options of a recipe as a folder that may be published holds them."""
     return without_folders(recipe.model_dump(mode="json"))
 
 
 def recipe_toml(recipe: Recipe) -> str:
-    """Return a recipe as a file for `kammil train --config`, an option a line, files named without their folders."""
+    """Return a recipe as a file for `kammil train --config`, files named without their folders."""
     defaults = Recipe().model_dump(exclude={"model"})
     options = {name: value for name, value in recipe.model_dump().items() if defaults.get(name) != value}
     options |= recipe.training.model_dump() | recipe.settings
@@ -107,31 +140,29 @@ def recipe_toml(recipe: Recipe) -> str:
 
 def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return plain options with files named without the folders that hold them."""
-    return {name: _without_folders(value, name) for name, value in options.items()}
 
+    def shown(value: object, option: str) -> object:
+        if isinstance(value, Mapping):
+            return without_folders(cast(Mapping[str, object], value))
+        if isinstance(value, list | tuple):
+            return [shown(each, option) for each in cast(Sequence[object], value)]
+        if not isinstance(value, str) or option not in _PATHS:
+            return value
+        return Path(value).name if Path(value).is_absolute() else name_of(value)
 
-def _without_folders(value: object, option: str) -> object:
-    if isinstance(value, Mapping):
-        return without_folders(cast(Mapping[str, object], value))
-    if isinstance(value, list | tuple):
-        return [_without_folders(each, option) for each in cast(Sequence[object], value)]
-    if not isinstance(value, str) or option not in _PATHS:
-        return value
-    return Path(value).name if Path(value).is_absolute() else name_of(value)
+    return {name: shown(value, name) for name, value in options.items()}
 
 
 def folder_hashes(recipe: Recipe) -> dict[str, str]:
-    """Return the SHA-256 of the model folder that a recipe starts from, by option; a model on the Hub has none."""
+    """Return the SHA-256 of the arrays and JSON files, without figures, of the folder that a recipe starts from, by
+    option; a model on the Hub has none."""
     base = recipe.settings.get("base", recipe.base)
     folder = folders.locate(Path(base)) if isinstance(base, str) else None
-    return {"base": _checksum(folder)} if folder is not None and folder.is_dir() else {}
-
-
-def _checksum(folder: Path) -> str:
-    """Return the SHA-256 of what a model is made of: the arrays and JSON files of its folder, without its figures."""
+    if folder is None or not folder.is_dir():
+        return {}
     total = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")):
         if path.name not in (folders.METRICS, ROW) and path.is_file():
             with path.open("rb") as file:
                 total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+    return {"base": total.hexdigest()}

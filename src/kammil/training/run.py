@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,14 +17,14 @@ from kammil import model_folder as folders
 from kammil.data import bloom
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, counter_check
+from kammil.evaluation.model_card import LEARNT_BY_BASE
 from kammil.language_model import Artifacts, LanguageModel, Settings
 from kammil.models.family import Learner, MergingLearner, NetworkTask, TrainingTexts, family, load_model
 from kammil.progress import CounterAhead, EpochEnded, Event, Listener, Notice, TrainingEnded, ignore, listening, note
 from kammil.storage import RUN, clear_training_folder, interrupted, training_folder
-from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
+from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds, training_metrics
 from kammil.training.recipe import Recipe
-from kammil.training.record import difference, fingerprint, sha256
-from kammil.training.request import ParentModel, RunRequest
+from kammil.training.record import ParentModel, RunRequest, difference, fingerprint, sha256
 from kammil.training.time_budget import TimeBudget
 from kammil.training.tracking import EventLog, RateLimited, parts, tracked
 from kammil.vocabulary import CharacterVocabulary
@@ -38,7 +37,6 @@ N = TypeVar("N", bound="nn.Module")
 _COMPARED = 300
 """Maximum number of validation texts on which a model is compared with its base: a second or two."""
 _RARE = 200
-"""A base whose vocabulary is kept lacks fewer than one in 200 characters of the texts."""
 
 
 class Run:
@@ -84,7 +82,7 @@ class Run:
                 with distributed.alone():
                     self._count(learner)
             settings, artifacts = learner.fit(self.recipe.settings, self.texts, self._descend)
-            return distributed.made_by_first(TrainResult, partial(self._finish, settings, artifacts))
+            return distributed.made_by_first(TrainResult, lambda: self._finish(settings, artifacts))
 
     def _tell(self, event: Event) -> None:
         ended = parts(event)[1]  # of several members, the one that came farthest
@@ -109,18 +107,32 @@ class Run:
 
     def _finish(self, settings: Settings, artifacts: Artifacts) -> TrainResult:
         """Write the folder of the trained model, or of the counter that is ahead of it, and measure it."""
-        base, histories = self.request.base, self.histories
+        base, name, ending = self.request.base, self.recipe.model, self.ended.sentence if self.ended else ""
         on_processor = self.used is None or self.used["device"] == "cpu"  # which waits for any other device
         if on_processor and distributed.size() == 1 and (sentence := self.budget.shortfall()) is not None:
             self._tell(Notice(sentence))
-        ending = "" if self.ended is None else self.ended.sentence
-        name, settings, artifacts, ahead = self._published(settings, artifacts)
-        if ahead is not None:
-            self._tell(ahead)
-            ending = ahead.sentence
+        runner = load_model(name, settings.model_dump(), artifacts)
+        if (counter := self.counter) is not None:
+            costs = counter_check.costs(runner, self.texts.vocabulary, self.data.validation)
+            bits = counter_check.bits(costs)
+            swapped = self.request.any_family and not counter_check.shown_ahead(costs, counter.costs)
+            if swapped:
+                name, settings, artifacts = counter_check.FAMILY, counter.settings, counter.artifacts
+            if swapped or counter.bits < bits:
+                ahead = CounterAhead(bits, counter.bits, len(self.texts.train), published=swapped)
+                self._tell(ahead)
+                ending = ahead.sentence
         learnt = self._learnt_by_base()
         if base is not None and not base.texts and learnt is not None:
-            self._compare_with_base(load_model(name, settings.model_dump(), artifacts), base.model, learnt)
+            self._compare_with_base(runner, base.model, learnt)
+        metrics = training_metrics(
+            [[asdict(epoch) for epoch in epochs] for epochs in self.histories],
+            max((epochs[-1].elapsed for epochs in self.histories if epochs), default=self.budget.elapsed),
+            total_seconds(base.model) if base is not None else 0.0,
+            ending=ending,
+            licence_of_base=_licence(base.model) if base is not None else None,
+            **{LEARNT_BY_BASE: None if learnt is None else int(learnt.sum())},
+        )
         model = TrainedModel(
             name,
             settings,
@@ -129,36 +141,15 @@ class Run:
             self.seen,
             self.baselines,
             self.used,
-            base=base.model.description.training["data"] if base is not None else None,
-            histories=[[asdict(epoch) for epoch in epochs] for epochs in histories],
-            seconds=max((epochs[-1].elapsed for epochs in histories if epochs), default=self.budget.elapsed),
-            earlier_seconds=total_seconds(base.model) if base is not None else 0.0,
-            licence_of_base=_licence(base.model) if base is not None else None,
-            learnt_by_base=None if learnt is None else int(learnt.sum()),
-            events=self.log.content(),
-            ending=ending,
+            base.model.description.training["data"] if base is not None else None,
+            metrics,
+            self.log.content(),
         )
         result = publish(model, self.request)
         clear_training_folder(self.request.out)
         if (sentence := self.budget.overrun()) is not None:
             note(sentence)
         return result
-
-    def _published(
-        self, settings: Settings, artifacts: Artifacts
-    ) -> tuple[str, Settings, Artifacts, CounterAhead | None]:
-        """Return the model to publish: the trained one, or the counter where that is not shown to be behind and nobody
-        chose a family; and the event that says so, or that the counter is ahead."""
-        name, counter, swapped = self.recipe.model, self.counter, False
-        if counter is None:
-            return name, settings, artifacts, None
-        runner = load_model(name, settings.model_dump(), artifacts)
-        costs = counter_check.costs(runner, self.texts.vocabulary, self.data.validation)
-        bits = counter_check.bits(costs)
-        if self.request.any_family and not counter_check.shown_ahead(costs, counter.costs):
-            name, settings, artifacts, swapped = counter_check.FAMILY, counter.settings, counter.artifacts, True
-        ahead = CounterAhead(bits, counter.bits, len(self.texts.train), published=swapped)
-        return name, settings, artifacts, ahead if swapped or counter.bits < bits else None
 
     def _learnt_by_base(self) -> NDArray[np.bool_] | None:
         """Return whether what the run starts from has learnt each validation text, (N,); None where that is unknown."""
@@ -172,7 +163,7 @@ class Run:
         return bloom.learnt_texts(seen, self.data.validation)
 
     def _compare_with_base(self, model: LanguageModel, base: folders.ModelFiles, learnt: NDArray[np.bool_]) -> None:
-        """Warn if the base alone predicts the validation texts that it has not learnt better, as far as is shown."""
+        """Warn if the base alone predicts the validation texts better, unless it was trained on them."""
         texts = [self.data.validation[i] for i in np.flatnonzero(~learnt)[:_COMPARED]]
         if not texts:
             self._tell(
@@ -182,10 +173,11 @@ class Run:
                 )
             )
             return
-        description = base.description
-        parent = load_model(description.family, description.settings, base.artifacts)
-        theirs = round(counter_check.bits(counter_check.costs(parent, base.vocabulary, texts)), 3)
-        ours = round(counter_check.bits(counter_check.costs(model, self.texts.vocabulary, texts)), 3)
+        parent = load_model(base.description.family, base.description.settings, base.artifacts)
+        theirs, ours = (
+            round(counter_check.bits(counter_check.costs(of, vocabulary, texts)), 3)
+            for of, vocabulary in ((parent, base.vocabulary), (model, self.texts.vocabulary))
+        )
         if theirs < ours:
             which = "the validation texts" + (" that it has not learnt" if learnt.any() else "")
             figures = f"{theirs:.3f} bits a character against {ours:.3f}"
@@ -194,7 +186,7 @@ class Run:
     def _descend(self, task: NetworkTask[N]) -> list[N]:
         """Train networks by gradient descent, resumably; see `GradientDescent`."""
         try:
-            from kammil.training import descent, optim
+            from kammil.training import descent, initial_weights, optim
             from kammil.training.checkpoint import Checkpoint
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training needs {error.name}", "train") from error
@@ -205,7 +197,7 @@ class Run:
         try:
             if distributed.is_first():
                 self._open_training_folder(self.used)
-            networks = descent.new_networks(task, self.texts, data, states, options)
+            networks = initial_weights.new_networks(task, self.texts, data, states, options)
             reserve = self._seconds_to_finish(task, networks) if distributed.is_first() else 0.0
             self.histories = descent.fit_networks(
                 networks, data, options, states, on_event=self._tell, budget=self.budget, reserve=reserve
@@ -216,7 +208,7 @@ class Run:
         return [network.eval() for network in networks]
 
     def _seconds_to_finish(self, task: NetworkTask[N], networks: Sequence[N]) -> float:
-        """Return about how long the figures and the report will take after training; 0 without a limit."""
+        """Estimate the time of figures and report after training; 0 without a limit."""
         if self.budget.seconds is None or task.assemble is None:
             return 0.0
         with listening(ignore), distributed.alone():
@@ -229,7 +221,7 @@ class Run:
         return self.request.report_seconds + to_open + figures
 
     def _open_training_folder(self, used: Mapping[str, str]) -> None:
-        """Create the training folder, or check that the one with a checkpoint to resume belongs to the same run."""
+        """Create the training folder, or check that the one to resume is of the same recipe and texts."""
         file, out = self.training_folder / RUN, self.request.out
         texts = {"texts": self.data.sha256, "validation texts": sha256(self.data.validation)}
         current = {**fingerprint(self.recipe, texts), **used}
@@ -255,11 +247,8 @@ def _licence(base: folders.ModelFiles) -> str | None:
 
 
 def _vocabulary(recipe: Recipe, texts: Sequence[str], base: ParentModel | None) -> CharacterVocabulary:
-    """Return the vocabulary of a run: the characters of its texts, and those of its base.
-
-    A base folder whose vocabulary must stay keeps it, unless it lacks one character of the texts in 200, or more, as
-    that of another script does.
-    """
+    """Return the characters of the texts and of the base; those of a base folder alone, where its vocabulary must stay
+    and lacks fewer than one in `_RARE` characters of the texts, as no other script does."""
     own = CharacterVocabulary.from_texts(texts, least=recipe.least)
     if base is None:
         return own

@@ -18,13 +18,13 @@ from kammil.progress import note, phase, tracked
 from kammil.training.recipe import Recipe
 
 HELD_OUT = 0.1
-"""Share of the texts to validate with where no validation file is named and they are not more than `MOST_HELD_OUT`."""
-MOST_HELD_OUT = 5_000
-"""Maximum number of texts to validate with. The interval of their bits is 0.02 to either side, and the figures of
-100,000 take longer than to count a million (docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
+"""Share of the texts to validate with where no validation file is named."""
+MAX_HELD_OUT = 5_000
+"""Maximum number of texts to validate with: the interval of their bits is 0.02 to either side
+(docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
 MANY, _COUNTED, _BLENDED = 2_000_000, 13_000_000, 4_000_000
-"""Number of characters from which on a line says how long preparing takes; those that a minute of a free processor
-prepares for a counter or a network, and for a blend, whose counts are compressed and compared with a counter's."""
+"""Characters from which on a line says how long preparing takes; those that a minute prepares for a counter or a
+network, and for a blend."""
 
 
 @dataclass(frozen=True)
@@ -47,26 +47,23 @@ class Dataset:
     arguments: tuple[str, ...] | None = None
     """Command-line arguments that read the same texts; None for texts that a program handed over."""
     validation_split_off: bool = True
-    """Whether the validation texts were split off from the same source."""
+    """Whether the validation texts are of the same source."""
     weights: tuple[float, ...] | None = None
-    """Times that each training text is drawn in an epoch, in expectation; None where all are drawn once."""
+    """Expected draws of each training text in an epoch; None where all are drawn once."""
     validation_in_full: int | None = None
-    """Number of texts of the validation file where `MOST_HELD_OUT` of them were drawn by the seed; else None."""
+    """Number of texts of the validation file, where `MAX_HELD_OUT` of them were drawn by the seed."""
 
 
 @dataclass(frozen=True)
 class NormalisedTexts:
-    """Texts that were read and normalised, without blank ones."""
+    """Texts that were read and normalised, without blank ones; see `Dataset`."""
 
     texts: list[str]
     name: str
-    """Name of the file, data set or kind of object that they come from."""
     sha256: str
-    """Hash of the file's bytes, or of the texts where there is no file."""
     sources: list[str] | None
     """The source of each text; None where none is named."""
     arguments: tuple[str, ...] | None = None
-    """Command-line arguments that name the same files; None for texts that a program handed over."""
 
 
 Source = sources.Texts
@@ -75,15 +72,13 @@ Source = sources.Texts
 def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
     """Raise `OptionError` for a condition `where`, a `source_column` or `weights` without a file to apply it to."""
     further = (*recipe.exclude, *(() if validation is None else (validation,)))
-    for option in ("where", "delimiter", "sender"):
+    rows = (any(map(sources.is_named, (source, *further))), "choose the rows before you give them.")
+    texts = (sources.is_named(source), "write the texts to one, with their sources.")
+    needs = {"where": rows, "delimiter": rows, "sender": rows, "source_column": texts, "weights": texts}
+    for option, (met, way_out) in needs.items():
         value = getattr(recipe, option)
-        if value is not None and not any(map(sources.is_named, (source, *further))):
-            raise OptionError(f"{option} is {value!r}, but it is for files; choose the rows before you give them.")
-    for option in ("source_column", "weights"):
-        if (value := getattr(recipe, option)) and not sources.is_named(source):
-            raise OptionError(
-                f"{option} is {value!r}, but it is for files; write the texts to one, with their sources."
-            )
+        if value not in (None, {}) and not met:
+            raise OptionError(f"{option} is {value!r}, but it is for files; {way_out}")
 
 
 def prepare(recipe: Recipe, source: Source, validation: Source | None = None) -> Dataset:
@@ -95,8 +90,8 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
     if validation is not None:
         loaded_validation = load_normalised(recipe, validation)
         held_out, held_out_name = loaded_validation.texts, loaded_validation.name
-        validation_in_full = len(held_out) if len(held_out) > MOST_HELD_OUT else None
-        held_out = draw(held_out, MOST_HELD_OUT, recipe.training.seed)
+        validation_in_full = len(held_out) if len(held_out) > MAX_HELD_OUT else None
+        held_out = draw(held_out, MAX_HELD_OUT, recipe.training.seed)
         more = loaded_validation.arguments
         arguments = None if arguments is None or more is None else (*arguments, "--validation", *more)
     if (characters := sum(map(len, texts))) > MANY:
@@ -147,8 +142,8 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
 
 
 def held_out_share(number: int) -> float:
-    """Return the share of a number of texts that is held out to validate with."""
-    return min(HELD_OUT, MOST_HELD_OUT / max(1, number))
+    """Return the share of texts that is held out to validate with."""
+    return min(HELD_OUT, MAX_HELD_OUT / max(1, number))
 
 
 def draw(texts: list[str], number: int, seed: int) -> list[str]:
@@ -160,7 +155,7 @@ def draw(texts: list[str], number: int, seed: int) -> list[str]:
 
 
 def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None:
-    """Return the weight of each text by its first source, or None where all are 1; `DataError` for unknown sources."""
+    """Return the weight of each text by its first source; None where all are 1; `DataError` for unknown sources."""
     found = set(loaded.sources or ())
     if unknown := sorted(recipe.weights.keys() - found):
         listed = ", ".join(sorted(found)[:20]) or "none"

@@ -16,17 +16,13 @@ from kammil.language_model import LanguageModel
 from kammil.models.family import CountingLearner, MergingLearner, family
 from kammil.progress import note
 from kammil.storage import RUN, training_folder
-from kammil.training.options import TimeKind, TrainingOptions
-from kammil.training.recipe import Recipe
+from kammil.training.recipe import Recipe, TimeKind, TrainingOptions
 from kammil.vocabulary import CharacterVocabulary
 
 _MIN_SHARE = 0.5
 """Processor time as a share of time as it passes, below which a run is told that it got little of the processor."""
-_TIMED = (1, 4, 16, 64)
-"""Numbers of texts that are timed one after the other, while each takes a short time."""
-_TIMED_SHARE = 0.02
-"""Maximum share of the minutes for one of them."""
-_MILLION = 1_000_000
+_TIMED, _TIMED_SHARE = (1, 4, 16, 64), 0.02
+"""Numbers of texts that are timed, while each takes at most this share of the minutes."""
 
 
 class TimeBudget:
@@ -51,7 +47,7 @@ class TimeBudget:
 
     @contextmanager
     def stopped(self) -> Generator[None]:
-        """Stand still within the block: a base that is trained there has a time limit of its own."""
+        """Stand still within the block, for a base with a time limit of its own."""
         before = {kind: now() for kind, now in self._timers.items()}
         try:
             yield
@@ -62,7 +58,7 @@ class TimeBudget:
     def figures_seconds(
         self, models: Sequence[LanguageModel], vocabulary: CharacterVocabulary, texts: Sequence[str]
     ) -> float:
-        """Return about how many seconds `evaluate` takes for the models on the texts; 0 without a limit."""
+        """Estimate the seconds of `evaluate` for the models on the texts; 0 without a limit."""
         if self.seconds is None:
             return 0.0
         seconds = 0.0
@@ -88,10 +84,7 @@ class TimeBudget:
         )
 
     def shortfall(self) -> str | None:
-        """Return a sentence if the processor worked for this program less than half of the minutes that passed.
-
-        None without minutes, and with those of the processor, of which others take nothing.
-        """
+        """Return a sentence if the processor worked for this program less than half of the minutes that passed."""
         passed, worked = self._elapsed("wall"), self._elapsed("processor")
         if self.seconds is None or self._kind == "processor" or worked >= _MIN_SHARE * passed:
             return None
@@ -107,11 +100,10 @@ class TimeBudget:
 def auto_sizes(
     recipe: Recipe, given: Mapping[str, Any], characters: int, *, resumed: Path | None = None
 ) -> dict[str, int]:
-    """Return the options that a run takes from its number of characters and its minutes, and tell them in a sentence.
+    """Return the sizes that a run takes from its number of characters and its minutes, if none is `given`; tell them.
 
-    There are none without minutes, beside a base or members, on another device than the CPU, in several processes, or
-    where `given` has one of them: the others have their defaults then. `resumed` is the model whose interrupted run
-    goes on, with the sizes that it had.
+    There are none with a base or members, without minutes or a CPU, or in several processes. `resumed` is the model
+    whose interrupted run goes on, with the sizes that it had.
     """
     learner, minutes = family(recipe.model).learner(), recipe.training.minutes
     if minutes is None or not isinstance(learner, MergingLearner) or distributed.size() > 1:
@@ -123,17 +115,14 @@ def auto_sizes(
         return {}
     stored = _stored(resumed) if resumed is not None else {}
     chosen |= {name: stored[name] for name in chosen if name in stored}
-    sizes = ", ".join(_counted(name, value) for name, value in chosen.items())
-    note(f"{sizes}: {_rounded(characters)} characters, {minutes:g} minute{'' if minutes == 1 else 's'}")
+    sizes = ", ".join(f"{name} {value}" for name, value in chosen.items())
+    note(f"chosen for {characters:,} characters and --minutes {minutes:g}: {sizes}")
     return chosen
 
 
 def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a run that starts from a model folder which differ from the defaults of other runs.
-
-    They are the shapes of the weights of the base and, where its vocabulary stays, what the family has found better
-    for such runs; what is `given` is left out.
-    """
+    """Return the options that a run takes from the model folder it starts from: shapes of its weights and, where its
+    vocabulary stays, the family's own defaults for such runs; what is `given` is left out."""
     learner = family(recipe.model).learner()
     if recipe.base is not None and isinstance(learner, CountingLearner):
         raise OptionError(
@@ -149,7 +138,7 @@ def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _threads(options: TrainingOptions) -> int | None:
-    """Return the CPU threads that learn at the same time as the clock counts; None on another device."""
+    """Return the CPU threads that the clock counts as one; None on another device."""
     from kammil.training.optim import make_accelerator
 
     if make_accelerator(options.device).device.type != "cpu":
@@ -166,14 +155,3 @@ def _stored(out: Path) -> dict[str, Any]:
         return dict(json.loads((training_folder(out) / RUN).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
-
-
-def _counted(name: str, number: int) -> str:
-    words = {"hidden": ("unit", "units"), "networks": ("member", "members"), "epochs": ("pass", "passes")}
-    one, many = words.get(name, (name, name))
-    most = "at most " if name == "epochs" else ""
-    return most + (f"one {one}" if number == 1 else f"{number:,} {many}")
-
-
-def _rounded(number: int) -> str:
-    return f"{number / _MILLION:.3g} million" if number >= _MILLION else f"{float(f'{number:.2g}'):,.0f}"

@@ -1,9 +1,8 @@
-"""Write down what happened in a run: `events.jsonl` always, TensorBoard where it is asked for.
+"""Write down what happens in a run: `events.jsonl` always, TensorBoard where it is asked for.
 
-A line of `events.jsonl` is one event as JSON: `time`, `event`, the member of a blend that learns beside others, and the
-fields of the class of that name in `progress`; numbers that are not finite are null. The last line, `Evaluated`, has
-the figures on the validation texts. A resumed run goes on with the file beside its checkpoint, so the steps of an epoch
-that was interrupted stand there twice.
+A line of `events.jsonl` is one event as JSON: `time`, `event`, the `member` of a blend, and the fields of the class of
+that name in `progress`; numbers that are not finite are null. The last line, `Evaluated`, has the figures on the
+validation texts. A resumed run goes on with the file, so the steps of an interrupted epoch stand there twice.
 """
 
 from __future__ import annotations
@@ -23,10 +22,8 @@ from kammil.progress import EpochEnded, Event, Listener, MemberEvent, PhaseProgr
 from kammil.storage import reason
 
 TENSORBOARD_FOLDER = "runs"
-"""Folder beside the model folder; the default of `tensorboard --logdir` in its own examples."""
 _INTERVAL, _SHARE = 1.0, 1 / 300
-"""Minimum seconds between two steps that are written down, at first and as a share of the seconds so far: a run has
-thousands, and one of ten hours writes some 1,700."""
+"""Minimum seconds between two steps that are written down, and the same as a share of the seconds so far."""
 
 
 def parts(event: Event) -> tuple[int | None, Any]:
@@ -49,7 +46,7 @@ def _finite(value: Any) -> Any:
 
 
 class RateLimited:
-    """Passes on the events of learning; of its steps the first of each epoch, and then one a second or fewer."""
+    """Passes on the events of training; of its steps the first of each epoch, and then one a second or fewer."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._listeners, self._written = listeners, dict[int | None, float]()
@@ -101,7 +98,7 @@ class EventLog:
 
 
 class ScalarWriter:
-    """Calls `write` with name, value and step of bits, accuracy and learning rate; steps count over all epochs."""
+    """Calls `write` with name, value and step, over all epochs, of bits, accuracy and learning rate."""
 
     def __init__(self, write: Callable[[str, float, int], object]) -> None:
         self._write, self._steps = write, dict[int | None, int]()
@@ -110,22 +107,16 @@ class ScalarWriter:
         """Write the figures of a step or an epoch."""
         member, inner = parts(event)
         prefix = "" if member is None else f"member {member}/"
+        figures, step = dict[str, float](), 0
         if isinstance(inner, TrainingProgress):
             self._steps[member] = inner.steps
-            figures, step = {"bits/step": inner.train_bits, "learning rate": inner.learning_rate}, inner.step
-            step += (inner.epoch - 1) * inner.steps
+            step = (inner.epoch - 1) * inner.steps + inner.step
+            figures = {"bits/step": inner.train_bits, "learning rate": inner.learning_rate}
         elif isinstance(inner, EpochEnded):
-            figures, step = (
-                {
-                    "bits/training": inner.train_bits,
-                    "bits/validation": inner.validation_bits,
-                    "accuracy/training": inner.train_accuracy,
-                    "accuracy/validation": inner.validation_accuracy,
-                },
-                inner.epoch * self._steps.get(member, 1),
-            )
-        else:
-            return
+            step = inner.epoch * self._steps.get(member, 1)
+            for kind in ("bits", "accuracy"):
+                figures[f"{kind}/training"] = getattr(inner, f"train_{kind}")
+                figures[f"{kind}/validation"] = getattr(inner, f"validation_{kind}")
         for name, value in figures.items():
             self._write(prefix + name, value, step)
 
@@ -141,10 +132,7 @@ def check(trackers: Sequence[str]) -> None:
 
 @contextmanager
 def tracked(out: Path, trackers: Sequence[str]) -> Generator[list[Listener]]:
-    """Yield the listeners that show the run of the model `out`; `MissingExtraError` without their packages.
-
-    TensorBoard's writes to `runs/NAME/TIME` beside the model; a resumed run goes on in another folder of the same name.
-    """
+    """Yield the listeners that show the run of the model `out`: TensorBoard's, in `runs/NAME/TIME` beside the model."""
     if not trackers:
         yield []
         return

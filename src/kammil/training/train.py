@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Unpack
@@ -18,10 +19,9 @@ from kammil.models.family import MergingLearner, family
 from kammil.progress import Listener, ignore, listening
 from kammil.storage import run_lock
 from kammil.training import tracking
-from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
+from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds, training_metrics
 from kammil.training.recipe import READING, Options, Recipe
-from kammil.training.record import data_summary, is_up_to_date
-from kammil.training.request import ParentModel, RunRequest
+from kammil.training.record import ParentModel, RunRequest, data_summary, is_up_to_date
 from kammil.training.run import Run
 from kammil.training.texts import Dataset, Source, check, prepare
 from kammil.training.time_budget import TimeBudget, auto_sizes, options_of_base
@@ -48,8 +48,7 @@ def train(
     Args:
         source: a file (txt, csv, tsv, xlsx, json, jsonl, parquet, a chat), a folder, a list of `Path`s, or a data set
             by name; the texts themselves (a list, a Series, a generator); or a frame or data set (of pandas, polars,
-            pyarrow, datasets) that holds them in a `column`. Rows without a text are left out, with a warning that
-            says which.
+            pyarrow, datasets) that holds them in a `column`. Rows without a text are left out, with a warning.
         out: the new model folder. It appears complete or not at all.
         validation: more of the same kinds; else a leak-free tenth of the first. Of either 5,000 texts at most.
         resume: continue an interrupted run of the same recipe on the same data.
@@ -75,49 +74,32 @@ def train(
     check(recipe, source, validation)
     tracking.check(track)
 
-    def read() -> _Prepared:
-        data = prepare(recipe, source, validation)
-        if recipe.members:
-            return _Prepared(data)
-        characters = sum(map(len, data.train))
-        return _Prepared(data, auto_sizes(recipe, given, characters, resumed=target if resume else None))
-
     with distributed.joined():
         listen = listen if distributed.is_first() else ignore
         _check_free(target, replace=replace)
         with _lock(target), listening(listen):
             _check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
-            prepared = distributed.made_by_first(_Prepared, read)
+            data = distributed.made_by_first(Dataset, lambda: prepare(recipe, source, validation))
+            if not recipe.members:
+                characters = sum(map(len, data.train))
+                recipe = recipe.changed(auto_sizes(recipe, given, characters, resumed=target if resume else None))
             request = RunRequest(
-                recipe=recipe.changed(prepared.sizes),
-                data=prepared.data,
+                recipe=recipe,
+                data=data,
                 out=target,
                 resume=resume,
                 replace=replace,
                 listen=listen,
                 track=track,
-                report_seconds=_report_seconds(minutes) if report else 0.0,
+                report_seconds=min(SECONDS, REPORT_SHARE * 60 * (minutes or math.inf)) if report else 0.0,
                 any_family=given.get("model") is None,
                 budget=budget,
             )
             return _train_members(request, given) if recipe.members else _train(request)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Texts and sizes of a run, which the first of several processes reads for all."""
-
-    data: Dataset
-    sizes: dict[str, int] = field(default_factory=dict[str, int])
-    """Options that were chosen by text and minutes."""
-
-
 def _lock(out: Path) -> AbstractContextManager[None]:
     return run_lock(out) if distributed.is_first() else nullcontext()
-
-
-def _report_seconds(minutes: float | None) -> float:
-    return SECONDS if minutes is None else min(SECONDS, REPORT_SHARE * 60 * minutes)
 
 
 def _check_free(out: Path, *, replace: bool) -> None:
@@ -132,7 +114,7 @@ def _train(request: RunRequest) -> TrainResult:
 
 
 def _part(request: RunRequest, recipe: Recipe, data: Dataset, name: str) -> RunRequest:
-    """Return the request of a base or a member, whose folder stands beside that of the model."""
+    """Return the request of a base or a member, whose folder lies beside that of the model."""
     return RunRequest(
         recipe=recipe,
         data=data,
@@ -150,18 +132,15 @@ def _base(request: RunRequest) -> ParentModel | None:
     if named is None:
         return None
     if isinstance(named, str):
-        return ParentModel(folders.read(Path(named)), ())
+        return ParentModel(folders.read(Path(named)))
     recipe, source, validation = _base_recipe(named)
     data = _base_texts(recipe, source, validation)
     return ParentModel(train_or_reuse(_part(request, recipe, data, "base")), data.train)
 
 
 def train_or_reuse(request: RunRequest) -> folders.ModelFiles:
-    """Train one of several models, or open the one that is there, and return it.
-
-    A finished model of the same recipe and texts is reused, even if its own base is gone, and an interrupted one is
-    resumed. The folder is kept, so that a second run need not train it again.
-    """
+    """Train one of several models, resume an interrupted one, or reuse the one of the same recipe and texts, even where
+    its own base is gone."""
     recipe, out = request.recipe, request.out
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
@@ -238,10 +217,12 @@ def _train_members(request: RunRequest, given: Mapping[str, Any]) -> TrainResult
         first.seen,
         first.baselines,
         used[0] if all(use == used[0] for use in used) else None,
-        base=first.description.training["data"]["base"],
-        histories=[model.metrics.get("history", []) for model in models],
-        seconds=seconds,
-        earlier_seconds=sum(map(total_seconds, models)) - seconds,
-        learnt_by_base=max(learnt, default=None),
+        first.description.training["data"]["base"],
+        training_metrics(
+            [model.metrics.get("history", []) for model in models],
+            seconds,
+            sum(map(total_seconds, models)) - seconds,
+            **{LEARNT_BY_BASE: max(learnt, default=None)},
+        ),
     )
     return distributed.made_by_first(TrainResult, lambda: publish(merged, request))

@@ -1,10 +1,7 @@
 """Search for the settings of a family that cost the fewest bits on validation texts.
 
 A study is a folder: `study.db`, Optuna's SQLite file, and `best.toml`, for `kammil train --config`. A trial is one
-training. The first has the family's defaults, the next ten are drawn at random, those after them by a tree-structured
-Parzen estimator (Bergstra et al. 2011); one that is behind the median of earlier trials after an epoch is pruned.
-Optuna keeps everything after every trial, so the same command goes on where it stopped, and several programs may work
-on one study. The trial of a program that was killed has no heartbeat, and is made again.
+training: one with the defaults, ten at random, the others by a tree-structured Parzen estimator (Bergstra et al. 2011).
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kammil import storage
 from kammil.data.files import STDIN
 from kammil.data.sources import SEPARATOR
 from kammil.errors import DataError, FolderError, KammilError, MissingExtraError, OptionError
@@ -35,7 +31,7 @@ from kammil.progress import (
     listening,
     note,
 )
-from kammil.storage import reason
+from kammil.storage import reason, write_atomic
 from kammil.training.recipe import Recipe, options_toml
 from kammil.training.record import difference
 from kammil.training.texts import Source, check, load_normalised
@@ -46,11 +42,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STUDY, BEST = "study.db", "best.toml"
-"""Files of a study's folder."""
-_LOCK = "lock"
-_NAME, _DESCRIPTION, _REPEATS = "kammil", "run", "repeats"
-"""Name of the study in its file, its attribute that describes it, and that of a trial: the first of the same settings,
-which was stopped."""
+_LOCK, _NAME, _DESCRIPTION, _REPEATED = "lock", "kammil", "run", "repeats"
+"""File, name of the study, its attribute that describes it, and that of a trial whose settings another one had."""
 _RANDOM_TRIALS, _JUDGES = 10, 5
 """Trials that are drawn at random, and complete trials that a median needs."""
 _HEARTBEAT = 20
@@ -59,14 +52,12 @@ _HEARTBEAT = 20
 
 @dataclass(frozen=True)
 class Range:
-    """A range of numbers to choose from."""
+    """Numbers to choose from, both ends included."""
 
     low: float
-    """Smallest number that may be chosen."""
     high: float
-    """Largest number that may be chosen."""
     step: float | None = None
-    """Distance of the numbers; None: any real number, and equal factors are equally likely."""
+    """None: any real number, on a logarithmic scale."""
 
     def suggest(self, trial: Trial, name: str) -> float:
         """Let a trial of Optuna's draw a number."""
@@ -78,7 +69,7 @@ class Range:
 
 
 Space = Mapping[str, Range | tuple[float, ...]]
-"""For each option what may be chosen: numbers of a range, or one of a few."""
+"""Option -> what may be chosen."""
 
 _ALL: Space = {"batch_size": (4, 8, 16, 32), "weight_decay": Range(1e-3, 0.3)}
 _DESCENT: Space = {**_ALL, "learning_rate": Range(1e-3, 1.6e-2), "dropout": Range(0.0, 0.6, 0.05)}
@@ -125,7 +116,7 @@ class Tuned:
     best: Path
     """A TOML file of the best settings, with all that was given."""
     options: Mapping[str, Any]
-    """The best settings, by option."""
+    """The same."""
     bits: float
     """Bits per character and end of text on the validation texts, of the model as it runs; with the objective
     `completion`, those of the target."""
@@ -134,43 +125,24 @@ class Tuned:
     complete: int
     pruned: int
     failed: int
-    """Numbers of trials by how they ended."""
     defaults: Mapping[str, Any]
     """Defaults of the options that were searched for, without those that cannot be drawn."""
     default_bits: float | None
-    """Bits of the trial with the family's defaults; None where it failed, or where a default cannot be drawn."""
-
-
-@dataclass(frozen=True)
-class TrialEnded:
-    """One trial of a study has ended."""
-
-    number: int
-    """Number of the trial, from 0."""
-    settings: Mapping[str, Any]
-    """Values that were drawn, by option."""
-    bits: float | None
-    """As in `Tuned`; of a pruned trial, those of its last epoch; None for a trial that failed."""
-    state: str
-    """`complete`, `pruned` or `failed`."""
-    best: bool = False
-    """Whether no other trial has fewer bits so far."""
-    error: str = ""
-    """Why it failed."""
-
-    @property
-    def sentence(self) -> str:
-        """Return in words how the trial ended."""
-        settings = ", ".join(f"{name} {shown(value)}" for name, value in self.settings.items())
-        if self.bits is None:
-            return f"trial {self.number} failed: {self.error} ({settings})"
-        how = ", best so far" if self.best else ", pruned" if self.state == "pruned" else ""
-        return f"trial {self.number}: {self.bits:.3f} bits{how} ({settings})"
+    """Bits with the defaults; None where that trial failed, or where a default cannot be drawn."""
 
 
 def shown(value: object) -> str:
     """Format a value of an option for people."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def sentence(trial: FrozenTrial, error: str, *, best: bool) -> str:
+    """Return in words how a trial ended."""
+    settings = ", ".join(f"{name} {shown(value)}" for name, value in trial.params.items())
+    if trial.value is None:
+        return f"trial {trial.number} failed: {error} ({settings})"
+    how = ", best so far" if best else ", pruned" if trial.state.name == "PRUNED" else ""
+    return f"trial {trial.number}: {trial.value:.3f} bits{how} ({settings})"
 
 
 def tune(
@@ -180,23 +152,18 @@ def tune(
     trials: int,
     validation: Source | None = None,
     listen: Listener = ignore,
-    on_trial: Callable[[TrialEnded], None] | None = None,
     **options: Any,
 ) -> Tuned:
-    """Train with other settings again and again, until the study has `trials` trials; return the best so far.
+    """Train with other settings again and again; return the best so far.
 
     Args:
-        source, validation: as of `train`. Without `validation` a leak-free tenth of `source` is held out, the same for
-            all trials. No test part is ever read.
+        source, validation: as of `train`, and never a test part.
         out: folder of the study; one of the same texts and options is gone on with.
-        trials: number of complete and pruned trials of the study, those of earlier calls included. Programs that work
-            on it at the same time each finish the trial that they are at, so there may be a few more.
+        trials: number of complete and pruned trials of the study in the end.
         listen: called with the events of every training, and a notice before and after it.
-        on_trial: called after every trial of this program.
-        options: as of `train`; `seed` also decides what is drawn, `minutes` is the time of one trial.
+        options: as of `train`, for each trial; `seed` also decides what is drawn.
 
-    A trial that fails, for example because its loss becomes infinite, counts for nothing, and the next one begins; but
-    the very first one must succeed. Raises `KammilError` with one sentence for wrong input.
+    A trial that fails counts for nothing, but the very first one must succeed.
     """
     if trials < 1:
         raise OptionError(f"trials is {trials}, but it must be at least 1.")
@@ -221,16 +188,12 @@ def tune(
     study = _Study(Path(out), recipe, {**options, "model": family}, space, source, validation)
     with listening(listen), study.opened():
         while study.done() < trials:
-            ended = study.make_trial(listen)
-            if ended is not None:
-                note(ended.sentence)
-                if on_trial is not None:
-                    on_trial(ended)
+            study.make_trial(listen)
         return study.result()
 
 
 def _refuse(source: Source | None) -> None:
-    """Raise `OptionError` for a test part, on which nothing may be chosen, and for what can be read only once."""
+    """Raise `OptionError` for a test part, and for what can be read only once."""
     if source == STDIN:
         raise OptionError("the texts are read for every trial, and standard input only once; write them to a file.")
     if isinstance(source, str) and not Path(source).exists():
@@ -239,12 +202,16 @@ def _refuse(source: Source | None) -> None:
                 raise OptionError(f"{name} is a test part, and no setting may be chosen on one; name another.")
 
 
+def _repeat(study: Study, trial: FrozenTrial) -> None:
+    study.enqueue_trial(trial.params, user_attrs={_REPEATED: trial.number})
+
+
 class _StoppedError(BaseException):
     """Stops a trial after Ctrl-C. The training loop takes `KeyboardInterrupt` itself for "keep the best so far"."""
 
 
 class _Study:
-    """A study in which this program takes part: it asks for trials, trains them, and records how they end."""
+    """A study in which this program takes part."""
 
     study: Study
 
@@ -257,54 +224,56 @@ class _Study:
         source: Source,
         validation: Source | None,
     ) -> None:
-        self.folder, self.recipe, self.options, self.space = folder, recipe, options, space
+        self.folder, self.recipe, self.space = folder, recipe, space
+        self.options = {name: value for name, value in options.items() if value is not None}
         self.source, self.validation, self.began = source, validation, False
+        known = {**recipe.training.model_dump(), **recipe.settings}
+        self.defaults = {name: known[name] for name, values in space.items() if contains(values, known[name])}
+
+    def _description(self) -> dict[str, Any]:
+        """Return what all programs of a study have in common."""
+        sources = [each for each in (self.source, self.validation) if each is not None]
+        texts = [load_normalised(self.recipe, each).sha256 for each in sources]
+        space = {name: str(values) for name, values in self.space.items()}
+        return json.loads(json.dumps({"texts": texts, "search space": space} | self.options, default=str))
 
     @contextmanager
     def opened(self) -> Generator[None]:
         """Open or create the study; `FolderError` for a folder of something else, `OptionError` for another study."""
         import optuna
         from filelock import FileLock
-        from optuna.trial import TrialState
         from sqlalchemy import URL
         from sqlalchemy.exc import SQLAlchemyError
 
-        sources = [each for each in (self.source, self.validation) if each is not None]
-        texts = [load_normalised(self.recipe, each).sha256 for each in sources]
-        described = {name: str(values) for name, values in self.space.items()}
-        current: dict[str, Any] = {"texts": texts, "search space": described}
-        current |= {name: value for name, value in self.options.items() if value is not None}
-        current = json.loads(json.dumps(current, default=str))
+        current = self._description()
         try:
             found = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set[str]()
             if found - {_LOCK} and STUDY not in found:  # a lock alone: another program is creating it
                 raise FolderError(f"{self.folder} exists and is no study; name another one with --out.")
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = URL.create("sqlite", database=str(self.folder / STUDY))
-            pruner = optuna.pruners.MedianPruner(n_startup_trials=_JUDGES, n_warmup_steps=2)
             # Two programs cannot create the tables at once.
             with FileLock(self.folder / _LOCK, timeout=60), warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 storage = optuna.storages.RDBStorage(
-                    file.render_as_string(),
+                    URL.create("sqlite", database=str(self.folder / STUDY)).render_as_string(),
                     engine_kwargs={"connect_args": {"timeout": 60}},
                     heartbeat_interval=_HEARTBEAT,
-                    heartbeat_stale_trial_callback=self._repeat,
+                    heartbeat_stale_trial_callback=_repeat,
                 )
                 self.study = optuna.create_study(
-                    storage=storage, study_name=_NAME, direction="minimize", pruner=pruner, load_if_exists=True
+                    storage=storage,
+                    study_name=_NAME,
+                    pruner=optuna.pruners.MedianPruner(n_startup_trials=_JUDGES, n_warmup_steps=2),
+                    load_if_exists=True,
                 )
-                stored: dict[str, Any] | None = self.study.user_attrs.get(_DESCRIPTION)
-                if stored is None:
-                    self.study.set_user_attr(_DESCRIPTION, current)
-                else:
-                    every = dict.fromkeys(stored) | current
-                    if changed := difference(stored, dict(sorted(every.items()))):
-                        raise OptionError(
-                            f"the study in {self.folder} has another {changed}; give the same, or another --out."
-                        )
-                if all(trial.state == TrialState.FAIL for trial in self.study.get_trials(deepcopy=False)):
-                    self.study.enqueue_trial(self._defaults())
+                stored: dict[str, Any] = self.study.user_attrs.get(_DESCRIPTION, current)
+                if changed := difference(stored, dict(sorted((dict.fromkeys(stored) | current).items()))):
+                    raise OptionError(
+                        f"the study in {self.folder} has another {changed}; give the same, or another --out."
+                    )
+                self.study.set_user_attr(_DESCRIPTION, current)
+                if self._number("FAIL") == self._number():
+                    self.study.enqueue_trial(self.defaults)
         except (OSError, ValueError) as error:
             raise FolderError(f"cannot write {self.folder}: {reason(error)}; name another place with --out.") from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
@@ -316,23 +285,24 @@ class _Study:
         finally:
             storage.engine.dispose()
 
+    def _number(self, *states: str) -> int:
+        """Return the number of trials in some states, or of all."""
+        trials = self.study.get_trials(deepcopy=False)
+        return sum(trial.state.name in states for trial in trials) if states else len(trials)
+
     def done(self) -> int:
         """Return the number of trials that ended by themselves."""
-        from optuna.trial import TrialState
+        return self._number("COMPLETE", "PRUNED")
 
-        return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
-
-    def make_trial(self, listen: Listener) -> TrialEnded | None:
-        """Draw settings, or take those of a trial that was stopped, and train with them; None if another program took
-        this one for dead, and made it again.
+    def make_trial(self, listen: Listener) -> None:
+        """Draw settings, or take those of a trial that was stopped, and train with them.
 
         The settings depend on the seed and the number of trials begun, so a study that was stopped draws the same.
         """
         import optuna
-        from optuna.trial import TrialState
 
-        known = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
-        begun = sum(_REPEATS not in trial.user_attrs for trial in known)
+        known = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.name != "WAITING"]
+        begun = sum(_REPEATED not in trial.user_attrs for trial in known)
         seed = np.random.SeedSequence([self.recipe.training.seed, begun]).generate_state(1)[0]
         self.study.sampler = optuna.samplers.TPESampler(
             seed=int(seed), n_startup_trials=_RANDOM_TRIALS, constant_liar=True
@@ -342,9 +312,7 @@ class _Study:
         def objective(trial: Trial) -> float:
             nonlocal number, failure
             number = trial.number
-            drawn = suggest(
-                trial, self.space
-            )  # before anybody listens: a trial that is stopped is made again with these
+            drawn = suggest(trial, self.space)  # before anybody listens, who may stop it
             note(f"trial {number} begins")
             try:
                 return self._train(trial, drawn, listen)
@@ -354,25 +322,23 @@ class _Study:
 
         try:
             self.study.optimize(objective, n_trials=1, catch=(KammilError,))
-        except optuna.exceptions.UpdateFinishedTrialError:
-            return None
+        except optuna.exceptions.UpdateFinishedTrialError:  # another program took this one for dead
+            return
         except KeyboardInterrupt:
             if number >= 0:
-                self._repeat(self.study, self.study.get_trials(deepcopy=False)[number])
+                _repeat(self.study, self.study.get_trials(deepcopy=False)[number])
             raise
-        if failure is not None and not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if failure is not None and not self._number("COMPLETE"):
             raise failure
-        self._write_best()
-        ended = self.study.get_trials(deepcopy=False)[number]
-        names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-        best = self.study.best_trial.number == number
-        return TrialEnded(number, ended.params, ended.value, names[ended.state], best, str(failure or ""))
+        best = self.study.best_trial
+        heading = f"# {best.value:.3f} bits per character on the validation texts, trial {best.number}\n"
+        content = heading + options_toml({**self.options, **best.params})
+        write_atomic(self.folder / BEST, content.encode("utf-8", "replace"))
+        note(sentence(self.study.get_trials(deepcopy=False)[number], str(failure or ""), best=best.number == number))
 
     def _train(self, trial: Trial, drawn: Mapping[str, float], listen: Listener) -> float:
         """Train with the settings that a trial drew; return the bits on the validation texts."""
         from optuna import TrialPruned
-
-        place = self.folder / f"trial-{trial.user_attrs.get(_REPEATS, trial.number)}"
 
         def on_event(event: Event) -> None:
             if not isinstance(event, TrainingStarted) or not self.began:  # where it learns is the same in every trial
@@ -387,6 +353,7 @@ class _Study:
                 if trial.should_prune():
                     raise TrialPruned
 
+        place = self.folder / f"trial-{trial.number}"
         shutil.rmtree(place, ignore_errors=True)
         try:
             given: dict[str, Any] = {**self.options, **drawn}
@@ -403,41 +370,18 @@ class _Study:
             raise DataError("no validation text has a target; name longer texts to validate with.")
         return interval.value
 
-    @staticmethod
-    def _repeat(study: Study, trial: FrozenTrial) -> None:
-        study.enqueue_trial(trial.params, user_attrs={_REPEATS: trial.user_attrs.get(_REPEATS, trial.number)})
-
     def result(self) -> Tuned:
         """Return the best so far."""
-        from optuna.trial import TrialState
-
-        states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
-        complete, pruned, failed = map(states.count, (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
         best = self.study.best_trial
-        defaults = self._defaults()
-        whole = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        whole = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
         return Tuned(
             self.folder / BEST,
-            self._options(best),
+            {**self.options, **best.params},
             self.study.best_value,
             best.number,
-            complete,
-            pruned,
-            failed,
-            defaults,
-            next((trial.value for trial in whole if trial.params == defaults), None),
+            self._number("COMPLETE"),
+            self._number("PRUNED"),
+            self._number("FAIL"),
+            self.defaults,
+            next((trial.value for trial in whole if trial.params == self.defaults), None),
         )
-
-    def _options(self, trial: FrozenTrial) -> dict[str, Any]:
-        return {**{name: value for name, value in self.options.items() if value is not None}, **trial.params}
-
-    def _write_best(self) -> None:
-        best = self.study.best_trial
-        heading = f"# {self.study.best_value:.3f} bits per character on the validation texts, trial {best.number}\n"
-        storage.write_atomic(
-            self.folder / BEST, (heading + options_toml(self._options(best))).encode("utf-8", "replace")
-        )
-
-    def _defaults(self) -> dict[str, Any]:
-        known = {**self.recipe.training.model_dump(), **self.recipe.settings}
-        return {name: known[name] for name, values in self.space.items() if contains(values, known[name])}

@@ -1,7 +1,6 @@
-"""Verify a model's folder: compute every figure in it again, from its texts, and say which differ.
+"""Verify a model's folder: compute its figures again, from its texts and as it runs, and say which differ.
 
-Hash, numbers and leaks are compared with the texts, and `metrics.json` with the model as it runs from the folder. Times
-and history cannot be reproduced, and the card is written from `metrics.json`: they are listed as unverified.
+Times and history cannot be reproduced, and the card is written from `metrics.json`: they are listed as unverified.
 """
 
 from __future__ import annotations
@@ -24,14 +23,13 @@ from kammil.models.layers import count_parameters
 from kammil.progress import phase
 from kammil.training.recipe import Recipe
 from kammil.training.record import data_summary
-from kammil.training.texts import MOST_HELD_OUT, Dataset, Source, draw, load_normalised, prepare
+from kammil.training.texts import MAX_HELD_OUT, Dataset, Source, draw, load_normalised, prepare
 
 TOLERANCE = 5e-4
 """Maximum difference that counts as equal, in bits, in shares, and relative to larger values: another processor rounds
-sums differently, and a figure is shown with three digits. Numbers of texts and of characters must be equal."""
+sums differently. Numbers of texts and of characters must be equal."""
 _VERIFIED = ("validation", "parameters")
-"""Entries of `metrics.json` that can be computed again; all others depend on the machine, or on weights that are no
-longer there."""
+"""Entries of `metrics.json` that can be computed again."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,8 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to builtins, for JSON."""
-        return {
-            "agrees": not self.differing,
-            "checks": [asdict(check) for check in self.checks],
-            "not_verified": list(self.not_verified),
-        }
+        checks = [asdict(check) for check in self.checks]
+        return {"agrees": not self.differing, "checks": checks, "not_verified": list(self.not_verified)}
 
 
 def verify(folder: str | Path, data: Source | None = None, *, validation: Source | None = None) -> Verification:
@@ -75,8 +70,8 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
         folder: the model folder, or a bundled model.
         data: the texts it was trained on, given as for `train`. None: what the folder names, where that is a file in
             the current folder, or a data set that was downloaded before.
-        validation: the texts it was validated with, where those were not split off from `data`. With them alone, and
-            without the training texts, only the figures of the model are computed again.
+        validation: the texts it was validated with, where those were not split off from `data`. Without `data`, only
+            the figures of the model are computed again.
 
     Raises: `FolderError` for a folder without a record of its training, `DataError` for texts that cannot be read.
     """
@@ -96,27 +91,25 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
     if validation is not None and data is None:
         texts: Sequence[str] = load_normalised(recipe, validation).texts
         if "validation_in_full" in record:
-            texts = draw(list(texts), MOST_HELD_OUT, recipe.training.seed)
+            texts = draw(list(texts), MAX_HELD_OUT, recipe.training.seed)
         number = {"validation_texts": record.get("validation_texts")}
         checks += _compare("model.json: training.data", number, {"validation_texts": len(texts)})
         missing.append("the training texts: name them to verify their hash and number")
     else:
         prepared = _prepare(path, recipe, record, data, validation, split_off=split_off)
         texts = prepared.validation
-        described = json.loads(json.dumps(data_summary(prepared, None)))
-        named = ("base", "source", "validation")  # the texts may lie under another name now
-        checks += _compare(
-            "model.json: training.data",
-            {name: value for name, value in record.items() if name not in named},
-            {name: value for name, value in described.items() if name not in named},
-        )
+        described = json.loads(json.dumps(data_summary(prepared)))
+        # The texts may lie under another name now.
+        named = {name: value for name, value in record.items() if name not in ("base", "source", "validation")}
+        checks += _compare("model.json: training.data", named, described)
     if record.get("base") is not None:
         missing.append("model.json: training.data.base, the texts of the model it goes on from")
     with phase("evaluating", LOOPS):
         evaluation = evaluate(load(path), list(texts))
     checks += _compare("metrics.json: validation", recorded, json.loads(json.dumps(evaluation.to_dict())))
-    parameters = {"parameters": count_parameters(model.artifacts.weights)}
-    checks += _compare("metrics.json", {k: model.metrics[k] for k in parameters if k in model.metrics}, parameters)
+    if "parameters" in model.metrics:
+        number = count_parameters(model.artifacts.weights)
+        checks += _compare("metrics.json: parameters", model.metrics["parameters"], number)
     if not all(each.bleu and each.bleu.value for each in (evaluation.model, *evaluation.baselines.values())):
         missing.append(f"metrics.json: BLEU where sacrebleu is missing, or {NO_RUN} is shared")
     if model.card:
@@ -133,7 +126,7 @@ def _prepare(
     *,
     split_off: bool,
 ) -> Dataset:
-    """Read and split the texts as the training did; `DataError` that names what is missing."""
+    """Read and split the texts as the training did; `DataError` names what is missing."""
     try:
         source: Source = _recorded(str(record.get("source")), None) if data is None else data
         held_out = validation if validation is not None or split_off else _recorded(str(record["validation"]), data)
@@ -147,8 +140,8 @@ def _prepare(
 
 
 def _recorded(name: str, data: Source | None) -> str:
-    """Return what is read for a name that a folder records: a file beside the texts, or here if the user named none, or
-    data sets that were downloaded before; `DataError` without.
+    """Return what a name that a folder records stands for: a file beside the texts that the user named, else here, or
+    downloaded data sets; `DataError` without.
 
     A stranger's folder must open nothing else: no links to other places, no pipes, no devices, no addresses.
     """
@@ -170,7 +163,7 @@ def _recorded(name: str, data: Source | None) -> str:
 
 
 def _compare(where: str, recorded: Any, found: Any) -> list[Check]:
-    """Compare two trees of builtins leaf by leaf; what only the second has is younger than the folder, and left out."""
+    """Compare two trees of builtins leaf by leaf; what only the second has is younger than the folder."""
     if isinstance(recorded, dict):
         tree = cast(dict[str, Any], recorded)
         other = cast(dict[str, Any], found) if isinstance(found, dict) else {}

@@ -19,7 +19,7 @@ from kammil.ngrams.compression import pack as pack_table
 from kammil.ngrams.count_table import CountTable
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, ExpertFeatures
 from kammil.training.batches import make_rows, pad
-from kammil.training.warm_start import warm_start
+from kammil.training.initial_weights import warm_start
 from kammil.vocabulary import BOS, PAD, UNK, CharacterVocabulary
 
 SETTINGS = BlendSettings(embedding=8, hidden=16, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w"))

@@ -94,7 +94,7 @@ class BlendNetwork(nn.Module):
         return logits, [(logits, 1.0), (network, _NETWORK_LOSS)]
 
     def gate_parameters(self) -> list[nn.Parameter]:
-        """Return what `gate_warmup` trains: the gate, and the bias of the characters."""
+        """Return what `initial_weights` trains first: the gate, and the bias of the characters."""
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
     def forward_gate(self, ids: Tensor, *extra: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from tests.views.conftest import ParsedPage
 
 from kammil.evaluation.ranking import RANKED_BY, Ranking
 from kammil.progress import Event, Notice
-from kammil.training.comparison.compare import compare
-from kammil.training.comparison.report import repeat_command
+from kammil.training.comparison_report import repeat_command
 from kammil.training.recipe import options_toml
 from kammil.training.record import without_folders
+from kammil.training.suite import compare
 
 TINY: dict[str, Any] = {"families": ["ngram", "gru"], "minutes": 1.0, "embedding": 8, "hidden": 16, "epochs": 1}
 

@@ -9,7 +9,7 @@ import torch
 from kammil.errors import OptionError
 from kammil.models.attention import network as attention
 from kammil.models.gru.network import GRUSettings, build
-from kammil.training.warm_start import warm_start
+from kammil.training.initial_weights import warm_start
 from kammil.vocabulary import BOS, UNK, CharacterVocabulary
 
 SETTINGS = GRUSettings(embedding=6, hidden=10, dropout=0.0)

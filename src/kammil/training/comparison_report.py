@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from kammil.completion.completer import Completer
 from kammil.data.audit import cautions
@@ -26,59 +27,94 @@ from kammil.evaluation.report import (
     summary,
 )
 from kammil.progress import phase
-from kammil.training.comparison.split import ComparisonSplit
 from kammil.views.page import Paragraph, Section, report
 from kammil.views.tables import Table
 
 SECONDS = 20.0
 """Time for the measuring: little beside the training of several families."""
 FIGURE = "comparison.png"
-_COSTS: dict[str, tuple[str, Callable[[Row], str]]] = {
-    "params": ("numbers that were learnt", lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
-    "folder": ("size on disk", lambda row: "" if row.folder_bytes is None else _size(row.folder_bytes)),
-    "training": (
-        "wall-clock time on this machine",
-        lambda row: "" if row.training_seconds is None else f"{row.training_seconds:.1f} s",
-    ),
-    "complete": (
-        "median time of single completions of up to 30 characters on this machine",
-        lambda row: "" if row.completion_seconds is None else f"{1000 * row.completion_seconds:.1f} ms",
-    ),
-}
-"""Columns of a model's costs: heading -> meaning, cell."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of rows."""
+
+    title: str
+    meaning: str
+    cell: Callable[[Ranking, Row], str]
+    """An empty string where the row has no such figure."""
+
+
+def _measured(name: str, *, bounds: bool = True) -> Column:
+    measure = MEASURES[name]
+    return Column(
+        measure.title,
+        measure.explained,
+        lambda ranking, row: measure.show(ranking.figures[row.name].get(name), bounds=bounds),
+    )
+
+
+def _minus_best(name: str) -> Column:
+    measure = MEASURES[name]
+
+    def cell(ranking: Ranking, row: Row) -> str:
+        if row.name == ranking.best:
+            return "best"
+        return measure.show(ranking.differences[row.name].get(name), signed=True)
+
+    return Column(measure.title, measure.explained, cell)
+
+
+def _cost(title: str, meaning: str, cell: Callable[[Row], str]) -> Column:
+    return Column(title, meaning, lambda _, row: cell(row))
+
+
 _WITH_END = "bits_per_character_with_end"
 PREDICTS = (RANKED_BY, _WITH_END, "target_top1", "target_top3")
 WRITES = ("next_word", "chrf", "bleu", "new")
 TYPES = tuple(prefix + name for name in HELP for prefix in (KEYS, TAKEN))
-_TERMINAL_TYPING = (f"{KEYS}1", f"{KEYS}3", f"{TAKEN}3", f"{KEYS}5", f"{KEYS}ghost", f"{TAKEN}ghost")
-"""Measures of typing that fit into a terminal."""
-_WITH_INTERVALS = (RANKED_BY, _WITH_END, f"{KEYS}3", f"{KEYS}ghost")
-"""Measures whose intervals fit into a terminal."""
+_COSTS = (
+    _cost("params", "numbers that were learnt", lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
+    _cost("folder", "size on disk", lambda row: "" if row.folder_bytes is None else _size(row.folder_bytes)),
+    _cost(
+        "training",
+        "wall-clock time on this machine",
+        lambda row: "" if row.training_seconds is None else f"{row.training_seconds:.1f} s",
+    ),
+    _cost(
+        "complete",
+        "median time of single completions of up to 30 characters on this machine",
+        lambda row: "" if row.completion_seconds is None else f"{1000 * row.completion_seconds:.1f} ms",
+    ),
+)
+_ON_TERMINAL: tuple[tuple[Column, ...], ...] = (
+    (
+        _measured(RANKED_BY),
+        replace(
+            _minus_best(RANKED_BY),
+            title="minus the best",
+            meaning="difference of the first column to the best row; in brackets, 95 % intervals",
+        ),
+        *(_measured(name, bounds=name == _WITH_END) for name in PREDICTS[1:]),
+    ),
+    (*(_measured(name, bounds=False) for name in WRITES), *_COSTS),
+    (
+        _measured(f"{KEYS}1", bounds=False),
+        _measured(f"{KEYS}3"),
+        *(_measured(name, bounds=False) for name in (f"{TAKEN}3", f"{KEYS}5")),
+        _measured(f"{KEYS}ghost"),
+        _measured(f"{TAKEN}ghost", bounds=False),
+    ),
+)
+"""Columns of three tables that fit into a terminal, as few intervals do."""
 
 
 def tables(ranking: Ranking) -> list[tuple[Table, list[str]]]:
-    """Return three tables for a terminal: how well each row predicts, what it writes and costs, and the keystrokes that
-    it saves; with each the lines on what its columns mean. A row is in the tables that it has figures for."""
-
-    def row(of: Row, *names: str) -> list[str]:
-        figures = ranking.figures[of.name]
-        return [MEASURES[name].show(figures.get(name), bounds=name in _WITH_INTERVALS) for name in names]
-
-    predicts = [
-        [r.name, *row(r, PREDICTS[0]), difference(ranking, r, RANKED_BY), *row(r, *PREDICTS[1:])] for r in ranking.rows
-    ]
-    writes = [[r.name, *row(r, *WRITES), *_costs(r)] for r in ranking.rows]
-    types = [[r.name, *row(r, *_TERMINAL_TYPING)] for r in ranking.rows]
-    first, *others = _titles(*PREDICTS)
-    minus = "minus the best: difference of the first column to the best row; in brackets, 95 % intervals"
-    costs = [f"{name}: {meaning}" for name, (meaning, _) in _COSTS.items()]
+    """Return tables for a terminal: what each row predicts, writes and costs, and saves in typing; with each the lines
+    on what its columns mean."""
     return [
-        (
-            _table(["", first, "minus the best", *others], predicts),
-            [*meanings(PREDICTS[0]), minus, *meanings(*PREDICTS[1:])],
-        ),
-        (_table(["", *_titles(*WRITES), *_COSTS], writes), [*meanings(*WRITES), *costs]),
-        (_table(["", *_titles(*_TERMINAL_TYPING)], types), meanings(*_TERMINAL_TYPING)),
+        (_table(ranking, columns), [f"{column.title}: {column.meaning}" for column in columns])
+        for columns in _ON_TERMINAL
     ]
 
 
@@ -105,101 +141,42 @@ def notes(ranking: Ranking) -> list[str]:
 
 
 def markdown(ranking: Ranking) -> str:
-    """Return the content of `README.md`: all figures and all differences from the best, with intervals."""
-    shown = (*PREDICTS, *WRITES, *TYPES)
-    columns_mean = "\n".join(f"- **{MEASURES[name].title}**: {MEASURES[name].explained}" for name in shown)
-    sentences = "\n".join(f"- {note}" for note in notes(ranking))
-    return f"""# Model families on {ranking.data["source"]}
-
-One split, equal time; the best is **{ranking.best}**. The texts are in this folder, `train`, `validation` and `test`,
-each model in one of its own: its card says how it is made again.
-
-{figure_table(ranking, *PREDICTS, *WRITES).markdown()}
-
-![Bits per character against seconds of training, and final figures]({FIGURE})
-
-## Typing with their help
-
-{figure_table(ranking, *TYPES).markdown()}
-
-## Minus the best
-
-{difference_table(ranking, *PREDICTS, *WRITES).markdown()}
-
-{difference_table(ranking, *TYPES).markdown()}
-
-## What they cost
-
-{cost_table(ranking).markdown()}
-
-Training and completion are wall-clock times on the machine at hand: median of single completions of up to 30
-characters.
-
-## What the columns are
-
-{columns_mean}
-
-## Notes
-
-{sentences}
-"""
-
-
-def figure_table(ranking: Ranking, *names: str, caption: str = "", note: str = "") -> Table:
-    """Return the figures with their intervals, of the rows that have any."""
-    rows = [
-        [row.name, *(MEASURES[name].show(ranking.figures[row.name].get(name)) for name in names)]
-        for row in ranking.rows
+    """Return the content of `README.md`: the figures of the page, with intervals, and notes."""
+    lines = [
+        f"# Model families on {ranking.data['source']}",
+        f"One split, equal time; the best is **{ranking.best}**.",
+        "The texts lie here in `train`, `validation` and `test`; the card in a model's folder says how to repeat it.",
+        f"![Bits per character against seconds of training, and final figures]({FIGURE})",
     ]
-    return _table(["", *_titles(*names)], rows, caption, note)
+    for section in _standings(ranking):
+        lines += [f"## {section.title}", section.lead]
+        for block in section.blocks:
+            lines.append(block.markdown() if isinstance(block, Table) else f"- {cast(Paragraph, block).text}")
+    return "\n\n".join([*lines, "## Notes", *(f"- {note}" for note in notes(ranking))]) + "\n"
 
 
-def difference_table(ranking: Ranking, *names: str, caption: str = "", note: str = "") -> Table:
-    """Return the differences from the best row with their intervals, of the rows that have any."""
-    others = [row for row in ranking.rows if row.name != ranking.best]
-    rows = [[row.name, *(difference(ranking, row, name) for name in names)] for row in others]
-    return _table(["", *_titles(*names)], rows, caption, note)
-
-
-def cost_table(ranking: Ranking) -> Table:
-    """Return what each family's model costs."""
-    return Table(["", *_COSTS], [[row.name, *_costs(row)] for row in ranking.rows if row.family], "Costs")
-
-
-def meanings(*names: str) -> list[str]:
-    """Return what each measure means, a line each, with the side that is better."""
-    return [f"{MEASURES[name].title}: {MEASURES[name].explained}" for name in names]
-
-
-def difference(ranking: Ranking, row: Row, measure: str) -> str:
-    """Format a row's figure minus the best row's, with its interval; "best" for the best row itself."""
-    if row.name == ranking.best:
-        return "best"
-    return MEASURES[measure].show(ranking.differences[row.name].get(measure), signed=True)
-
-
-def _table(head: list[str], rows: list[list[str]], caption: str = "", note: str = "") -> Table:
-    return Table(head, [row for row in rows if any(row[1:])], caption, note)
-
-
-def _costs(row: Row) -> list[str]:
-    return [cell(row) for _, cell in _COSTS.values()]
-
-
-def _titles(*measures: str) -> list[str]:
-    return [MEASURES[name].title for name in measures]
+def _table(
+    ranking: Ranking,
+    columns: Iterable[Column],
+    rows: Sequence[Row] | None = None,
+    *,
+    caption: str = "",
+    note: str = "",
+) -> Table:
+    """Return the columns for rows, all by default, without those that have nothing in them."""
+    columns = list(columns)
+    cells = [[row.name, *(column.cell(ranking, row) for column in columns)] for row in rows or ranking.rows]
+    return Table(["", *(column.title for column in columns)], [row for row in cells if any(row[1:])], caption, note)
 
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
-# ---- the page
-
-
 def comparison_report(
     ranking: Ranking,
-    parts: ComparisonSplit,
+    train: Sequence[str],
+    test: Sequence[str],
     best: Completer,
     *,
     name: str,
@@ -207,29 +184,28 @@ def comparison_report(
     toml: str,
     seconds: float = SECONDS,
 ) -> str:
-    """Measure what the report needs beyond the ranking, and return the page.
+    """Measure what the page needs beyond the ranking, and return it.
 
     Args:
         ranking: the standings.
-        parts: the texts.
+        train, test: the texts.
         best: the model of the best family.
         name: of the comparison.
         command, toml: what makes it again, and the file that it names.
         seconds: how long the measuring may take, about.
     """
     with phase("writing the report"):
-        measured = measure(best, parts.test, seconds=seconds)
-        audited = audited_texts(parts.train)
+        measured = measure(best, test, seconds=seconds)
+        audited = audited_texts(train)
     found = [
         _summary(ranking, quoted=len(measured.samples)),
-        data(audited, texts=len(parts.train), source=parts.source),
-        _split(ranking.data),
+        data(audited, texts=len(train), source=str(ranking.data["source"])),
+        _split(ranking),
         _curves(ranking),
         *_standings(ranking),
         *(
-            _about(section, ranking.best)
+            section and replace(section, title=f"{section.title}: {ranking.best}")
             for section in measured_sections(measured, ranking.best)
-            if section is not None
         ),
         _settings(ranking),
         environment(machine(), versions()),
@@ -253,17 +229,12 @@ def repeat_command(
     return shlex.join([*arguments, "--config", "recipe.toml"])
 
 
-def _about(section: Section, best: str) -> Section:
-    return Section(section.id, f"{section.title}: {best}", section.lead, section.blocks)
-
-
 def _summary(ranking: Ranking, *, quoted: int) -> Section:
     best = ranking.figures[ranking.best]
     sentences = [f"The best family is {ranking.best}, by bits per character of the target on the test texts."]
+    lowest = {name: minus[RANKED_BY].low for name, minus in ranking.differences.items() if RANKED_BY in minus}
     apart = [
-        row.name
-        for row in ranking.rows
-        if row.family and row.name != ranking.best and not _is_behind(ranking, row.name)
+        row.name for row in ranking.rows if row.family and (lowest.get(row.name) or 0) <= 0 and row.name != ranking.best
     ]
     if apart:
         sentences.append(f"Not shown to be worse, since the interval of the difference holds 0: {', '.join(apart)}.")
@@ -281,22 +252,18 @@ def _summary(ranking: Ranking, *, quoted: int) -> Section:
     return summary(sentences, (), quoted=quoted)
 
 
-def _is_behind(ranking: Ranking, name: str) -> bool:
-    difference = ranking.differences[name].get(RANKED_BY)
-    return difference is not None and difference.low is not None and difference.low > 0
-
-
-def _split(data: Mapping[str, Any]) -> Section:
-    rows = [
-        ["training texts", f"{data['training_texts']:,}"],
-        ["training characters", f"{data['training_characters']:,}"],
-        ["validation texts, to choose by", f"{data['validation_texts']:,}"],
-        ["test texts", f"{data['test_texts']:,}"],
-        ["test characters", f"{data['test_characters']:,}"],
-        ["test texts that are typed", f"{data['typed_texts']:,}"],
-        ["test texts that stand in the training part", f"{data['test_exact_leaks']:,}"],
-        ["test texts that are near-duplicates of a training text", f"{data['test_near_leaks']:,}"],
-    ]
+def _split(ranking: Ranking) -> Section:
+    counts = {
+        "training texts": "training_texts",
+        "training characters": "training_characters",
+        "validation texts, to choose by": "validation_texts",
+        "test texts": "test_texts",
+        "test characters": "test_characters",
+        "test texts that are typed": "typed_texts",
+        "test texts that stand in the training part": "test_exact_leaks",
+        "test texts that are near-duplicates of a training text": "test_near_leaks",
+    }
+    rows = [[what, f"{ranking.data[name]:,}"] for what, name in counts.items()]
     return Section(
         "split",
         "Split",
@@ -321,7 +288,8 @@ def _curves(ranking: Ranking) -> Section | None:
 
 def _standings(ranking: Ranking) -> list[Section]:
     """Return the sections of figures: what each predicts and writes, what it saves in typing, and what it costs."""
-    measures = (*PREDICTS, *WRITES)
+    names = (*PREDICTS, *WRITES)
+    others = [row for row in ranking.rows if row.name != ranking.best]
     minus, paired = f"Minus the best, {ranking.best}", "Differences are paired: on the same texts."
     return [
         Section(
@@ -330,9 +298,9 @@ def _standings(ranking: Ranking) -> list[Section]:
             f"How well each predicts the test texts, beside the best, {ranking.best}; a difference in the second table "
             "whose interval holds 0 may be chance.",
             [
-                figure_table(ranking, *measures, caption="Figures", note=INTERVAL),
-                difference_table(ranking, *measures, caption=minus, note=paired),
-                *map(Paragraph, meanings(*measures)),
+                _table(ranking, map(_measured, names), caption="Figures", note=INTERVAL),
+                _table(ranking, map(_minus_best, names), others, caption=minus, note=paired),
+                *(Paragraph(f"{MEASURES[name].title}: {MEASURES[name].explained}") for name in names),
             ],
         ),
         Section(
@@ -341,8 +309,10 @@ def _standings(ranking: Ranking) -> list[Section]:
             "What a simulated writer saves who takes a word as soon as it is suggested: higher is better; “ceiling” "
             "knows every word before its first letter.",
             [
-                figure_table(ranking, *TYPES, caption="Keystrokes saved, and suggestions taken", note=INTERVAL),
-                *(Paragraph(meaning) for meaning in meanings(*TYPES) if "saved" in meaning),
+                _table(
+                    ranking, map(_measured, TYPES), caption="Keystrokes saved, and suggestions taken", note=INTERVAL
+                ),
+                *(Paragraph(f"{MEASURES[KEYS + name].title}: {MEASURES[KEYS + name].explained}") for name in HELP),
             ],
         ),
         Section(
@@ -350,7 +320,7 @@ def _standings(ranking: Ranking) -> list[Section]:
             "Costs",
             "What each model takes: numbers that were learnt, size on disk, wall-clock time of training and median "
             "time of one completion of 30 characters.",
-            [cost_table(ranking)],
+            [_table(ranking, _COSTS, [row for row in ranking.rows if row.family], caption="Costs")],
         ),
     ]
 

@@ -14,10 +14,9 @@ from kammil.errors import FolderError, OptionError
 from kammil.evaluation.evaluate import evaluate
 from kammil.evaluation.ranking import LearningCurve
 from kammil.progress import Event, Notice
-from kammil.training.comparison import curve as curves
-from kammil.training.comparison import suite
-from kammil.training.comparison.split import gather
+from kammil.training import suite
 from kammil.training.recipe import Recipe
+from kammil.training.suite import gather, subsets
 
 OPTIONS: dict[str, Any] = {"model": "ngram", "shares": (1.0, 0.25)}
 
@@ -109,4 +108,4 @@ def test_a_folder_of_something_else_is_refused(file: Path, tmp_path: Path) -> No
 
 def test_shares_of_few_texts_that_come_to_one_number_are_one_point(file: Path) -> None:
     whole = gather(Recipe(), file)
-    assert [len(part.train) for part in curves._subsets(whole, [0.001, 0.002, 1], 0)] == [1, len(whole.train)]  # pyright: ignore[reportPrivateUsage]
+    assert [len(part.train) for part in subsets(whole, [0.001, 0.002, 1], 0)] == [1, len(whole.train)]

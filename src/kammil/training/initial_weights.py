@@ -1,0 +1,176 @@
+"""Initial weights of networks: random with a blend's gate trained first, or those of a base.
+
+Shapes: B batch, T time, V vocabulary, H units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kammil import distributed
+from kammil.errors import OptionError
+from kammil.models.family import NetworkTask, TrainingTexts
+from kammil.training.batches import TrainingData, batches, make_rows
+from kammil.training.checkpoint import Checkpoint
+from kammil.training.loss import teacher_forced
+from kammil.training.optim import make_optimiser, warmup_then_cosine
+from kammil.training.recipe import TrainingOptions
+from kammil.training.time_budget import TimeBudget
+from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
+
+N = TypeVar("N", bound=nn.Module)
+
+_CHARACTERS = 200_000
+"""Maximum number of positions to train on: a few seconds."""
+_SHARE = 0.1
+"""Maximum time of the gates as a share of the run's minutes."""
+_BATCH = 16
+_ROW_PER_CHARACTER = ("embedding.weight", "output.weight", "output.bias")
+"""Weights with one row for each character."""
+_RECURRENT = "gru.weight_hh_l0"
+_READ_STATE = {_RECURRENT, "output.weight", "gate_in.weight", "gate.weight"} | {
+    f"{name}.weight" for name in ("query", "key", "value")
+}
+"""Weights whose first H columns multiply the state of a GRU."""
+
+
+def new_networks(
+    task: NetworkTask[N],
+    texts: TrainingTexts,
+    data: TrainingData,
+    states: Sequence[Checkpoint],
+    options: TrainingOptions,
+) -> list[N]:
+    """Return the networks before their first epoch: with random weights and warmed-up gates, or those of the base."""
+    networks: list[N] = []
+    for member in range(task.count):
+        torch.manual_seed(seed_of(member, options.seed))
+        network = task.build()
+        if texts.base is not None:
+            weights = task.bases[member % len(task.bases)]
+            warm_start(network, texts.vocabulary, weights, texts.base.vocabulary)
+        networks.append(network)
+    fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
+    gates = [network for network in fresh if isinstance(network, GateNetwork)]
+    if texts.base is None and gates and distributed.rank() == 0:
+        warm_up_gates(gates, data, options)  # other processes take over the weights of the first
+    return networks
+
+
+def seed_of(member: int, seed: int) -> int:
+    """Return the seed of a member; the first has the seed of the run."""
+    return int(np.random.SeedSequence([seed, member]).generate_state(1)[0]) if member else seed
+
+
+@runtime_checkable
+class GateNetwork(Protocol):
+    """A network with a gate that can be trained without the rest."""
+
+    def gate_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters to train."""
+        ...
+
+    @property
+    def forward_gate(self) -> Callable[..., Tensor]:
+        """Compute logits (B, T, V) from ids (B, T) and the model's extra inputs, with these parameters alone."""
+        ...
+
+
+def warm_up_gates(models: Sequence[GateNetwork], data: TrainingData, options: TrainingOptions) -> None:
+    """Train the gates of blends in place, on the CPU, from the n-gram tables alone: one pass over some texts.
+
+    That takes a tenth of the time per character. Trained together, the gate learns only as fast as the network, and a
+    minute may end behind an n-gram model (`docs/log.md#why-does-a-short-blend-lose`).
+    """
+    if data.extra_inputs is None:
+        return
+    generator = np.random.default_rng(np.random.SeedSequence([options.seed, 0x09E]))
+    rows = make_rows(data.train, objective=options.objective, block=options.block)
+    order = generator.permutation(len(rows))
+    last = int(np.searchsorted(np.cumsum((rows.stops - rows.firsts)[order]), _CHARACTERS)) + 1
+    stream = list(batches(rows.take(order[:last]), _BATCH, rare=data.rare, generator=generator))
+    parameters = nn.ParameterList(p for model in models for p in model.gate_parameters())
+    optimiser = make_optimiser(parameters, options)
+    budget = TimeBudget(None if options.minutes is None else _SHARE * options.minutes, options.clock)
+    for step, batch in enumerate(stream):
+        if not budget.left:
+            return
+        for group in optimiser.param_groups:
+            group["lr"] = options.learning_rate * warmup_then_cosine(step / len(stream), warmup=options.warmup)
+        inputs, targets, counted, *extra = (
+            torch.from_numpy(np.ascontiguousarray(a))
+            for a in (batch.inputs, batch.targets, batch.counted, *data.extra_inputs(batch, learning=True))
+        )
+        losses = [teacher_forced(model.forward_gate(inputs, *extra), targets, counted) for model in models]
+        optimiser.zero_grad()
+        torch.stack([loss.nats / loss.count for loss in losses]).sum().backward()
+        optimiser.step()
+
+
+def warm_start(
+    network: nn.Module,
+    vocabulary: CharacterVocabulary,
+    weights: Mapping[str, NDArray[np.generic]],
+    base_vocabulary: CharacterVocabulary,
+) -> None:
+    """Copy the base's weights of the same names into a network of the same sizes, row by row for each character.
+
+    A character that the base's vocabulary lacks gets the weights of UNK there; all such characters and UNK share the
+    probability of UNK evenly. A recurrent network may have more units. A blend's gate is copied only where it has as
+    many experts. Raises `OptionError` where other shapes differ or no weights fit.
+    """
+    base_ids = np.array(
+        [i if i < SPECIALS else int(base_vocabulary.encode(vocabulary.piece(i))[0]) for i in range(vocabulary.size)]
+    )  # (V,): id of each character in the base's vocabulary
+    new = (base_ids == UNK) & (np.arange(vocabulary.size) != UNK)
+    initial = network.state_dict()
+    weights = _widen(weights, initial)
+    copied: dict[str, Tensor] = {}
+    for name in initial.keys() & weights.keys():
+        value = np.asarray(weights[name], np.float32)
+        if name in _ROW_PER_CHARACTER and len(value) == base_vocabulary.size:
+            value = value[base_ids]
+            if name == "output.bias":
+                value[new | (np.arange(len(value)) == UNK)] -= math.log(1 + int(new.sum()))
+        if value.shape == tuple(initial[name].shape):
+            copied[name] = torch.from_numpy(value.copy())
+        elif not name.startswith("gate"):
+            raise OptionError(
+                f"the base model's {name} has the shape {value.shape} and this model's {tuple(initial[name].shape)}; "
+                "give both models the same sizes."
+            )
+    if "output.weight" not in copied:
+        raise OptionError("the base model's network has other parts than this one; name one of the same family.")
+    network.load_state_dict(copied, strict=False)
+
+
+def _widen(weights: Mapping[str, NDArray[np.generic]], initial: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
+    """Return the weights of a GRU with more, `initial` units that computes the same; others as they are.
+
+    As in Net2Net (Chen, Goodfellow & Shlens 2016, arXiv:1511.05641), but without copies of units: the old units, output
+    and gate read nothing of the new ones until training changes that. `OptionError` for fewer units.
+    """
+    widened = dict(weights)
+    if _RECURRENT not in weights or _RECURRENT not in initial:
+        return widened
+    old, units = weights[_RECURRENT].shape[-1], initial[_RECURRENT].shape[-1]  # h, H
+    if old > units:
+        raise OptionError(f"the base model has {old} units and this model {units}; give hidden={old}, or more.")
+    if old == units:
+        return widened
+    for name in _READ_STATE & weights.keys():
+        state, others = np.split(weights[name], [old], axis=1)
+        widened[name] = np.concatenate([state, np.zeros((len(state), units - old), state.dtype), others], axis=1)
+    for name in (name for name in weights if name.startswith("gru.")):
+        new = initial[name].numpy().reshape(3, units, -1)[:, old:]  # (3, H - h, inputs)
+        value = widened[name].reshape(3, old, -1)  # (3, h, inputs): gate by gate
+        if value.shape[2] == new.shape[2]:
+            widened[name] = np.concatenate([value, new], axis=1).reshape(initial[name].shape)
+    return widened
