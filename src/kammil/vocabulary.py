@@ -44,10 +44,9 @@ class _Ids(dict[str, int]):
 
 
 class EncodedTexts(Sequence[NDArray[np.int64]]):
-    """Texts as ids, one behind the other in a single array of the smallest type that holds them.
+    """Texts as ids, one behind the other in an array of the smallest type: 130 MB for a million texts of 60 characters.
 
-    A million texts of 60 characters take 130 MB, as many arrays of 64-bit numbers 600 MB. Each text comes as 64-bit
-    ids, (T,); a slice is a sequence of the same kind, without a copy.
+    Each text comes as 64-bit ids, (T,); a slice (of step 1) is a sequence of the same kind, without a copy.
 
     Args:
         ids: (N,): the ids of all texts.
@@ -69,7 +68,7 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
     def __getitem__(self, index: slice) -> EncodedTexts: ...
 
     def __getitem__(self, index: int | slice) -> NDArray[np.int64] | EncodedTexts:
-        """Return the ids of a text, (T,), or several texts that stand one behind the other (a slice of step 1)."""
+        """Return the ids of a text, (T,), or a slice of the texts."""
         if isinstance(index, slice):
             first, stop, step = index.indices(len(self))
             if step != 1:
@@ -88,13 +87,7 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
 
 
 class CharacterVocabulary:
-    """One id for each character (code point) of the training texts, in code-point order after the four specials.
-
-    Args:
-        characters: the covered characters; order and repeats do not matter.
-
-    `decode(encode(s)) == s` for every s whose characters are covered; any other character encodes as UNK.
-    """
+    """One id for each code point of `characters`, in their order after the four specials; others encode as UNK."""
 
     def __init__(self, characters: Iterable[str]) -> None:
         self.characters: tuple[str, ...] = tuple(sorted(set(characters)))
@@ -123,10 +116,7 @@ class CharacterVocabulary:
 
     @property
     def unknown_bits(self) -> float:
-        """Bits of an unknown character beyond those of UNK: a uniform choice among all code points not covered.
-
-        They make bits per character comparable between vocabularies.
-        """
+        """Bits of an unknown character beyond those of UNK: a uniform choice among all code points not covered."""
         return math.log2(CODE_POINTS - len(self.characters))
 
     def encode(self, text: str) -> NDArray[np.int64]:
@@ -198,8 +188,7 @@ class CharacterVocabulary:
 def rare_characters(texts: Sequence[str]) -> frozenset[str]:
     """Return the characters that occur in exactly one text.
 
-    They represent characters yet unseen (Good 1953): a model that sometimes reads UNK in their place learns a
-    probability of UNK, so that an unknown character costs a fair number of bits instead of a ruinous one.
+    They stand for characters yet unseen (Good 1953): read as UNK at times, they teach a model a probability of UNK.
     """
     counts = Counter(c for text in texts for c in set(text))
     return frozenset(c for c, n in counts.items() if n == 1)

@@ -21,8 +21,8 @@ from safetensors.numpy import load_file
 import kammil
 from kammil.distributed import Share
 from kammil.errors import OptionError
-from kammil.models.dropout import SeededDropout
 from kammil.models.family import FamilyName
+from kammil.models.layers import SeededDropout
 from kammil.progress import EpochEnded
 from kammil.training.batches import batches, divide, make_rows
 

@@ -305,9 +305,9 @@ def info(
 ) -> None:
     """Say what a model is for, how good it is and what is wrong with it; then its card: data, rules, figures."""
     from kammil import model_folder
+    from kammil.engine.weights import layers as layers_of
     from kammil.errors import FolderError
     from kammil.evaluation.model_card import overview
-    from kammil.models.layers import layers as layers_of
 
     model, name = model_folder.read(folder), folder.resolve().name
     try:

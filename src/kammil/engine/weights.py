@@ -174,3 +174,36 @@ def _matrix(arrays: Arrays, name: str) -> Floats:
     if len(content) != size or not stream.eof:
         raise ValueError(f"{name} has another size than it says")
     return np.frombuffer(content, np.int8).reshape(sizes) * np.asarray(scales, np.float32)[:, None]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One array of a model, or one part of a compressed table of counts."""
+
+    name: str
+    """Layer and parameter, such as `gru.weight_hh_l0`, as PyTorch names them."""
+    shape: tuple[int, ...]
+    parameters: int
+    trainable: bool
+    """Whether gradient descent learns it; otherwise it is counted."""
+
+
+def layers(arrays: Arrays) -> tuple[Layer, ...]:
+    """List the layers of a model, trainable ones first, by name; `ValueError` for arrays that cannot be unpacked.
+
+    Real numbers are those of a network, whole ones those of counts. Bytes are no parameters: they belong to compressed
+    tables, or say which characters are parts of words.
+    """
+    found: list[Layer] = []
+    for name, array in unpack(arrays).items():
+        if name.endswith(".sizes"):  # of a compressed table
+            parts = zip(("contexts", "followers"), array.ravel().tolist(), strict=True)
+            found += [Layer(name.removesuffix("sizes") + part, (int(n),), int(n), trainable=False) for part, n in parts]
+        elif array.dtype != np.uint8:
+            found.append(Layer(name, array.shape, int(array.size), trainable=array.dtype.kind == "f"))
+    return tuple(sorted(found, key=lambda layer: (not layer.trainable, layer.name)))
+
+
+def count_parameters(arrays: Arrays) -> int:
+    """Count weights and counts; of compressed tables, the contexts and followers in them."""
+    return sum(layer.parameters for layer in layers(arrays))

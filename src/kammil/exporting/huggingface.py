@@ -1,9 +1,7 @@
 """Write a model as a checkpoint of Hugging Face's transformers, which loads it without code of ours.
 
-The folder holds the architecture, the weights as they are named in the model folder, the characters and the text rules
-as a tokenizer, how `generate` draws (as `kammil complete --preset plain` does), and the model card. The tokenizer is a
-byte-pair encoder without merges: every character is a token, any other is `<unk>`. Names of the special ids in a text
-are read as text (`split_special_tokens`), so no text is encoded to them.
+The tokenizer of a Transformer is a byte-pair encoder without merges: every character is a token, any other is `<unk>`.
+Names of the special ids in a text are read as text (`split_special_tokens`), so no text is encoded to them.
 """
 
 from __future__ import annotations
@@ -47,7 +45,6 @@ def write(model: folders.ModelFiles, part: str, name: str) -> Contents:
 
 
 def _llama(model: folders.ModelFiles, name: str) -> Contents:
-    """Write a Transformer as a Llama."""
     family = model.description.family
     if family != "transformer":
         fits_onnx = family in FAMILIES and FAMILIES[family].onnx is None
@@ -83,7 +80,7 @@ def _llama(model: folders.ModelFiles, name: str) -> Contents:
 
 
 def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
-    """Write a pretrained model that was fine-tuned, with its own tokenizer; the weights of LoRA are in its own."""
+    """Write a pretrained model that was fine-tuned, with its own tokenizer."""
     documents, weights = model.artifacts.documents, model.artifacts.weights
     try:
         tokens = TokenUnits.from_arrays(weights).tokens
@@ -172,8 +169,7 @@ def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
 
 
 def _token_names(vocabulary: CharacterVocabulary) -> list[str]:
-    """Return the text of every id, (V,); all differ. A lone surrogate, which UTF-8 cannot hold, is named by its number,
-    such as `<U+D800>`: a name of several characters, which no text is encoded to."""
+    """Return a text for every id, (V,); a lone surrogate, which UTF-8 cannot hold, is named like `<U+D800>`."""
     held = (f"<U+{ord(c):04X}>" if "\ud800" <= c <= "\udfff" else c for c in vocabulary.characters)
     return [PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN, *held]
 

@@ -1,7 +1,7 @@
 """Families of models: a `Learner`, which trains a model, and a `SavedModel`, which runs a trained one.
 
-`FAMILIES` names them all. Both sides are imported when they are used, so that completing text needs no PyTorch. A
-learner counts, or asks for gradient descent, or does both; the training loop is passed in and depends on no family.
+Both sides are imported when they are used, so that completing text needs no PyTorch. A learner counts, or asks for
+gradient descent, or does both; the training loop is passed in and depends on no family.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ if TYPE_CHECKING:  # `kammil --help` would wait for them
     from kammil.vocabulary import CharacterVocabulary
 
 FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "pretrained", "blend"]
-"""Names of the families, for type checkers and for the help of commands."""
+"""Names of `FAMILIES`."""
 Weights: TypeAlias = "Mapping[str, NDArray[np.generic]]"
 N = TypeVar("N", bound="nn.Module")
 S = TypeVar("S", bound="Settings")
 S_co = TypeVar("S_co", bound="Settings", covariant=True)
 LossTerms: TypeAlias = "list[tuple[Tensor, float]]"
-"""Logits (B, T, V) and weights: the training loss is the weighted sum of their losses. A blend returns two: its
-prediction, and its network's without the n-gram experts."""
+"""Logits (B, T, V) and weights: the training loss is the weighted sum of their losses."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,10 @@ class TrainingTexts:
     """Encoded texts that share no near-duplicate with the training texts."""
     vocabulary: CharacterVocabulary
     base: ModelFiles | None = None
-    """The model to start from."""
     base_texts: Sequence[str] = ()
     """Training texts of the base, where they are known."""
     weights: NDArray[np.float64] | None = None
-    """Expected number of times that gradient descent draws each training text in an epoch, (N,); None: once each."""
+    """Expected draws of each training text in an epoch of gradient descent, (N,); None: one each."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,11 @@ class Chunk:
     first: int
     """First target position that enters the loss."""
     stop: int
-    """One past the last target position that enters the loss."""
+    """One past the last of them."""
     text: int = 0
-    """Index of the text that the chunk was cut from."""
+    """Index of its text."""
     begin: int = 0
-    """Position in the text at which the chunk begins."""
+    """Its position in the text."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +76,21 @@ class NetworkTask(Generic[N]):
     """Networks to train on the same texts, each separately and with its own seed."""
 
     build: Callable[[], N]
-    """Returns a new network, whose weights are drawn by PyTorch's global generator."""
+    """Returns a new network, drawn by PyTorch's global generator."""
     train: Sequence[Ids]
     validation: Sequence[Ids]
     widths: Ids | None = None
-    """Number of characters of each id, (V,), where ids are units; None where each is one character."""
+    """Number of characters of each id, (V,), where ids are units."""
     extra_inputs: Callable[..., tuple[NDArray[np.generic], ...]] | None = None
     """(chunks, width, learning=) -> arrays that `forward` takes beside the ids of `width` positions a row."""
     count: int = 1
     """Number of networks."""
     bases: Sequence[Weights] = ()
-    """Weights to start from; network i starts from number i modulo their number."""
+    """Weights to start from, in turn."""
     rare: Sequence[int] | None = None
-    """Ids that gradient descent replaces by UNK half of the time; None: the characters that only one text has."""
+    """Ids that are replaced by UNK half of the time; None: the characters that only one text has."""
     assemble: Callable[[Sequence[N]], tuple[Settings, Artifacts]] | None = None
-    """Settings and artifacts of a model of the networks as they are; one of untrained networks is timed."""
+    """Returns the model of the networks as they are: one of untrained networks is timed."""
 
 
 class GradientDescent(Protocol):
@@ -109,17 +107,17 @@ class Learner(ABC, Generic[S_co]):
 
     settings: type[S_co]
     training: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Defaults of the training loop for this family, where they differ from the common ones."""
+    """Defaults of the training loop that differ from the common ones."""
     of_base: tuple[str, ...] = ()
-    """Settings that decide on the shapes of weights: a run takes them from its base where nobody names them."""
+    """Settings that decide the shapes of weights: a run takes them from its base where they are not given."""
 
     def training_defaults(self, values: Mapping[str, Any]) -> Mapping[str, float]:
-        """Return the defaults of the training loop for settings of these values."""
+        """Return `training` for settings of these values."""
         del values
         return self.training
 
     def check(self, values: Mapping[str, Any]) -> S_co:
-        """Validate settings; `OptionError` with one sentence for the first that is wrong."""
+        """Validate settings; `OptionError` for the first that is wrong."""
         from pydantic import ValidationError
 
         try:
@@ -132,7 +130,7 @@ class Learner(ABC, Generic[S_co]):
 
     @abstractmethod
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S_co, Artifacts]:
-        """Train a model with settings of these values; return the resolved settings and the model's artifacts."""
+        """Train a model; return the resolved settings and its artifacts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +153,7 @@ class NetworkLearner(Learner[S], Generic[S, N]):
     build: Callable[[int, S], N]
     """(V, settings) -> new network."""
     segment: Callable[[Sequence[Ids], CharacterVocabulary, S], Segmenter] | None = None
-    """(training texts, vocabulary, settings) -> units, for a network over units instead of characters: then the first
-    argument of `build` is their number."""
+    """(training texts, vocabulary, settings) -> units, for a network over units, whose number `build` is given."""
 
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S, Artifacts]:
         """Train one network."""
@@ -202,21 +199,21 @@ class MergingLearner(Learner[S_co]):
 
 @dataclass(frozen=True)
 class Family:
-    """One family. Its sides are named by their place in this package, and imported when they are used."""
+    """One family, whose sides are named by their place in this package."""
 
     name: FamilyName
     learning_side: str
     """Module and name of its `Learner`."""
     running_side: str
-    """Module and class of its `SavedModel`; where a graph fits into ONNX, the module has a function `graph`, too."""
+    """Module and class of its `SavedModel`; the module's `graph` builds the ONNX graph, if there is one."""
     onnx: str | None = None
     """Reason why a whole model does not fit into ONNX."""
     part: bool = False
-    """Whether `graph` builds that of its networks alone."""
+    """Whether the graph is that of its networks alone."""
     extra: str = "train"
     """Extra of the package that its learner needs."""
     needs_base: bool = False
-    """Whether it has no model of its own, so that the option `base` must name one."""
+    """Whether the option `base` must name a model to start from."""
 
     def check_base(self, settings: Mapping[str, Any]) -> None:
         """Raise `OptionError` if the family needs a base and the settings name none."""

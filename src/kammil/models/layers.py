@@ -1,52 +1,45 @@
-"""The layers of a saved model: names, shapes, and numbers of parameters, read from its arrays without PyTorch."""
+"""What the networks of several families share: dropout with its own generator, and the mask of causal attention."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import torch
+from torch import Tensor, nn
 
-import numpy as np
-from numpy.typing import NDArray
-
-from kammil.engine.weights import unpack
-
-_SIZES = ".sizes"
-_TABLE_PARTS = ("contexts", "followers")
-"""What the two numbers of a compressed table's `.sizes` count."""
+from kammil.distributed import Share
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One array of a model, or one part of a compressed table of counts."""
+class SeededDropout(nn.Module):
+    """Dropout (Srivastava et al. 2014) whose masks depend on the last `reseed` alone.
 
-    name: str
-    """Layer and parameter, such as `gru.weight_hh_l0`, as PyTorch names them."""
-    shape: tuple[int, ...]
-    parameters: int
-    trainable: bool
-    """Whether gradient descent learns it; otherwise it is counted."""
-
-
-def layers(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[Layer, ...]:
-    """List the layers of a model, trainable ones first, by name; `ValueError` for arrays that cannot be unpacked.
-
-    A network's arrays hold real numbers; those of counts hold whole ones. Arrays of bytes belong to compressed tables,
-    or say which characters are parts of words: neither is a parameter.
-
-    Args:
-        arrays: those of `weights.safetensors`.
+    Networks that learn in threads do not share a generator, and processes that divide a batch drop what one would.
     """
-    found: list[Layer] = []
-    for name, array in unpack(arrays).items():
-        if name.endswith(_SIZES):
-            table = name.removesuffix(_SIZES)
-            parts = zip(_TABLE_PARTS, array.ravel().tolist(), strict=True)
-            found += [Layer(f"{table}.{part}", (int(n),), int(n), trainable=False) for part, n in parts]
-        elif array.dtype != np.uint8:
-            found.append(Layer(name, array.shape, int(array.size), trainable=array.dtype.kind == "f"))
-    return tuple(sorted(found, key=lambda layer: (not layer.trainable, layer.name)))
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.share: Share | None = None
+        """Which rows the next batch has; None for all."""
+        self._seed = 0
+        self._generator: torch.Generator | None = None
+
+    def reseed(self, seed: int) -> None:
+        """Restart the sequence of masks from `seed`."""
+        self._seed, self._generator = seed, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop elements while training, and scale the others so that the expected sum stays the same."""
+        if not self.training or not self.rate:
+            return x
+        if self._generator is None:
+            self._generator = torch.Generator(x.device).manual_seed(self._seed)
+        keep = 1 - self.rate
+        rows = len(x) if self.share is None else self.share.batch_size
+        # Filled in the order of its rows, however x lies in memory: that may depend on the number of rows.
+        mask = x.new_empty(rows, *x.shape[1:]).bernoulli_(keep, generator=self._generator)
+        return x * ((mask if self.share is None else mask[list(self.share.rows)]) / keep)
 
 
-def count_parameters(arrays: Mapping[str, NDArray[np.generic]]) -> int:
-    """Count weights and counts; of compressed tables, the contexts and followers in them."""
-    return sum(layer.parameters for layer in layers(arrays))
+def causal_mask(time: int, window: int, device: torch.device) -> Tensor:
+    """Return a mask (T, T), true where the row's position attends to the column's: itself and window - 1 before it."""
+    distance = torch.arange(time, device=device)[:, None] - torch.arange(time, device=device)  # (T, T)
+    return (distance >= 0) & (distance < window)

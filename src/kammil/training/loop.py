@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from kammil import distributed
 from kammil.errors import OptionError
 from kammil.language_model import Ids
-from kammil.models.dropout import SeededDropout
 from kammil.models.family import LossTerms
+from kammil.models.layers import SeededDropout
 from kammil.progress import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted, ignore, steps
 from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide, draw, make_rows
 from kammil.training.checkpoint import Checkpoint

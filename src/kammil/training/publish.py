@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from kammil import model_folder as folders
 from kammil import storage
 from kammil.completion.completer import load
+from kammil.engine.weights import count_parameters
 from kammil.errors import FolderError, KammilError
 from kammil.evaluation import model_card, plots
 from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
 from kammil.evaluation.measurements import machine, versions
 from kammil.evaluation.report import REPORT, model_report
 from kammil.language_model import Artifacts, Settings
-from kammil.models.layers import count_parameters
 from kammil.progress import note, phase
 from kammil.training import tracking
 from kammil.training.record import RunRequest, recipe_toml, training_record, without_folders

@@ -16,10 +16,10 @@ from kammil import model_folder as folders
 from kammil.completion.completer import load
 from kammil.data import datasets, sources
 from kammil.data.files import list_files
+from kammil.engine.weights import count_parameters
 from kammil.errors import DataError, FolderError
 from kammil.evaluation.evaluate import LOOPS, evaluate
 from kammil.evaluation.text_overlap import NO_RUN
-from kammil.models.layers import count_parameters
 from kammil.progress import phase
 from kammil.training.recipe import Recipe
 from kammil.training.record import data_summary

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from kammil.language_model import Settings
 from kammil.models.attention.model import TINY, WINDOW
-from kammil.models.dropout import SeededDropout
 from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
+from kammil.models.layers import SeededDropout, causal_mask
 from kammil.vocabulary import PAD
 
 
@@ -68,12 +68,6 @@ class PointerGRU(nn.Module):
         copied = torch.zeros_like(generated).scatter_add(2, ids[:, None].expand_as(weights), weights)  # (B, T, V)
         gate = self.gate(y)  # (B, T, 1)
         return torch.logaddexp(F.logsigmoid(-gate) + generated, F.logsigmoid(gate) + (copied + TINY).log())
-
-
-def causal_mask(time: int, window: int, device: torch.device) -> Tensor:
-    """Return a mask (T, T), true where the row's position attends to the column's: itself and window - 1 before it."""
-    distance = torch.arange(time, device=device)[:, None] - torch.arange(time, device=device)  # (T, T)
-    return (distance >= 0) & (distance < window)
 
 
 LEARNER = NetworkLearner(

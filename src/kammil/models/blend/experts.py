@@ -1,4 +1,4 @@
-"""The n-gram experts of a blend in training: counts of the training texts, each read without the text itself.
+"""The n-gram experts of a blend in training: counts of the texts, read for each without the text itself.
 
 Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts, N entries.
 """
@@ -21,26 +21,22 @@ from kammil.ngrams.compression import pack
 from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import Contribution, CountTable, Keys, Level, Rows, count_cutoffs, keys_of, levels
 from kammil.ngrams.features import ExpertFeatures, TextCache, columns_of, expert_features
-from kammil.progress import steps, tracked
+from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 _MARK = regex.compile(r"\p{M}")
 _LONG, _MAX_KEPT_BYTES = 1024, 1 << 28
-"""The counts of a group of near-duplicates with more positions are kept, so that a greeting which everybody sends costs
-no time (docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts): up to this number of bytes."""
+"""Counts of a group of near-duplicates with more positions are kept, up to this number of bytes
+(docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts)."""
 _IN_MEMORY = 1 << 25
-"""Bytes of the keys of a context type that are held in memory; more lie in a temporary file."""
+"""Bytes of the keys of a context type in memory; more lie in a temporary file, for one type is read at a time."""
 _PART = 1 << 23
 """Positions that are counted at once, about."""
 
 
 @dataclass(frozen=True)
 class _Positions:
-    """Contexts of all positions of some texts and what followed, in any order; a text of n ids has n + 1 positions.
-
-    The keys lie in a temporary file for each context type, in memory while they are few: counting reads one type at a
-    time, and nothing else needs the keys of all texts at once.
-    """
+    """Contexts of all positions of some texts and what followed, in any order."""
 
     keys: Sequence[SpooledTemporaryFile[bytes]]
     """Keys of each context type, as bytes of P 32-bit numbers."""
@@ -48,33 +44,31 @@ class _Positions:
     """(P,): the id that followed."""
 
     def take(self, context_type: int) -> Keys:
-        """Return the keys of a context type, (P,), and delete them from the disk."""
+        """Return the keys of a context type, (P,), and delete them."""
         with self.keys[context_type] as file:
             file.seek(0)
             return np.frombuffer(file.read(), np.uint32)
 
 
-@dataclass(frozen=True)
-class _Counts:
+class _Counts(NamedTuple):
     """Counts of one context type: tables that share no key, without the contexts that the budget cannot hold."""
 
     tables: Sequence[CountTable]
     levels: Sequence[Level]
 
-    def select(self, cutoff: int) -> list[CountTable]:
-        """Return the tables of the contexts that were seen often enough."""
-        return [table.select(table.totals >= cutoff) for table in self.tables]
+
+def _select(tables: Sequence[CountTable], cutoff: int) -> list[CountTable]:
+    return [table.select(table.totals >= cutoff) for table in tables]
 
 
 class KeptCounts(NamedTuple):
-    """The counts of a base, which stay in a separate table beside those of a run's texts."""
+    """The counts of a base, which stay in a separate table."""
 
     table: CountTable
     packed: Mapping[str, NDArray[np.generic]]
-    """The same as arrays of the base's folder, under their names without a prefix."""
+    """The same as arrays of the base's folder, by their names without a prefix."""
     is_counted: Sequence[bool]
-    """Whether each training text is among the texts that were counted: while learning, such a text is not looked up
-    there, for it cannot be subtracted."""
+    """Whether each training text was counted there: it cannot be subtracted, so it is not looked up while learning."""
 
 
 class NgramExperts:
@@ -113,11 +107,10 @@ class NgramExperts:
         cutoffs = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
         self._cutoffs = dict(zip(counted, cutoffs, strict=True))
         self._min_count = settings.min_count
-        # The gate must learn from the counts that the folder will hold, so rare contexts are pruned before training,
-        # and those that are rare without the text itself where it is looked up.
+        # The gate must learn from the counts that the folder will hold, so rare contexts are pruned before training.
         self.tables = {
             prefix: CountTable.concat(
-                [table for kind, n in zip(kinds, self._cutoffs[prefix], strict=True) for table in kind.select(int(n))]
+                [table for kind, n in zip(kinds, self._cutoffs[prefix], strict=True) for table in _select(kind[0], n)]
             ).fit_16_bits()
             for prefix, kinds in counted.items()
         }
@@ -138,10 +131,10 @@ class NgramExperts:
         return len(self._contexts.context_types) * len(self.tables) + len(self._columns)
 
     def features(self, rows: Sequence[Chunk], width: int, *, learning: bool) -> ExpertFeatures:
-        """Compute the features of a batch with `width` positions a row; positions beyond a text's end match nothing.
+        """Compute the features of rows of `width` positions; those beyond a text's end match nothing.
 
-        While learning, rows are of the training texts, and each is looked up in the counts of all texts that are no
-        near-duplicates of it; else rows are of the validation texts.
+        While learning, rows are of training texts, and each is looked up in the counts of all texts that are no
+        near-duplicates of it; else rows are of validation texts.
         """
         experts = len(self._contexts.context_types)
         lengths = np.array([len(row.ids) - 1 for row in rows])
@@ -171,7 +164,7 @@ class NgramExperts:
         return expert_features([first, *(table.read(rows_found) for table, rows_found in pairs[1:]), cached])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the arrays of the tables and of word characters in a model folder."""
+        """Return the tables and the word characters as arrays of a model folder."""
         arrays: dict[str, NDArray[np.generic]] = {IN_WORD: self._in_word.astype(np.uint8)}
         for prefix, table in self.tables.items():
             if prefix == BACKGROUND and self._packed is not None:
@@ -181,8 +174,7 @@ class NgramExperts:
         return arrays
 
     def _contribution(self, row: Chunk, rows_found: Rows) -> Contribution:
-        """The counts of a text and its near-duplicates in their table, where the contexts of one of its pieces, (T, K),
-        were found; those of many positions are kept."""
+        """Return the counts of a text and its near-duplicates; `rows_found`, (T, K), are those of one of its chunks."""
         group = int(self._kin[row.text])
         if group in self._kept:
             return self._kept[group]
@@ -204,7 +196,7 @@ class NgramExperts:
         return contribution
 
     def _state_before(self, text: int, begin: int, *, learning: bool) -> State:
-        """The state of the contexts after the ids of a text before `begin`, which is 0 for all but long texts."""
+        """Return the state of the contexts before `begin`, which is 0 for all but long texts."""
         if not begin:
             return self._contexts.initial_state(1)
         known = self._states.setdefault((learning, text), {0: self._contexts.initial_state(1)})
@@ -243,33 +235,28 @@ class NgramExperts:
         settings: BlendSettings,
         min_count: int,
     ) -> list[_Counts]:
-        """Count the followers of each context type, and group the contexts by how often they were seen.
+        """Count the followers of each context type, and group the contexts by their totals.
 
         Contexts that the budget could not hold if it were for their type alone are dropped at once.
 
         Args:
             validation: (P, K): keys of the contexts of the validation texts.
             followers: (P,): ids that followed them.
-            min_count: minimum number of times that a follower is seen.
         """
         positions = self._read(texts)
         parts = len(positions.followers) // _PART + 1
-        number = len(positions.keys)
-        step = steps("counting", number)
-
-        def count(kind: int) -> _Counts:
-            step()
+        counted: list[_Counts] = []
+        for kind in tracked(range(len(positions.keys)), "counting"):
             keys = positions.take(kind)
             # By the key, so that parts share none.
             part_of = ((keys >> np.uint32(16)) * np.uint32(parts) >> np.uint32(16)).astype(np.uint16)
-            pairs = ((keys[part_of == n], positions.followers[part_of == n].astype(np.int64)) for n in range(parts))
+            chosen = (part_of == n for n in range(parts))
+            pairs = ((keys[part], positions.followers[part].astype(np.int64)) for part in chosen)
             tables = [CountTable.of([pair], max_followers=settings.most, min_count=min_count) for pair in pairs]
             kept = levels(tables, validation[:, kind], followers.astype(np.int64))
             ((cutoff,),) = count_cutoffs([[kept]], settings.megabytes)
-            counts = _Counts(tables, kept)
-            return _Counts(counts.select(cutoff), kept) if cutoff > 1 else counts
-
-        return [count(kind) for kind in range(number)]
+            counted.append(_Counts(_select(tables, cutoff) if cutoff > 1 else tables, kept))
+        return counted
 
 
 def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:

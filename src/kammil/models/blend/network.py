@@ -31,9 +31,9 @@ from kammil.language_model import Artifacts
 from kammil.model_folder import ModelConfig, ModelFiles
 from kammil.models.blend.experts import KeptCounts, NgramExperts
 from kammil.models.blend.model import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
-from kammil.models.dropout import SeededDropout
 from kammil.models.family import GradientDescent, LossTerms, MergingLearner, NetworkTask, TrainingTexts, Weights
 from kammil.models.gru.backprop import gru_forward
+from kammil.models.layers import SeededDropout
 from kammil.ngrams.compression import unpack as unpack_table
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 from kammil.progress import note
@@ -42,16 +42,15 @@ from kammil.vocabulary import PAD
 FIRST_WEIGHT = 0.1
 """Weight of every expert's scores in a new gate."""
 _NETWORK_LOSS = 0.3
-"""Weight of the loss of the network without experts, which must predict where no context was ever seen."""
+"""Weight of the loss of the network alone, which must predict where no context was ever seen."""
 SPEED = 8_000
 """Characters that a member of 384 units learns in a second of one core, counting and figures included."""
 MEMBERS, PASSES = 4, 8
-"""Maximum number of members, since a fourth brings 0.003 bits, and passes over the texts after which one over-fits."""
+"""Maximum number of members, since a fourth brings 0.003 bits, and passes after which one over-fits."""
 _MIN_PASSES = 6
-"""Passes that a member must have time for before there is one more: six cost it less than another member gains."""
+"""Passes that a member must have time for before there is one more."""
 _WIDE = 4_000_000
-"""Characters, of the text and learnt, from which on a network has 512 units. At 0.8 million these are as good as 384 in
-the same time; that they gain beyond is assumed, not measured."""
+"""Characters, of the text and learnt, from which on a network has 512 units; that they gain there is not measured."""
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
 _PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
 """Prefixes of the first member's weights; the names of the other members' weights begin with another prefix."""
@@ -61,13 +60,9 @@ class ExpertTensors(NamedTuple):
     """`ExpertFeatures` of the P positions of a batch, row by row, as tensors."""
 
     gate: Tensor
-    """(P, GATE_FEATURES * K): features of the experts, for the gate."""
     places: Tensor
-    """(N,): position * K + expert of each entry."""
     ids: Tensor
-    """(N,): the follower."""
     scores: Tensor
-    """(N, SCORE_FEATURES): features of each follower, for its score."""
 
 
 class BlendNetwork(nn.Module):
@@ -127,8 +122,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     of_base: tuple[str, ...] = ("embedding", "hidden", "networks", "gate", "kinds", "history")
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
-        """Return `hidden`, `networks` and `epochs` by these numbers alone, so that a run can be repeated
-        (docs/log.md#what-should-minutes-buy). One member learns on one thread."""
+        """See docs/log.md#what-should-minutes-buy; one member learns on one thread."""
         learnt = SPEED * 60 * minutes  # characters that one thread learns
         passes = [learnt * min(1, threads / members) / max(1, characters) for members in range(1, MEMBERS + 1)]
         members = max(1, sum(enough >= _MIN_PASSES for enough in passes))
@@ -217,14 +211,9 @@ def _obstacle(values: Mapping[str, Any], base: ModelConfig) -> str | None:
 
 def export(networks: Sequence[BlendNetwork]) -> Artifacts:
     """Return the members' weights as integers and in half precision, which changes no figure; without the tables."""
-    return Artifacts(
-        _packed(
-            [
-                {name: value.detach().cpu().numpy().astype(np.float16) for name, value in network.state_dict().items()}
-                for network in networks
-            ]
-        )
-    )
+    states = [network.state_dict() for network in networks]
+    members = [{name: value.detach().cpu().numpy().astype(np.float16) for name, value in s.items()} for s in states]
+    return Artifacts(_packed(members))
 
 
 def _bases(base: ModelFiles, settings: BlendSettings, experts: int) -> list[Weights]:
@@ -236,10 +225,9 @@ def _bases(base: ModelFiles, settings: BlendSettings, experts: int) -> list[Weig
 
 
 def with_new_experts(weights: Weights, settings: BlendSettings, base: BlendSettings, experts: int) -> Weights:
-    """Return a member's weights with those of its gate for a number of experts; the base's texts are background now.
+    """Return a member's weights for a gate over `experts`: those of the base become those of the background.
 
-    The base's experts become those of the background, and those of the new texts begin as in a new gate. Nothing is
-    changed where context types or the gate's width differ, or where the base has a background itself.
+    Nothing is changed where context types or the gate's width differ, or where the base has a background itself.
     """
     old = len(settings.kinds) + len(settings.history)  # experts of the base
     new = experts - old  # experts that the base lacks
@@ -260,10 +248,9 @@ def with_new_experts(weights: Weights, settings: BlendSettings, base: BlendSetti
 
 
 def _background(texts: TrainingTexts) -> list[str]:
-    """Return the base's texts that are counted as background: none that resembles a training text.
+    """Return the base's texts that resemble no training text.
 
-    A training text is left out of the counts that predict it. A copy of it in the background would predict it
-    exactly, and the gate would trust nothing else: 0.9 bits on training texts, 40 on new ones.
+    A copy in the background would predict a training text exactly: 0.9 bits on training texts, 40 on new ones.
     """
     train = set(texts.texts)
     new = [text for text in texts.base_texts if text not in train]
@@ -271,7 +258,7 @@ def _background(texts: TrainingTexts) -> list[str]:
 
 
 def _members(weights: Weights) -> list[Weights]:
-    """Return each member's weights, named like those of the first; of a model that is no blend, all its weights."""
+    """Return each member's weights, by the names of the first; of a model that is no blend, all its weights."""
     networks = 1
     while f"{member_prefixes(networks + 1)[-1]}output.bias" in weights:
         networks += 1

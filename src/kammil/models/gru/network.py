@@ -35,9 +35,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kammil.language_model import Settings
-from kammil.models.dropout import SeededDropout
 from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
+from kammil.models.layers import SeededDropout
 from kammil.vocabulary import PAD
 
 

@@ -1,9 +1,8 @@
 """A pretrained model as a character model: the next character's probability over all ways to cut what was read.
 
-A *unit* is the shortest run of the network's tokens that is whole text: in a vocabulary of bytes a token may be half an
-emoji. `TokenNetwork` gives the probability of every next unit, and `UnitModel` sums over units; so a prompt may end
-anywhere in a word. Text that is no unit has the probability of UNK. Running it needs PyTorch and transformers; nothing
-is fetched, and code and kernels of others are refused.
+A *unit* is the shortest run of the network's tokens that is whole text: a token of bytes may be half an emoji.
+`TokenNetwork` gives the probability of every next unit, and `UnitModel` sums over units; so a prompt may end anywhere
+in a word. Running it needs PyTorch and transformers; nothing is fetched, and code and kernels of others are refused.
 
 Shapes: B batch, T time, V vocabulary, U units, M hypotheses, W window, K rows, N tokens of all units together.
 """
@@ -46,15 +45,15 @@ class PretrainedSettings(Settings):
     """The base of a pretrained model, and how it is fine-tuned."""
 
     base: str | None = None
-    """The pretrained model: a name on the Hugging Face Hub, a folder in its format, or a folder of a model of this
-    family. It must be a causal language model of transformers itself, with weights in safetensors."""
+    """Name on the Hugging Face Hub, a folder in its format, or a model folder of this family: a causal language model
+    of transformers itself, with weights in safetensors."""
     lora_rank: int = Field(default=0, ge=0, le=4096)
-    """Rank of the matrices that LoRA adds to the linear layers (Hu et al. 2021, arXiv:2106.09685), while all other
-    weights stay; they are merged at the end. 0: all weights are trained."""
+    """Rank of the matrices that LoRA adds to the linear layers (Hu et al. 2021, arXiv:2106.09685), which alone are
+    trained. 0: all weights are."""
     lora_alpha: float = Field(default=16.0, gt=0, le=65_536, allow_inf_nan=False)
     """LoRA's matrices are multiplied by alpha / rank."""
     window: int = Field(default=512, ge=8, le=4096)
-    """Maximum number of tokens that the network reads before the next one, W; no more than the base was made for."""
+    """Maximum number of tokens that the network reads before the next one, W, within what the base was made for."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,12 @@ class TokenUnits:
     """Units, and what each is in tokens. Raises `ValueError` for parts that do not fit together."""
 
     units: UnitVocabulary
-    """The characters, and the units of two characters or more."""
     tokens: Sequence[Context]
     """Tokens of each unit, U of them: none for PAD, one for UNK, BOS and EOS."""
     shares: NDArray[np.float32]
-    """Share of each unit in the probability of its first token, (U,); 0 for PAD and BOS. Where those of a token do not
-    sum to one, and for all tokens with which no unit begins, the rest is the probability of UNK."""
+    """Share of each unit in the probability of its first token, (U,); 0 for PAD and BOS. The rest is that of UNK."""
     prefix: Ids
-    """Characters that are read after BOS before every text: tokenizers of the SentencePiece kind put a space there."""
+    """Characters that are read after BOS: a tokenizer of the SentencePiece kind puts a space before every text."""
 
     def __post_init__(self) -> None:
         """Check the parts."""
@@ -86,13 +83,7 @@ class TokenUnits:
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Convert to arrays, for the model folder."""
         tokens, offsets = joined(self.tokens)
-        return {
-            **self.units.arrays(),
-            TOKENS: tokens,
-            OFFSETS: offsets,
-            SHARES: self.shares,
-            PREFIX: self.prefix,
-        }
+        return self.units.arrays() | {TOKENS: tokens, OFFSETS: offsets, SHARES: self.shares, PREFIX: self.prefix}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> TokenUnits:
@@ -125,10 +116,7 @@ class NextTokens(Protocol):
 
 
 def extend(context: Context, tokens: Sequence[int], window: int) -> Context:
-    """Append tokens to a context; whenever it has `window` tokens, the older half of them is dropped first.
-
-    So the network reads between W / 2 and W tokens before each next one, and reads most of them once.
-    """
+    """Append tokens to a context; whenever it has `window` tokens, the older half of them is dropped first."""
     for token in tokens:
         context = (*(context[window // 2 :] if len(context) >= window else context), token)
     return context
@@ -136,12 +124,10 @@ def extend(context: Context, tokens: Sequence[int], window: int) -> Context:
 
 @dataclass(frozen=True)
 class _Branch:
-    """Units that begin with the same tokens, which are no text."""
+    """Units that begin with the same tokens, which are no text, and their shares, which sum to one."""
 
     units: Ids
-    """All of them."""
     shares: NDArray[np.float64]
-    """Their shares in the probability of the beginning; they sum to one."""
     last: Ids
     """Tokens that complete a unit."""
     completed: Ids
@@ -170,15 +156,9 @@ class _Branch:
 class TokenNetwork(LanguageModel):
     """Runs a network over tokens, unit by unit: the probability of every unit after the units read so far.
 
-    Where the network gives a token that is no text at least `expanded` of the probability, it is asked what follows:
-    then a unit that begins so has the product of the network's own probabilities. Where it gives less, the units share
-    it as they do in the training texts. The state holds the tokens of each row, (K, W), and their number, (K,).
-
-    Args:
-        network: over tokens.
-        units: what the units are in tokens.
-        window: W, maximum number of tokens that the network reads.
-        expanded: minimum probability of a beginning of units after which the network is asked what follows.
+    Where a token that is no text has the probability `expanded` or more, the network is asked what follows it; else the
+    units share it as they do in the training texts. The state holds the tokens of each row, (K, W), and their number,
+    (K,).
 
     Raises: `ValueError` if a unit has a token that the network does not know.
     """
@@ -226,7 +206,7 @@ class TokenNetwork(LanguageModel):
         return self._scores(_contexts(state))
 
     def _scores(self, contexts: Sequence[Context]) -> LogProbabilities:
-        """Return the log-probabilities of the unit after each context, (K, U); even where nothing was read yet."""
+        """Return the log-probabilities of the unit after each context, (K, U); equal ones after none."""
         scores = np.full((len(contexts), self.vocabulary_size), -np.log(self.vocabulary_size), np.float32)
         read = [row for row, context in enumerate(contexts) if context]
         if read:
@@ -235,7 +215,6 @@ class TokenNetwork(LanguageModel):
         return scores
 
     def _probabilities(self, contexts: Sequence[Context]) -> NDArray[np.float32]:
-        """Return the probabilities of the unit after each context, (K, U)."""
         p = np.exp(self._network.log_probabilities(contexts))  # (K, T)
         units = p[:, self._first] * self._shares  # (K, U)
         pending = [
@@ -268,8 +247,8 @@ def _contexts(state: State) -> list[Context]:
 class PretrainedModel(UnitModel):
     """Runs a pretrained network, one character at a time.
 
-    The state is that of `UnitModel` without the cumulative probabilities, of which a large vocabulary would make
-    megabytes: they are computed anew, since the network's keys and values are found by the tokens.
+    The state is that of `UnitModel` without the cumulative probabilities, megabytes with a large vocabulary: they are
+    computed anew, from keys and values that are found by the tokens.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Words and subwords as a character model: a network over units that gives the probabilities of the next character.
 
-A text can be cut into units in many ways, so several *hypotheses* are kept: which units are complete, and which
-beginning of the next has been read. A character that ends a unit splits a hypothesis in two. With all of them this is
-the exact sum over all cuts (Cao & Rimell 2021); with the M heaviest it is still a causal distribution over characters.
+A text can be cut into units in many ways, so several *hypotheses* are kept: the complete units, and the beginning of
+the next. A character that ends a unit splits a hypothesis in two. With all of them this is the sum over all cuts (Cao &
+Rimell 2021); with the M heaviest it is still a causal distribution over characters.
 
 Shapes: B batch, T time, V characters, U units, M hypotheses, K network steps, N nodes, L ids of all longer units.
 """
@@ -21,15 +21,14 @@ from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.vocabulary import CODE_POINTS, SPECIALS
 
 HYPOTHESES = 8
-"""Maximum number of hypotheses, M. Bits a character and end of text of a model of words, on half of the validation
-tweets of the benchmark, by M: 2: 3.346, 4: 3.305, 8: 3.291, 16: 3.290; each doubling takes twice the time."""
+"""Maximum number of hypotheses, M. Bits a character of a model of words on validation tweets, by M: 2: 3.346, 4: 3.305,
+8: 3.291, 16: 3.290; each doubling takes twice the time."""
 MIN_SHARE = 1e-5
 """Minimum weight of a hypothesis that is kept."""
 _BOUNDARY = 1e-9
 """Minimum weight of the best hypothesis at a new unit: only there may the text end, or any character follow."""
 _EVEN = 1e-6
-"""Weight of the uniform distribution in a mixture with every distribution over units: smaller probabilities would be
-lost in cumulative sums. It costs at most 1.5e-6 bits a unit."""
+"""Weight of the uniform distribution that is mixed in: smaller probabilities would be lost in cumulative sums."""
 
 CHARACTERS, IDS, OFFSETS = "units.characters", "units.ids", "units.offsets"
 """Names of the arrays: V, (1,); the concatenated ids of all longer units, (L,); where each begins, and the end,
@@ -45,13 +44,9 @@ _Numbers = NDArray[np.float64]
 
 
 class UnitVocabulary:
-    """The vocabulary of units: ids 0 to V - 1 are the characters themselves, specials included; longer units follow.
+    """The vocabulary of units: ids 0 to V - 1 are the `characters` themselves, specials included; longer units follow.
 
-    Args:
-        characters: V.
-        longer: units of two characters or more, each given by character ids; all different, without specials.
-
-    Raises: `ValueError` for anything else.
+    Raises: `ValueError` unless `longer` has different units of two characters or more, without specials.
     """
 
     def __init__(self, characters: int, longer: Sequence[tuple[int, ...]]) -> None:
@@ -109,10 +104,10 @@ def whole_numbers(array: NDArray[np.generic]) -> Ids:
 
 
 class Trie:
-    """The trie of the beginnings of units: reading a character goes from a node to a child.
+    """The trie of the beginnings of units.
 
-    Units are sorted by their characters, so the units below a node are a range: the probability mass of a node is the
-    difference of two cumulative sums. A unit that ends at a node is the first in that node's range.
+    Units are sorted by their characters, so those below a node are a range, whose probability is the difference of two
+    cumulative sums. A unit that ends at a node is the first in that node's range.
     """
 
     def __init__(self, units: UnitVocabulary) -> None:
@@ -172,12 +167,6 @@ class UnitModel(SavedModel):
 
     The state holds for each row and hypothesis: its weight (B, M), 0 for none; its node in the trie of units (B, M);
     the cumulative unit probabilities after its complete units (B, M, U + 1); the network's own state there (B, M, ...).
-
-    Args:
-        network: over the units.
-        units: of the network.
-        hypotheses: M, at least two.
-        min_share: minimum weight of a hypothesis that is kept.
 
     Raises: `ValueError` if the units are not those of the network, or if its state grows.
     """
@@ -252,14 +241,7 @@ class UnitModel(SavedModel):
 
 
 class Beam:
-    """The hypotheses while texts are read: copies of the arrays of the state, changed in place.
-
-    Args:
-        network: over the units; stepped once for each hypothesis that begins a new unit.
-        trie: of the units.
-        min_share: minimum weight of a hypothesis that is kept.
-        weights, nodes, sums, network_state: the state of `UnitModel`.
-    """
+    """The hypotheses while texts are read: copies of the arrays of `UnitModel`'s state, changed in place."""
 
     def __init__(
         self,
@@ -323,10 +305,7 @@ class Beam:
         self.weights /= self.weights.sum(-1, keepdims=True)
 
     def _heaviest(self, continuing: _Numbers, completing: _Numbers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Choose M of the 2M hypotheses: which (B, M) continue their unit, and which begin a new one.
-
-        The one of the largest weight that begins a new unit is always chosen, and gets a minimum weight.
-        """
+        """Choose M of the 2M hypotheses: which (B, M) continue their unit, and which begin a new one, always one."""
         rows = np.arange(len(completing))
         best = completing.argmax(-1)  # (B,)
         completing[rows, best] = np.maximum(completing[rows, best], _BOUNDARY)

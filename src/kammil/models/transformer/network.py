@@ -17,9 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kammil.models.attention.network import causal_mask
-from kammil.models.dropout import SeededDropout
 from kammil.models.family import NetworkLearner
+from kammil.models.layers import SeededDropout, causal_mask
 from kammil.models.transformer.model import EPSILON, TransformerSettings, rotary_frequencies
 from kammil.vocabulary import PAD
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from kammil import model_folder as folders
-from kammil.engine.weights import pack, unpack
-from kammil.models.layers import Layer, count_parameters, layers
+from kammil.engine.weights import Layer, count_parameters, layers, pack, unpack
 
 
 def test_layers_are_the_arrays(trained: Path) -> None:
