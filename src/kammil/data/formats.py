@@ -251,12 +251,8 @@ class _Size:
 
     def __init__(self) -> None:
         self.unpacked, self.sparse, self.sound = 0, False, True
-        self._strings: list[int] = []
-        self._uses: Counter[int] = Counter()
-
-    @property
-    def text(self) -> int:
-        return sum(n * self._strings[i] for i, n in self._uses.items() if 0 <= i < len(self._strings))
+        self.strings: list[int] = []  # lengths of the shared ones
+        self.uses: Counter[int] = Counter()
 
     def measure(self, name: str, stream: IO[bytes]) -> None:
         """Measure a part; one that is no XML is no sheet, even if a reader is more lenient."""
@@ -282,7 +278,7 @@ class _Size:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self._index:
-            self._uses[int(self._index)] += 1
+            self.uses[int(self._index)] += 1
             self._index = ""
         self._element = name = name.rpartition(":")[2]
         if name == "c":
@@ -296,13 +292,13 @@ class _Size:
         elif name == "row":
             self._row, self._column = int(attributes.get("r", self._row + 1)), 0
         elif name == "si":
-            self._strings.append(0)
+            self.strings.append(0)
 
     def _characters(self, text: str) -> None:
         if self._element == "v" and self._shared:
             self._index += text.strip()
-        elif self._element == "t" and self._strings:
-            self._strings[-1] += len(text)
+        elif self._element == "t" and self.strings:
+            self.strings[-1] += len(text)
 
 
 @cache
@@ -325,10 +321,11 @@ def _check(name: Path, data: bytes) -> None:
                     size.measure(part.filename, stream)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError):
         size.sound = False
+    text = sum(n * size.strings[i] for i, n in size.uses.items() if 0 <= i < len(size.strings))
     maximum = f"{MAX_WORKBOOK >> 20} MiB"
     for holds, problem in (
         (size.unpacked > MAX_WORKBOOK, f"unpacks to more than {maximum}, which is the most that is read"),
-        (size.text > MAX_WORKBOOK, f"repeats texts to more than {maximum}"),
+        (text > MAX_WORKBOOK, f"repeats texts to more than {maximum}"),
         (size.sparse, "has a cell far below or beside all others; delete that cell"),
         (not size.sound, "is not a sound workbook; open it with a program for tables and save it again"),
     ):

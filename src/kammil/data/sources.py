@@ -208,17 +208,16 @@ def _texts(file: File, options: ReadOptions) -> TextColumn:
         raise DataError(
             f"{file.name} is no chat of WhatsApp or Telegram, so --from {options.sender!r} has no use; leave it out"
         )
-    if file.ending != ".txt" or options.delimiter is not None or _is_unicode_text(file):
+    if (
+        file.ending != ".txt"
+        or options.delimiter is not None
+        or (marked_encoding(file.data) and "\t" in file.open().readline())  # Excel's "Unicode text"
+    ):
         return read_table(file, options)
     if options.table:
         named = "--column and --where need" if options.source_column is None else "source_column needs"
         raise DataError(f"{file.name} has no columns; {named} a table such as .tsv or .csv")
     return TextColumn(tuple(line.strip() for line in file.open()), name, None, file.sha256)
-
-
-def _is_unicode_text(file: File) -> bool:
-    """Whether a .txt is Excel's "Unicode text": UTF-16 with a mark, and tabs in the first line."""
-    return marked_encoding(file.data) is not None and "\t" in file.open().readline()
 
 
 # ---- data sets

@@ -8,7 +8,7 @@ import re
 import reprlib
 import statistics
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -185,7 +185,10 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
         raise DataError(f"{table.name} has no column {named!r}{hint}; its columns are {listed_columns(table.names)}")
     if named is None and len(table.names) > _MAX_GUESSED:
         raise DataError(f"{table.name} has {len(table.names):,} columns; choose one with {table.option}NAME")
-    firsts = {name: _first(table.cells(name)) for name in (table.names if named is None else [named])}
+    firsts = {
+        name: next((cell for cell in table.cells(name) if not is_missing(cell)), None)
+        for name in (table.names if named is None else [named])
+    }
     textual = [name for name, first in firsts.items() if isinstance(first, str)]
     textual = textual or [name for name, first in firsts.items() if first is None]
     if not textual:
@@ -228,12 +231,11 @@ def is_missing(value: object) -> bool:
     return value is None or not_a_number or type(value).__name__ in _MISSING
 
 
-def _first(cells: Iterable[object]) -> object:
-    return next((cell for cell in cells if not is_missing(cell)), None)
-
-
 def _with_path(table: Table, column: str | None) -> Table:
-    name, keys = _split(column, table.names)
+    """Add the column of a path such as `message.text`: a column, and keys inside its values."""
+    parts = [] if column is None else column.split(".")
+    splits = ((".".join(parts[:n]), parts[n:]) for n in range(len(parts), 0, -1))
+    name, keys = next((split for split in splits if split[0] in table.names), ("", []))
     if not keys:
         return table
     found = [(row, leaf) for row, value in enumerate(table.cells(name)) for leaf in _leaves(value, keys)]
@@ -251,15 +253,6 @@ def _with_path(table: Table, column: str | None) -> Table:
         return table.place(rows[row])
 
     return replace(table, names=[*table.names, cast(str, column)], cells=cells, place=place)
-
-
-def _split(column: str | None, names: Collection[str]) -> tuple[str, tuple[str, ...]]:
-    """Split a path such as `message.text` into a column and the keys inside its values."""
-    parts = [] if column is None else column.split(".")
-    for n in range(len(parts), 0, -1):
-        if (name := ".".join(parts[:n])) in names:
-            return name, tuple(parts[n:])
-    return "", ()
 
 
 def _leaves(value: object, keys: Sequence[str]) -> Iterator[object]:
