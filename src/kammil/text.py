@@ -13,7 +13,7 @@ import regex
 from kammil.errors import FolderError
 from kammil.languages import pooled, union
 
-# Placeholders are one character: the letters of a word would cost nothing, and flatter figures given per character.
+# One character each: the letters of a placeholder word would cost nothing, and flatter figures per character.
 URL = "\N{LINK SYMBOL}"
 HANDLE = "\N{BUST IN SILHOUETTE}"
 """Stands for any @handle or e-mail address."""
@@ -24,11 +24,11 @@ TATWEEL = "\N{ARABIC TATWEEL}"
 MAX_OPEN_WORD = 1_000
 """Characters at the end of a text that are searched for the open word, on every key."""
 UNSPACED_SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
-"""Scripts without spaces between words. Only a dictionary knows where words end there, so each letter is a word."""
+"""Scripts without spaces, where only a dictionary knows words: each letter is one."""
 UNSPACED_COMMON = "〆〱-〵〼ーｰ"
 """Letters of Japanese of no script. (Script_Extensions has them, but the apostrophe of Ukrainian, too.)"""
 GIVES_WAY = r"^[\p{White_Space}\p{Terminal_Punctuation}\p{Pe}\p{Pf}…%٪]"
-"""What takes the place of the space after an accepted word. A browser reads this syntax and that of `UNSPACED`, too."""
+"""What takes the place of the space after an accepted word. A browser reads this and `UNSPACED`, too."""
 UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS) + f"|[{UNSPACED_COMMON}ﾞﾟ])$"
 """Words that get no space. No class of characters: Chromium 156 finds none beyond 16 bits at the end of a string."""
 
@@ -36,8 +36,7 @@ _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
 # A run without a domain after it is skipped at once, or the time would be quadratic.
 _EMAIL = regex.compile(r"[\w.+-]++(?:@[\w-]+(?:\.[\w-]+)+|(*SKIP)(*FAIL))")
 _HANDLE = regex.compile(r"(?<!\w)(?:[@＠]\w+)+")
-# An IBAN; a date, which is skipped; a phone number (nine digits, or from + or 0 on eight or more, with at most two
-# separators between two of them); a card.
+# An IBAN; a date, which is skipped; a phone number (nine digits, or eight from + or 0 on, with separators); a card.
 _ACCOUNT = regex.compile(r"(?<!\p{L})[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,}+(?:[ -]?[A-Z0-9]{1,3}+)?+")
 _NUMBER = regex.compile(
     r"(?<!\p{Nd})(?:\p{Nd}{1,2}([./-])\p{Nd}{1,2}\1(?:\p{Nd}{4}|\p{Nd}{2})|\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2})(?!\p{Nd})(*SKIP)(*FAIL)"
@@ -98,7 +97,7 @@ class TextRules:
     """Replace phone, card and account numbers by `NUMBER`."""
 
     def normalise(self, text: str) -> str:
-        """Return the text as the model sees it; idempotent. A space at the end stays: it ends the last word."""
+        """Return the text as the model sees it; idempotent. A last space stays: it ends a word."""
         if self.nfc or self.invisible:
             text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
         if self.tatweel:
@@ -140,7 +139,7 @@ RAW = TextRules(nfc=False, invisible=False, tatweel=False, urls=False, handles=F
 
 
 def mask_numbers(text: str) -> str:
-    """Replace phone, card and account numbers (IBAN-like) by `NUMBER`; dates and short numbers stay. Linear time."""
+    """Replace phone, card and account numbers by `NUMBER`; dates and short numbers stay. Linear time."""
     return _NUMBER.sub(NUMBER, _ACCOUNT.sub(NUMBER, text))
 
 
@@ -163,7 +162,7 @@ def personal_counts(text: str) -> dict[str, int]:
 
 
 def _normal_form(text: str, form: Literal["NFC", "NFKC"] = "NFC") -> str:
-    # Long runs of marks are sorted beforehand, because the standard library sorts them in quadratic time.
+    # The standard library sorts long runs of marks in quadratic time.
     return unicodedata.normalize(form, _MARK_RUN.sub(_sort_marks, text))
 
 
@@ -176,7 +175,7 @@ def _sort_marks(marks: regex.Match[str]) -> str:
 
 def fold(text: str, *, underscores: bool = False) -> str:
     """Return the letters, marks and digits of a text, for matching: without addresses, handles, case, vowel points and
-    compatibility forms. The fold of a text without letters is empty. `underscores` keeps those of hashtags."""
+    compatibility forms; `underscores` keeps those of hashtags."""
     text = _HANDLE.sub("", _EMAIL.sub("", _URL.sub("", text)))
     text = _normal_form(text, "NFKC").casefold().replace(TATWEEL, "")
     dropped = _NOT_LETTERS_OR_UNDERSCORES if underscores else _NOT_LETTERS
@@ -184,8 +183,7 @@ def fold(text: str, *, underscores: bool = False) -> str:
 
 
 def fold_spelling(text: str) -> str:
-    """Return the fold of a text without variants of letters (`Language.folds`), three or more of one letter as one: two
-    are spelling (الله)."""
+    """Return the fold without variants of letters (`Language.folds`), three or more of a letter as one."""
     return _STRETCHED.sub(r"\1", fold(text).translate(_spelling()))
 
 
@@ -234,8 +232,8 @@ def role(character: str) -> Role:
 
 
 def visible(text: str) -> str:
-    """Replace every control by its picture, and what else is invisible or moves its neighbours by U+FFFD; the length
-    stays. Joiners stay, since they shape their neighbours."""
+    """Replace controls by their pictures, and what else is invisible or moves its neighbours by U+FFFD, but joiners;
+    the length stays."""
     return _INVISIBLE_OR_MOVING.sub(lambda match: _PICTURES.get(match[0], "\N{REPLACEMENT CHARACTER}"), text)
 
 
@@ -243,7 +241,7 @@ _PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\x7f": "
 
 
 def visible_label(text: str) -> str:
-    """Make a single character, or the end of text, visible: never empty, and without effect on the direction."""
+    """Make a character, or the end of text, visible, without effect on the direction."""
     if text in _LABELS:
         return _LABELS[text]
     if unicodedata.category(text)[0] in "CZ":
@@ -261,20 +259,20 @@ def words(text: str) -> list[tuple[int, int]]:
 
 
 def open_word(text: str) -> str:
-    """Return the unfinished word at the end of a text, a last joiner included; empty if there is none. Of a word longer
-    than `MAX_OPEN_WORD` its end is returned."""
+    """Return the unfinished word at the end of a text, a last joiner included, or its last `MAX_OPEN_WORD` characters;
+    empty if there is none."""
     run = _OPEN_WORD.search(text, max(0, len(text) - MAX_OPEN_WORD))
     letter = _LETTER.search(text, run.start()) if run else None
     return text[letter.start() :] if letter else ""
 
 
 def ends_unspaced(text: str) -> bool:
-    """Return whether the last word of a text is of a script without spaces, and nothing stands behind it."""
+    """Return whether a text ends in a word of a script without spaces."""
     return bool(_UNSPACED_END.search(text, max(0, len(text) - MAX_OPEN_WORD)))
 
 
 def unspaced_runs(text: str) -> list[list[int]]:
-    """Return the runs of a text in scripts without spaces: for each, where its words begin, and its end."""
+    """Return of each run in scripts without spaces where its words begin, and its end."""
     runs: list[list[int]] = []
     for begin, end in (span for span in words(text) if _UNSPACED.match(text, span[0])):
         if not runs or runs[-1][-1] != begin:
@@ -300,6 +298,6 @@ def stays(text: str, end: int) -> bool:
 
 
 def keys_saved(added: str) -> int:
-    """Return the keys that a suggestion saves which adds this text: its characters without a space before them, less
-    the key that takes it, unless the space that comes with it pays for that key: of a letter alone, not."""
+    """Return the keys that a suggestion saves: the characters it adds, less the key that takes it, unless the space
+    that comes with it pays for that key: of a letter alone, not."""
     return (letters := len(added.lstrip(" "))) - (letters == 1 or not space_after(added))

@@ -1,8 +1,7 @@
 """Blocked words: how a list is read, and an automaton that finds its entries in texts.
 
-How entries are written and compared says docs/offensive-words.md. In a text letters may be repeated, and a word have
-the affixes of its language. All entries are one automaton over characters, which can stop anywhere and go on: a word is
-found where its first half was typed and the second one added.
+docs/offensive-words.md says how entries are written and compared. In a text letters may be repeated, and a word have
+the affixes of its language. The automaton can stop anywhere and go on: half of a word may be typed, and half added.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Form = Literal["stem", "noun", "word"]
 _MAX_LIST = 1 << 16
 """Maximum number of bytes of a user's list."""
 _TAIL = 64
-"""Characters at the end of a text from which its state is computed: twice as many as an entry has."""
+"""Characters of a text's end that make its state: twice as many as an entry has."""
 _MAX_WORDS = 6
 """Maximum number of words of an entry."""
 SEPARATOR, _MARK = " ", "~"
@@ -48,8 +47,8 @@ class BlockedWord:
 
 
 def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[BlockedWord, ...]:
-    """Read a list; `DataError` names the first wrong line. Without `patterns` their signs are punctuation: a stranger's
-    list must not stand for millions of words."""
+    """Read a list; `DataError` names the first wrong line. A stranger's list has no `patterns`: they might stand for
+    millions of words."""
     entries: list[BlockedWord] = []
     for number, line in enumerate(content.splitlines(), 1):
         fields = [field.strip() for field in line.lstrip("\ufeff").rstrip().split("\t")]
@@ -289,7 +288,7 @@ class Blocklist:
         return self._blocked[state]
 
     def refused(self, state: int) -> tuple[frozenset[str] | None, bool]:
-        """Return which folded letters must not follow, None for all of them, and whether a separator or the end."""
+        """Return which folded letters must not follow, None for all, and whether a separator or the end."""
         positions, dropped = self._keys[state][0], self._dropped
         if any(position >> 16 == self._any and position & 0xFFFF not in dropped for position in positions):
             return None, self.blocked(state)
@@ -298,7 +297,7 @@ class Blocklist:
         return frozenset(letters), self.blocked(state)
 
     def idle(self, state: int) -> bool:
-        """Return whether no entry can be completed before the next separator."""
+        """Return whether no entry can end before the next separator."""
         return state == self._nowhere
 
     def matching(self, state: int) -> list[BlockedWord]:
@@ -315,7 +314,7 @@ class Blocklist:
         return [self._match(text, begins, end) for begins, end, _ in self._ends_in(text)]
 
     def without(self, exempt: Iterable[BlockedWord]) -> Blocklist:
-        """Return the list without some of its entries, in less time than it takes to make one."""
+        """Return the list without some of its entries, which shares its states."""
         dropped = set(exempt)
         if not dropped:
             return self
