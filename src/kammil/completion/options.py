@@ -52,5 +52,6 @@ class SuggestOptions(FrozenOptions):
     def of(cls, **options: object) -> Self:
         """Return checked options; `OptionError` for the first that is wrong."""
         made = cls.checked(options)
-        DecodingOptions.of(forbid=made.forbid)
+        if made.forbid:
+            DecodingOptions.of(forbid=made.forbid)
         return made

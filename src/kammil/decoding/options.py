@@ -28,7 +28,7 @@ MAX_PATTERNS = 20_000
 class FrozenOptions(BaseModel):
     """Options that are checked once, and never change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def checked(cls, options: Mapping[str, object]) -> Self:
