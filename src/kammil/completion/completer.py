@@ -52,18 +52,18 @@ class Completion:
     text: str
     """The continuation, in whole graphemes, of the prompt, or of `reading` in place of its end."""
     finish_reason: FinishReason
-    """`length`: as long as asked for; `end`: the model ended its text; `stop`: a stop string was
-    written, or a clause has ended (`clause`)."""
+    """`length`: as long as asked for; `end`: the model ended its text; `stop`: a stop string was written, or a clause
+    has ended (`clause`)."""
     bits: tuple[float, ...]
     """Bits of each character of `text` under the unfiltered model."""
     mean_bits: float = 0.0
     """Mean bits of a character, the end or the mark that ended the text among them: the fewer, the surer."""
     reading: str = ""
-    """Arabic words that those at the end of the prompt in Latin letters were read as (`read_latin`); else empty."""
+    """Arabic words that those at the end of the prompt in Latin letters were read as (`read_latin`)."""
     replaces: int = 0
     """Characters at the end of the prompt that `reading` takes the place of."""
     stock: bool = False
-    """Whether no model wrote the text: it is the end of a message that was written beforehand (`stock_phrases`)."""
+    """Whether it is the end of a message that was written beforehand (`stock_phrases`), by no model."""
 
     @property
     def whole(self) -> str:
@@ -73,7 +73,7 @@ class Completion:
 
 @dataclass(frozen=True)
 class Score:
-    """The bits that a model needs for a text: how surprised it is by each character."""
+    """How surprised a model is by each character of a text."""
 
     text: str
     """The text as the model sees it."""
@@ -219,7 +219,7 @@ class Completer:
         return self.rules.normalise(text)
 
     def complete(self, prompt: str, **options: Unpack[Options]) -> Completion:
-        """Complete a prompt by one draw. Any text is accepted; unknown characters are read as UNK.
+        """Complete a prompt by one draw; unknown characters are read as UNK.
 
         `preset="sensible"` completes as `kammil complete` does: of many draws it takes the most probable one. Options:
         see `DecodingOptions`; `OptionError` for one out of range.
@@ -243,10 +243,8 @@ class Completer:
         ]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
-        """Stream the text of `complete` in pieces: whole graphemes that no later character can change; without the
-        `reading` of the prompt.
-
-        With beams or `best_of` no text is final before the end, so it comes in one piece.
+        """Stream the text of `complete` in pieces, whole graphemes that no later character can change, without the
+        `reading` of the prompt. With beams or `best_of` it comes in one piece.
         """
         constraints = self.constraints(options, 1)  # not in the generator: report wrong options now
 
@@ -349,9 +347,8 @@ class Completer:
         return stock_hypotheses(bundled(), self.language_model, constraints, log_probabilities, state)
 
     def reading(self, prompt: str, state_cache: StateCache | None = None) -> tuple[str, int]:
-        """Return the Arabic words that those at the end of a prompt in Latin letters are read as, and the characters
-        that they take the place of: as `suggest` reads them, of the last `MAX_READ` characters; empty and 0 for none.
-        """
+        """Return the Arabic words that those at the end of a prompt in Latin letters are read as, and how many of its
+        characters they replace: as `suggest` reads them, of the last `MAX_READ` characters; empty and 0 for none."""
         prompt = prompt[-MAX_READ:]
         text = TypedText.of(self.vocabulary, prompt, self.normalise(prompt))
         cache = self.state_cache if state_cache is None else state_cache
@@ -399,8 +396,8 @@ class Completer:
     def learn(self, text: str) -> None:
         """Learn a text that the user wrote: all sessions of this model know it from the next suggestion on.
 
-        No weight changes, and nothing is sent: the text is saved in the profile, if there is one, and nowhere else.
-        `OptionError` for a family that cannot learn, or a text without characters.
+        No weight changes; the text is saved in the profile, if there is one, and nowhere else. `OptionError` for a
+        family that cannot learn, or a text without characters.
         """
         self._adaptation.learn(text)
 
@@ -440,10 +437,7 @@ class Completer:
         taught: frozenset[BlockedWord] | None = None,
     ) -> Constraints:
         """Return the constraints of a call for n completions; `bias` is added to the log-probabilities of some ids,
-        `taught` is as in `word_block`.
-
-        `OptionError` for options that do not fit together, before anything is read.
-        """
+        `taught` is as in `word_block`. `OptionError` for options that do not fit together."""
         decoding = DecodingOptions.for_texts(n, options)
         if not 1 <= n <= MAX_COMPLETIONS:
             raise OptionError(f"n is {n}, but it must be a number of completions from 1 to {MAX_COMPLETIONS:,}.")

@@ -1,11 +1,9 @@
 """What must not be written: blocked words, strings, copies of training texts. Each is a *refusal* of ids, with a state.
 
-A text that is generated does not end a blocked word: while the word at its end is one, no character outside words may
-follow, nor the end of the text, but letters may, since ordinary words begin like blocked ones. What was typed counts.
-Character by character a sampled text has the model's distribution on condition that the character is not refused; that
-is not its distribution over whole texts without blocked words, for which they would have to be drawn anew.
-
-Shapes: B batch, V vocabulary, S states, C classes of ids, N strings.
+While the word at the end of a text is a blocked one, no character outside words may follow, nor the end of the text,
+but letters may, since ordinary words begin like blocked ones. What was typed counts. Character by character a sampled
+text has the model's distribution on condition that the character is not refused; that is not its distribution over
+whole texts without blocked words. Shapes: B batch, V vocabulary, S states, C classes of ids, N strings.
 """
 
 from __future__ import annotations
@@ -139,7 +137,7 @@ class WordBlock(Refusal[int]):
     def __init__(self, blocklist: Blocklist, pieces: Sequence[str]) -> None:
         self.blocklist, self._pieces = blocklist, pieces
         letters: dict[str, list[int]] = {}
-        separators, ligatures = [EOS], list[int]()
+        separators, self._ligatures = [EOS], dict[int, str]()
         for id, piece in enumerate(pieces):
             folded = fold_character(piece) if piece else ""
             if folded == SEPARATOR:
@@ -147,10 +145,10 @@ class WordBlock(Refusal[int]):
             elif len(folded) == 1:
                 letters.setdefault(folded, []).append(id)
             elif folded:
-                ligatures.append(id)
+                self._ligatures[id] = folded
         self._letters = {letter: np.array(ids, np.int64) for letter, ids in letters.items()}
-        self._separators, self._ligatures = np.array(separators, np.int64), ligatures
-        self._all_letters = np.concatenate([_NONE, *self._letters.values(), np.array(ligatures, np.int64)])
+        self._separators = np.array(separators, np.int64)
+        self._all_letters = np.concatenate([_NONE, *self._letters.values(), np.array([*self._ligatures], np.int64)])
         self._refused: dict[int, Ids | None] = {}
         self._refused_last: dict[int, Ids] = {}
 
@@ -173,7 +171,7 @@ class WordBlock(Refusal[int]):
         return self.blocklist.either(state, other)
 
     def refused(self, state: int, room: int = NO_LIMIT) -> Ids | None:
-        """Return the ids that must not follow, the last one among them; None for none, which is the rule."""
+        """Return the ids that must not follow; None for none, which is the rule."""
         if state not in self._refused:
             self._refused[state] = self._find_refused(state)
         if room > 1:
@@ -196,11 +194,12 @@ class WordBlock(Refusal[int]):
         else:
             parts += [self._letters[letter] for letter in letters if letter in self._letters]
             if not self.blocklist.idle(state):
-                parts += [np.array([id], np.int64) for id in self._ligatures if self._ligature_refused(state, id)]
+                refused = [id for id, folded in self._ligatures.items() if self._ligature_refused(state, folded)]
+                parts += [np.array(refused, np.int64)] if refused else []
         return np.concatenate(parts) if parts else None
 
-    def _ligature_refused(self, state: int, id: int) -> bool:
-        for letter in fold_character(self._pieces[id]):
+    def _ligature_refused(self, state: int, folded: str) -> bool:
+        for letter in folded:
             letters, no_end = self.blocklist.refused(state)
             if no_end if letter == SEPARATOR else letters is None or letter in letters:
                 return True
@@ -277,8 +276,8 @@ class StringAutomaton(Refusal[int]):
         refused, bad = _tree(forbid, number, self._other)
         wanted_to, found = _tree(force, number, self._other)
         self._after_typed = refused
-        # States: a node of each tree and the set of forced strings that stand, those that can be reached. A text may
-        # begin behind any beginning of a forbidden string, which was typed; what is forced must be written whole.
+        # Reachable states: a node of each tree, the forced strings that stand, and whether a forbidden one was written.
+        # A text may begin behind any beginning of a forbidden string, which was typed.
         complete = (1 << len(force)) - 1
         states: dict[tuple[int, int, int, bool], int] = {(node, 0, 0, False): node for node in range(len(refused))}
         table, queue = list[list[int]](), deque(states)
@@ -307,7 +306,7 @@ class StringAutomaton(Refusal[int]):
             self._needs = shorter
 
     def start(self, text: str) -> int:
-        """Return the state after a text that was typed: it may hold forbidden strings, and begin one."""
+        """Return the state after a text that was typed, which may hold forbidden strings."""
         node = 0
         for letter in text[max(0, len(text) - self._longest) :]:
             node = self._after_typed[node][self._number.get(letter, self._other)]
