@@ -31,7 +31,7 @@ TYPED_IN_LATIN = 0.01
 """Share of the Arabic words that are typed in Latin letters. Between 0.001 and 0.1 it hardly matters
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_RUN = 8
-"""Maximum number of words in Latin letters before the begun one that are read, too; more are meant as Latin text."""
+"""Maximum number of words in Latin letters before the begun one that are read, too."""
 SPLIT_ARTICLE_SHARE, MIN_ARABIC = 0.3, 0.9
 """Share of the articles in Latin letters that are apart from their words, and minimum probability that a word in Latin
 letters before a space is Arabic for a next word to replace it
@@ -39,11 +39,11 @@ letters before a space is Arabic for a next word to replace it
 SWITCH = 0.1
 """Probability that a word is English after Arabic, or Arabic after English."""
 SURE = 0.8
-"""Minimum probability that a begun word is English for it not to be read: with 1/2, the beginnings of one in a hundred
-Arabic words would be taken for English ones."""
+"""Minimum probability that a begun word is English for it not to be read: with 1/2, one in a hundred Arabic words would
+begin as an English one."""
 _ROWS = WIDTH + MAX_DROPPED
 MAX_BYTES = 1 << 20
-"""Maximum number of bytes that are kept for the next key of a text: after some thousands of characters."""
+"""Maximum number of bytes that are kept for the next key of a text."""
 
 
 class EndedWord(NamedTuple):
@@ -57,14 +57,14 @@ class EndedWord(NamedTuple):
     share: float
     as_typed: float
     arabic: float
-    """Probability of this meaning, of the word as it was typed, and of all readings, given that the word is whole."""
+    """Probability of this meaning, of the word as typed, and of all readings, given that the word is whole."""
     likelihood: float
     """Probability that Arabic goes on with a word that is typed so."""
 
 
 @dataclass(frozen=True)
 class BegunWord:
-    """A word while it is typed, and what may be intended. The first meaning is the word as it was typed."""
+    """A word while it is typed, and what may be intended: first the word as it was typed."""
 
     intended: list[tuple[int, ...]]
     """Ids of each meaning, N."""
@@ -83,9 +83,9 @@ class BegunWord:
     readings: Beam[Begun] | None
     """Arabic words for Latin letters; None where the word cannot be Arabic."""
     english: float = 0.0
-    """Probability that a word in Latin letters is English here, given the words before."""
+    """Probability that a word in Latin letters is English here."""
     is_english: bool = False
-    """Whether the text is English up to here, so that no word of the model's own scripts follows."""
+    """Whether no word of the model's own scripts follows."""
 
     @classmethod
     def start(
@@ -133,7 +133,7 @@ class BegunWord:
         )
 
     def following(self, arabic: tuple[int, ...], num_replaced: int) -> BegunWord:
-        """Return the word after Arabic words that take the place of so many ids before it: so do its readings."""
+        """Return the word with readings that begin with Arabic words in place of so many ids before it."""
         if self.readings is None:
             return self
         first = len(self.variants.intended)
@@ -182,11 +182,11 @@ class WordReader:
     def after(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int = 0
     ) -> BegunWord | None:
-        """Return the word that the last `letters` ids of a text (T,), BOS first, have begun.
+        """Return the word that the last `letters` ids of a text (T,), BOS first, have begun; None where nothing else
+        can be meant, and for more than `MAX_TYPED`.
 
-        None for more than `MAX_TYPED`, and where no letter can be anything else. Without letters it is what may be
-        meant before a next word: as it was typed, or in Arabic; None if nothing before can be. The last `as_typed` ids
-        stand as they were typed: words in Latin letters among them may be replaced, too.
+        Without letters it is what may be meant before a next word. The last `as_typed` ids stand as they were typed:
+        words in Latin letters among them may be replaced, too.
         """
         if letters > MAX_TYPED or max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states: rows are read one by one
             return None
@@ -207,8 +207,8 @@ class WordReader:
     def reading(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int
     ) -> tuple[tuple[int, ...], int]:
-        """Return the Arabic words that those in Latin letters at the end of a text (T,) are most probably meant for,
-        and how many ids they take the place of, 0 where these are more probably no Arabic; arguments as of `after`."""
+        """Return the Arabic words that those in Latin letters at the end of a text are most probably meant for, and how
+        many ids they replace; 0 where these are more probably no Arabic. Arguments as of `after`."""
         word = self.after(model, state_cache, ids, letters, as_typed)
         first = 1 if letters == 0 or word is None else len(word.variants.intended)
         if word is None or word.posterior[first:].sum() <= 0.5:
@@ -285,8 +285,8 @@ class WordReader:
     def _read_run(
         self, model: LanguageModel, state_cache: StateCache, before: Ids, run: Sequence[tuple[int, ...]], begin: int = 0
     ) -> _Meant:
-        """Read the words in Latin letters at the end of a text, (T,), each after what those before it are meant for; at
-        most those from `begin` on are replaced."""
+        """Read the words in Latin letters at the end of a text, each after what those before it are meant for; those
+        from `begin` on may be replaced."""
         latin, last, words = self.channel.latin, None, list[EndedWord]()
         if not run or latin is None:
             return _Meant(before)
@@ -316,8 +316,7 @@ class WordReader:
         return _Meant(np.array(meant, np.int64), arabic, replaced, words)
 
     def _latin_run(self, before: list[int], as_typed: int) -> tuple[list[tuple[int, ...]], float]:
-        """Return the words in Latin letters at the end of a text, each followed by one space, up to `MAX_RUN`, and how
-        probable it is that the first is English."""
+        """Return the words in Latin letters at the end of a text, and how probable it is that the first is English."""
         run: list[tuple[int, ...]] = []
         end = len(before) - 1
         while end >= 0 and before[end] == self._space:
@@ -336,7 +335,7 @@ class WordReader:
         return run[::-1], self._english_after(before[: end + 1])
 
     def _english_after(self, before: Sequence[int]) -> float:
-        """Return how probable it is that a word in Latin letters is English, by the last word before it alone."""
+        """Return how probable it is that a word in Latin letters is English after another word."""
         latin, classes = self.channel.latin, self._classes
         end = len(before)
         while end and not classes.words[before[end - 1]]:
@@ -370,8 +369,8 @@ class _Meant(NamedTuple):
 
 
 def _english_shares(first: float, likelihoods: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the probability of each word of a run to be English, given all of them: that of the first word before it
-    is known, and the likelihoods of each as an English and as an Arabic one."""
+    """Return the probability of each word of a run to be English, given all: that of the first before it is known, and
+    the likelihoods of each as an English and as an Arabic one."""
     forward, share = list[float](), first
     for english, arabic in likelihoods:
         total = share * english + (1 - share) * arabic

@@ -18,8 +18,7 @@ from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 MIN_UNSPACED_LETTERS = 0.1
 """Minimum share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched."""
 MIN_SCRIPT = 0.1
-"""Minimum probability that a text begins in a script, of all letters, for the script not to be foreign. To the bundled
-model Latin is: 0.02."""
+"""Minimum probability that a text begins in a script for it not to be foreign. To the bundled model Latin is: 0.02."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -36,28 +35,25 @@ class CharacterClasses:
     words: _Flags
     """Ids that a word may end in: letters, digits, underscores and marks, no joiners."""
     close: _Floats
-    """1 for ids that end a word: EOS, characters outside words, and unspaced letters. UNK may be inside or outside, and
-    is neither."""
+    """1 for ids that end a word: EOS, characters outside words, and unspaced letters; UNK may be either."""
     unspaced: _Flags
     """Ids of letters of scripts without spaces; none where they are too few (`MIN_UNSPACED_LETTERS`)."""
     extends: _Flags
     """Ids that belong to the character before them: marks, joiners, and what extends a grapheme."""
     foreign: _Flags
-    """Ids of letters of scripts that the model has read little of; none where nothing is known of the model."""
+    """Ids of letters of scripts that the model has read little of."""
     digits: _Flags
     """Ids of digits."""
     space: int | None
     """Id of the space; None if the vocabulary has none."""
     folds: tuple[str, ...]
-    """For each id the letters by which words are compared (`text.fold_spelling`); of marks and joiners none."""
+    """For each id the letters by which words are compared; of marks and joiners none."""
     careful: Mapping[str, frozenset[int]]
     """Letters of a careful spelling -> their ids, by kind (`Language.careful`)."""
 
     def complete(self, prefixes: Sequence[str], p: _Floats) -> NDArray[np.float64]:
-        """Return for each of R prefixes the probability that its last word is complete, (R,); 0 outside words.
-
-        `p` are the probabilities of what follows them, (R, V).
-        """
+        """Return the probability that the last word of each prefix is complete, (R,), 0 outside words, from the
+        probabilities of what follows, (R, V)."""
         inside = np.array([bool(open_word(prefix)) for prefix in prefixes])
         return np.where(inside, p.astype(np.float64) @ self.close, 0.0)
 
@@ -109,7 +105,7 @@ def first_ids(model: LanguageModel) -> _Floats:
 
 
 def _foreign(vocabulary: CharacterVocabulary, first: _Floats) -> _Flags:
-    """Return the letters of scripts in which few texts begin, (V,); `first` is 0 for what is no letter."""
+    """Return the letters of scripts in which few texts begin, (V,)."""
     # The first word of a character's name is its script: ARABIC LETTER BEH.
     scripts = np.array(
         [*[""] * SPECIALS, *(unicodedata.name(c, "").partition(" ")[0] * c.isalpha() for c in vocabulary.characters)]

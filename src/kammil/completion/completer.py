@@ -57,13 +57,13 @@ class Completion:
     bits: tuple[float, ...]
     """Bits of each character of `text` under the unfiltered model."""
     mean_bits: float = 0.0
-    """Mean bits of a character, the end or the mark that ended the text among them: the fewer, the surer."""
+    """Mean bits of a character, the end among them: the fewer, the surer."""
     reading: str = ""
-    """Arabic words that those at the end of the prompt in Latin letters were read as (`read_latin`)."""
+    """Arabic words that those at its end in Latin letters were read as (`read_latin`)."""
     replaces: int = 0
-    """Characters at the end of the prompt that `reading` takes the place of."""
+    """Characters of the prompt that `reading` replaces."""
     stock: bool = False
-    """Whether it is the end of a message that was written beforehand (`stock_phrases`), by no model."""
+    """Whether it is the end of a message that was written beforehand (`stock_phrases`)."""
 
     @property
     def whole(self) -> str:
@@ -78,16 +78,16 @@ class Score:
     text: str
     """The text as the model sees it."""
     bits: tuple[float, ...]
-    """Bits of each character of `text`, then of its end; with the cost of naming unknown characters."""
+    """Bits of each character, then of the end; with the cost of naming unknown characters."""
 
     @property
     def bits_per_character(self) -> float:
-        """Return the mean bits of the characters, without the end of text; NaN for an empty text."""
+        """Mean bits of the characters, without the end of text; NaN for an empty text."""
         return sum(self.bits[:-1]) / len(self.text) if self.text else math.nan
 
 
 MAX_READ = 1_000
-"""Maximum number of characters at the end of a prompt by which its last words in Latin letters are read."""
+"""Maximum number of characters at the end of a prompt by which its words in Latin letters are read."""
 
 
 class Completer:
@@ -140,7 +140,7 @@ class Completer:
 
     @property
     def name(self) -> str:
-        """Return the name in the folder's model card; empty for a model from no folder."""
+        """The name in the folder's model card; empty for a model from no folder."""
         card = self.model.card if self.model is not None else ""
         return card.partition("\n")[0].removeprefix("# ")
 
@@ -166,28 +166,28 @@ class Completer:
 
     @property
     def language_model(self) -> LanguageModel:
-        """Return the language model, after it has learnt the present texts of the profile."""
+        """The language model, after it has learnt the present texts of the profile."""
         self._adaptation.sync_profile()
         return self._language_model
 
     @cached_property
     def character_classes(self) -> CharacterClasses:
-        """Return the classes of the ids of the vocabulary: which characters are part of words."""
+        """Which characters are part of words."""
         return CharacterClasses.of(self.vocabulary, first_ids(self.language_model))
 
     @cached_property
     def word_reader(self) -> WordReader:
-        """Return what finds the words that may be meant by those that are being typed."""
+        """Finds the words that may be meant by those that are being typed."""
         return WordReader(Channel.of(self.vocabulary, foreign=self.character_classes.foreign), self.character_classes)
 
     @cached_property
     def runs(self) -> BloomFilter | None:
-        """Return the letter runs of the training texts; None for a model from no folder."""
+        """The letter runs of the training texts; None for a model from no folder."""
         return BloomFilter(self.model.seen) if self.model is not None else None
 
     @property
     def openings(self) -> Openings:
-        """Return the words that a text may begin with."""
+        """The words that a text may begin with."""
         self._adaptation.sync_profile()
         learnt = self._adaptation.first_words
         if self._openings is None or self._openings[0] != dict(learnt):
@@ -198,24 +198,22 @@ class Completer:
         return self._openings[1]
 
     def session(self, *, megabytes: float = MAX_MEGABYTES) -> Session:
-        """Open a session for a text that is being typed, with a cache of its own; see `Session`."""
+        """Open a session for a text that is being typed; see `Session`."""
         return Session(self, megabytes=megabytes)
 
     def with_own_cache(self, megabytes: float = MAX_MEGABYTES) -> Self:
-        """Return the same model with an empty cache of its own, of up to so many megabytes."""
+        """Return the same model with an empty cache of its own."""
         completer = copy(self)
         completer.state_cache = StateCache(self._language_model, megabytes)
         return completer
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
-        """Read a text; returns the log-probabilities of what follows, (1, V), and the state there, one row.
-
-        Both are shared with the cache and read-only.
-        """
+        """Read a text; returns the log-probabilities of what follows, (1, V), and the state there, one row;
+        read-only."""
         return self._read(self.normalise(text)).result
 
     def normalise(self, text: str) -> str:
-        """Normalise a text by the rules of the model; a model trained with `--raw` leaves it unchanged."""
+        """Normalise a text by the rules of the model (`--raw`: none)."""
         return self.rules.normalise(text)
 
     def complete(self, prompt: str, **options: Unpack[Options]) -> Completion:
@@ -282,15 +280,8 @@ class Completer:
         ghost: bool = False,
         taught: frozenset[BlockedWord] | None = None,
     ) -> Query:
-        """Return what `suggest_after` and `phrase_after` are asked.
-
-        Args:
-            prefix: the text so far.
-            options: checked ones.
-            seen: the text after normalisation, if it is known.
-            ghost: whether ghost text is wanted.
-            taught: as in `word_block`.
-        """
+        """Return what `suggest_after` and `phrase_after` are asked; `seen` is the text after normalisation, if it is
+        known, `taught` as in `word_block`."""
         text = TypedText.of(self.vocabulary, prefix, self.normalise(prefix) if seen is None else seen)
         refusals = self.refusals(options.forbid, allow_offensive=options.allow_offensive, taught=taught)
         stock = None
@@ -316,13 +307,9 @@ class Completer:
         state: State,
         begun: Sequence[BegunWord | None],
     ) -> list[list[Suggestion]]:
-        """Suggest words after R texts that were read, in one search.
+        """Suggest words after R texts that were read, in one search: `log_probabilities`, (R, V), follow them.
 
-        Args:
-            queries: equal in `k`, `threshold` and refusals.
-            log_probabilities: (R, V), of what follows the texts.
-            state: after them.
-            begun: `begun_word` of each.
+        The queries are equal in `k`, `threshold` and refusals; `begun` is `begun_word` of each.
         """
         options = queries[0].options
         search = WordSearch(
@@ -341,7 +328,7 @@ class Completer:
     def stock_hypotheses(
         self, constraints: Constraints, log_probabilities: LogProbabilities, state: State
     ) -> list[Hypothesis]:
-        """Return the stock phrases that may follow the prompt of a call, if it asks for them; see `stock_phrases`."""
+        """Return the stock phrases that may follow the prompt of a call, if it asks for them."""
         if not constraints.options.stock_phrases or not self._has_messages:
             return []
         return stock_hypotheses(bundled(), self.language_model, constraints, log_probabilities, state)
@@ -407,12 +394,12 @@ class Completer:
 
     @property
     def user_allowed_words(self) -> frozenset[BlockedWord]:
-        """Return the entries of the list of offensive words in learnt texts: who wrote them may be shown them."""
+        """The offensive words in learnt texts: who wrote them may be shown them."""
         return self._adaptation.user_allowed_words
 
     @property
     def own_blocked_words(self) -> tuple[BlockedWord, ...]:
-        """Return the words that are never written, beside those of the list of offensive words."""
+        """The words that are never written, beside those of the list of offensive words."""
         return self._word_blocks.own
 
     def score(self, text: str, given: str = "") -> Score:
@@ -454,9 +441,8 @@ class Completer:
     def word_block(
         self, *, allow_offensive: bool = False, taught: frozenset[BlockedWord] | None = None
     ) -> WordBlock | None:
-        """Return the words that must not be written, None for none: the user's own list, and, unless
-        `allow_offensive`, the list of offensive words without those that the user taught: `taught` where the model
-        learns from several, else all that it has learnt."""
+        """Return the words that must not be written, None for none: the user's own list, and the list of offensive
+        words without those of `taught`, by default of all that was learnt."""
         return self._word_blocks.get(self._exempt(taught, allow_offensive))
 
     def refusals(
@@ -476,7 +462,7 @@ class Completer:
         return self._adaptation.user_allowed_words if taught is None else taught
 
     def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
-        """Yield the hypotheses of n completions after every step, or only when they are finished."""
+        """Yield the hypotheses of n completions after every step, or when they are finished."""
         seen = typed = self.normalise(prompt)
         options = constraints.options
         if options.read_latin:

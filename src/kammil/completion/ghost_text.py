@@ -36,19 +36,13 @@ class GhostRule:
     threshold: float
     """Minimum probability of a word, given the text before it."""
     charge: float
-    """Minimum number of keys that a word saves on the average, its probability times `spacing.keys_saved`: what it
-    costs to read it."""
+    """Minimum number of keys that a word saves on the average: what it costs to read it."""
     sureness: float = math.inf
     """Minimum log-odds that a stock phrase makes sense."""
 
     def shows(self, probability: float, saved: int, complete: float) -> bool:
-        """Return whether the rule shows a word.
-
-        Args:
-            probability: of the word.
-            saved: keys that it saves (`text.keys_saved`).
-            complete: probability that the word at hand is complete; 0 where none is begun.
-        """
+        """Return whether to show a word that saves so many keys, where the word at hand is complete with a
+        probability."""
         return probability >= max(self.threshold, complete) and probability * saved >= self.charge
 
 
@@ -75,18 +69,18 @@ class Phrase:
     probability: float
     """Probability that exactly these words come next."""
     stock: bool = False
-    """Whether no model wrote the words: they end a message that was written beforehand."""
+    """Whether they end a message that was written beforehand."""
     sure: str = ""
-    """Beginning of a stock phrase that is ghost text by itself: the words that the model is sure of."""
+    """The words that the model is sure of, with which a stock phrase begins."""
 
 
 def ghost_rule(ghost: GhostLevel, threshold: float | None = None) -> GhostRule:
-    """Return the rule of a step of the dial, or the one that asks for nothing but a probability."""
+    """Return the rule of a step of the dial, or one that asks for a probability alone."""
     return GHOST_RULES[ghost] if threshold is None else GhostRule(threshold, 0.0)
 
 
 def or_stock_phrase(ghost: Phrase, prompt: str, stock: Sequence[Hypothesis], rule: GhostRule) -> Phrase:
-    """Return the best stock phrase after a prompt that is sure enough and agrees with the ghost text, else that."""
+    """Return the best stock phrase that is sure enough and agrees with the ghost text, else that."""
     for one in stock:  # that of greatest worth first
         is_sure = one.sureness is not None and one.sureness >= rule.sureness
         if is_sure and one.text.startswith(ghost.added) and strip_unsolicited(prompt, one.text) == one.text:
@@ -106,22 +100,8 @@ def phrase(
     rule: GhostRule = GHOST_RULES[GHOST],
     refusals: Refusals = NO_REFUSALS,
 ) -> Phrase:
-    """Predict the most probable word after a prefix, then the most probable one after it, and so on.
-
-    Ghost text ends before a word that it already has, since people rarely write a word twice, and before what the text
-    has not called for (`unsolicited`).
-
-    Args:
-        model: the language model.
-        vocabulary: its characters.
-        classes: `CharacterClasses.of(vocabulary)`.
-        prefix: as the model sees it.
-        log_probabilities: (1, V), of what follows the prefix.
-        state: after the prefix.
-        words: maximum number of words.
-        rule: which words are shown.
-        refusals: what is not written, however probable.
-    """
+    """Predict the most probable word after a prefix, then the most probable one after it, and so on, up to one that the
+    text already has, or has not called for (`unsolicited`): `log_probabilities`, (1, V), follow the prefix."""
     space, open_part = classes.space, open_word(prefix)
     complete = float(classes.complete([prefix], np.exp(log_probabilities))[0])
     used = {open_part, open_word(prefix.removesuffix(open_part).rstrip())}

@@ -28,10 +28,9 @@ from kammil.language_model import AdaptiveModel, Ids, LanguageModel
 from kammil.text import words
 
 FORMAT = 1
-"""Version of the format: incremented when an older Kammil could misread a new profile."""
+"""Incremented when an older Kammil could misread a new profile."""
 MAX_TEXTS, MAX_TOTAL_CHARACTERS = 2_000, 400_000
-"""Maximum number of texts, and of characters of all; beyond that the oldest are dropped. A blend learns as many in a
-quarter of a second when it is opened."""
+"""Maximum number of texts, and of characters of all; beyond that the oldest are dropped."""
 MAX_CHARACTERS = 4_000
 """Maximum number of characters of one text."""
 MAX_OPENING = 40
@@ -42,7 +41,7 @@ _FORMAT_KEY = "kammil-profile"
 _LOCK_SECONDS = 10.0  # longest wait for other programs that write; each takes a few milliseconds
 
 _Stamp = tuple[int, int, int] | None
-"""Inode, size and time of the file, which tell whether it has changed; None where there is no file."""
+"""Inode, size and time of the file; None where there is no file."""
 
 
 class Profile:
@@ -115,7 +114,7 @@ class Profile:
             self._set_texts(kept)
 
     def wipe(self) -> None:
-        """Delete the file with all texts. Its lines may be damaged, but it must begin with the head of a profile."""
+        """Delete the file, which may be damaged, but must begin as a profile."""
         with self._exclusive(read=False):
             self._check_first_line()
             self.path.unlink(missing_ok=True)
@@ -297,7 +296,7 @@ class Adaptation:
         self._synced: Counter[str] = Counter()  # texts of the profile that the model has learnt
         self._taught: Counter[BlockedWord] = Counter()
         self.user_allowed_words: frozenset[BlockedWord] = frozenset()
-        """Entries of the list of offensive words that learnt texts hold: who wrote them may be shown them."""
+        """Offensive words in learnt texts: who wrote them may be shown them."""
         self.first_words = Counter[str]()
         """First word of learnt texts -> how many begin with it."""
         if profile is not None:

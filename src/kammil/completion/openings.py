@@ -18,9 +18,9 @@ from kammil.text import open_word
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 WORTH = 10
-"""Learnt texts that count as much as the openings that a model had before."""
+"""Learnt texts that count as much as the openings before them."""
 TWICE = 2
-"""Learnt texts that a word must open: what is said once may be said once."""
+"""Minimum number of learnt texts that a word opens."""
 
 
 class Openings(NamedTuple):
@@ -33,7 +33,7 @@ class Openings(NamedTuple):
     vocabulary: CharacterVocabulary
 
     def is_religious(self, before: str, ids: Ids) -> bool:
-        """Return whether a suggestion makes a religious word of the letters before it."""
+        """Return whether ids make a religious word of the letters before them."""
         return is_religious(open_word(before + self.vocabulary.decode(ids)))
 
     @classmethod

@@ -26,7 +26,7 @@ _ROWS = 8  # continuations that are read together, of similar lengths: the short
 
 @dataclass(frozen=True)
 class TokenScores:
-    """Teacher-forced scores of a text: one entry for each character, then one for the end of text."""
+    """Teacher-forced scores of a text and its end."""
 
     bits: NDArray[np.float64]
     """(T + 1,): surprise; an unknown character pays for UNK and for its name."""
@@ -35,10 +35,7 @@ class TokenScores:
 
 
 def score_texts(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
-    """Score normalised texts, as many in one batch as the bound on memory allows.
-
-    Raises: `FolderError` if the model gives some text no probability, which no sound model does.
-    """
+    """Score normalised texts in few batches; `FolderError` if the model gives some text no probability."""
     encoded = [vocabulary.encode(text) for text in texts]
     width = max((len(ids) for ids in encoded), default=0) + 1
     inputs = np.full((len(texts), width), PAD, np.int64)
@@ -67,7 +64,7 @@ def score_continuations(
     texts: Sequence[str],
 ) -> list[list[float]]:
     """Return the bits of each character of several texts after one prefix, whose next distribution, (1, V), and state
-    are given; infinitely many for a character that the vocabulary lacks."""
+    are given; infinite for a character that the vocabulary lacks."""
     encoded = [vocabulary.encode(text) for text in texts]
     bits = [[float(log_probabilities[0, ids[0]]) / -math.log(2)] if len(ids) else [] for ids in encoded]
     rows = sorted((i for i, ids in enumerate(encoded) if len(ids) > 1), key=lambda i: len(encoded[i]))

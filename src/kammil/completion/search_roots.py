@@ -36,7 +36,7 @@ class Root(NamedTuple):
     is_piece: bool = False
     """Whether it ends in an unspaced letter, to which marks may belong."""
     replacement: tuple[int, ...] = ()
-    """Ids that a meaning puts in the place of what was typed; none for the prefix as it was typed."""
+    """Ids that a meaning puts in the place of what was typed."""
     num_replaced: int = 0
 
 
@@ -87,8 +87,7 @@ class SearchRoots:
         refusals: Refusals,
         threshold: float,
     ) -> Self:
-        """Return where words begin that the begun one of a prefix may be meant for, other than as it was typed, and
-        that may be written."""
+        """Return where words begin that the begun one of a prefix may be meant for, and that may be written."""
         before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.num_replaced, len(word.typed)}}
         roots: dict[int, Root] = {}
         for row, ids in enumerate(word.intended):
@@ -112,7 +111,7 @@ class SearchRoots:
         return cls(roots, np.concatenate([part.p for part in parts]), concat_states([*states.values()]))
 
     def before_space(self, rows: Sequence[int], space: int) -> SearchRoots:
-        """Return some of the prefixes, behind each of which a space comes first."""
+        """Return some of the prefixes, behind which a space comes first."""
         only, chosen = np.arange(self.p.shape[1]) == space, [self.roots[row] for row in rows]
         roots = [Root(i, root.weight, only, root.refusal_states) for i, root in enumerate(chosen)]
         return SearchRoots(roots, self.p[list(rows)], select_rows(self.state, np.array(rows)))
@@ -134,8 +133,8 @@ def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
 def _refusal_states(
     word: BegunWord, row: int, before: Mapping[int, States], space: int | None, refusals: Refusals
 ) -> States | None:
-    """Return the states of the refusals after a meaning; None for one that must not be written. Words in Latin letters
-    before the last one count as they are meant and as they were typed."""
+    """Return the states of the refusals after a meaning; None for one that must not be written. Words before the last
+    one count as they are meant and as they were typed."""
     ids = word.intended[row]
     last = len(ids) - ids[::-1].index(space) if space in ids else 0
     states = refusals.after_ids(before[word.num_replaced[row]], ids[:last])

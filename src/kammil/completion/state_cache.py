@@ -51,23 +51,22 @@ def _interned(layouts: ArrayLayouts) -> ArrayLayouts:
 
 
 STRIDE = 64
-"""Characters between the states that are kept of a text that comes at once; its end has one too. A remainder of up to
-half as many is read in the same call."""
+"""Characters between the states of a text that comes at once. A remainder of up to half as many is read in the same
+call."""
 NEAR_END = 16
 """Number of characters at the end of a shortened text that each get a state: the user is deleting them one by one."""
 MAX_MEGABYTES = 16.0
-"""Bound of the states and the tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text, and
-fewer of a transformer, whose states grow with the text."""
+"""Bound of the states and the tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text."""
 MAX_STEP_SHARE = 1 / 256
-"""Maximum share of the bound of a state that is kept after each generated character: those of a transformer, which
-grow, would drive out those of the typed text."""
+"""Maximum share of the bound of a state that is kept after each generated character: those of a transformer would drive
+out those of the typed text."""
 _NODE_BYTES, CHARACTER_BYTES = 600, 4
 """Bytes of a stop without the numbers of its state, and of each character of its label."""
 
 Label = str
-"""Ids from a node to a child, each as the code point of that number: two or four bytes an id, fast to compare."""
+"""Ids from a node to a child, each as the code point of that number: fast to compare."""
 Result = tuple[LogProbabilities, State]
-"""Log-probabilities of what follows a text, (1, V), and the state of the model there, one row."""
+"""Log-probabilities of what follows a text, (1, V), and the state there, one row."""
 
 
 @dataclass(eq=False, slots=True)
@@ -80,7 +79,7 @@ class TrieNode:
     children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
     """Children by the first character of their labels."""
     block: PackedArrays | None = None
-    """The result at a stop: the log-probabilities, and the arrays of the state."""
+    """The result at a stop."""
 
 
 class StateCache:
@@ -146,7 +145,7 @@ class StateCache:
         return Prefill(self, deepest, depth, path, state, result, shortened=at == len(path))
 
     def step(self, node: TrieNode, label: Label, state: State) -> tuple[TrieNode, Label, Result]:
-        """Read the last id of a label that begins at a node; `state` is the one before that id.
+        """Read the last id of a label that begins at a node, given the state before it.
 
         Returns: the last stop on the way, the label from there on, and the result.
         """
@@ -214,7 +213,7 @@ class StateCache:
 
 @dataclass(eq=False)
 class Prefill:
-    """A text that is being read into the cache: read `next_ids(remaining)`, or fewer, then call `advance`."""
+    """A text that is being read into the cache: read `next_ids(remaining)`, or fewer, then `advance`."""
 
     state_cache: StateCache
     node: TrieNode
@@ -238,7 +237,7 @@ class Prefill:
 
     @property
     def remaining(self) -> int:
-        """Return how many ids to read up to the next stop; 0 when all are read."""
+        """Number of ids to read up to the next stop; 0 when all are read."""
         return self.goal - self.depth
 
     def _plan_stop(self) -> None:
@@ -253,7 +252,7 @@ class Prefill:
         return _ids(self.path[self.depth : self.depth + size])
 
     def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
-        """Take the results of reading `size` ids, at most `remaining`: log-probabilities (1, V), and the state."""
+        """Take the results of reading `size` ids: log-probabilities (1, V), and the state."""
         self.depth, self.state, self.last = self.depth + size, state, (log_probabilities, state)
         if self.depth == self.goal:
             self.node = self.state_cache.store(self.node, self.path[self.stop : self.depth], self.last)
@@ -261,18 +260,13 @@ class Prefill:
 
     @property
     def result(self) -> Result:
-        """Return the result of the whole text, once all of it is read."""
+        """The result of the whole text, once all of it is read."""
         assert self.last is not None
         return self.last
 
 
 class CachedDecoder:
-    """Decodes one character at a time after a text, and finds the states of what it decoded before in the cache.
-
-    Args:
-        state_cache: keeps the states.
-        prefill: of the text, all of it read.
-    """
+    """Decodes one character at a time after a text that was read, and finds in the cache what it decoded before."""
 
     def __init__(self, state_cache: StateCache, prefill: Prefill) -> None:
         self._state_cache, self._node = state_cache, prefill.node
@@ -280,7 +274,7 @@ class CachedDecoder:
         self.result = prefill.result
 
     def step(self, ids: Ids, state: State) -> Result:
-        """Step one row, as `LanguageModel.step` does; `state` must be the one of the last step."""
+        """Step one row from the state of the last step."""
         label = self._unstored + chr(int(ids[0]))
         self._node, self._unstored, result = self._state_cache.step(self._node, label, state)
         return result

@@ -45,7 +45,7 @@ class StockPhrase(NamedTuple):
     """A continuation of a text: the end of a message."""
 
     text: str
-    """The rest of a begun word, or words; to the end of the clause, its mark included."""
+    """The rest of the clause, its mark included."""
     likeness: float
     """Similarity of the text and what the message has before the phrase, from 0 to 1."""
 
@@ -57,7 +57,7 @@ def sureness(bits: Sequence[float], likeness: float) -> float:
 
 
 class Lines:
-    """Lines of a text, decoded when they are read: a hundred thousand strings would take tens of megabytes."""
+    """Lines of a UTF-8 text, decoded when they are read: a hundred thousand strings would take tens of megabytes."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -111,7 +111,7 @@ class StockPhrases:
             return cls(folds, tokens, arrays["begins_fold"], arrays["ids"], arrays["lengths"])
 
     def after(self, text: str) -> list[StockPhrase]:
-        """Return at most `MAX_PHRASES` phrases that may follow a text, those of greatest likeness."""
+        """Return up to `MAX_PHRASES` phrases that may follow a text, those of greatest likeness."""
         begun, spans = open_word(text), words(text)[-MAX_WORDS:]
         if not spans:
             return []
@@ -208,13 +208,13 @@ def stock_hypotheses(
 
 
 def are_enough(stock: Sequence[Hypothesis], constraints: Constraints) -> bool:
-    """Return whether so many of the stock phrases are sure as texts are asked for, so that none need be drawn."""
+    """Return whether enough stock phrases are sure, so that no text need be drawn."""
     sure = [(one.sureness or 0.0) >= SURE and not constraints.unwanted(one.text) for one in stock]
     return sum(sure) >= constraints.n
 
 
 def choose(drawn: Sequence[Hypothesis], stock: Sequence[Hypothesis], constraints: Constraints) -> list[Hypothesis]:
-    """Return the best of texts that were drawn and of stock phrases: as many as were asked for."""
+    """Return the best of texts that were drawn and of stock phrases."""
     if stock:
         for one in drawn:
             one.sureness = sureness(one.bits[: len(one.text)], 0.0)
@@ -244,6 +244,6 @@ def pack(messages: Sequence[str], file: Path) -> None:
 
 @cache
 def bundled() -> StockPhrases:
-    """Return the phrases of the project's messages, which belong to the bundled models."""
+    """Return the phrases of the project's messages."""
     with resources.as_file(resources.files("kammil.completion") / FILE) as file:
         return StockPhrases.open(file)

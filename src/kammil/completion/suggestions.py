@@ -31,16 +31,15 @@ class Suggestion:
     """A suggested word: a next word, or the current word completed; in a script without spaces, the next letters."""
 
     text: str
-    """The whole word as it would stand, or the piece; of a word beyond `text.MAX_OPEN_WORD` characters only its end."""
+    """The whole word as it would stand, or the piece; of a word beyond `text.MAX_OPEN_WORD` characters its end."""
     added: str
-    """Text to append to the prefix: the word, its ending, or a space and the word. Where letters are replaced, the
-    whole word, to append to what stands before them; if they are of words in Latin letters, all of these in Arabic."""
+    """Text to append to the prefix, or to what stands before the letters that it replaces: the word, its ending, or a
+    space and the word; for words in Latin letters all of these in Arabic."""
     probability: float
-    """Probability that exactly `added` comes next, and then no further character of a word, or of the last letter in a
-    script without spaces."""
+    """Probability that exactly `added` comes next, and then no character that continues the word or the letter."""
     replaces: int = 0
     """Characters at the end of the prefix that `added` replaces: the begun word, if it is corrected, and words in Latin
-    letters before it, or before a next word, that are Arabic; else 0."""
+    letters before it or before a next word; else 0."""
 
     def appended_to(self, prefix: str) -> str:
         """Return the text after the suggestion is taken."""
@@ -72,8 +71,8 @@ class TypedText:
     ids: Ids
     """(T,): its ids, BOS first."""
     letters: int
-    """Characters of its open word; 0 where the model has not seen the word as it was typed, since the characters that a
-    suggestion replaces are counted in what was typed."""
+    """Characters of its open word; 0 where the model has not seen the word as it was typed, in which replaced
+    characters are counted."""
     as_typed: int
     """Characters at its end, at most `MAX_REPLACED`, that stand there as they were typed."""
 

@@ -20,13 +20,13 @@ from kammil.language_model import Ids
 from kammil.languages import known, pooled
 
 MAX_PIECE = 8
-"""Maximum number of characters of a piece. In Japanese translations five pieces save 30.0 % of the keystrokes with 4,
-31.6 % with 6, 32.0 % with 8, 32.2 % with 12."""
+"""Maximum number of characters of a piece. In Japanese five pieces save 30.0 % of the keystrokes with 4, 31.6 % with 6,
+32.0 % with 8."""
 SINGLE = 0.01
-"""Keys that a tap on a single letter saves: it comes behind everything that saves more. With 0.5 five suggestions save
-8.8 % of the keys of Chinese messages in place of 10.3 %; but if a Han letter took two keys, 25 in place of 20 %."""
+"""Keys that a tap on a single letter saves: it comes behind all that saves more. With 0.5 five suggestions save 8.8 %
+of the keys of Chinese messages in place of 10.3 %."""
 MIN_OF_BEST = 0.2
-"""Minimum probability of a careful spelling, and of a word with a doubled vowel, as a share of the other one."""
+"""Minimum probability of a careful spelling, or a word with a doubled vowel, as a share of the other one."""
 _REPEATED, _STRETCHED = regex.compile(r"(.)\1"), regex.compile(r"(\p{L})\1{2,}")
 
 
@@ -34,12 +34,12 @@ class FoundWord(NamedTuple):
     """A word that was found."""
 
     ids: Ids
-    """What to append to the prefix; to a prefix without its open word if that is replaced."""
+    """What to append to the prefix, without its open word if that is replaced."""
     probability: float
     replaced: int = 0
-    """Ids at the end of the prefix that it takes the place of; 0 if it continues them."""
+    """Ids at the end of the prefix that it replaces; 0 if it continues them."""
     best: float = 0.0
-    """Probability of its most probable spelling; of a word in no list yet 0."""
+    """Probability of its most probable spelling; 0 in no list yet."""
 
 
 class _Entry(NamedTuple):
@@ -74,7 +74,7 @@ class WordList:
         return [entry.word for entry in sorted(self._entries.values(), key=lambda entry: -entry.word.probability)]
 
     def take(self, word: FoundWord) -> None:
-        """Take a word, unless k others are more probable or one of them is a better spelling of it."""
+        """Take a word, unless k others are more probable or one is a better spelling of it."""
         ids, p = word.ids.tolist(), word.probability
         written = _letters(ids, self._folds) if word.replaced else self._typed + _letters(ids, self._folds)
         letters, plain = _unstretched(written)
@@ -138,11 +138,10 @@ Pieces = Mapping[tuple[int, ...], float]
 def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], float]:
     """Choose the k pieces that save most keys together, one after the other.
 
-    A writer takes the longest of the pieces that are right, for one key. So a piece adds, with the probability that the
-    text goes on with it and with none of the longer ones that were chosen, its letters beyond those of the longest
-    chosen one that it begins with. What a piece adds only falls as others are chosen (the saving is submodular), which
-    makes the greedy choice 1 - 1/e of the best one or better (Nemhauser, Wolsey & Fisher 1978), and lets a heap hold
-    bounds that are renewed only at its top.
+    A writer takes the longest piece that is right, for one key. So a piece adds, with the probability that the text
+    goes on with it and with no longer one that was chosen, its letters beyond those of the longest chosen one that it
+    begins with. The saving is submodular, so that the greedy choice is 1 - 1/e of the best one or better (Nemhauser,
+    Wolsey & Fisher 1978), and a heap holds bounds that are renewed only at its top.
 
     Returns: ids and probabilities in the order of the choice, and what the last of k pieces adds; 0 if they are fewer.
     """

@@ -34,17 +34,17 @@ MIN_ENDING_OF_COMPLETE = 0.05
 """Minimum probability of an ending where the word at hand is more probably complete: rare ones would be in the way of
 next words (docs/log.md#what-comes-after-a-whole-word)."""
 FOREIGN, MIN_FOREIGN = 20, 0.2
-"""How many times as probable a word must be in a script of which the model has read little, up to a probability from
-which on it is shown anyhow (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
+"""How many times as probable a word must be in a foreign script, up to a probability from which on it is shown anyhow
+(docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 PLACES, MIN_CONTENT, MAX_FOUND = 3, 1 / 3, 12
 """First places of a list, of which one is a word of content; its minimum probability, as a share of the word in its
-place or of the threshold; and how many words are searched for it. On everyday/validation lists of function words alone
-fall from 53 to 21 % of those before a word, keystrokes saved by 0.03 points."""
+place or of the threshold; and how many words are searched for it. Lists of function words alone fall from 53 to 21 % of
+those before a word, keystrokes saved by 0.03 points."""
 MAX_LEFT_OUT = 2
-"""Religious words that a list at the start of a text may lose: so many more words are searched there."""
+"""Religious words that a list at the start of a text may lose, beyond which is searched."""
 MAX_STATES = 12
-"""Maximum number of beginnings of one length. At 150 positions of lev30/validation lists of three hold 99.3 % of the
-probability of the true ones with 6, 99.96 % with 12; 83 % of them are proven then, all with 24."""
+"""Maximum number of beginnings of one length: lists of three hold 99.3 % of the probability of the true ones with 6,
+99.96 % with 12, of which 83 % are proven."""
 MAX_CHARACTERS = 32
 """Maximum number of characters of a suggestion: the longest word of lev30, a hashtag, has 29."""
 
@@ -78,9 +78,9 @@ class WordSearch:
     max_piece: int = MAX_PIECE
     openings: Openings | None = None
     steps: int = field(default=0, init=False)
-    """Model steps so far, summed over prefixes: the calls of the model if each were searched alone."""
+    """Model steps so far, summed over prefixes."""
     optimal: int = field(default=0, init=False)
-    """Number of prefixes whose list is proven to be the k most probable words, or the pieces that save most."""
+    """Number of prefixes whose list is proven to be the best one."""
 
     def run(
         self,
@@ -165,7 +165,7 @@ class WordSearch:
         return found
 
     def _add_content(self, found: list[list[FoundWord]], roots: SearchRoots, prefixes: Sequence[str]) -> None:
-        """Give the third place of next words to one of content where the first three are function words alone."""
+        """Give the third place of next words to one of content where the first three are function words."""
         bare = [
             self.k >= PLACES
             and bool(prefix and words and not open_word(prefix))

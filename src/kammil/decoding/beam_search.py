@@ -38,8 +38,7 @@ def beam_search(
 def beam_steps(
     model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
 ) -> Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]:
-    """Search as `beam_search`, and yield after every step a function that returns the best texts so far, for a server
-    whose time is over: some may have no end yet.
+    """Search as `beam_search`; yields after every step what returns the best texts so far: some may have no end yet.
 
     Every step visits the extensions of all beams, best first, until B of them continue; those that end on the way are
     finished. The search ends when no unfinished text can still be among the best n.

@@ -26,20 +26,11 @@ Counts = NDArray[np.int64]
 
 
 class Constraints:
-    """Rules for the texts of one call: what may follow each of them.
+    """Rules for the texts of one call: what may follow each of them; `OptionError` for what this model cannot do.
 
-    Args:
-        options: checked ones.
-        vocabulary: the model's.
-        never: ids that are never written, whatever is asked for.
-        runs: those of the training texts, for `no_copy`; None for a model that has none.
-        bias: what is added to the log-probabilities of some ids, before anything else.
-        block: words that are not written; None for none.
-        unwanted: from a prompt to a function of its completions: one for which it is true is chosen only if all are
-            such.
-        n: number of texts that are kept of those that are drawn.
-
-    `OptionError` for what this model cannot do.
+    Ids of `never` are never written; `bias` is added to the log-probabilities of some, before anything else. A
+    completion is chosen last where `unwanted`, of its prompt, is true. `runs` are those of the training texts, for
+    `no_copy`; `n` is the number of texts that are kept.
     """
 
     def __init__(
@@ -87,8 +78,8 @@ class Constraints:
         self._check_possible()
         self.filters, self._active = filters(options), active(options)
         self.only_temperature = self.static_mask and not self._active
-        """Whether nothing but `mask`, blocked words and the temperature decides: a model may sample many characters
-        at once, for it seldom samples a blocked word."""
+        """Whether nothing but `mask`, blocked words and the temperature decides: a model may sample many characters at
+        once."""
 
     @property
     def batch_key(self) -> object:
@@ -125,7 +116,7 @@ class Constraints:
         return self.refusals.refused(hypothesis.refusal_states, self.options.length - len(hypothesis.bits))
 
     def written(self, text: str, bits: Sequence[float], *, likeness: float, sureness: float) -> Hypothesis | None:
-        """Return a text that was not drawn, ended; None where it may not be written, or not to its end."""
+        """Return a text that was not drawn, ended; None where it may not be written whole."""
         hypothesis, counts, row = self.hypothesis(), self.counts(1), np.zeros((1, self.vocabulary.size))
         hypothesis.likeness, hypothesis.sureness = likeness, sureness
         for id, each in zip(self.vocabulary.encode(text), bits, strict=True):
@@ -162,8 +153,8 @@ class Constraints:
         return counts
 
     def missing_after(self, hypotheses: Sequence[Hypothesis]) -> Ids | None:
-        """Return how many characters are needed until all forced strings stand, after each id, (B, V); None for no
-        forced string."""
+        """Return how many characters are missing until all forced strings stand, after each id, (B, V); None for
+        none."""
         if self.strings is None or not self.options.force:
             return None
         return self.strings.missing_after([hypothesis.refusal_states[0] for hypothesis in hypotheses])

@@ -52,7 +52,7 @@ class Refusal(Protocol[S]):
         ...
 
     def either(self, state: S, other: S) -> S:
-        """Return the state after one of two texts; by default the first, for what only counts in what is written."""
+        """Return the state after one of two texts; by default the first."""
         del other
         return state
 
@@ -67,12 +67,7 @@ States = tuple[Any, ...]
 
 
 class Refusals(Refusal[States]):
-    """A list of refusals.
-
-    Args:
-        parts: the refusals.
-        pieces: the character of each id, (V,); "" for one that cannot be written.
-    """
+    """A list of refusals; `pieces` are the character of each id, (V,), "" for one that cannot be written."""
 
     def __init__(self, parts: Sequence[Refusal[Any]] = (), pieces: Sequence[str] = ()) -> None:
         self.parts, self._pieces = tuple(parts), pieces
@@ -127,12 +122,7 @@ NO_REFUSALS = Refusals()
 
 
 class WordBlock(Refusal[int]):
-    """A list of blocked words for the characters of a vocabulary.
-
-    Args:
-        blocklist: the words.
-        pieces: the character of each id, (V,); "" for one that cannot be written.
-    """
+    """A list of blocked words for the characters of a vocabulary (`Refusals`)."""
 
     def __init__(self, blocklist: Blocklist, pieces: Sequence[str]) -> None:
         self.blocklist, self._pieces = blocklist, pieces
@@ -208,21 +198,17 @@ class WordBlock(Refusal[int]):
 
 
 class WordBlocks:
-    """The blocked words of a model, ready for the sets of words that users taught last; any thread may ask.
-
-    Args:
-        vocabulary: of the model.
-        own: entries that are blocked beside those of the list of offensive words.
-    """
+    """The blocked words of a model, beside `own` ones those of the list of offensive words, ready for the sets of words
+    that users taught last; any thread may ask."""
 
     def __init__(self, vocabulary: CharacterVocabulary, own: Sequence[BlockedWord] = ()) -> None:
         self._pieces, self.own = vocabulary.writable_pieces, tuple(own)
         self._kept_blocks = lru_cache(MAX_WORD_BLOCKS)(self._find)
         self.refusals = lru_cache(MAX_WORD_BLOCKS)(self._refusals)
-        """Like `get`, with strings that are forbidden too: equal questions get the same refusals."""
+        """With strings that are forbidden too; equal questions get the same refusals."""
 
     def get(self, exempt: frozenset[BlockedWord] | None) -> WordBlock | None:
-        """Return the block without some offensive words, without all of them for None; None for no words."""
+        """Return the block without some offensive words, or without all for None; None for no words."""
         found = self._kept_blocks(exempt)
         return found if found.blocklist.entries else None
 
@@ -246,16 +232,9 @@ class StringAutomaton(Refusal[int]):
     """Forbidden and forced strings as one automaton, code point by code point: both are kept to, exactly.
 
     A state is the longest end of the text that begins one of the strings (Aho & Corasick 1975), and which forced ones
-    stand already. Every state knows how many characters it needs at the minimum until nothing is missing, without a
-    forbidden string on the way; a character is refused if what is needed after it no longer fits. So no choice leads
-    into a dead end.
-
-    Args:
-        forbid: strings that must not be written.
-        force: strings that must be.
-        pieces: the character of each id, (V,); "" for one that cannot be written.
-
-    `OptionError` for a forced string that cannot be written.
+    stand already. Every state knows how many characters it needs at the minimum until nothing is missing; a character
+    is refused if what is needed after it no longer fits. So no choice leads into a dead end. `OptionError` for a forced
+    string that cannot be written.
     """
 
     def __init__(self, forbid: Sequence[str], force: Sequence[str], pieces: Sequence[str]) -> None:
@@ -336,8 +315,7 @@ class StringAutomaton(Refusal[int]):
 
 
 def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[list[list[int]], list[int]]:
-    """Return where each class of letters leads from each node, and which of the strings end there (bits); the class
-    `other`, of letters that are in no string, leads to the root."""
+    """Return where each class of letters leads from each node, and which of the strings end there (bits)."""
     width = max([other, *number.values()]) + 1
     to, found = [[-1] * width], [0]
     for i, string in enumerate(strings):
@@ -366,21 +344,16 @@ def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[l
 _ADDRESS = regex.compile(r"[@＠]|//|www\.", regex.IGNORECASE)
 """Without any of these there is no address or handle in a text, nor will there be with one letter more."""
 _BACK = 32
-"""Letters before the end that one more character may still change: a mark composes with the letter it stands on."""
+"""Letters before the end that one more character may change: a mark composes with its letter."""
 
 
 class NoCopy(Refusal[str]):
-    """No verbatim copy: the character is refused that would make a run of copied letters longer than k.
+    """No verbatim copy: the character is refused that would make a run of more than k copied letters.
 
     More than k letters in a row count as copied if the Bloom filter knows each of their runs of `RUN`. So a stretch of
     a training text is never missed; a new one is refused by chance with probability q ** (k - 10), where the filter
     takes a share q of new runs for known ones: 0.05 as a rule, 0.4 at the maximum. Letters are those of `text.fold`.
-    Only what is written counts: the state is the text so far.
-
-    Args:
-        k: letters in a row that may be copied, at least 12.
-        runs: those of the training texts.
-        pieces: the character of each id, (V,); "" for one that cannot be written.
+    The state is the text written so far.
     """
 
     def __init__(self, k: int, runs: BloomFilter, pieces: Sequence[str]) -> None:

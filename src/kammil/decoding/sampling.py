@@ -90,11 +90,8 @@ class SequenceGroup:
         self.counts = self.counts[np.array(rows, np.int64)]
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_]) -> None:
-        """Append to each text the character of its id, (B,), which has this log-probability under the model, (B,).
-
-        `ends` says where nothing may follow, so that the end was no decision of the model and costs nothing;
-        `FolderError` elsewhere for a log-probability that is not finite.
-        """
+        """Append to each text its id, (B,), of this log-probability, (B,); the end costs nothing where nothing may
+        follow (`ends`). `FolderError` for a log-probability that is not finite."""
         if self.constraints.counting:
             self.counts = self.constraints.counted(self.counts, np.arange(len(ids)), ids)
         for text, id, log_probability, ended in zip(
@@ -108,7 +105,7 @@ class SequenceGroup:
             self._prune()
 
     def _prune(self) -> None:
-        """End the texts that can no longer be the best: at full length they would need as many bits a character."""
+        """End the texts that can no longer be the best: at full length they would cost as many bits a character."""
         ended = (one for one in self.live if one.reason is not None and one.mean_bits < self._best_bits)
         for one in ended:
             if is_sound(one) and one.text.strip() and not self.constraints.unwanted(one.text):
@@ -121,15 +118,11 @@ class SequenceGroup:
 def decode_step(
     groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities
 ) -> tuple[Ids, LogProbabilities, dict[SequenceGroup, Exception]]:
-    """Choose the next character of every text, and append it.
+    """Choose the next character of every text, and append it; a group that fails changes nothing for the others.
 
-    Args:
-        groups: of one model; their live texts are the rows, one group after the other.
-        log_probabilities: (B, V), of the next id of each text.
+    Args: groups: of one model; their live texts are the rows of the log-probabilities, (B, V), one after the other.
 
-    Returns:
-        The ids, (B,), their log-probabilities, (B,), and the error of each group that failed, whose rows mean nothing.
-        A failure of one group, such as a model that gives it no probabilities, changes nothing for the others.
+    Returns: the ids, (B,), their log-probabilities, (B,), and the errors of groups, whose rows mean nothing.
     """
     ids, ends = np.zeros(len(log_probabilities), np.int64), np.zeros(len(log_probabilities), np.bool_)
     failures: dict[SequenceGroup, Exception] = {}
@@ -352,7 +345,7 @@ def keep_best(
 
 
 def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, bool, bool, float]:
-    """Return what the words of a text, folded, and the text are sorted by, best first."""
+    """Return what a text, and its folded words, are sorted by, best first."""
     found, one = candidate
     if one.decoding.clause:
         circles = _REPETITION.search(one.text) is not None or _repeats(one.prompt[-_RECENT:], one.text)
