@@ -1,19 +1,4 @@
-"""Model folders: self-describing, versioned, without pickle, written atomically, safe to open.
-
-| file | holds |
-|---|---|
-| `model.json` | format number, family, settings, text rules, how it was trained |
-| `vocabulary.json` | the characters |
-| `weights.safetensors` | the arrays |
-| `config.json`, `tokenizer.json` | of a fine-tuned pretrained model: its architecture and its tokenizer |
-| `seen.safetensors` | which runs of letters stand in the training texts, as a Bloom filter |
-| `baselines.safetensors` | character counts and a short n-gram counter, to show beside every figure |
-| `metrics.json` | figures, and the training history |
-| `events.jsonl` | what happened in training, an event a line (`training/tracking.py`) |
-| `README.md` | the model card |
-| `row.safetensors` | its figures in a comparison, if it is part of one (`training/suite.py`) |
-| `block.txt` | words that are not written, if somebody adds it (`data/blocklist.py`) |
-"""
+"""Model folders: self-describing, versioned, without pickle, written atomically, safe to open."""
 
 from __future__ import annotations
 
@@ -29,7 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
@@ -45,20 +30,21 @@ Arrays = Mapping[str, NDArray[np.generic]]
 FORMAT = 1
 """Format number; raised when an older Kammil would misread the folders of a newer one."""
 
-MODEL, VOCABULARY, WEIGHTS = "model.json", "vocabulary.json", "weights.safetensors"
-SEEN, BASELINES = "seen.safetensors", "baselines.safetensors"
-METRICS, CARD, EVENTS = "metrics.json", "README.md", "events.jsonl"
-BLOCK = "block.txt"
-"""A list of words that the model must not write, if whoever owns the folder put one there."""
+MODEL = "model.json"  # format number, family, settings, text rules, how it was trained
+VOCABULARY = "vocabulary.json"
+WEIGHTS = "weights.safetensors"  # the arrays; `DOCUMENTS` stand beside them in a fine-tuned pretrained model
+SEEN = "seen.safetensors"  # which runs of letters stand in the training texts, as a Bloom filter
+BASELINES = "baselines.safetensors"  # character counts and a short n-gram counter, to show beside every figure
+METRICS = "metrics.json"  # figures, and the training history
+EVENTS = "events.jsonl"  # what happened in training, an event a line
+CARD = "README.md"
+BLOCK = "block.txt"  # words that the model must not write, if whoever owns the folder put a list there
 PRETRAINED = ("levantine", "levantine-open")
 """Names of the bundled models; the first is the default."""
 _MAX_FILE_BYTES = 2 << 30
-"""Most bytes of a file that is opened: a hostile folder must not fill the memory."""
-_MAX_JSON_BYTES = 64 << 20
-"""Most bytes of a JSON file that is parsed, which takes some twenty times as much memory: all characters of Unicode
-take 20 MB."""
-
-
+"""Maximum size of a file that is opened: a hostile folder must not fill the memory."""
+_MAX_TEXT_BYTES = 64 << 20
+"""Maximum size of a text; JSON takes some twenty times as much memory parsed. All characters of Unicode take 20 MB."""
 _EXPERT = ("pretrained", "pretrained_texts", "pretrained_window")
 _DROPPED = {
     ("settings",): _EXPERT,
@@ -75,11 +61,11 @@ class ModelConfig(BaseModel):
 
     format: int
     family: str
-    settings: dict[str, Any] = Field(default_factory=dict[str, Any])
+    settings: dict[str, Any] = {}
     """Settings of the family, which validates them."""
-    rules: dict[str, bool] = Field(default_factory=dict[str, bool])
+    rules: dict[str, bool] = {}
     """Text rules, by name."""
-    training: dict[str, Any] = Field(default_factory=dict[str, Any])
+    training: dict[str, Any] = {}
     """Record of the training: options, seed, data and its SHA-256, versions."""
 
 
@@ -198,14 +184,12 @@ def seen(folder: Path) -> Arrays:
 def read(folder: Path) -> ModelFiles:
     """Read and validate a folder; raises `FolderError` for anything but a complete model folder of a known format."""
     folder, description = _read_config(folder)
-    vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY, _MAX_JSON_BYTES))
+    vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY))
+    documents = {name: _text(folder, name) for name in DOCUMENTS if (folder / name).exists()}
     return ModelFiles(
         description,
         vocabulary,
-        Artifacts(
-            _arrays(folder, WEIGHTS),
-            {name: _text(folder, name, _MAX_JSON_BYTES) for name in DOCUMENTS if (folder / name).exists()},
-        ),
+        Artifacts(_arrays(folder, WEIGHTS), documents),
         _arrays(folder, SEEN),
         _arrays(folder, BASELINES),
         _json(folder, METRICS) if (folder / METRICS).exists() else {},
@@ -280,16 +264,16 @@ def _bytes(folder: Path, name: str, most: int = _MAX_FILE_BYTES) -> bytes:
         raise FolderError(f"{folder} is no whole model folder: {name} cannot be read ({reason(error)}).") from error
 
 
-def _text(folder: Path, name: str, most: int = _MAX_FILE_BYTES) -> str:
+def _text(folder: Path, name: str) -> str:
     try:
-        return _bytes(folder, name, most).decode()
+        return _bytes(folder, name, _MAX_TEXT_BYTES).decode()
     except UnicodeDecodeError as error:
         raise FolderError(f"{folder / name} is not UTF-8; copy the model folder again.") from error
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
     try:
-        data: Any = json.loads(_text(folder, name, _MAX_JSON_BYTES))
+        data: Any = json.loads(_text(folder, name))
     except (ValueError, RecursionError) as error:
         raise FolderError(f"{folder / name} is not JSON ({error}); copy the model folder again.") from error
     if not isinstance(data, dict):
