@@ -26,29 +26,23 @@ class FolderError(KammilError):
 
 
 class ProcessError(KammilError):
-    """A run of several processes that cannot go on, since one of them has ended or they do not find one another."""
+    """A run of several processes that cannot go on: one has ended, or they do not find one another."""
 
 
 class MissingExtraError(KammilError):
-    """A command that needs an optional dependency which is not installed.
-
-    Args:
-        what: what needs which package, without a way out; for pages and files, which must not name folders.
-        extras: the extras that bring it.
-    """
+    """An optional dependency is not installed; `what` says which, without the folders that the way out names."""
 
     def __init__(self, what: str, *extras: str) -> None:
         super().__init__(what, *extras)
         self.what, self.extras = what, extras
 
     def __str__(self) -> str:
-        """Return the sentence; here, since a process that gets the error from another one makes it of its arguments."""
+        """Return the sentence; made here, since another process rebuilds the error from its arguments."""
         return f"{self.what}; run: {_install_command(','.join(self.extras))}"
 
 
 def _install_command(extras: str) -> str:
-    """Return the command that adds extras to this installation, wherever it came from: a clone, a repository, an
-    archive or, where nothing is recorded, an index."""
+    """Return the command that adds extras to this installation: a clone, a repository, an archive, else an index."""
     import json
     import shlex
     from importlib.metadata import PackageNotFoundError, distribution

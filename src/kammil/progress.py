@@ -1,8 +1,5 @@
-"""Events of work, from reading to evaluating, and their listener.
-
-A listener is set around the work; loops deep within report to it, at next to no cost where there is none. Every event
-says itself in words; displays only place it.
-"""
+"""Events of work, from reading to evaluating, each with its words, and their listener, which is set around the work;
+loops deep within report to it, at next to no cost where there is none."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
 
 
 def draft_of(path: Path) -> Path:
-    """Return the path of the draft of a file; a program that is killed while it writes leaves it."""
+    """Return the path of the draft of a file, which a program leaves that is killed while it writes."""
     return path.with_name(f".{path.name}.draft")
 
 
@@ -182,7 +182,7 @@ def _holder(place: Path) -> str:
 
 
 def interrupted(out: Path) -> bool:
-    """Return whether an interrupted training of `out` can be resumed: a checkpoint is there, if of one member only."""
+    """Whether an interrupted training of `out` can be resumed: a checkpoint is there, if of one member only."""
     return any(training_folder(out).glob(f"*{CHECKPOINT}"))
 
 

@@ -2,56 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from kammil.cli._flags import ReadingFlags, RecipeFlags, TrainingFlags, training_options, with_flag_groups
+from kammil.cli._flags import READING, RECIPE, Rows, training_options, with_flags
 from kammil.errors import OptionError
 
 
-def ran(command: Callable[..., None], *arguments: str) -> str:
-    """Run a command as a program of its own; return what it printed."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command()(command)
+def ran(rows: Rows, *arguments: str) -> tuple[str, Any]:
+    """Run a command as a program of its own; return what it printed, and what it was given."""
+    app, called = typer.Typer(add_completion=False, rich_markup_mode=None), list[Any]()
+
+    @app.command(cls=with_flags(rows))
+    def command(context: typer.Context, name: str = "", before: int = 1) -> None:
+        called.append((name, before, context.obj))
+
     result = CliRunner().invoke(app, list(arguments))
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.output, called
 
 
-def test_a_group_of_flags_stands_in_the_place_of_its_parameter() -> None:
-    @with_flag_groups
-    def command(*, before: int = 1, reading: ReadingFlags, after: int = 2) -> None: ...
-
-    flags = [word for word in ran(command, "--help").split() if word.startswith("--") and word != "--help"]
-    assert flags == ["--before", "--column", "--where", "--encoding", "--delimiter", "--from", "--after"]
+def test_flags_of_rows_stand_behind_those_of_the_command() -> None:
+    shown, _ = ran(READING, "--help")
+    flags = [word for word in shown.split() if word.startswith("--") and word != "--help"]
+    assert flags == ["--name", "--before", "--column", "--where", "--encoding", "--delimiter", "--from"]
 
 
-def test_values_come_back_in_the_group_that_declares_them() -> None:
-    called: list[Any] = []
+def test_the_context_holds_the_flags_that_were_given() -> None:
+    _, called = ran(READING, "--name", "a", "--column", "b", "--from", "c", "--before", "3")
+    assert called == [("a", 3, {"column": "b", "sender": "c"})]
+    assert ran(READING, "--encoding", "")[1] == [("", 1, {"encoding": ""})]  # given, so it is refused later
+    arguments = ["--raw", "--without", "urls", "--without", "nfc", "--set", "a=b", "--epochs", "0", "--config", "x"]
+    given = {"raw": True, "without": ["urls", "nfc"], "set_": ["a=b"], "epochs": 0, "config": Path("x")}
+    assert ran(RECIPE, *arguments)[1] == [("", 1, given)]
 
-    @with_flag_groups
-    def command(name: str, *, reading: ReadingFlags, before: int = 1) -> None:
-        called.append((name, reading, before))
 
-    ran(command, "a", "--column", "b", "--from", "c", "--before", "3")
-    ran(command, "a", "--encoding", "")
-    assert called == [("a", ReadingFlags(column="b", sender="c"), 3), ("a", ReadingFlags(encoding=""), 1)]
-    # An empty value was given, so it is refused later.
-    assert [reading.given() for _, reading, _ in called] == [{"column": "b", "sender": "c"}, {"encoding": ""}]
+def test_a_switch_that_is_on_can_be_switched_off() -> None:
+    rows: Rows = {
+        "on": (bool, "", True),
+        "off": (bool, "", False),
+        "either": (bool | None, "", None),
+        "k": (int, "", 3),
+    }
+    assert ran(rows, "--no-on", "--no-either", "-k", "2")[1] == [("", 1, {"on": False, "either": False, "k": 2})]
+    assert "--no-off" not in ran(rows, "--help")[0] and "[default: 3]" in ran(rows, "--help")[0]
 
 
 def test_flags_win_over_assignments_and_rules_are_merged() -> None:
     def train(*, out: str) -> None: ...
 
     assigned = ["encoding=utf-16", "seed=3", "rules={tatweel=false}", "raw=true", "base=x"]
-    flags = TrainingFlags(encoding="cp1256", without=["urls"], with_=["numbers"], epochs=2, set_=assigned)
-    options = training_options(train, flags, base=None, objective="text")
+    flags = {"encoding": "cp1256", "without": ["urls"], "with_": ["numbers"], "epochs": 2, "objective": "text"}
+    options = training_options(train, {**flags, "set_": assigned})
     rules = {"tatweel": False, "urls": False, "numbers": True}
     assert (options.pop("base"), options.pop("objective")) == ("x", "text")
     assert options == {"encoding": "cp1256", "seed": 3, "epochs": 2, "rules": rules, "raw": True}
     with pytest.raises(OptionError, match="out is no option for --set"):
-        training_options(train, RecipeFlags(set_=["out=x"]))
+        training_options(train, {"set_": ["out=x"]})

@@ -49,6 +49,16 @@ def print_json(value: object, *, indent: int | None = 2) -> None:
 
 
 @contextmanager
+def shown_progress() -> Generator[None]:
+    """Show the progress of the block on stderr."""
+    from kammil.progress import listening
+    from kammil.views.progress import progress
+
+    with progress() as listen, listening(listen):
+        yield
+
+
+@contextmanager
 def optional_figure() -> Generator[None]:
     """Turn the failure to draw or write a figure into a line on stderr: the results are complete without it."""
     from kammil.errors import FolderError, MissingExtraError

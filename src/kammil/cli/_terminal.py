@@ -1,7 +1,5 @@
-"""Typing on a terminal with ghost text and suggestions: keys and screen are prompt_toolkit's, words and spaces ours.
-
-The terminal orders Arabic, as it does everywhere: text is sent in the order in which it is typed.
-"""
+"""Typing on a terminal with ghost text and suggestions, by prompt_toolkit. The terminal orders Arabic: text is sent in
+the order in which it is typed."""
 
 from __future__ import annotations
 
@@ -40,22 +38,15 @@ prompt_toolkit would count a column for it."""
 _STYLE = Style.from_dict({"auto-suggestion": "ansibrightblack", "suggestions": "ansibrightblack"})
 _ESCAPE_SECONDS = 0.05
 """Seconds until a lone escape byte is the key, and not the beginning of an arrow's sequence."""
-
-
 _PAUSE_SECONDS = 0.4
 """Seconds after which somebody who has typed nothing is shown a stock phrase: it would flicker behind every key."""
-
-
 Offer = tuple[str, "Sequence[Suggestion]", str]
 """Offers after a text: ghost text; suggestions, best first; and all ghost text, for somebody who has paused."""
 _NO_OFFER: Offer = ("", (), "")
 
 
 def first_word(ghost: str) -> str:
-    """Return the part of ghost text that one key takes: up to the end of its first word, and the space that follows.
-
-    After the last word it is the space that `text.space_after` gives.
-    """
+    """Return the part of ghost text that one key takes: its first word, and the space that follows."""
     spans = words(ghost)
     if not spans:
         return ghost
@@ -64,10 +55,8 @@ def first_word(ghost: str) -> str:
 
 
 def takes_digits(text: str, suggestions: Sequence[Suggestion]) -> bool:
-    """Whether a digit after a text takes a suggestion: after a letter, or a letter and spaces.
-
-    In Arabic that is written in Latin letters digits are letters, so they are typed after these.
-    """
+    """Whether a digit after a text takes a suggestion: after a letter, or a letter and spaces; not after a Latin one,
+    since digits are letters of Arabizi."""
     word = text.rstrip()
     while word and unicodedata.category(word[-1]) == "Mn":
         word = word[:-1]
@@ -79,12 +68,8 @@ def takes_digits(text: str, suggestions: Sequence[Suggestion]) -> bool:
 
 
 class Typing:
-    """A line to type on, with ghost text and suggestions, again and again.
-
-    Args:
-        offer: returns what may follow a text; called in threads, once at a time.
-        input, output: of prompt_toolkit; None: the terminal.
-    """
+    """A line to type on, again and again; `offer`, which returns what may follow a text, is called in threads, once at
+    a time."""
 
     def __init__(
         self, offer: Callable[[str], Offer], *, input: Input | None = None, output: Output | None = None
@@ -106,7 +91,7 @@ class Typing:
         self._buffer.on_text_changed += self._look
 
     def read(self) -> str | None:
-        """Read one text; None if the user leaves by Esc, Ctrl-C or Ctrl-D."""
+        """Read one text; None if the user leaves."""
         self._given_space, self._latest = -1, (None, _NO_OFFER)
         try:
             return self._prompt.prompt(pre_run=self._look)
@@ -114,7 +99,7 @@ class Typing:
             return None
 
     def _after(self, text: str) -> Offer:
-        """Return what may follow a text; that of the last call is not asked for again. Safe in threads."""
+        """Return what may follow a text; safe in threads."""
         with self._lock:
             if self._latest[0] != text:
                 self._latest = (text, self._offer(text))
@@ -126,7 +111,6 @@ class Typing:
         return self._after(self._buffer.text) if self._buffer.document.is_cursor_at_the_end else _NO_OFFER
 
     def _look(self, _buffer: object = None) -> None:
-        """Show, in a while, what may follow the text."""
         if not self._looking and self._prompt.app.is_running:
             self._looking = True
             self._prompt.app.create_background_task(self._show())
@@ -143,7 +127,6 @@ class Typing:
             self._prompt.app.create_background_task(self._show_more(text))
 
     async def _show_more(self, text: str) -> None:
-        """Show the whole ghost text, if nothing is typed for a while."""
         await asyncio.sleep(_PAUSE_SECONDS)
         if self._buffer.text == text == self._latest[0]:
             _, suggestions, whole = self._latest[1]
@@ -152,7 +135,6 @@ class Typing:
             self._prompt.app.invalidate()
 
     def _line(self) -> str:
-        """Return the line below the text: each suggestion with the key that takes it."""
         text, (ghost, suggestions, _) = self._latest
         if text is None or not self._buffer.document.is_cursor_at_the_end:
             return ""
@@ -164,7 +146,7 @@ class Typing:
         keys = KeyBindings()
         at_end = Condition(lambda: self._buffer.document.is_cursor_at_the_end)
         taken = Condition(lambda: bool(self._buffer.text) and self._buffer.text == self._taken[0])
-        keys.add("tab")(self._take_next)
+        keys.add("tab")(self._take_next)  # a word of the ghost text, or, if there is none, the first suggestion
         keys.add("right", filter=at_end)(self._take_word)
         keys.add("end", filter=at_end)(self._take_all)
         keys.add("c-e", filter=at_end)(self._take_all)
@@ -183,8 +165,10 @@ class Typing:
     def _leave(self, event: KeyPressEvent) -> None:
         event.app.exit(result=None)
 
+    def _type_digit(self, _event: KeyPressEvent) -> None:
+        self._set(self._taken[1])  # in place of what it took
+
     def _take(self, i: int, event: KeyPressEvent) -> None:
-        """Take a suggestion."""
         text, (_, suggestions, _) = self._buffer.text, self._offered
         if i < len(suggestions):
             taken = suggestions[i].appended_to(text)
@@ -192,12 +176,7 @@ class Typing:
             if event.data.isdigit():
                 self._taken = (self._buffer.text, text + event.data)
 
-    def _type_digit(self, _event: KeyPressEvent) -> None:
-        """Type the digit that has just taken a suggestion in its place."""
-        self._set(self._taken[1])
-
     def _take_next(self, event: KeyPressEvent) -> None:
-        """Take a word of the ghost text, or, if there is none, the first suggestion."""
         if self._offered[0]:
             self._take_word(event)
         else:

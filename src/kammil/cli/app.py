@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 import typer.main
+from typer import Option
 
 from kammil.cli._output import CommandGroup
 
@@ -26,8 +27,11 @@ class _Commands(CommandGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in MODULES and self.commands[cmd_name] is None:
-            found = typer.main.get_command(import_module(f"kammil.cli.{MODULES[cmd_name]}").app)
-            self.commands[cmd_name] = getattr(found, "commands", {}).get(cmd_name, found)
+            module = MODULES[cmd_name]
+            found = typer.main.get_command(import_module(f"kammil.cli.{module}").app)
+            commands: dict[str, Any] = getattr(found, "commands", {})
+            ours = {name: command for name, command in commands.items() if MODULES.get(name) == module}
+            self.commands |= ours or {cmd_name: found}
         return super().get_command(ctx, cmd_name)
 
 
@@ -55,8 +59,6 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Options of every command."""

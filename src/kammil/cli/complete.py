@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from kammil.cli._flags import (
     BUNDLED,
@@ -18,9 +19,9 @@ from kammil.cli._flags import (
     ProfileFile,
     Rows,
     open_profile,
-    options_command,
     rows_of,
     texts_or_stdin,
+    with_flags,
 )
 from kammil.cli._output import for_stdout, new_app, print_json, tell
 
@@ -46,12 +47,11 @@ def _suggest_rows() -> Rows:
     return {**rows, "ghost": (kind, "Print ghost text in place of a list, as readily as this.", None)}
 
 
-@app.command(cls=options_command(_suggest_rows))
+@app.command(cls=with_flags(_suggest_rows))
 def suggest(
     context: typer.Context,
     text: Annotated[
-        str | None,
-        typer.Argument(metavar="TEXT", help="The text typed so far; without it, every line of stdin is one."),
+        str | None, Argument(metavar="TEXT", help="The text so far; else each line of stdin is one.")
     ] = None,
     *,
     model: Model = BUNDLED,
@@ -106,19 +106,17 @@ def decoding_rows() -> Rows:
     return {"preset": (str, PRESET, DEFAULT_PRESET), **rows}
 
 
-@app.command(cls=options_command(decoding_rows))
+@app.command(cls=with_flags(decoding_rows))
 def complete(
     context: typer.Context,
-    text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="The prompt; without it, every line of stdin is a prompt.")
-    ] = None,
+    text: Annotated[str | None, Argument(metavar="TEXT", help="The prompt; else each line of stdin is one.")] = None,
     *,
     model: Model = BUNDLED,
-    n: Annotated[int, typer.Option("-n", help="Number of completions, 1,000 at most.")] = 1,
+    n: Annotated[int, Option("-n", help="Number of completions, 1,000 at most.")] = 1,
     profile: ProfileFile = None,
     block: BlockFile = None,
     show_probabilities: Annotated[
-        bool, typer.Option("--show-probabilities", help="Explain each completion on stderr (with --json, in it).")
+        bool, Option("--show-probabilities", help="Explain each on stderr (with --json, in it).")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -190,14 +188,13 @@ def _type_rows() -> Rows:
     return rows_of(SuggestOptions, "ghost", "allow_offensive")
 
 
-@app.command("type", cls=options_command(_type_rows))
+@app.command("type", cls=with_flags(_type_rows))
 def type_(
     context: typer.Context,
     *,
     model: Model = BUNDLED,
     learn: Annotated[
-        bool,
-        typer.Option("--learn", help="Learn each finished text: into the profile, or without one until you leave."),
+        bool, Option("--learn", help="Learn each finished text, into the profile if one is given.")
     ] = False,
     block: BlockFile = None,
     profile: ProfileFile = None,

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from kammil.cli._flags import (
+    READING,
     Json,
     MinLength,
     Raw,
-    ReadingFlags,
     Target,
     TextFiles,
     file_names,
-    with_flag_groups,
+    with_flags,
 )
-from kammil.cli._output import for_stdout, new_app, print_json, tell
+from kammil.cli._output import for_stdout, new_app, print_json, shown_progress, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from kammil.data.audit import Audit
 
@@ -60,7 +60,7 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names that `kammil data list` shows.")],
+    names: Annotated[list[str], Argument(metavar="NAME", help="Names that `kammil data list` shows.")],
 ) -> None:
     """Download data sets into the cache, and print where the files are. Files are verified; an interrupted download is
     resumed, and leaves no half-written file."""
@@ -72,15 +72,14 @@ def get(
         tell(f"{name}: {CATALOG[name].licence}. Cite: {CATALOG[name].citation}")
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(READING))
 def show(
+    context: typer.Context,
     files: TextFiles,
     *,
-    n: Annotated[int, typer.Option("-n", help="Number of texts to show, spread evenly.")] = 5,
+    n: Annotated[int, Option("-n", help="Number of texts to show, spread evenly.")] = 5,
     target: Target = 30,
     min_length: MinLength = 0,
-    reading: ReadingFlags,
     raw: Raw = None,
     json: Json = False,
 ) -> None:
@@ -89,8 +88,8 @@ def show(
     from kammil.evaluation.examples import examples
     from kammil.text import counted, visible, visible_label
 
-    with _notices():
-        found = examples(file_names(files), n, target=target, min_length=min_length, raw=bool(raw), **reading.given())
+    with shown_progress():
+        found = examples(file_names(files), n, target=target, min_length=min_length, raw=bool(raw), **context.obj)
     if json:
         print_json(found.to_dict())
         return
@@ -111,15 +110,14 @@ def show(
     Table(["id", "count", "code point", "name", ""], rows, words=True).print()
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(READING))
 def check(
+    context: typer.Context,
     files: TextFiles,
     *,
     against: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Count the texts of FILE that are also in this training file.")
+        str | None, Option(metavar="FILE", help="Count the texts that are in this training file too.")
     ] = None,
-    reading: ReadingFlags,
     json: Json = False,
 ) -> None:
     """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of
@@ -127,7 +125,7 @@ def check(
     from kammil.data.audit import audit
     from kammil.data.sources import remarks, rows
 
-    options = reading.given()
+    options = context.obj
     checked = rows(file_names(files), **options)
     texts = checked.texts
     training = None if against is None else [text for text in rows(against, **options).texts if text]
@@ -136,22 +134,21 @@ def check(
         print_json(result.to_dict())
         return
     lines = [f"read             {remark}" for remark in remarks(checked)]
-    if reading.where is not None:
+    if "where" in options:
         lines.append("rows             are numbered among those that --where selects")
     for line in [*lines, *_report(result, texts, against), "", _verdict(result, against)]:
         typer.echo(for_stdout(line))
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(READING))
 def split(
+    context: typer.Context,
     files: TextFiles,
     *,
-    out: Annotated[Path, typer.Option(help="The new folder for train, validation and test files.")],
-    validation: Annotated[float, typer.Option(help="Share of the texts to validate with.")] = 0.0,
-    test: Annotated[float, typer.Option(help="Share of the texts to test on.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Random seed of the choice.")] = 0,
-    reading: ReadingFlags,
+    out: Annotated[Path, Option(help="The new folder for train, validation and test files.")],
+    validation: Annotated[float, Option(help="Share of the texts to validate with.")] = 0.0,
+    test: Annotated[float, Option(help="Share of the texts to test on.")] = 0.1,
+    seed: Annotated[int, Option(help="Random seed of the choice.")] = 0,
 ) -> None:
     """Split texts so that no near-duplicates are in two parts. Empty texts and repeats of held-out texts are left out.
     The names of the new files are printed; how many texts they hold, and how many were left out, goes to stderr."""
@@ -159,8 +156,8 @@ def split(
     from kammil.data.sources import rows
     from kammil.text import counted
 
-    with _notices():
-        read = rows(file_names(files), **reading.given()).texts
+    with shown_progress():
+        read = rows(file_names(files), **context.obj).texts
     texts = [text for text in map(str.strip, read) if text]
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
@@ -176,15 +173,6 @@ def split(
     tell(f"{counted(len(read), 'text')}: {sizes}; left out: {' and '.join(filter(None, reasons)) or 'none'}")
     for path in paths:
         typer.echo(path)
-
-
-@contextmanager
-def _notices() -> Generator[None]:
-    """Print notices of the block on stderr."""
-    from kammil.progress import Notice, listening
-
-    with listening(lambda event: tell(event.sentence) if isinstance(event, Notice) else None):
-        yield
 
 
 def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer import Argument, Option
 
 from kammil.cli._flags import (
     BUNDLED,
+    READING,
     UNSEEN,
     Folder,
     Json,
     MinLength,
     ProfileFile,
-    ReadingFlags,
     Target,
     file_names,
     open_profile,
-    with_flag_groups,
+    with_flags,
 )
-from kammil.cli._output import for_stdout, new_app, print_json, tell
+from kammil.cli._output import for_stdout, new_app, print_json, shown_progress, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
@@ -33,43 +34,23 @@ if TYPE_CHECKING:
 app = new_app()
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(READING))
 def evaluate(
+    context: typer.Context,
     folder: Folder,
     files: Annotated[list[str], UNSEEN],
     *,
-    samples: Annotated[int, typer.Option(help="Number of texts to show with their completions.")] = 5,
+    samples: Annotated[int, Option(help="Number of texts to show with their completions.")] = 5,
     target: Target = 30,
     min_length: MinLength = 0,
     plot_positions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Draw accuracy by position after the prompt: fed the true text, and fed what the model wrote itself.",
-        ),
+        Path | None, Option(metavar="FILE", help="Draw accuracy by position in a target.")
     ] = None,
-    typing: Annotated[
-        bool,
-        typer.Option(
-            "--typing",
-            help="Also simulate a writer who uses the suggestions: keystrokes saved, words a minute, calibration.",
-        ),
-    ] = False,
-    slips: Annotated[
-        float | None,
-        typer.Option(help="With --typing: the share of the letters that are typed wrong, such as 0.03.  [default: 0]"),
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(help="With --typing: show no suggestion that is less probable than this.  [default: 0.01]"),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="With --typing: draw the reliability diagram of the suggestions."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
-    reading: ReadingFlags,
+    typing: Annotated[bool, Option("--typing", help="Also simulate a writer who uses the suggestions.")] = False,
+    slips: Annotated[float | None, Option(help="With --typing: share of wrong letters.  [default: 0]")] = None,
+    threshold: Annotated[float | None, Option(help="With --typing: minimum probability.  [default: 0.01]")] = None,
+    plot: Annotated[Path | None, Option(metavar="FILE", help="With --typing: draw the reliability diagram.")] = None,
+    seed: Annotated[int, Option(help="Seed of the samples.")] = 0,
     json: Json = False,
 ) -> None:
     """Measure how good a model is on texts it has not seen. The figures stand with their intervals beside those
@@ -82,8 +63,7 @@ def evaluate(
     from kammil.evaluation.examples import samples as write_samples
     from kammil.evaluation.model_card import cautions, position_table
     from kammil.evaluation.suggestion_hits import check_slips
-    from kammil.progress import listening, phase
-    from kammil.views.progress import progress
+    from kammil.progress import phase
 
     only_typing = {"--plot": plot, "--threshold": threshold, "--slips": slips}
     if not typing and (option := next((name for name, value in only_typing.items() if value is not None), None)):
@@ -95,8 +75,8 @@ def evaluate(
         plots.ready()
     model = load(folder)
     typed = None
-    with progress() as listen, listening(listen):
-        texts = sources.texts(file_names(files), **reading.given())
+    with shown_progress():
+        texts = sources.texts(file_names(files), **context.obj)
         with phase("evaluating", evaluate.LOOPS):
             evaluation = evaluate.evaluate(model, texts, target=target, min_length=min_length)
         written = write_samples(model, texts, max(0, samples), seed=seed, target=target, min_length=min_length)
@@ -205,20 +185,14 @@ def _speed_table(typed: TypingReport, name: str) -> Table:
     return Table(["words a minute", *helped, RANDOM], rows, note=note)
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(READING))
 def report(
+    context: typer.Context,
     folder: Folder,
     files: Annotated[list[str] | None, UNSEEN] = None,
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The page to write.  [default: FOLDER/report.html; of a bundled model, NAME-report.html]"),
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option(help="How long the measuring may take: more seconds type more of the texts.")
-    ] = 60.0,
-    reading: ReadingFlags,
+    out: Annotated[Path | None, Option(help="The page.  [default: FOLDER/report.html, or NAME-report.html]")] = None,
+    seconds: Annotated[float, Option(help="Time for measuring: more seconds type more of the texts.")] = 60.0,
 ) -> None:
     """Write a page for people about a model, as train does: figures on texts it has not seen, and how it was made.
     Without FILE the page has the figures of its training, and quotes no text."""
@@ -230,8 +204,7 @@ def report(
     from kammil.evaluation.evaluate import LOOPS, evaluate
     from kammil.evaluation.model_card import command, recipe_toml
     from kammil.evaluation.report import REPORT, model_report, stored_evaluation
-    from kammil.progress import listening, phase
-    from kammil.views.progress import progress
+    from kammil.progress import phase
 
     if not 0 < seconds <= 86_400:
         raise OptionError(f"--seconds is {seconds:g}, but it must be above 0 and at most a day, 86400.")
@@ -241,9 +214,9 @@ def report(
     bundled = folders.locate(folder) != folder
     path = out or (Path(f"{name}-{REPORT}") if bundled else folder / REPORT)
     measured: dict[str, Any] = {}
-    with progress() as listen, listening(listen):
+    with shown_progress():
         if files:
-            texts = sources.texts(file_names(files), **reading.given())
+            texts = sources.texts(file_names(files), **context.obj)
             with phase("evaluating", LOOPS):
                 evaluation = evaluate(model, texts)
             on = f"texts of {sources.description(file_names(files))}"
@@ -258,16 +231,14 @@ def report(
 
 @app.command()
 def explain(
-    texts: Annotated[list[str], typer.Argument(metavar="TEXT", help="The text to explain (FOLDER TEXT works too).")],
+    texts: Annotated[list[str], Argument(metavar="TEXT", help="The text to explain (FOLDER TEXT works too).")],
     *,
     model: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="A model folder, or a bundled model.  [default: levantine]")
+        Path | None, Option(metavar="FOLDER", help="A model folder, or a bundled model.  [default: levantine]")
     ] = None,
-    given: Annotated[str, typer.Option(metavar="TEXT", help="Text before TEXT, which is read but not explained.")] = "",
-    k: Annotated[int, typer.Option("-k", help="Number of alternatives to show for each character.")] = 3,
-    html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write one HTML page that needs no other file.")
-    ] = None,
+    given: Annotated[str, Option(metavar="TEXT", help="Text before TEXT, which is read but not explained.")] = "",
+    k: Annotated[int, Option("-k", help="Number of alternatives to show for each character.")] = 3,
+    html: Annotated[Path | None, Option(metavar="FILE", help="Write one HTML page that needs no other file.")] = None,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -298,9 +269,7 @@ def explain(
 @app.command()
 def info(
     folder: Folder,
-    layers: Annotated[
-        bool, typer.Option("--layers", help="List the layers instead: shapes and parameters, total and trainable.")
-    ] = False,
+    layers: Annotated[bool, Option("--layers", help="List the layers: shapes and parameters.")] = False,
     json: Json = False,
 ) -> None:
     """Say what a model is for, how good it is and what is wrong with it; then its card: data, rules, figures."""
@@ -337,17 +306,13 @@ def export(
     *,
     format: Annotated[
         str,
-        typer.Option(
-            help="onnx: one file that ONNX Runtime runs by itself. hf: a folder that Hugging Face's transformers "
-            "loads, of a transformer or a fine-tuned pretrained model."
-        ),
+        Option(help="onnx: a file for ONNX Runtime. hf: a folder for Hugging Face's transformers, of a Transformer."),
     ],
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="The file or folder.  [default: FOLDER's name and the format's ending]"),
+        Path | None, Option(metavar="PATH", help="The file or folder.  [default: FOLDER and an ending]")
     ] = None,
-    part: Annotated[str, typer.Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
-    replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names, or the folder.")] = False,
+    part: Annotated[str, Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
+    replace: Annotated[bool, Option("--replace", help="Replace files of these names, or the folder.")] = False,
 ) -> None:
     """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers."""
     from kammil import exporting

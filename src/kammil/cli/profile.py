@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
-from kammil.cli._flags import BUNDLED, Json, Model, ReadingFlags, open_profile, texts_or_stdin, with_flag_groups
-from kammil.cli._output import new_app, print_json, tell
+from kammil.cli._flags import BUNDLED, READING, Json, Model, open_profile, texts_or_stdin, with_flags
+from kammil.cli._output import new_app, print_json, shown_progress, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="The profile; `learn` creates it.")]
-Texts = Annotated[
-    list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, every line of stdin is one.")
-]
+File = Annotated[Path, Argument(metavar="FILE", help="The profile; `learn` creates it.")]
+Texts = Annotated[list[str] | None, Argument(metavar="TEXT", help="Texts; without any, every line of stdin is one.")]
 
 
 @app.callback()
@@ -29,16 +28,15 @@ def common() -> None:
     machine."""
 
 
-@app.command()
-@with_flag_groups
-def learn(file: File, texts: Texts = None, *, reading: ReadingFlags) -> None:
+@app.command(cls=with_flags(READING))
+def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
     """Add texts, or those of a file that is named in place of a text; a text that is added twice counts twice. Beyond
     2,000 texts, or 400,000 characters, the oldest are removed."""
     from kammil.completion.learning import MAX_TEXTS, MAX_TOTAL_CHARACTERS, Profile
     from kammil.data import sources
     from kammil.errors import OptionError
 
-    profile, new, flags = Profile(file), list[str](), reading.given()
+    profile, new, flags = Profile(file), list[str](), context.obj
     files = [text for text in texts or () if _is_file(text)]
     if flags and not files:
         raise OptionError(f"--{next(iter(flags)).replace('sender', 'from')} is about a file, and no text names one.")
@@ -80,21 +78,17 @@ def show(file: File, json: Json = False) -> None:
 def report(
     file: File,
     model: Model = BUNDLED,
-    typing: Annotated[
-        bool, typer.Option("--typing", help="Also type each text with suggestions: keystrokes saved. Takes longer.")
-    ] = False,
+    typing: Annotated[bool, Option("--typing", help="Also type each text with suggestions; takes longer.")] = False,
     json: Json = False,
 ) -> None:
     """Say whether learning helped: each text is predicted before it is learnt, by a model that learnt those before it
     and by one that learnt none. "Not yet known" while the difference may be chance."""
     from kammil.completion.completer import load
     from kammil.evaluation.prequential import learning_report
-    from kammil.progress import listening
     from kammil.text import counted
-    from kammil.views.progress import progress
 
     texts = _existing(file).texts
-    with progress() as listen, listening(listen):
+    with shown_progress():
         found = learning_report(load(model), texts, typing=typing)
     if json:
         print_json(found.to_dict())

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
-from kammil.cli._flags import BlockFile, Rows, open_profile, options_command, rows_of
+from kammil.cli._flags import BlockFile, Rows, open_profile, rows_of, with_flags
 from kammil.cli._output import new_app
 
 app = new_app()
@@ -19,24 +20,18 @@ def _settings() -> Rows:
     return rows_of(ServerSettings)
 
 
-@app.command(cls=options_command(_settings))
+@app.command(cls=with_flags(_settings))
 def serve(
     context: typer.Context,
-    folders: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FOLDER", help="Model folders, or bundled models.  [default: levantine]"),
-    ] = None,
+    folders: Annotated[list[Path] | None, Argument(metavar="FOLDER", help="Models.  [default: levantine]")] = None,
     *,
     api_key: Annotated[
         str | None,
-        typer.Option(
-            envvar="KAMMIL_API_KEY", help="Require this API key of every request (better set as KAMMIL_API_KEY)."
-        ),
+        Option(envvar="KAMMIL_API_KEY", help="Require this API key of every request (better set as KAMMIL_API_KEY)."),
     ] = None,
     block: BlockFile = None,
     profile: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Serve what a profile's texts say, to everybody who can reach the server."),
+        Path | None, Option(metavar="FILE", help="Serve what a profile says, to all who reach the server.")
     ] = None,
 ) -> None:
     """Serve models: a page to type on, and an OpenAI-compatible API."""

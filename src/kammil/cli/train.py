@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer import Argument, Option
 
 from kammil.cli._flags import (
+    RECIPE,
+    TRAINING,
     Folder,
     Json,
-    RecipeFlags,
+    Rows,
     TextFiles,
     TrainingFile,
-    TrainingFlags,
     default_name,
     file_names,
     training_options,
-    with_flag_groups,
+    with_flags,
 )
-from kammil.cli._output import for_stdout, new_app, optional_figure, print_json, resumable_after_interrupt, tell
+from kammil.cli._output import (
+    for_stdout,
+    new_app,
+    optional_figure,
+    print_json,
+    resumable_after_interrupt,
+    shown_progress,
+    tell,
+)
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
@@ -34,44 +44,45 @@ _MAX_FIGURES = 40
 
 app = new_app()
 
-Test = Annotated[
-    str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE, 5,000 texts at most.")
-]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace what was made of other texts or with other options.")]
-Report = Annotated[
-    bool,
-    typer.Option("--report/--no-report", help="Write report.html, a page for people, which quotes a few texts."),
-]
-ResultsFolder = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder of models and results; what is finished in it is kept.  [default: FILE's name and the command's]"
+_SPLIT: Rows = {
+    "test": (str, "A file to test on; else a leak-free tenth, 5,000 texts at most.", None),
+    "replace": (bool, "Replace what was made of other texts or with other options.", False),
+}
+_REPORT: Rows = {"report": (bool, "Write report.html, which quotes a few texts.", True)}
+_TRAIN: Rows = {
+    "base": (
+        str,
+        "Model to start from: bundled, or a folder of the family; for pretrained, one of the Hugging Face Hub.",
+        None,
     ),
-]
+    "objective": (str, "What the loss counts. text: every character; completion: only the 30 target characters.", None),
+    "track": (tuple[str, ...], "Show the run on this machine: tensorboard.", ()),
+    "resume": (bool, "Continue an interrupted training, to the same result.", False),
+    "replace": (bool, "Replace an existing model of that name.", False),
+}
+ResultsFolder = Annotated[Path | None, Option(help="Folder of results, which are kept.  [default: FILE-command]")]
 
 
 def _run(
     function: Callable[..., T],
     files: Sequence[str],
-    flags: RecipeFlags,
     out: Path | None,
+    given: Mapping[str, Any],
     ending: str = "-{}",
-    *,
     kept: Callable[[Path], str] | None = None,
-    **own: Any,
 ) -> tuple[T, Path]:
     """Call a function of `kammil.training` and show its progress; return its result and the folder.
 
     Args:
+        given: the flags that were given.
         ending: of the folder's name where none is given, behind that of the file; {} stands for the family.
         kept: returns what to say of the folder after Ctrl-C; None: Ctrl-C leaves the models unfinished.
-        own: the command's own flags.
     """
     from kammil import distributed
     from kammil.training.recipe import Recipe
     from kammil.views.progress import progress
 
-    options = training_options(function, flags, **own)
+    options = training_options(function, given)
     family = options.get("model", Recipe.model_fields["model"].default)
     target = out or Path(default_name(files) + ending.format(family))
     with nullcontext() if kept else resumable_after_interrupt(), progress() as listen:
@@ -83,34 +94,11 @@ def _run(
             raise
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(TRAINING | _TRAIN | _REPORT))
 def train(
+    context: typer.Context,
     files: TextFiles,
-    *,
-    out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
-    flags: TrainingFlags,
-    base: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Model to start from: a bundled model, or a model folder of the same family; for pretrained, a causal "
-            "language model on the Hugging Face Hub or a folder of one.",
-        ),
-    ] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(help="What the loss counts. text: every character; completion: only the 30 target characters."),
-    ] = None,
-    track: Annotated[
-        list[str] | None,
-        typer.Option(help="Show the run while it goes on, on this machine: tensorboard."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted training; the result is identical.")
-    ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing model of that name.")] = False,
-    report: Report = True,
+    out: Annotated[Path | None, Option(help="The new model folder.  [default: FILE-family]")] = None,
 ) -> None:
     """Train a model on the texts of files and write its folder."""
     from kammil import distributed
@@ -118,9 +106,7 @@ def train(
     from kammil.evaluation import plots
     from kammil.training import train as training
 
-    own: dict[str, Any] = {"base": base, "objective": objective, "track": track, "resume": resume}
-    own |= {"replace": replace, "report": report}
-    trained, target = _run(training.train, files, flags, out, kept=what_is_kept, **own)
+    trained, target = _run(training.train, files, out, context.obj, kept=what_is_kept)
     if not distributed.is_first():
         return
     print_evaluation(trained.evaluation, target.name, trained.cautions)
@@ -153,16 +139,12 @@ def what_is_kept(out: Path) -> str:
     return f"{' and '.join(what)} {'are' if len(what) > 1 else 'is'} kept; the same command goes on from there"
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(TRAINING))
 def tune(
+    context: typer.Context,
     files: TextFiles,
-    *,
-    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.")] = 20,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the search.  [default: FILE's name and family, and -tuning]")
-    ] = None,
-    flags: TrainingFlags,
+    trials: Annotated[int, Option(help="Trials in all, those of earlier calls included.")] = 20,
+    out: Annotated[Path | None, Option(help="Folder of the search.  [default: FILE-family-tuning]")] = None,
 ) -> None:
     """Search for the settings of a family that cost the fewest bits on validation texts. The same command goes on with
     an earlier search, and several may work on one at the same time. An option that is given is not searched for."""
@@ -172,7 +154,7 @@ def tune(
         begun = (folder / tuning.STUDY).exists()
         return f"the trials of {folder} are kept; the same command goes on" if begun else ""
 
-    tuned, _ = _run(tuning.tune, files, flags, out, "-{}-tuning", kept=kept, trials=trials)
+    tuned, _ = _run(tuning.tune, files, out, context.obj | {"trials": trials}, "-{}-tuning", kept)
     defaults = {name: tuning.shown(value) for name, value in tuned.defaults.items()}
     rows = [[name, tuning.shown(value), defaults.get(name, "")] for name, value in tuned.options.items()]
     width = 3 if defaults else 2
@@ -186,20 +168,13 @@ def tune(
     typer.echo(f"best: {tuned.best}")
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(RECIPE | _SPLIT | _REPORT))
 def compare(
+    context: typer.Context,
     file: TrainingFile,
-    *,
-    minutes: Annotated[float, typer.Option(help="Wall-clock budget for each family.")],
-    families: Annotated[
-        list[str] | None, typer.Option(metavar="NAME,...", help="Families.  [default: all that can be trained here]")
-    ] = None,
+    minutes: Annotated[float, Option(help="Wall-clock budget for each family.")],
+    families: Annotated[list[str] | None, Option(help="Families, by commas.  [default: all that can run]")] = None,
     out: ResultsFolder = None,
-    test: Test = None,
-    flags: RecipeFlags,
-    replace: Replace = False,
-    report: Report = True,
     json: Json = False,
 ) -> None:
     """Train every model family on one leak-free split and rank them. Each family gets the same time; compressors and
@@ -211,9 +186,9 @@ def compare(
     from kammil.training import comparison_report as tables
     from kammil.training import suite
 
-    names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()] or None
-    own: dict[str, Any] = {"minutes": minutes, "families": names, "test": test, "replace": replace, "report": report}
-    ranking, target = _run(suite.compare, [file], flags, out, "-compare", **own)
+    names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()]
+    given = context.obj | {"minutes": minutes, "families": names or None}
+    ranking, target = _run(suite.compare, [file], out, given, "-compare")
     storage.write_atomic(target / folders.CARD, tables.markdown(ranking).encode("utf-8", "replace"))
     with optional_figure():
         plots.save(plots.figure(plots.comparison(ranking)), target / tables.FIGURE)
@@ -226,23 +201,17 @@ def compare(
             typer.echo(f"  {meaning}")
     for note in tables.notes(ranking):
         typer.echo(for_stdout(note))
-    if report and (target / REPORT).is_file():
+    if given.get("report", True) and (target / REPORT).is_file():
         typer.echo(f"report: {target / REPORT}")
     typer.echo(f"comparison: {target}")
 
 
-@app.command()
-@with_flag_groups
+@app.command(cls=with_flags(TRAINING | _SPLIT))
 def curve(
+    context: typer.Context,
     file: TrainingFile,
-    *,
-    shares: Annotated[
-        str, typer.Option(metavar="SHARE,...", help="Shares of the training texts, from the fewest on.")
-    ] = "1/8,1/4,1/2,1",
+    shares: Annotated[str, Option(help="Shares of the training texts, rising.")] = "1/8,1/4,1/2,1",
     out: ResultsFolder = None,
-    test: Test = None,
-    flags: TrainingFlags,
-    replace: Replace = False,
     json: Json = False,
 ) -> None:
     """Find out how many texts you need: train a model on an eighth, a quarter, half and all of them, and measure each
@@ -250,8 +219,8 @@ def curve(
     from kammil.evaluation import plots
     from kammil.training import suite
 
-    own: dict[str, Any] = {"shares": [_share(share) for share in shares.split(",")], "test": test, "replace": replace}
-    made, target = _run(suite.curve, [file], flags, out, "-curve", **own)
+    given = context.obj | {"shares": [_share(share) for share in shares.split(",")]}
+    made, target = _run(suite.curve, [file], out, given, "-curve")
     with optional_figure():
         title = f"{made.data['source']}: how much text does {made.data['model']} need?"
         plots.save(plots.figure(plots.learning_curve(made), title), target / suite.CURVE_FIGURE)
@@ -297,7 +266,7 @@ def _curve_table(made: LearningCurve) -> Table:
 @app.command()
 def plot(
     folder: Folder,
-    out: Annotated[Path | None, typer.Option(help="File to write.  [default: FOLDER/training.png]")] = None,
+    out: Annotated[Path | None, Option(help="File to write.  [default: FOLDER/training.png]")] = None,
 ) -> None:
     """Draw the training curves of a model: loss and accuracy by epoch."""
     from kammil import model_folder
@@ -315,22 +284,18 @@ def plot(
 def verify(
     folder: Folder,
     files: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="FILE", help="The training texts.  [default: what the folder names, read from here]"),
+        list[str] | None, Argument(metavar="FILE", help="The training texts.  [default: as recorded]")
     ] = None,
     validation: Annotated[
-        str | None,
-        typer.Option(help="The texts that it was validated with, if those were a second file; enough by themselves."),
+        str | None, Option(help="The second file that it was validated with; enough by itself.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Compute every figure of a model's folder again, from its texts, and say which differ. Exit status 1 if
     any does."""
-    from kammil.progress import listening
     from kammil.training import verify as verifying
-    from kammil.views.progress import progress
 
-    with progress() as listen, listening(listen):
+    with shown_progress():
         result = verifying.verify(folder, file_names(files) if files else None, validation=validation)
     differing, total = result.differing, len(result.checks)
     if json:
