@@ -46,9 +46,12 @@ TextFiles = Annotated[list[str], Argument(metavar="FILE", help=f"{_FORMATS} Seve
 
 
 def open_profile(path: Path | None) -> Profile | None:
+    """Open the profile of a flag, if it is given; see `existing_profile`."""
+    return None if path is None else existing_profile(path)
+
+
+def existing_profile(path: Path) -> Profile:
     """Open a profile; `OptionError` if the file does not exist: its name may be mistyped."""
-    if path is None:
-        return None
     from kammil.completion.learning import Profile
     from kammil.errors import OptionError
 

@@ -29,7 +29,7 @@ from kammil.views.tables import Table
 if TYPE_CHECKING:
     from kammil.evaluation.bootstrap import Interval
     from kammil.evaluation.evaluate import Evaluation
-    from kammil.evaluation.typing_report import Savings, TypingReport, TypingSavings
+    from kammil.evaluation.typing_report import TypingReport, TypingSavings
 
 app = new_app()
 
@@ -102,8 +102,8 @@ def evaluate(
             f"{typed.texts:,} texts typed{slipped}, words taken with a key; "
             f"nothing below a probability of {least:g} is listed; random: words drawn from all words of the texts"
         )
-        _typing_table(typed, folder.name, foot).print()
-        _speed_table(typed, folder.name).print()
+        for table in _typing_tables(typed, folder.name, foot):
+            table.print()
     for sample in written:  # lines in logical order: terminals order Arabic themselves
         typer.echo(for_stdout(f"\ninput        [{sample.input}]\ntruth        [{sample.truth}]"))
         for one in sample.written:
@@ -137,52 +137,41 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
     table(evaluation, name).print()
 
 
-def _typing_table(typed: TypingReport, name: str, note: str) -> Table:
-    """The keystrokes that each kind of help saves, the most that can be saved, and the calibration."""
+def _typing_tables(typed: TypingReport, name: str, note: str) -> tuple[Table, Table]:
+    """The keystrokes that each kind of help saves, beside those that can be saved; and words a minute, by device."""
     from kammil.evaluation.measures import show
     from kammil.evaluation.metrics import RANDOM
 
-    helped = {name: typed.model, **typed.baselines}
-
-    def of_lists(title: str, width: int, figure: Callable[[Savings], Interval | None]) -> list[str]:
-        lists = [*(each.lists for each in helped.values()), typed.random]
-        return [title, *(show(figure(each[width]), percent=True) for each in lists)]
+    models = {name: typed.model, **typed.baselines}
+    head, blank = [*models, RANDOM], [""] * len(models)
+    lists = [*(each.lists for each in models.values()), typed.random]
 
     def row(title: str, figure: Callable[[TypingSavings], Interval | None]) -> list[str]:
-        return [title, *(show(figure(each), percent=True) for each in helped.values()), ""]
+        return [title, *(show(figure(each), percent=True) for each in models.values()), ""]
 
-    rows: list[list[str]] = []
+    saved, speeds = list[list[str]](), list[list[str]]()
     for length in typed.model.lists:
         suggestions = f"{length} suggestion{'s' if length > 1 else ''}"
-        rows.append(of_lists(f"keystrokes saved, {suggestions}", length, lambda each: each.keystrokes))
-        rows.append(of_lists("... lists taken, of those shown", length, lambda each: each.precision))
-    rows.append(row("keystrokes saved, ghost text", lambda each: each.ghost.keystrokes))
-    rows.append(row("... taken, of those shown", lambda each: each.ghost.precision))
-    rows.append(row("... shown, of all places", lambda each: each.ghost.shown))
-    rows.append(row("... right, of those", lambda each: each.ghost.right))
-    rows.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *[""] * len(helped)])
-    rows.append(row("calibration error, first suggestion", lambda each: each.calibration.error))
-    return Table(["typing", *helped, RANDOM], rows, note=note)
-
-
-def _speed_table(typed: TypingReport, name: str) -> Table:
-    """The words a minute without help and with each kind of it, by device."""
-    from kammil.evaluation.measures import show
-    from kammil.evaluation.metrics import RANDOM
-
-    helped = {name: typed.model, **typed.baselines}
-    rows: list[list[str]] = []
+        figures = [show(each[length].keystrokes, percent=True) for each in lists]
+        saved.append([f"keystrokes saved, {suggestions}", *figures])
+        figures = [show(each[length].precision, percent=True) for each in lists]
+        saved.append(["... lists taken, of those shown", *figures])
+    saved.append(row("keystrokes saved, ghost text", lambda each: each.ghost.keystrokes))
+    saved.append(row("... taken, of those shown", lambda each: each.ghost.precision))
+    saved.append(row("... shown, of all places", lambda each: each.ghost.shown))
+    saved.append(row("... right, of those", lambda each: each.ghost.right))
+    saved.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *blank])
+    saved.append(row("calibration error, first suggestion", lambda each: each.calibration.error))
     for device, rate in typed.unaided.items():
-        rows.append([f"{device}, no help", f"{rate:.2f}", *[""] * len(helped)])
+        speeds.append([f"{device}, no help", f"{rate:.2f}", *blank])
         for length in typed.model.lists:
             title = f"... {length} suggestion{'s' if length > 1 else ''}"
-            lists = [*(each.lists for each in helped.values()), typed.random]
-            rows.append([title, *(show(each[length].speed[device], digits=2) for each in lists)])
+            speeds.append([title, *(show(each[length].speed[device], digits=2) for each in lists)])
         for level in typed.model.ghosts:
-            speeds = (show(each.ghosts[level].speed[device], digits=2) for each in helped.values())
-            rows.append([f"... {level} ghost text", *speeds, ""])
-    note = "a model of typing: reading costs time, too (kammil.evaluation.typing_report)"
-    return Table(["words a minute", *helped, RANDOM], rows, note=note)
+            figures = [show(each.ghosts[level].speed[device], digits=2) for each in models.values()]
+            speeds.append([f"... {level} ghost text", *figures, ""])
+    model = "a model of typing: reading costs time, too (kammil.evaluation.typing_report)"
+    return Table(["typing", *head], saved, note=note), Table(["words a minute", *head], speeds, note=model)
 
 
 @app.command(cls=with_flags(READING))

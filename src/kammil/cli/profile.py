@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from kammil.cli._flags import BUNDLED, READING, Json, Model, open_profile, texts_or_stdin, with_flags
+from kammil.cli._flags import BUNDLED, READING, Json, Model, existing_profile, texts_or_stdin, with_flags
 from kammil.cli._output import new_app, print_json, shown_progress, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from kammil.completion.learning import Profile
-    from kammil.evaluation.prequential import LearningReport
 
 app = new_app()
 
@@ -37,7 +37,7 @@ def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
     from kammil.errors import OptionError
 
     profile, new, flags = Profile(file), list[str](), context.obj
-    files = [text for text in texts or () if _is_file(text)]
+    files = [text for text in texts or () if os.path.isfile(text)]  # noqa: PTH113  # false for a name too long
     if flags and not files:
         raise OptionError(f"--{next(iter(flags)).replace('sender', 'from')} is about a file, and no text names one.")
     for text in _not_empty(texts):
@@ -54,7 +54,7 @@ def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
 @app.command()
 def forget(file: File, texts: Texts = None) -> None:
     """Remove texts, of each the copy that was added last. If one of them is not in the profile, none is removed."""
-    profile = _existing(file)
+    profile = existing_profile(file)
     profile.forget(*_not_empty(texts))
     _print_size(profile)
 
@@ -66,7 +66,7 @@ def show(file: File, json: Json = False) -> None:
 
     from kammil.text import visible
 
-    counts = Counter(_existing(file).texts)
+    counts = Counter(existing_profile(file).texts)
     if json:
         print_json([{"text": text, "learnt": n} for text, n in counts.items()])
         return
@@ -84,10 +84,11 @@ def report(
     """Say whether learning helped: each text is predicted before it is learnt, by a model that learnt those before it
     and by one that learnt none. "Not yet known" while the difference may be chance."""
     from kammil.completion.completer import load
+    from kammil.evaluation.measures import show as show_figure
     from kammil.evaluation.prequential import learning_report
     from kammil.text import counted
 
-    texts = _existing(file).texts
+    texts = existing_profile(file).texts
     with shown_progress():
         found = learning_report(load(model), texts, typing=typing)
     if json:
@@ -97,7 +98,17 @@ def report(
     size = f"{counted(found.texts, 'text')}, {counted(found.characters, 'character')}"
     repeats = f"; {left_out} an earlier one" if found.repeats else ""
     typer.echo(f"{size}, each predicted before it was learnt{repeats}")
-    _effects(found).print()
+    rows: list[list[str]] = []
+    for title, effect, percent in (
+        ("bits per character", found.bits, False),
+        ("characters right", found.right, True),
+        ("keystrokes saved, 3 suggestions", found.keystrokes, True),
+    ):
+        if effect is not None:
+            figures = [show_figure(each, percent=percent) for each in (effect.without, effect.learnt)]
+            rows.append([title, *figures, show_figure(effect.difference, percent=percent, signed=True)])
+    note = "95 % intervals in brackets: bootstrap over texts, paired"
+    Table(["", "without learning", "with what was learnt before", "difference"], rows, note=note).print()
     typer.echo(f"{_VERDICTS[found.verdict]}.")
 
 
@@ -109,34 +120,11 @@ _VERDICTS = {
 }
 
 
-def _effects(found: LearningReport) -> Table:
-    """One row a measure: without learning, with it, and the difference."""
-    from kammil.evaluation.measures import show
-
-    rows: list[list[str]] = []
-    for title, effect, percent in (
-        ("bits per character", found.bits, False),
-        ("characters right", found.right, True),
-        ("keystrokes saved, 3 suggestions", found.keystrokes, True),
-    ):
-        if effect is not None:
-            shown = [show(each, percent=percent) for each in (effect.without, effect.learnt)]
-            rows.append([title, *shown, show(effect.difference, percent=percent, signed=True)])
-    note = "95 % intervals in brackets: bootstrap over texts, paired"
-    return Table(["", "without learning", "with what was learnt before", "difference"], rows, note=note)
-
-
 @app.command()
 def wipe(file: File) -> None:
     """Delete the profile: the file, and with it all texts."""
-    _existing(file).wipe()
+    existing_profile(file).wipe()
     typer.echo(f"{file}: wiped")
-
-
-def _existing(file: Path) -> Profile:
-    profile = open_profile(file)
-    assert profile is not None
-    return profile
 
 
 def _not_empty(texts: list[str] | None) -> list[str]:
@@ -148,11 +136,3 @@ def _print_size(profile: Profile) -> None:
     from kammil.text import counted
 
     typer.echo(f"{profile.path}: {counted(len(profile.texts), 'text')}")
-
-
-def _is_file(text: str) -> bool:
-    """Return whether a text is the name of a file."""
-    try:
-        return Path(text).is_file()
-    except OSError:  # longer than a name may be
-        return False
