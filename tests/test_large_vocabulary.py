@@ -15,8 +15,7 @@ from kammil.completion.completer import Completer
 from kammil.completion.explain import explain
 from kammil.completion.options import SuggestOptions
 from kammil.completion.scoring import score_texts
-from kammil.evaluation.greedy import continuations, greedy_predictions
-from kammil.evaluation.metrics import score_in_batches
+from kammil.evaluation.metrics import continuations, greedy_predictions, score_in_batches
 from kammil.evaluation.suggestion_hits import suggestion_hits
 from kammil.language_model import ExpertAttribution, Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram.counting import fit

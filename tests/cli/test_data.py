@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_data_show(run: Run, tmp_path: Path) -> None:
     assert len(rows) == 40 and rows[0][:4] == ["4", "3", "U+0020", "SPACE"] and rows[-1][2] == f"U+{0x4E00 + 59:X}"
     assert sum(line.strip().startswith("...") for line in lines) == 1
     found = json.loads(run("data", "show", "t.txt", "-n", 2, "--target", 4, "--min-length", 3, "--json").out)
-    assert found == examples(tmp_path / "t.txt", 2, target=4, min_length=3).to_dict() | {
+    assert found == asdict(examples(tmp_path / "t.txt", 2, target=4, min_length=3)) | {
         "pairs": found["pairs"],
         "vocabulary": found["vocabulary"],
     }

@@ -98,7 +98,7 @@ def test_evaluate_types(run: Run, counter: Path, held_out: Path, tmp_path: Path)
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
     result = run("evaluate", counter, held_out, "--samples", 0, "--typing", "--threshold", 0.02, "--json")
     typed = simulate(kammil.load(counter), held_out.read_text("utf-8").splitlines(), threshold=0.02)
-    assert json.loads(result.out)["typing"] == json.loads(json.dumps(typed.to_dict()))
+    assert json.loads(result.out)["typing"] == json.loads(json.dumps(asdict(typed)))
     assert "typing" not in json.loads(run("evaluate", counter, held_out, "--samples", 0, "--json").out)
 
 

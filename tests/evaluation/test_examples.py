@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_the_vocabulary_is_that_of_a_model(texts: list[str], tmp_path: Path) -> 
     ]
     (tmp_path / "texts.txt").write_text("\n".join(texts), "utf-8")
     assert examples(tmp_path / "texts.txt", 3) == found
-    json.dumps(found.to_dict())
+    json.dumps(asdict(found))
 
 
 def test_short_texts_are_left_out_and_rules_applied() -> None:
@@ -79,7 +80,7 @@ def test_what_is_written_is_what_the_model_completes(model: Completer, texts: li
             completion = model.complete(sample.input, length=TARGET, temperature=written.temperature, seed=7)
             assert written.text == completion.text
             assert written.novelty == seen.novelty(written.text, sample.input)
-        json.dumps(sample.to_dict())
+        json.dumps(asdict(sample))
 
 
 @pytest.mark.parametrize("n", [-1, 0, 1, 3, 7, 50])

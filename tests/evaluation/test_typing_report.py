@@ -41,7 +41,7 @@ def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str])
         assert saved == sorted(saved) and saved[-1] <= report.ceiling.value  # a longer list saves no less here
         assert helped.calibration.bins
         assert 0 <= helped.proven <= 1
-    assert report.to_dict()["model"]["lists"].keys() == set(WIDTHS)
+    assert report.model.lists.keys() == set(WIDTHS)
 
 
 def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> None:

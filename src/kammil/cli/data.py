@@ -91,7 +91,7 @@ def show(
     with shown_progress():
         found = examples(file_names(files), n, target=target, min_length=min_length, raw=bool(raw), **context.obj)
     if json:
-        print_json(found.to_dict())
+        print_json(asdict(found))
         return
     short = f"; {found.short_texts:,} of fewer than {min_length} left out" if found.short_texts else ""
     typer.echo(f"{counted(found.texts, 'text')}, {counted(found.characters, 'character')}{short}")

@@ -90,8 +90,8 @@ def evaluate(
         chart = plots.accuracy_by_position(evaluation)
         plots.save(plots.figure([chart], f"{folder.name}: what errors of its own cost"), plot_positions)
     if json:
-        result = evaluation.to_dict() | {"samples": [sample.to_dict() for sample in written]}
-        print_json(result | ({"typing": typed.to_dict()} if typed is not None else {}))
+        result = evaluation.to_dict() | {"samples": [asdict(sample) for sample in written]}
+        print_json(result | ({"typing": asdict(typed)} if typed is not None else {}))
         return
     print_evaluation(evaluation, folder.name, cautions(model.model) if model.model is not None else ())
     foot = "teacher-forced: the model reads the true text; free-running: what it wrote itself; all positions: --json"

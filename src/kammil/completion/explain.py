@@ -127,9 +127,8 @@ def aumann_shapley(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.
 
 
 def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
-    """Read the text before, then explain the text piece by piece."""
     if k < 1:
-        raise OptionError(f"k is {k}, but at least one alternative must be asked for.")
+        raise OptionError(f"k is {k}, but it must be 1 or more: a number of alternatives.")
     predictor, vocabulary = model.language_model, model.vocabulary
     lead = np.concatenate([[BOS], vocabulary.encode(before)])
     targets = np.append(vocabulary.encode(seen), EOS)
@@ -160,7 +159,6 @@ def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
 def _character_score(
     model: Completer, text: str, id: int, row: LogProbabilities, experts: tuple[Attribution, ...], k: int
 ) -> CharacterScore:
-    """Build the score of one character from the log-probabilities of all, (V,)."""
     vocabulary = model.vocabulary
     bits = float(-row[id]) / math.log(2) + (vocabulary.unknown_bits if id == UNK else 0)
     if not math.isfinite(bits):
@@ -183,7 +181,6 @@ def _top_ids(row: NDArray[np.floating], k: int, left_out: Set[int] = frozenset()
 
 
 def _top_experts(names: Sequence[str], saved: NDArray[np.floating]) -> tuple[Attribution, ...]:
-    """Return the largest attributions, positive or negative, of all experts, (K,); none with 0."""
     order: list[int] = np.argsort(-np.abs(saved), kind="stable")[:_MAX_EXPERTS].tolist()
     return tuple(Attribution(names[i], float(saved[i])) for i in order if saved[i])
 

@@ -39,7 +39,6 @@ class UnigramModel(LanguageModel):
     """A unigram model with add-one smoothing: the same distribution at every position.
 
     Args:
-
         counts: (V,), how often each id occurs; `ValueError` for anything but whole numbers from 0 on.
     """
 

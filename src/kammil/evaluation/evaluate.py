@@ -12,23 +12,10 @@ from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores
 from kammil.data import sources
 from kammil.data.bloom import BloomFilter, ExactTexts
+from kammil.evaluation import metrics
 from kammil.evaluation.baselines import load_baselines
 from kammil.evaluation.bootstrap import Interval, Statistic, estimates, quotient
-from kammil.evaluation.metrics import (
-    RANDOM,
-    TARGET,
-    Metrics,
-    check_task,
-    compute_metrics,
-    estimated,
-    long_enough,
-    metric_columns,
-    most_frequent_metrics,
-    normalised_texts,
-    predict,
-    random_metrics,
-    target_span,
-)
+from kammil.evaluation.metrics import RANDOM, TARGET, Metrics
 from kammil.language_model import Ids
 from kammil.vocabulary import UNK
 
@@ -86,7 +73,6 @@ def evaluate(
     """Evaluate a model on texts it has not seen, given as for `train`.
 
     Args:
-
         model: the model.
         texts: any kind that `train` reads.
         column: of the texts, if they come as a table.
@@ -95,19 +81,19 @@ def evaluate(
 
     Raises: `DataError` without any character to predict, `OptionError` for a target or length out of range.
     """
-    check_task(target, min_length)
+    metrics.check_task(target, min_length)
     if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
         rows = cast(Sequence[str], texts)  # unchanged: for a model of raw texts, white space counts
     else:
         rows = sources.texts(texts, column=column)
-    all_texts = normalised_texts(model, rows)
-    normalised, vocabulary = long_enough(all_texts, min_length), model.vocabulary
+    all_texts = metrics.normalised_texts(model, rows)
+    normalised, vocabulary = metrics.long_enough(all_texts, min_length), model.vocabulary
     baselines = _baselines(model, normalised, target)
     seen = model.model.seen if model.model is not None else {}
     exact = ExactTexts(seen)
     by_runs = BloomFilter(seen) if model.model is not None and not exact.available else None
-    spans = [target_span(text, target) for text in normalised]
-    scores, written = predict(model.language_model, vocabulary, normalised, target)
+    spans = [metrics.target_span(text, target) for text in normalised]
+    scores, written = metrics.predict(model.language_model, vocabulary, normalised, target)
     true = [vocabulary.encode(text[span]) for text, span in zip(normalised, spans, strict=True)]
     return Evaluation(
         texts=len(normalised),
@@ -118,7 +104,7 @@ def evaluate(
         if by_runs is None
         else sum(by_runs.novelty(text) == "seen" for text in normalised),
         seen_by="texts" if by_runs is None else "runs",
-        model=estimated(metric_columns(scores, written, vocabulary, normalised, target)),
+        model=metrics.estimated(metrics.metric_columns(scores, written, vocabulary, normalised, target)),
         baselines=baselines,
         by_position=accuracy_by_position(scores, written, true, spans),
         target=target,
@@ -128,18 +114,17 @@ def evaluate(
 
 
 def _baselines(model: Completer, texts: Sequence[str], target: int) -> dict[str, Metrics]:
-    """Evaluate the baselines of a model's folder; none for a model without one."""
     if model.model is None:
         return {}
     arrays, vocabulary = model.model.baselines, model.vocabulary
     counted = {
-        name: compute_metrics(baseline, vocabulary, texts, target)
+        name: metrics.compute_metrics(baseline, vocabulary, texts, target)
         for name, baseline in load_baselines(arrays, vocabulary.size).items()
     }
     if not vocabulary.characters:
         return counted
-    most_frequent = most_frequent_metrics(arrays["unigram"], vocabulary, texts, target)
-    return {RANDOM: random_metrics(vocabulary, texts, target), "most frequent": most_frequent, **counted}
+    most_frequent = metrics.most_frequent_metrics(arrays["unigram"], vocabulary, texts, target)
+    return {RANDOM: metrics.random_metrics(vocabulary, texts, target), "most frequent": most_frequent, **counted}
 
 
 def accuracy_by_position(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from kammil.completion.completer import Completer
@@ -54,10 +54,6 @@ class Examples:
     vocabulary: tuple[VocabularyEntry, ...]
     """By id, after the ids of `PAD`, `UNK`, `BOS` and `EOS`."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class SampledText:
@@ -76,10 +72,6 @@ class Sample:
     input: str
     truth: str
     written: tuple[SampledText, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
-        return asdict(self)
 
 
 def pairs(texts: Sequence[str], *, target: int = TARGET) -> list[Pair]:

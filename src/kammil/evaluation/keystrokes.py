@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST_RULES, GhostRule
 from kammil.completion.openings import Openings
 from kammil.completion.unsolicited import strip_unsolicited
@@ -198,6 +199,15 @@ def type_with_help(
         level: [Help.ghost(hits, rule) for hits in first[thresholds[level]]] for level, rule in GHOST_RULES.items()
     }
     return TypingRuns(_typed(texts, lists, glance=True), _typed(texts, ghosts, glance=False), suggested)
+
+
+def type_with_model(model: Completer, texts: Sequence[str]) -> TypingRuns:
+    """Type texts with what a model shows, begun words corrected."""
+    vocabulary, refusals, openings = model.vocabulary, model.refusals(), model.openings
+    channel = Channel.of(vocabulary)
+    return type_with_help(
+        model.language_model, vocabulary, texts, channel=channel, refusals=refusals, openings=openings
+    )
 
 
 def _typed(texts: Sequence[str], helps: Mapping[K, Sequence[Help]], *, glance: bool) -> dict[K, TypedTexts]:

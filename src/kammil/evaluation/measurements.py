@@ -68,7 +68,6 @@ def measure(model: Completer, texts: Sequence[str], *, seconds: float = SECONDS)
 
 
 def _type(model: Completer, texts: Sequence[str], seconds: float) -> TypingReport | None:
-    """Type as many texts as there is time for; None if those are too few."""
     if len(texts) < MIN_TEXTS:
         return None
     began = time.monotonic()

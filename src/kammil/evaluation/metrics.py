@@ -3,6 +3,8 @@
 The task is the notebook's: given the first half of a text, the next 30 characters. *Teacher-forced*: each character is
 predicted from all true ones before it. *Free-running*: the model continues its own greedy completion. Every metric is a
 ratio of sums over all texts, so each character weighs the same.
+
+Shapes: N texts, T characters, V vocabulary.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores, score_texts
+from kammil.decoding import forbid, greedy
 from kammil.errors import DataError, OptionError
 from kammil.evaluation import text_overlap
 from kammil.evaluation.baselines import uniform
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates
-from kammil.evaluation.greedy import continuations
 from kammil.evaluation.measures import MEASURES, Columns
-from kammil.language_model import Ids, LanguageModel
-from kammil.progress import tracked
+from kammil.language_model import Ids, LanguageModel, forward_in_pieces, max_rows, select_rows
+from kammil.progress import steps, tracked
 from kammil.text import words
-from kammil.vocabulary import EOS, SPECIALS, UNK, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
 """Maximum number of characters of the target."""
@@ -120,12 +123,18 @@ def predict(
 
 def score_in_batches(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
     """Score any number of texts, texts of similar length in one batch; see `score_texts`."""
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     scores: dict[int, TokenScores] = {}
-    for begin in tracked(range(0, len(order), _MAX_BATCH), "scoring"):
-        batch = order[begin : begin + _MAX_BATCH]
+    for batch in tracked(_by_length(texts), "scoring"):
         scores |= zip(batch, score_texts(model, vocabulary, [texts[i] for i in batch]), strict=True)
     return [scores[i] for i in range(len(texts))]
+
+
+def _by_length(texts: Sequence[str]) -> list[Sequence[int]]:
+    return _batches(sorted(range(len(texts)), key=lambda i: len(texts[i])), _MAX_BATCH)
+
+
+def _batches(order: Sequence[int], max_size: int) -> list[Sequence[int]]:
+    return [order[begin : begin + max_size] for begin in range(0, len(order), max_size)]
 
 
 def metric_columns(
@@ -239,3 +248,85 @@ def random_metrics(vocabulary: CharacterVocabulary, texts: Sequence[str], target
     for name, numerators in expected.items():
         columns[name][:, 0] = numerators
     return estimated(columns)
+
+
+@dataclass(frozen=True)
+class GreedyPredictions:
+    """The most probable character before each of T characters and after the last, teacher-forced."""
+
+    right: NDArray[np.bool_]
+    """(T,): whether it is the one that follows."""
+    ends: NDArray[np.bool_]
+    """(T + 1,): whether it ends a word: it is no part of one, or the end of the text."""
+
+
+def greedy_predictions(
+    model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]
+) -> list[GreedyPredictions]:
+    """Predict every character of texts as the model sees them, in one pass.
+
+    A greedy completion has read true characters only as long as it is right, so one pass tells for every position how
+    long a completion from there would be right.
+    """
+    allowed = forbid((PAD, UNK, BOS), vocabulary.size)
+    ending = CharacterClasses.of(vocabulary).close > 0  # (V,)
+    predictions: dict[int, GreedyPredictions] = {}
+    for group in tracked(_by_length(texts), "guessing"):
+        encoded = [vocabulary.encode(texts[i]) for i in group]
+        inputs = np.full((len(group), max(map(len, encoded)) + 1), PAD, np.int64)
+        for row, ids in zip(inputs, encoded, strict=True):
+            row[: len(ids) + 1] = [BOS, *ids]
+        predicted = np.zeros_like(inputs)
+        for rows, part, log_probabilities in forward_in_pieces(model, inputs):
+            predicted[rows, part] = allowed(log_probabilities).argmax(-1)
+        for i, row, ids in zip(group, predicted, encoded, strict=True):
+            choices = row[: len(ids) + 1]
+            predictions[i] = GreedyPredictions(choices[:-1] == ids, ending[choices])
+    return [predictions[i] for i in range(len(texts))]
+
+
+def continuations(
+    model: LanguageModel, vocabulary: CharacterVocabulary, prompts: Sequence[str], length: int
+) -> list[Ids]:
+    """Complete each prompt by at most `length` ids, without the end of text; UNK is never written."""
+    allowed = forbid((PAD, UNK, BOS), vocabulary.size)
+    written: dict[int, Ids] = {}
+    step = steps("completing", len(prompts))
+    for size in sorted({len(prompt) for prompt in prompts}):
+        same = [i for i, prompt in enumerate(prompts) if len(prompt) == size]
+        for group in _batches(same, max_rows(model, _MAX_BATCH, size + 1 + length)):
+            inputs = np.array([[BOS, *vocabulary.encode(prompts[i])] for i in group], np.int64)
+            predicted = np.full((len(group), length), EOS, np.int64)
+            live, state = np.arange(len(group)), model.initial_state(len(group))
+            for t in range(length):
+                log_probabilities, state = model.forward(inputs, state, last=1)  # (live, 1, V)
+                ids = greedy(allowed(log_probabilities[:, -1]))  # (live,)
+                predicted[live, t] = ids
+                unfinished = np.flatnonzero(ids != EOS)
+                if len(unfinished) == 0:
+                    break
+                if len(unfinished) < len(live):
+                    live, ids, state = live[unfinished], ids[unfinished], select_rows(state, unfinished)
+                inputs = ids[:, None]
+            for i, row in zip(group, predicted, strict=True):
+                written[i] = row[: np.append(row == EOS, True).argmax()]
+                step()
+    return [written[i] for i in range(len(prompts))]
+
+
+def completed_from(prediction: GreedyPredictions, begin: int, end: int) -> int:
+    """Return the first position from which a greedy completion finishes the word [begin, end); `end` without any."""
+    if not prediction.ends[end]:
+        return end
+    wrong = np.flatnonzero(~prediction.right[begin:end])
+    return begin + int(wrong[-1]) + 1 if len(wrong) else begin
+
+
+def next_word_counts(predictions: Sequence[GreedyPredictions], texts: Sequence[str], targets: Sequence[slice]) -> Array:
+    """Count for each text the words predicted right and all words that begin in its target, (N, 2), but for a first
+    word, which nothing stands before."""
+    counts = np.zeros((len(texts), 2))
+    for row, prediction, text, target in zip(counts, predictions, texts, targets, strict=True):
+        spans = [(a, b) for a, b in words(text) if max(1, target.start) <= a < target.stop]
+        row[:] = sum(completed_from(prediction, a, b) == a for a, b in spans), len(spans)
+    return counts

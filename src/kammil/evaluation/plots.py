@@ -369,7 +369,6 @@ def _quiet() -> Generator[None]:
 
 
 def _count_along(axes: Axes, first: float, last: float) -> None:
-    """Let an axis count whole numbers, with room also around a single one."""
     axes.set_xlim(first - 0.5, last + 0.5)
     locator: Any = axes.xaxis.get_major_locator()
     locator.set_params(integer=True, min_n_ticks=1)

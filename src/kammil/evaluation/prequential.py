@@ -12,12 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores, score_texts
 from kammil.errors import DataError, OptionError
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
-from kammil.evaluation.keystrokes import keystrokes_saved, type_with_help
+from kammil.evaluation.keystrokes import keystrokes_saved, type_with_model
 from kammil.evaluation.metrics import score_in_batches
 from kammil.progress import tracked
 
@@ -55,7 +54,7 @@ class LearningReport:
     right: Effect
     """Share of the characters and ends that were the most probable."""
     keystrokes: Effect | None
-    """Share of keystrokes that three suggestions save; None if it was not asked for."""
+    """Share of keystrokes that three suggestions save, begun words corrected; None if it was not asked for."""
 
     @property
     def verdict(self) -> Verdict:
@@ -77,7 +76,6 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
     A text that was learnt before is learnt again but not measured: it would flatter.
 
     Args:
-
         model: one that can learn; it stays as it is, and what it has learnt so far is not used.
         texts: of one user, oldest first, such as those of a profile.
         typing: also type each text with suggestions, which takes longer.
@@ -99,25 +97,17 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
         if new:
             taught += score_texts(learner.language_model, model.vocabulary, [text])
             if typing:
-                saved.append(_keystrokes(learner, [text]))
+                saved.append(keystrokes_saved(type_with_model(learner, [text]).lists[3].writing))
         learner.learn(text)
     bits = _effect(*(np.array([[s.bits.sum(), len(s.bits)] for s in each]) for each in (scores, taught)))
     right = _effect(*(np.array([[(s.ranks == 0).sum(), len(s.bits)] for s in each]) for each in (scores, taught)))
-    keystrokes = _effect(_keystrokes(plain, measured), np.concatenate(saved)) if typing else None
+    keystrokes = None
+    if typing:
+        keystrokes = _effect(keystrokes_saved(type_with_model(plain, measured).lists[3].writing), np.concatenate(saved))
     characters = sum(map(len, measured))
     return LearningReport(len(measured), len(normalised) - len(measured), characters, bits, right, keystrokes)
 
 
-def _keystrokes(model: Completer, texts: Sequence[str]) -> Array:
-    """Return the keystrokes saved by three suggestions, begun words corrected, and all keystrokes, (N, 2)."""
-    channel, refusals = Channel.of(model.vocabulary), model.refusals()
-    runs = type_with_help(
-        model.language_model, model.vocabulary, texts, channel=channel, refusals=refusals, openings=model.openings
-    )
-    return keystrokes_saved(runs.lists[3].writing)
-
-
 def _effect(without: Array, learnt: Array) -> Effect:
-    """Compare two ratios of sums over the same texts, (N, 2) each, not over 0."""
     plain, taught = estimates([Statistic(columns.astype(np.float64), quotient) for columns in (without, learnt)])
     return Effect(*filter(None, (each.interval() for each in (plain, taught, taught.minus(plain)))))

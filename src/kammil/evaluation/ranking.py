@@ -13,15 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST
 from kammil.data.bloom import BloomFilter
 from kammil.evaluation.bootstrap import Array, BootstrapEstimate, Interval, Statistic, estimates
-from kammil.evaluation.greedy import greedy_predictions, next_word_counts
-from kammil.evaluation.keystrokes import keystrokes_saved, precision, type_with_help, type_with_oracle
+from kammil.evaluation.keystrokes import keystrokes_saved, precision, type_with_model, type_with_oracle
 from kammil.evaluation.measures import HELP, KEYS, MEASURES, TAKEN, Columns
-from kammil.evaluation.metrics import TARGET, half, metric_columns, predict, target_span
+from kammil.evaluation.metrics import (
+    TARGET,
+    greedy_predictions,
+    half,
+    metric_columns,
+    next_word_counts,
+    predict,
+    target_span,
+)
 
 RANKED_BY = "target_bits_per_character"
 """The measure that decides: it depends on the whole distribution, not only on its peak."""
@@ -180,10 +186,7 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
         seen = BloomFilter(model.model.seen)
         answers = [(vocabulary.decode(ids), text[: half(text)]) for ids, text in zip(written, texts, strict=True)]
         columns["new"] = np.array([[seen.novelty(*answer) == "new", 1] for answer in answers], np.float64)
-    channel, refusals = Channel.of(vocabulary), model.refusals()
-    runs = type_with_help(
-        language_model, vocabulary, typed, channel=channel, refusals=refusals, openings=model.openings
-    )
+    runs = type_with_model(model, typed)
     for name, run in {**{str(width): run for width, run in runs.lists.items()}, "ghost": runs.ghosts[GHOST]}.items():
         columns[KEYS + name], columns[TAKEN + name] = keystrokes_saved(run.writing), precision(run.writing)
     return columns

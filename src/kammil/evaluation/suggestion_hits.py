@@ -209,7 +209,6 @@ def _spoilt(text: str, typed: str) -> NDArray[np.bool_]:
 
 
 def _space_is_left(text: str, t: int, ends: NDArray[np.int64]) -> bool:
-    """Return whether a word ends at position t, and the text has no space there."""
     return t > 0 and int(ends[t - 1]) == t and bool(space_after(text[:t])) and not stays(text, t)
 
 

@@ -8,8 +8,8 @@ Quinn & Zhai 2016, "A cost-benefit study of text entry suggestion interaction".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,10 +154,6 @@ class TypingReport:
     random: dict[int, Savings]
     """Savings by lists of words drawn from all words of the texts."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
-        return asdict(self)
-
 
 def simulate(
     model: Completer,
@@ -219,7 +215,6 @@ def simulate(
 
 
 def _estimated(runs: Mapping[K, TypedTexts], *, ghost: bool) -> dict[K, Savings]:
-    """Estimate the figures of texts typed with ghost text, or else with lists."""
     statistics = [
         Statistic(columns, quotient)
         for run in runs.values()

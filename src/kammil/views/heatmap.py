@@ -31,11 +31,6 @@ def level(bits: float) -> int:
     return min(max(int(bits), 0), len(LIGHT) - 1)
 
 
-def letters() -> str:
-    """Return the JavaScript module that colours a text whose letters stay joined; see `letters.js`."""
-    return resource("letters.js")
-
-
 def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None:
     """Print the text coloured word by word, since letters join only within one colour, then the table."""
     from rich.console import Console
@@ -131,7 +126,7 @@ def explanation_page(explanation: Explanation, name: str) -> str:
         '<div class="wide" role="region" aria-label="Every character" tabindex="0">\n'
         f"{_table(explanation)}\n</div>"
     )
-    return page(f"{name} explains", body, script=letters() + resource("script.js"))
+    return page(f"{name} explains", body, script=resource("letters.js") + resource("script.js"))
 
 
 def save(explanation: Explanation, name: str, path: Path) -> None:
@@ -155,7 +150,6 @@ def marked_words(explanation: Explanation, attributes: Callable[[float], str]) -
 
 
 def _table(explanation: Explanation, style: str = "") -> str:
-    """Return the table of all characters and the end; a notebook needs a style for its cells."""
     head = "".join(f'<th scope="col"{style}>{title}</th>' for title in _HEAD)
     rows = "\n".join(_row(place, style) for place in explanation.places[: _MAX_ROWS if style else None])
     caption = "Every character in reading order, then the end of the text"
@@ -178,7 +172,6 @@ def _row(place: CharacterScore, style: str) -> str:
 
 
 def _scale() -> str:
-    """Return the begin of a paragraph: all colours and their bits."""
     last = len(LIGHT) - 1
     shades = "".join(f'<span class="l{n}">{n}{"+" * (n == last)}</span>' for n in range(last + 1))
     label = f"Colours from 0 bits, without colour, to {last} bits and more, red"

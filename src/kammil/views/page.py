@@ -145,5 +145,4 @@ def resource(name: str) -> str:
 
 
 def _csp_hash(content: str) -> str:
-    """Return the hash of an inline script or style for a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -12,8 +12,7 @@ from importlib import resources
 from types import MappingProxyType
 
 from kammil import text
-from kammil.views.heatmap import letters
-from kammil.views.page import colours
+from kammil.views.page import colours, resource
 
 _MEDIA = {
     "html": "text/html; charset=utf-8",
@@ -63,7 +62,7 @@ class Asset:
 def assets() -> Mapping[str, Asset]:
     """Return all files by path; that of the page is empty."""
     found: dict[str, Asset] = {
-        "letters.js": Asset(letters().encode(), _MEDIA["js"]),
+        "letters.js": Asset(resource("letters.js").encode(), _MEDIA["js"]),
         "levels.css": Asset(colours().encode(), _MEDIA["css"]),
         "spacing.js": Asset(_spacing_module().encode(), _MEDIA["js"]),
     }
