@@ -1,7 +1,7 @@
-"""Files to tables: cells with a character between them, JSON, Parquet and Excel workbooks.
+"""Files to rows: cells with a character between them, JSON, Parquet and Excel workbooks.
 
-The standard library reads cells and JSON: it follows the rules to the letter and can name the line that breaks them.
-polars, which reads Parquet and workbooks, refused 14 % of 9,869 well-formed small tables with stray quotes.
+The standard library reads cells and JSON, and can name the line that breaks their rules. polars, which reads Parquet
+and workbooks, refused 14 % of 9,869 well-formed small tables with stray quotes.
 """
 
 from __future__ import annotations

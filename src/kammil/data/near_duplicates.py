@@ -3,20 +3,18 @@
 Two texts are near-duplicates when they share at least `MIN_SHARE` of the distinct `SHINGLE`-character runs of the
 one that has fewer (containment), after `kammil.text.fold`. The count is exact. MinHash with LSH finds pairs of high
 *Jaccard* similarity; a containment of 0.3 is a Jaccard of 0.18 for texts of one length and 0.05 where one is five
-times the other. On 100,000 texts LSH with 128 permutations, set to 0.18, makes 69 % of the joins between texts that
-are no copies, and takes twelve to sixteen times as long (`benchmarks/duplicates.py`).
+times the other. On 100,000 texts LSH set to 0.18 makes 69 % of the joins between texts that are no copies, and takes
+twelve to sixteen times as long (`benchmarks/duplicates.py`).
 
 How it stays near-linear. An index maps every shingle of two texts or more to its texts.
 - *Prefix filter* (Chaudhuri et al. 2006; Bayardo et al. 2007): a text that must share `need` shingles shares
-  one that is not among its `need - 1` commonest, so only its rarer shingles propose partners. Most texts
-  propose none.
-- *Levels*: a level compares texts through shingles that stand in at most `cap` texts. Pairs that share
-  nothing rarer can meet only in common shingles, so texts with the same common shingles and the same `need`
-  are one item of the next level, where `cap` doubles. Boilerplate in 20,000 texts becomes a handful of items,
-  not 200 million pairs.
+  one that is not among its `need - 1` commonest, so only its rarer shingles propose partners.
+- *Levels*: a level compares texts through shingles of at most `cap` texts. Pairs that share nothing rarer can meet
+  only in common shingles, so texts with the same common shingles and the same `need` are one item of the next level,
+  where `cap` doubles. Boilerplate in 20,000 texts becomes a handful of items, not 200 million pairs.
 
-Nothing is sampled or cut off: data that defies both costs time, never accuracy (50,000 mixtures of 5 out of 30 phrases
-take 2 minutes). Only hashes can collide: the chance that any two of 10^8 shingles agree is below 0.0003.
+Data that defies both costs time, never accuracy (50,000 mixtures of 5 out of 30 phrases take 2 minutes). Only hashes
+can collide: the chance that any two of 10^8 shingles agree is below 0.0003.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Selection of the fastest build of `kernel.c` for this machine, of those compiled when the package was built.
 
-The first build runs on every processor of its architecture and tells which of the others can run here. Without a build
-that is faster than NumPy, the portable engine is used.
+The first build runs on every processor of its architecture and names the best level. Without a build that is faster
+than NumPy, the portable engine is used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The structs and constants that `kernel.c` and Python share, and a check that both define them alike.
 
-`kernel.c` documents the shapes of all arrays. A checksum proves the source of a build, but not that this module agrees
-with it: so each build exports its constants, sizes and offsets for `disagreement`.
+`kernel.c` documents the shapes of all arrays. A checksum proves the source of a build; each build exports its
+constants, sizes and offsets too, since this module may disagree with them.
 """
 
 from __future__ import annotations

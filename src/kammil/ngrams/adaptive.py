@@ -1,8 +1,9 @@
 """Counts of texts that a blend learns while it runs, added to those of its own table.
 
 A text is counted like a training text, and subtracted again on demand. A gate learns the worth of a count from texts of
-strangers, so the followers of a long context in learnt texts get a bonus in proportion to the share of learnt
-occurrences. Shapes: P positions, K context types, T time, n contexts or pairs found, N pairs.
+strangers, so the followers of a long context in learnt texts get a bonus.
+
+Shapes: P positions, K context types, T time, n contexts or pairs found, N pairs.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ ID_BITS = 16
 """Bits of an id in a pair, key << ID_BITS | id."""
 _ID_MASK = (1 << ID_BITS) - 1
 _MAX_RECENT_PAIRS = 1 << 17
-"""Number of recent pairs that are merged into the others: to insert one more text takes 0.6 ms, 2.7 ms among those of a
-thousand texts."""
+"""Number of recent pairs beyond which they are merged: to insert a text takes 0.6 ms, 2.7 ms among a thousand texts."""
 _BATCH = 1 << 14
 """Number of positions hashed at once."""
 
@@ -35,8 +35,8 @@ LEVELS = 2
 """Base counts and recent ones."""
 BELIEF = 0.15
 """Score bonus for each character of a context beyond four, if all its occurrences are learnt: 22 of 22 words of a text
-that was learnt once are suggested when it is begun again, in place of 8. Sixty learnt texts cost similar texts by other
-people 0.016 bits or less; the bundled model stays within 0.001 (docs/log.md#why-is-a-learnt-text-not-suggested)."""
+that was learnt once are suggested again, in place of 8. Sixty learnt texts cost texts by other people 0.016 bits or
+less (docs/log.md#why-is-a-learnt-text-not-suggested)."""
 _WORD_CONTEXT_LENGTHS = {"w1": 6, "w2": 10}
 """Characters of a context of words, about."""
 _MAX_BELIEF_LENGTH = 12

@@ -1,8 +1,8 @@
 """Compressed tables of counts, as a model folder holds them.
 
 Sorted keys become gaps, and each array is split into planes (all first bytes, all second bytes, ...) before zlib: small
-numbers leave upper planes empty, and Huffman codes come close to the entropy of the others. A context takes 3 to 5
-bytes with its followers. Opening costs about 0.06 s a million contexts, nearly all of it in zlib.
+numbers leave upper planes empty. A context takes 3 to 5 bytes with its followers. Opening costs about 0.06 s a million
+contexts, nearly all of it in zlib.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from kammil.ngrams.count_table import CountTable, Index, Keys, Unsigned
 Arrays = dict[str, NDArray[np.generic]]
 
 _MAX_ENTRIES, _FREE_ENTRIES, _ENTRIES_PER_BYTE = 1 << 28, 1 << 20, 8
-"""Maximum number of contexts, and of followers, that are unpacked; beyond the second, the third for each packed byte: a
-hostile folder must not fill the memory. Keys are hashes, so no real table has half as many."""
+"""Maximum number of contexts, and of followers; beyond the second, the third for each packed byte: a hostile folder
+must not fill the memory. Keys are hashes, so no real table has half as many."""
 _BYTES_AT_ONCE = 1 << 16
 _NAMES = ("gaps", "widths", "lost", "ids", "counts")
 _SIZES = "sizes"
@@ -40,10 +40,10 @@ def unpack(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> CountTable
 
 
 class CompressedTable:
-    """A packed table whose fields are unpacked one by one, so that one is in memory at a time.
+    """A packed table, with the fields of `CountTable`, of which one is in memory at a time.
 
-    The fields are those of `CountTable`. Each is written into `into`, or a wider array if its type cannot hold the
-    numbers. Raises `KeyError` or `ValueError`, here or in a field, for arrays that `pack` cannot have made.
+    Each is written into `into`, or a wider array if its type cannot hold the numbers. Raises `KeyError` or
+    `ValueError`, here or in a field, for arrays that `pack` cannot have made.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> None:

@@ -1,7 +1,7 @@
 """Counts of what followed each context, in sorted arrays, and cutoffs that drop the contexts of little help.
 
-A table holds contexts of every type together, sorted by a 32-bit key that includes the type; an unknown context is
-taken for a known one with a chance of C / 2^32, which for a million contexts is 1 in 4,000.
+A table holds contexts of every type together, sorted by a 32-bit key; an unknown context is taken for a known one with
+a chance of C / 2^32, which for a million contexts is 1 in 4,000.
 
 Shapes: P positions, K context types, C contexts, F followers (pairs of a context and an id), N entries read.
 """
@@ -324,8 +324,8 @@ def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float 
     """Return the minimum occurrences of each of a table's K types, (K,), for a budget of megabytes; ones without a
     budget.
 
-    The rarest contexts of a type are dropped together, those first that help least for their bytes. With a budget for
-    one type alone, its cutoff is at most the one with that budget for all types.
+    The rarest contexts of a type that help least for their bytes are dropped first. With a budget for one type alone,
+    its cutoff is at most the one with that budget for all types.
     """
     cutoffs = [np.ones(len(types), np.int64) for types in tables]
     if megabytes is None:

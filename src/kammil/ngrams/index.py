@@ -1,10 +1,10 @@
 """An index over all tables of a blend: finds all contexts of a position at once.
 
-Keys are hashes, so they are spread evenly: their upper bits choose a bucket of a few keys, all of which are compared at
-once. That takes half the time of a binary search in tables of a million, which spends most of it in calls.
+Keys are hashes: their upper bits choose a bucket of a few keys, all of which are compared at once, in half the time of
+a binary search in tables of a million.
 
-Shapes: P positions, K context types, D tables, C contexts of all tables, F followers, W keys of the largest bucket, n
-contexts found.
+Shapes: P positions, K context types, D tables, C contexts of all tables, F followers, W keys of the largest bucket,
+n contexts found.
 """
 
 from __future__ import annotations
