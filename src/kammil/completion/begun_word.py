@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from kammil.completion.channel import MAX_DROPPED, Channel, Edits
 from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.latin_words import is_listed, word_probability
 from kammil.completion.lattice import WIDTH, Beam, fitting_states, is_padded
 from kammil.completion.state_cache import StateCache
-from kammil.completion.transliteration import Begun
+from kammil.completion.transliteration import Begun, is_listed, word_probability
 from kammil.language_model import Ids, LanguageModel, State, concat_states, max_rows
 
 MAX_TYPED = 16

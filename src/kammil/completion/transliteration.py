@@ -1,4 +1,4 @@
-"""A language typed in Latin letters: with what probability each of its letters is written as what.
+"""Words in Latin letters: of a language that is typed so (`Transliteration`), or written so (`word_probability`).
 
 People write شو أخبارك as "shu a5barak" or "chou akhbarak": each letter as a *sign*, one of several or none, and behind
 it a short vowel, which Arabic does not write, or none. `recipes/transliteration.py` learns the table from pairs, into
@@ -7,9 +7,10 @@ it a short vowel, which Arabic does not write, or none. `recipes/transliteration
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -17,13 +18,18 @@ from numpy.typing import NDArray
 
 from kammil.completion.lattice import MIN_SHARE, NO_LETTER, Arc, Arcs, Beam
 from kammil.language_model import Ids
-from kammil.languages import Language, known
+from kammil.languages import Language, known, pooled
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 FIRST = "^"
 """Before a letter that begins a word, which has a row of its own in the table."""
 MAX_SILENT = 3
 """Maximum number of unwritten letters that are tried before each letter."""
+LISTED = 0.8
+"""Share of listed words in a text."""
+_ODD = 1e-4
+"""Probability of a character that no listed word has, such as a digit."""
+_END = " "
 
 Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
 """Letter, or `FIRST` and letter -> sign -> probability; letter -> vowel behind it -> probability."""
@@ -163,3 +169,52 @@ def _silent(written: Mapping[int, Written]) -> _Letters:
 
 def _letters(p: Mapping[int, float]) -> _Letters:
     return np.array([*p], np.int64), np.array([*p.values()], np.float64)
+
+
+def word_probability(word: str, *, whole: bool) -> float:
+    """Return the probability of a word in lower case, or, if it is not `whole`, of all words that begin so.
+
+    The list `frequent.txt` has a language's commonest words first: a word's rank says by Zipf's law how frequent it is.
+    Others are spelt letter by letter, each as probable as it is after the two before it in listed words.
+    """
+    listed, followers = _listed(), _followers()
+    spelt, text = 1.0, _END * 2 + word + _END * whole
+    for i in range(2, len(text)):
+        counts = followers.get(text[i - 2 : i], Counter())
+        spelt *= (counts[text[i]] + 0.5) / (counts.total() + 14) if text[i] in followers else _ODD
+    return LISTED * listed.get(word + _END * whole, 0.0) + (1 - LISTED) * spelt
+
+
+def is_listed(word: str) -> bool:
+    """Return whether a list has a word."""
+    return word + _END in _listed()
+
+
+def _words() -> list[list[str]]:
+    return [" ".join(language.entries("frequent")).split() for language in known().values()]
+
+
+@pooled
+def _listed() -> defaultdict[str, float]:
+    """Beginning of a word, its end included -> probability of the listed words that begin so."""
+    weights, found = defaultdict[str, float](float), defaultdict[str, float](float)
+    for language in _words():
+        for rank, word in enumerate(language, 1):
+            weights[word] += 1 / (rank + 2.7)
+    total = sum(weights.values())
+    for word, weight in weights.items():
+        for end in range(len(word) + 2):
+            found[(word + _END)[:end]] += weight / total
+    return found
+
+
+@pooled
+def _followers() -> dict[str, Counter[str]]:
+    """Two characters -> how many listed words have which one after them; and each character of the words."""
+    found = defaultdict[str, Counter[str]](Counter)
+    for word in chain(*_words()):
+        text = _END * 2 + word + _END
+        for i in range(2, len(text)):
+            found[text[i - 2 : i]][text[i]] += 1
+            found[text[i]].update()
+    return found
