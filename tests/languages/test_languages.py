@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,20 +35,31 @@ TEXTS = ["שלום לכולם", "שלום לך", "אני הולך הביתה", "
 not_in_package = pytest.mark.skipif("hebrew" in known(), reason="Kammil knows it without this folder")
 
 
+@contextmanager
+def added(folder: Path, name: str, source: str, **lists: str) -> Generator[None, None, None]:
+    """Know a language of another folder for a while."""
+    (folder / name).mkdir()
+    for file, content in {"__init__.py": source, **lists}.items():
+        (folder / name / file).write_text(content, encoding="utf-8")
+    languages.add(folder)
+    try:
+        yield
+    finally:
+        languages.__path__.remove(str(folder))
+        sys.modules.pop(f"kammil.languages.{name}", None)
+        languages.forget()
+
+
 @pytest.fixture
 def hebrew(tmp_path: Path) -> Iterator[None]:
-    folder = tmp_path / "hebrew"
-    folder.mkdir()
-    (folder / "__init__.py").write_text(HEBREW, encoding="utf-8")
-    (folder / "offensive.tsv").write_text("לחם\tinsult\thebrew\tnoun\nעוגה\tinsult\thebrew\tnoun\n", encoding="utf-8")
-    (folder / "politics.txt").write_text("# politics\n\nכנסת\n", encoding="utf-8")
-    (folder / "rulers.txt").write_text("דוד המלך\n", encoding="utf-8")
-    (folder / "function_words.txt").write_text("של\n", encoding="utf-8")
-    languages.add(tmp_path)
-    yield
-    languages.__path__.remove(str(tmp_path))
-    del sys.modules["kammil.languages.hebrew"]
-    languages.forget()
+    lists = {
+        "offensive.tsv": "לחם\tinsult\thebrew\tnoun\nעוגה\tinsult\thebrew\tnoun\n",
+        "politics.txt": "# politics\n\nכנסת\n",
+        "rulers.txt": "דוד המלך\n",
+        "function_words.txt": "של\n",
+    }
+    with added(tmp_path, "hebrew", HEBREW, **lists):
+        yield
 
 
 def test_what_a_language_brings_is_sound() -> None:
@@ -123,6 +135,17 @@ def test_its_lists_are_not_brought_up(hebrew: None) -> None:
     assert unsolicited_politics("היום ")("הכנסת")
     assert strip_unsolicited("ראיתי ", "את דוד המלך") == "את"
     assert is_function_word("של") and not is_function_word("כנסת")
+
+
+def test_languages_of_one_alphabet_share_its_letters(tmp_path: Path) -> None:
+    before = known()["arabic"].folds["ی"], neighbours()["a"]
+    source = """from kammil.languages import Language
+LANGUAGE = Language(script="Latin", keyboard=("azerty", "qsdfgh"), folds={"ی": "و", "œ": "o"})
+"""
+    with added(tmp_path, "zz", source):
+        assert (union("folds")["ی"], union("folds")["œ"]) == (before[0], "o")
+        assert set(neighbours()["a"]) == set(before[1]) | set("zq")
+    assert (union("folds").get("œ"), neighbours()["a"]) == (None, before[1])
 
 
 @pytest.mark.parametrize(
