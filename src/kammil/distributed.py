@@ -29,16 +29,13 @@ class Share:
     """Rows of a batch that one of several processes computes."""
 
     rows: tuple[int, ...]
-    """Their numbers in the whole batch."""
     batch_size: int
-    """Rows of the whole batch."""
 
 
 _TIMEOUT = timedelta(hours=2)
 """For a machine that loses its power (a process that dies is noticed at once); longer than reading and evaluating."""
 _ENDED = "a process of this run has ended, so the others end too; start them again with --resume."
 _LOST = re.compile("gloo|nccl|connection|timed out|timeout", re.IGNORECASE)
-"""Words of PyTorch's errors where a connection to another process is lost."""
 
 _joined = False
 _store: Any = None

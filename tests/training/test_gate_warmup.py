@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 from kammil.models.blend.experts import NgramExperts
 from kammil.models.blend.model import BlendSettings
 from kammil.models.blend.network import BlendNetwork
+from kammil.models.family import Chunk
 from kammil.training import initial_weights, time_budget
-from kammil.training.batches import Arrays, Batch, TrainingData
+from kammil.training.batches import Arrays, TrainingData
 from kammil.training.loop import fit
 from kammil.training.recipe import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary
@@ -29,8 +31,8 @@ def lessons(texts: list[str]) -> tuple[TrainingData, list[BlendNetwork]]:
     train, held_out = encoded[:part], encoded[part:]
     made = NgramExperts(train, held_out, kin=range(part), background=[], vocabulary=vocabulary, settings=settings)
 
-    def extra_inputs(batch: Batch, *, learning: bool) -> Arrays:
-        seen = made.features(batch.rows, batch.inputs.shape[1], learning=learning)
+    def extra_inputs(rows: Sequence[Chunk], width: int, *, learning: bool) -> Arrays:
+        seen = made.features(rows, width, learning=learning)
         return seen.gate, seen.places, seen.ids, seen.scores
 
     torch.manual_seed(0)

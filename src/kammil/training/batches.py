@@ -17,9 +17,9 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, overload
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,6 @@ class Batch:
     counted: NDArray[np.bool_]
     """(B, T): positions that enter the loss."""
     rows: tuple[Chunk, ...]
-    """(B,)."""
     share: Share | None = None
     """Which rows these are, where several processes divide a batch."""
     total: int | None = None
@@ -187,14 +186,6 @@ def _replace_rare(batch: Batch, rare: Ids, generator: np.random.Generator) -> Ba
 Arrays = tuple[NDArray[np.generic], ...]
 
 
-class BatchInputs(Protocol):
-    """Computes the arguments of a model's `forward` beyond the ids, such as the matches of a blend's n-gram tables."""
-
-    def __call__(self, batch: Batch, *, learning: bool) -> Arrays:
-        """Return the arrays of a batch of training texts (`learning`) or of validation texts."""
-        ...
-
-
 @dataclass(frozen=True)
 class TrainingData:
     """The encoded texts that a network learns from, and those that it is validated on."""
@@ -209,7 +200,7 @@ class TrainingData:
     widths: Ids | None = None
     """Characters of each id, (V,), where ids are words or subwords: losses are then those of one segmentation, an upper
     bound. None where each id is one character."""
-    extra_inputs: BatchInputs | None = None
-    """None for a model that reads ids alone."""
+    extra_inputs: Callable[..., Arrays] | None = None
+    """`NetworkTask.extra_inputs`; None for a model that reads ids alone."""
     weights: NDArray[np.float64] | None = None
     """Expected draws of each training text in an epoch, (texts,); None where all are drawn once."""

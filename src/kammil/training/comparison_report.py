@@ -42,7 +42,6 @@ class Column:
     title: str
     meaning: str
     cell: Callable[[Ranking, Row], str]
-    """An empty string where the row has no such figure."""
 
 
 def _measured(name: str, *, bounds: bool = True) -> Column:
@@ -106,7 +105,6 @@ _ON_TERMINAL: tuple[tuple[Column, ...], ...] = (
         _measured(f"{TAKEN}ghost", bounds=False),
     ),
 )
-"""Columns of three tables that fit into a terminal, as few intervals do."""
 
 
 def tables(ranking: Ranking) -> list[tuple[Table, list[str]]]:
@@ -184,30 +182,47 @@ def comparison_report(
     toml: str,
     seconds: float = SECONDS,
 ) -> str:
-    """Measure what the page needs beyond the ranking, and return it.
-
-    Args:
-        ranking: the standings.
-        train, test: the texts.
-        best: the model of the best family.
-        name: of the comparison.
-        command, toml: what makes it again, and the file that it names.
-        seconds: how long the measuring may take, about.
-    """
+    """Measure what the page needs beyond the ranking, on the best model for about `seconds`, and return it."""
     with phase("writing the report"):
         measured = measure(best, test, seconds=seconds)
         audited = audited_texts(train)
+    counts = [name for name in ranking.data if name.rpartition("_")[2] in ("texts", "characters", "leaks")]
+    parts = [[name.replace("_", " "), f"{ranking.data[name]:,}"] for name in counts]
+    settings = [[row.name, row.note or "as by default"] for row in ranking.rows if row.family]
     found = [
         _summary(ranking, quoted=len(measured.samples)),
         data(audited, texts=len(train), source=str(ranking.data["source"])),
-        _split(ranking),
-        _curves(ranking),
+        Section(
+            "split",
+            "Split",
+            "All families learn from the same training texts, choose their settings by the validation texts and are "
+            "judged by the test texts, which none of them has met. Exact leaks are test texts that stand in the "
+            "training part, near leaks resemble one of its texts: both should be near 0.",
+            [Table(["", "number"], parts, "The three parts")],
+        ),
+        Section(
+            "curves",
+            "Learning curves",
+            "How fast each family learns: bits per character on the validation texts, the best so far, against seconds "
+            "of training on a logarithmic axis; lower is better, and a family that counts is one point. Beside it: how "
+            "well each predicts the test texts.",
+            drawn(*plots.comparison(ranking)),
+        ),
         *_standings(ranking),
         *(
             section and replace(section, title=f"{section.title}: {ranking.best}")
             for section in measured_sections(measured, ranking.best)
         ),
-        _settings(ranking),
+        Section(
+            "settings",
+            "Settings",
+            f"What was chosen for each family on the validation texts, within {ranking.data['minutes']:g} minutes of "
+            "training each; all other settings stand in the card of each model.",
+            [
+                Table(["family", "settings"], settings, "Chosen settings", words=True),
+                *(Paragraph(f"{name} {signature}") for name, signature in ranking.signatures.items()),
+            ],
+        ),
         environment(machine(), versions()),
         reproduce(command, toml=toml),
     ]
@@ -232,58 +247,16 @@ def repeat_command(
 def _summary(ranking: Ranking, *, quoted: int) -> Section:
     best = ranking.figures[ranking.best]
     sentences = [f"The best family is {ranking.best}, by bits per character of the target on the test texts."]
-    lowest = {name: minus[RANKED_BY].low for name, minus in ranking.differences.items() if RANKED_BY in minus}
-    apart = [
-        row.name for row in ranking.rows if row.family and (lowest.get(row.name) or 0) <= 0 and row.name != ranking.best
-    ]
-    if apart:
-        sentences.append(f"Not shown to be worse, since the interval of the difference holds 0: {', '.join(apart)}.")
+    for row in ranking.rows:
+        minus = ranking.differences[row.name].get(RANKED_BY)
+        if row.family and row.name != ranking.best and (minus is None or (minus.low or 0) <= 0):
+            sentences.append(f"{row.name} is not shown to be worse, since the interval of the difference holds 0.")
+        if not row.family and minus is not None and minus.value < 0:
+            sentences.append(f"{row.name} is ahead of every family. More minutes, or more texts, may change that.")
     if (right := best.get("target_top1")) is not None:
         sentences.append(f"Of 100 next characters its first guess is right for {100 * right.value:.0f}.")
-    bits = {row.name: of.value for row in ranking.rows if (of := ranking.figures[row.name].get(RANKED_BY)) is not None}
-    ahead = [
-        row.name
-        for row in ranking.rows
-        if not row.family and bits.get(row.name, bits[ranking.best]) < bits[ranking.best]
-    ]
-    if ahead:
-        sentences.append(f"Ahead of every family: {', '.join(ahead)}. More minutes, or more texts, may change that.")
     sentences += [f"{name} was left out: {reason}" for name, reason in ranking.left_out.items()]
     return summary(sentences, (), quoted=quoted)
-
-
-def _split(ranking: Ranking) -> Section:
-    counts = {
-        "training texts": "training_texts",
-        "training characters": "training_characters",
-        "validation texts, to choose by": "validation_texts",
-        "test texts": "test_texts",
-        "test characters": "test_characters",
-        "test texts that are typed": "typed_texts",
-        "test texts that stand in the training part": "test_exact_leaks",
-        "test texts that are near-duplicates of a training text": "test_near_leaks",
-    }
-    rows = [[what, f"{ranking.data[name]:,}"] for what, name in counts.items()]
-    return Section(
-        "split",
-        "Split",
-        "All families learn from the same training texts, choose their settings by the validation texts and are judged "
-        "by the test texts, which none of them has met; the last two numbers should be near 0.",
-        [Table(["", "number"], rows, "The three parts")],
-    )
-
-
-def _curves(ranking: Ranking) -> Section | None:
-    if not any(row.curve for row in ranking.rows):
-        return None
-    return Section(
-        "curves",
-        "Learning curves",
-        "How fast each family learns: bits per character on the validation texts, the best so far, against seconds of "
-        "training on a logarithmic axis; lower is better, and a family that counts is one point. Beside it: how well "
-        "each predicts the test texts.",
-        drawn(*plots.comparison(ranking)),
-    )
 
 
 def _standings(ranking: Ranking) -> list[Section]:
@@ -323,17 +296,3 @@ def _standings(ranking: Ranking) -> list[Section]:
             [_table(ranking, _COSTS, [row for row in ranking.rows if row.family], caption="Costs")],
         ),
     ]
-
-
-def _settings(ranking: Ranking) -> Section:
-    rows = [[row.name, row.note or "as by default"] for row in ranking.rows if row.family]
-    return Section(
-        "settings",
-        "Settings",
-        f"What was chosen for each family on the validation texts, within {ranking.data['minutes']:g} minutes of "
-        "training each; all other settings stand in the card of each model.",
-        [
-            Table(["family", "settings"], rows, "Chosen settings", words=True),
-            *(Paragraph(f"{name} {signature}") for name, signature in ranking.signatures.items()),
-        ],
-    )

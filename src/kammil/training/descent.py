@@ -16,7 +16,7 @@ from torch import nn
 from kammil import distributed
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.progress import EpochEnded, Listener, MemberEvent, listening
-from kammil.training.batches import Arrays, Batch, TrainingData
+from kammil.training.batches import TrainingData
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.initial_weights import seed_of
 from kammil.training.loop import fit
@@ -30,13 +30,7 @@ T = TypeVar("T")
 
 def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
     """Return the texts of a task in the form that the training loop takes."""
-    vocabulary, extra_inputs = texts.vocabulary, task.extra_inputs
-
-    def batch_inputs(batch: Batch, *, learning: bool) -> Arrays:
-        assert extra_inputs is not None
-        return extra_inputs(batch.rows, batch.inputs.shape[1], learning=learning)
-
-    rare = task.rare
+    vocabulary, rare = texts.vocabulary, task.rare
     if rare is None:
         rare = [int(vocabulary.encode(character)[0]) for character in sorted(rare_characters(list(texts.texts)))]
     return TrainingData(
@@ -45,7 +39,7 @@ def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
         np.array(rare, np.int64),
         vocabulary.unknown_bits,
         task.widths,
-        batch_inputs if extra_inputs is not None else None,
+        task.extra_inputs,
         texts.weights,
     )
 

@@ -6,8 +6,8 @@ Shapes: B batch, T time, V vocabulary, H units.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,10 +30,8 @@ N = TypeVar("N", bound=nn.Module)
 _CHARACTERS = 200_000
 """Maximum number of positions to train on: a few seconds."""
 _SHARE = 0.1
-"""Maximum time of the gates as a share of the run's minutes."""
 _BATCH = 16
 _ROW_PER_CHARACTER = ("embedding.weight", "output.weight", "output.bias")
-"""Weights with one row for each character."""
 _RECURRENT = "gru.weight_hh_l0"
 _READ_STATE = {_RECURRENT, "output.weight", "gate_in.weight", "gate.weight"} | {
     f"{name}.weight" for name in ("query", "key", "value")
@@ -58,7 +56,7 @@ def new_networks(
             warm_start(network, texts.vocabulary, weights, texts.base.vocabulary)
         networks.append(network)
     fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
-    gates = [network for network in fresh if isinstance(network, GateNetwork)]
+    gates = [network for network in fresh if hasattr(network, "forward_gate")]
     if texts.base is None and gates and distributed.rank() == 0:
         warm_up_gates(gates, data, options)  # other processes take over the weights of the first
     return networks
@@ -69,21 +67,7 @@ def seed_of(member: int, seed: int) -> int:
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0]) if member else seed
 
 
-@runtime_checkable
-class GateNetwork(Protocol):
-    """A network with a gate that can be trained without the rest."""
-
-    def gate_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters to train."""
-        ...
-
-    @property
-    def forward_gate(self) -> Callable[..., Tensor]:
-        """Compute logits (B, T, V) from ids (B, T) and the model's extra inputs, with these parameters alone."""
-        ...
-
-
-def warm_up_gates(models: Sequence[GateNetwork], data: TrainingData, options: TrainingOptions) -> None:
+def warm_up_gates(models: Sequence[Any], data: TrainingData, options: TrainingOptions) -> None:
     """Train the gates of blends in place, on the CPU, from the n-gram tables alone: one pass over some texts.
 
     That takes a tenth of the time per character. Trained together, the gate learns only as fast as the network, and a
@@ -104,10 +88,9 @@ def warm_up_gates(models: Sequence[GateNetwork], data: TrainingData, options: Tr
             return
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * warmup_then_cosine(step / len(stream), warmup=options.warmup)
-        inputs, targets, counted, *extra = (
-            torch.from_numpy(np.ascontiguousarray(a))
-            for a in (batch.inputs, batch.targets, batch.counted, *data.extra_inputs(batch, learning=True))
-        )
+        arrays = data.extra_inputs(batch.rows, batch.inputs.shape[1], learning=True)
+        arrays = (batch.inputs, batch.targets, batch.counted, *arrays)
+        inputs, targets, counted, *extra = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
         losses = [teacher_forced(model.forward_gate(inputs, *extra), targets, counted) for model in models]
         optimiser.zero_grad()
         torch.stack([loss.nats / loss.count for loss in losses]).sum().backward()

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from typing import Literal
 
@@ -78,14 +79,11 @@ def fit(
 
 @dataclass
 class _Sums:
-    """Sums over the steps of an epoch, or over the validation texts."""
-
     nats: float = 0.0
     count: int = 0
     correct: int = 0
     unknown: int = 0
     characters: int = 0
-    """Characters of the counted ids, and ends of text."""
     steps: int = 0
     learning_rate: float = 0.0
     early: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
@@ -101,7 +99,6 @@ class _Sums:
         self.steps += 1
 
     def add_processes(self) -> None:
-        """Add what the other processes counted."""
         names = ("count", "correct", "unknown", "characters")
         self.nats, *counts = distributed.totals([self.nats, *(getattr(self, name) for name in names)])
         for name, number in zip(names, counts, strict=True):
@@ -116,8 +113,6 @@ class _Sums:
 
 
 class _Descent:
-    """The state of one call of `fit`."""
-
     def __init__(
         self,
         model: nn.Module,
@@ -158,7 +153,6 @@ class _Descent:
         self.furthest = 0.0
 
     def set_time_limit(self, seconds: float) -> None:
-        """End within these seconds, with the last validation."""
         seconds = distributed.number_of_first(max(1e-3, seconds))
         self.limit = min(self.limit or math.inf, self.resumed_at + seconds)
         self.validation_seconds = 0.0
@@ -315,7 +309,6 @@ class _Descent:
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:
-        """Return bits per character and accuracy on the validation texts."""
         self.model.eval()
         began = self.elapsed
         sums = _Sums()
@@ -338,9 +331,13 @@ class _Descent:
             yield from ((batch, ()) for batch in stream)
             return
         with ThreadPoolExecutor(1) as executor:
+            look_up = partial(extra_inputs, learning=learning)
             before: tuple[Batch, Future[Arrays]] | None = None
             for batch in chain(stream, (None,)):
-                ahead = batch and (batch, executor.submit(extra_inputs, batch, learning=learning))
+                ahead = batch and (
+                    batch,
+                    executor.submit(look_up, batch.rows, batch.inputs.shape[1]),
+                )
                 if before is not None:
                     yield before[0], before[1].result()
                 before = ahead

@@ -35,7 +35,6 @@ class TrainResult:
 
     folder: Path
     evaluation: Evaluation
-    """Figures on the validation texts."""
     history: tuple[dict[str, Any], ...]
     """One mapping per epoch; empty for an n-gram model and for a blend that was merged from several models."""
     cautions: tuple[str, ...] = ()
@@ -82,11 +81,9 @@ class TrainedModel:
     used: Mapping[str, str] | None = None
     """Device and precision of training; None for an n-gram model."""
     base: Mapping[str, Any] | None = None
-    """Description of the texts of its base."""
     metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What `metrics.json` says of the training; None and empty values are left out."""
     events: bytes = b""
-    """Lines of `events.jsonl`."""
 
 
 def publish(model: TrainedModel, request: RunRequest) -> TrainResult:

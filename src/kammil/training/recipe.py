@@ -171,7 +171,6 @@ class Recipe(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Settings of the family."""
     training: TrainingOptions = TrainingOptions()
-    """`seed` also decides the split."""
 
     @property
     def text_rules(self) -> TextRules:

@@ -184,7 +184,6 @@ class Run:
             self._tell(Notice(f"the model that this one starts from predicts {which} better by itself, {figures}"))
 
     def _descend(self, task: NetworkTask[N]) -> list[N]:
-        """Train networks by gradient descent, resumably; see `GradientDescent`."""
         try:
             from kammil.training import descent, initial_weights, optim
             from kammil.training.checkpoint import Checkpoint

@@ -56,7 +56,6 @@ from kammil.vocabulary import UNK, CharacterVocabulary
 Columns = Mapping[str, Array]
 """Measure -> what each test text adds to its sums."""
 Maker = Callable[[], tuple[Row, Columns]]
-"""Makes a row of a suite."""
 
 TYPED = 150
 """Maximum number of test texts that are typed, drawn by the seed: no row should take a minute
@@ -86,9 +85,7 @@ class Split:
     source: str
     test_source: str
     leaks: Leakage
-    """How many test texts are near-duplicates of training texts."""
     least: int
-    """`Recipe.least`."""
 
     def key(self, recipe: Recipe | None = None) -> dict[str, Any]:
         """Return what the figures of a row depend on: version, hashes of the texts, and options of its model."""
@@ -337,7 +334,6 @@ class _Suite:
         self.write(_SUITE, {"format": _FORMAT})
 
     def write(self, file: str, content: Mapping[str, Any]) -> None:
-        """Write a file of JSON."""
         storage.write_atomic(self.path / file, json.dumps(content, ensure_ascii=False, indent=2).encode())
 
     def complete(self, makers: Mapping[str, Maker], *, optional: bool = False) -> dict[str, str]:
@@ -417,7 +413,6 @@ def _row(fields: dict[str, Any]) -> Row:
 
 
 def _model_row(path: Path, model: Completer, recipe: Recipe, parts: Split) -> Row:
-    """Describe a trained model: its sizes, times, chosen settings and training curve."""
     assert model.model is not None
     metrics, settings = model.model.metrics, model.model.description.settings
     chosen = {k: v for k, v in settings.items() if recipe.settings.get(k) is None and v is not None}

@@ -39,15 +39,12 @@ class Dataset:
     """Hash of the training file's bytes, or of the texts where there is no file."""
     validation_source: str
     leaks: Leakage
-    """Validation texts that repeat or resemble training texts."""
     excluded: int = 0
-    """Number of texts left out because they resemble those that the recipe excludes."""
     repeated: int = 0
     """Number of texts left out because they resemble an earlier one."""
     arguments: tuple[str, ...] | None = None
     """Command-line arguments that read the same texts; None for texts that a program handed over."""
     validation_split_off: bool = True
-    """Whether the validation texts are of the same source."""
     weights: tuple[float, ...] | None = None
     """Expected draws of each training text in an epoch; None where all are drawn once."""
     validation_in_full: int | None = None

@@ -45,7 +45,6 @@ STUDY, BEST = "study.db", "best.toml"
 _LOCK, _NAME, _DESCRIPTION, _REPEATED = "lock", "kammil", "run", "repeats"
 """File, name of the study, its attribute that describes it, and that of a trial whose settings another one had."""
 _RANDOM_TRIALS, _JUDGES = 10, 5
-"""Trials that are drawn at random, and complete trials that a median needs."""
 _HEARTBEAT = 20
 """Seconds between two heartbeats of a trial; one without any for twice as long is made again."""
 
@@ -69,7 +68,6 @@ class Range:
 
 
 Space = Mapping[str, Range | tuple[float, ...]]
-"""Option -> what may be chosen."""
 
 _ALL: Space = {"batch_size": (4, 8, 16, 32), "weight_decay": Range(1e-3, 0.3)}
 _DESCENT: Space = {**_ALL, "learning_rate": Range(1e-3, 1.6e-2), "dropout": Range(0.0, 0.6, 0.05)}
@@ -103,8 +101,8 @@ def suggest(trial: Trial, space: Space) -> dict[str, float]:
 
 def contains(values: Range | tuple[float, ...], value: float | None) -> bool:
     """Whether a value can be chosen."""
-    if value is None or not isinstance(values, Range):
-        return value in (values if isinstance(values, tuple) else ())
+    if not isinstance(values, Range) or value is None:
+        return isinstance(values, tuple) and value in values
     steps = 0.0 if values.step is None else (value - values.low) / values.step
     return values.low <= value <= values.high and abs(steps - round(steps)) < 1e-9
 
@@ -116,12 +114,10 @@ class Tuned:
     best: Path
     """A TOML file of the best settings, with all that was given."""
     options: Mapping[str, Any]
-    """The same."""
     bits: float
     """Bits per character and end of text on the validation texts, of the model as it runs; with the objective
     `completion`, those of the target."""
     trial: int
-    """Number of the best trial, from 0."""
     complete: int
     pruned: int
     failed: int
@@ -185,9 +181,10 @@ def tune(
     except ModuleNotFoundError as error:
         raise MissingExtraError("tuning needs optuna", "tune") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = _Study(Path(out), recipe, {**options, "model": family}, space, source, validation)
+    given = {name: value for name, value in options.items() if value is not None} | {"model": family}
+    study = _Study(Path(out), recipe, given, space, source, validation)
     with listening(listen), study.opened():
-        while study.done() < trials:
+        while study.number("COMPLETE", "PRUNED") < trials:
             study.make_trial(listen)
         return study.result()
 
@@ -210,32 +207,26 @@ class _StoppedError(BaseException):
     """Stops a trial after Ctrl-C. The training loop takes `KeyboardInterrupt` itself for "keep the best so far"."""
 
 
+@dataclass
 class _Study:
-    """A study in which this program takes part."""
+    folder: Path
+    recipe: Recipe
+    options: Mapping[str, Any]
+    space: Space
+    source: Source
+    validation: Source | None
+    began: bool = False
 
-    study: Study
-
-    def __init__(
-        self,
-        folder: Path,
-        recipe: Recipe,
-        options: Mapping[str, Any],
-        space: Space,
-        source: Source,
-        validation: Source | None,
-    ) -> None:
-        self.folder, self.recipe, self.space = folder, recipe, space
-        self.options = {name: value for name, value in options.items() if value is not None}
-        self.source, self.validation, self.began = source, validation, False
-        known = {**recipe.training.model_dump(), **recipe.settings}
-        self.defaults = {name: known[name] for name, values in space.items() if contains(values, known[name])}
+    def __post_init__(self) -> None:
+        known = {**self.recipe.training.model_dump(), **self.recipe.settings}
+        self.defaults = {name: known[name] for name, values in self.space.items() if contains(values, known[name])}
+        self.study: Study
 
     def _description(self) -> dict[str, Any]:
-        """Return what all programs of a study have in common."""
         sources = [each for each in (self.source, self.validation) if each is not None]
         texts = [load_normalised(self.recipe, each).sha256 for each in sources]
         space = {name: str(values) for name, values in self.space.items()}
-        return json.loads(json.dumps({"texts": texts, "search space": space} | self.options, default=str))
+        return json.loads(json.dumps({"texts": texts, "search space": space, **self.options}, default=str))
 
     @contextmanager
     def opened(self) -> Generator[None]:
@@ -272,7 +263,7 @@ class _Study:
                         f"the study in {self.folder} has another {changed}; give the same, or another --out."
                     )
                 self.study.set_user_attr(_DESCRIPTION, current)
-                if self._number("FAIL") == self._number():
+                if self.number("FAIL") == self.number():
                     self.study.enqueue_trial(self.defaults)
         except (OSError, ValueError) as error:
             raise FolderError(f"cannot write {self.folder}: {reason(error)}; name another place with --out.") from error
@@ -285,14 +276,9 @@ class _Study:
         finally:
             storage.engine.dispose()
 
-    def _number(self, *states: str) -> int:
-        """Return the number of trials in some states, or of all."""
+    def number(self, *states: str) -> int:
         trials = self.study.get_trials(deepcopy=False)
         return sum(trial.state.name in states for trial in trials) if states else len(trials)
-
-    def done(self) -> int:
-        """Return the number of trials that ended by themselves."""
-        return self._number("COMPLETE", "PRUNED")
 
     def make_trial(self, listen: Listener) -> None:
         """Draw settings, or take those of a trial that was stopped, and train with them.
@@ -328,7 +314,7 @@ class _Study:
             if number >= 0:
                 _repeat(self.study, self.study.get_trials(deepcopy=False)[number])
             raise
-        if failure is not None and not self._number("COMPLETE"):
+        if failure is not None and not self.number("COMPLETE"):
             raise failure
         best = self.study.best_trial
         heading = f"# {best.value:.3f} bits per character on the validation texts, trial {best.number}\n"
@@ -371,7 +357,6 @@ class _Study:
         return interval.value
 
     def result(self) -> Tuned:
-        """Return the best so far."""
         best = self.study.best_trial
         whole = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
         return Tuned(
@@ -379,9 +364,9 @@ class _Study:
             {**self.options, **best.params},
             self.study.best_value,
             best.number,
-            self._number("COMPLETE"),
-            self._number("PRUNED"),
-            self._number("FAIL"),
+            self.number("COMPLETE"),
+            self.number("PRUNED"),
+            self.number("FAIL"),
             self.defaults,
             next((trial.value for trial in whole if trial.params == self.defaults), None),
         )

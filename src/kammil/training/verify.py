@@ -40,7 +40,6 @@ class Check:
     """Where it stands, such as `metrics.json: validation.model.target_top1.value`."""
     recorded: Any
     found: Any
-    """The same, computed again; None where there is no such figure now."""
     agrees: bool
 
 
@@ -50,7 +49,6 @@ class Verification:
 
     checks: tuple[Check, ...]
     not_verified: tuple[str, ...]
-    """Figures that could not be computed again, and why."""
 
     @property
     def differing(self) -> tuple[Check, ...]:
