@@ -115,15 +115,9 @@ def _train(request: RunRequest) -> TrainResult:
 
 def _part(request: RunRequest, recipe: Recipe, data: Dataset, name: str) -> RunRequest:
     """Return the request of a base or a member, whose folder lies beside that of the model."""
-    return RunRequest(
-        recipe=recipe,
-        data=data,
-        out=request.out.with_name(f"{request.out.name}-{name}"),
-        resume=True,
-        replace=request.replace,
-        listen=request.listen,
-        track=request.track,
-    )
+    out = request.out.with_name(f"{request.out.name}-{name}")
+    part = replace(request, base=None, resume=True, report_seconds=0.0, any_family=False, budget=None)
+    return replace(part, recipe=recipe, data=data, out=out)
 
 
 def _base(request: RunRequest) -> ParentModel | None:
