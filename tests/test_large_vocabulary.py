@@ -77,7 +77,8 @@ def served(model: Completer, make: Callable[[Completer], list[ScoreCall | Sugges
             await asyncio.wait_for(asyncio.gather(*(scheduler.run(call) for call in make(model))), 60)  # pyright: ignore[reportArgumentType]
         finally:
             scheduler.close()
-            await asyncio.to_thread(scheduler.join, 30)
+            await asyncio.to_thread(scheduler.thread.join, 30)
+            assert not scheduler.thread.is_alive()
 
     asyncio.run(main())
 
@@ -110,7 +111,7 @@ OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "served texts": lambda model: served(
         model,
         lambda model: [
-            Generation(LATER, model, ids_of(text), model.constraints({"length": 4, "seed": i}, 1), 1)
+            Generation(LATER, model, ids_of(text), model.constraints({"length": 4, "seed": i}, 1))
             for i, text in enumerate([*TEXTS, *TEXTS])
         ],
     ),

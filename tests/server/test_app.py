@@ -82,7 +82,8 @@ def test_private_texts_outlive_a_thread(
         with monkeypatch.context() as patched:
             patched.setattr(application.state.pool, "reopen_stopped", AsyncMock())  # which would be too soon for us
             end.scheduler.close()
-            end.scheduler.join(30)
+            end.scheduler.thread.join(30)
+            assert not end.scheduler.thread.is_alive()
             assert client.get("/health").status_code == 503
             if stops == "her own":
                 got = client.post("/v1/score", json=asked)

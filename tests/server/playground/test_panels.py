@@ -246,8 +246,8 @@ def test_the_heat_map_tells_of_each_character(page: Playground) -> None:
         expect(detail.locator("p").first).to_contain_text(wanted)
     # Pointing works too, and each alternative is listed with its probability.
     spot = page.ask(
-        "() => { const r = new Range(); r.setStart(document.querySelector('#heat .word').firstChild, 0);"
-        "r.setEnd(document.querySelector('#heat .word').firstChild, 1);"
+        "() => { const r = new Range(); r.setStart(document.querySelector('#heat p').firstChild, 0);"
+        "r.setEnd(document.querySelector('#heat p').firstChild, 1);"
         "const b = r.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] }"
     )
     page.mouse.move(*spot)

@@ -28,7 +28,7 @@ def generate_call(
     model: Completer, prompt: str, options: Options, n: int = 1, seconds: float = 60, **more: Any
 ) -> Generation:
     constraints = model.constraints(options, n)
-    return Generation(time.monotonic() + seconds, model, ids_of(model, prompt), constraints, n, **more)
+    return Generation(time.monotonic() + seconds, model, ids_of(model, prompt), constraints, **more)
 
 
 def run(model: Completer, work: Callable[[Scheduler], Coroutine[Any, Any, T]], **options: int) -> T:
@@ -40,7 +40,8 @@ def run(model: Completer, work: Callable[[Scheduler], Coroutine[Any, Any, T]], *
             return await asyncio.wait_for(work(scheduler), 120)
         finally:
             scheduler.close()
-            await asyncio.to_thread(scheduler.join, 30)
+            await asyncio.to_thread(scheduler.thread.join, 30)
+            assert not scheduler.thread.is_alive()
             assert not scheduler._replies.unanswered  # pyright: ignore[reportPrivateUsage]
 
     return asyncio.run(main())

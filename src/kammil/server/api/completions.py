@@ -6,8 +6,8 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Literal, cast
@@ -140,7 +140,6 @@ class CheckedRequest:
             self.loaded.completer,
             prompt.ids,
             self.constraints.at(prompt.text, prompt.typed),
-            self.n,
             num_top=self.request.logprobs,
             echo=bool(self.request.echo),
             state_cache=self.loaded.state_cache(self.request.session),
@@ -286,29 +285,45 @@ def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dic
     return {int(name): value for name, value in given.items()}
 
 
+Updates = asyncio.Queue[tuple[int, list[TextPart] | None]]
+"""The number of a prompt and its new text; None at its end."""
+
+
+@contextmanager
+def _generating(checked: CheckedRequest, updates: Updates | None = None) -> Generator[list[Generation]]:
+    """Generate the texts of all prompts, which are abandoned and counted at the end of the block."""
+    generations: list[Generation] = []
+    try:
+        for i, prompt in enumerate(checked.prompts):
+            generation = checked.generation(prompt, None if updates is None else partial(_put, updates, i))
+            if updates is not None:
+                generation.future.add_done_callback(lambda _, i=i: _put(updates, i, None))
+            checked.loaded.scheduler.submit(generation)
+            generations.append(generation)
+        yield generations
+    finally:
+        for generation, prompt in zip(generations, checked.prompts, strict=False):
+            generation.abandoned = True
+            checked.loaded.count_answered(generation, prompt.num_tokens)
+
+
+def _put(updates: Updates, i: int, parts: list[TextPart] | None) -> None:
+    updates.put_nowait((i, parts))
+
+
 async def completed(checked: CheckedRequest) -> bytes:
     """Return the response as JSON."""
-    generations = [checked.generation(prompt) for prompt in checked.prompts]
-    try:
-        for generation in generations:
-            checked.loaded.scheduler.submit(generation)
-        answers = await asyncio.gather(*(generation.future for generation in generations))
-    finally:
-        for generation in generations:
-            generation.abandoned = True
-    for generation, prompt in zip(generations, checked.prompts, strict=True):
-        checked.loaded.count_answered(generation, prompt.num_tokens)
-    return await run_off_loop(checked.max_size, partial(_response_json, checked, generations, answers))
+    with _generating(checked) as generations:
+        await asyncio.gather(*(generation.future for generation in generations))
+    return await run_off_loop(checked.max_size, partial(_response_json, checked, generations))
 
 
-def _response_json(
-    checked: CheckedRequest, generations: Sequence[Generation], answers: Sequence[Sequence[TextPart]]
-) -> bytes:
+def _response_json(checked: CheckedRequest, generations: Sequence[Generation]) -> bytes:
     vocabulary = checked.loaded.completer.vocabulary
     choices: list[bytes] = []
-    for generation, prompt, texts in zip(generations, checked.prompts, answers, strict=True):
+    for generation, prompt in zip(generations, checked.prompts, strict=True):
         echoed, echoed_tokens = _echo(checked, prompt, generation)
-        for text in texts:
+        for text in generation.future.result():
             tokens = echoed_tokens
             choice = prompt.choice(echoed + text.text, len(choices), text)
             if checked.request.logprobs is not None:
@@ -369,32 +384,19 @@ def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
     return insert_json(choice, "logprobs", b"{%s}" % b",".join(fields), empty=b"null")
 
 
-Updates = asyncio.Queue[tuple[int, list[TextPart] | None]]
-"""The number of a prompt and its new text; None at its end."""
-
-
 async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
     """Yield the events of a request; close the stack at the end, whatever happens."""
     report_usage = bool(options.include_usage and options.continuous_usage_stats)
     updates: Updates = asyncio.Queue()
-    generations: list[Generation] = []
     async with stack:
         try:
-            for i, prompt in enumerate(checked.prompts):
-                generation = checked.generation(prompt, lambda parts, i=i: updates.put_nowait((i, parts)))
-                generation.future.add_done_callback(lambda _, i=i: updates.put_nowait((i, None)))
-                checked.loaded.scheduler.submit(generation)
-                generations.append(generation)
-            async for event in _events(checked, generations, updates, report_usage=report_usage):
-                yield event
-            if options.include_usage:
-                yield format_sse_event(data_str=checked.response_json(b"", checked.usage(generations)).decode())
+            with _generating(checked, updates) as generations:
+                async for event in _events(checked, generations, updates, report_usage=report_usage):
+                    yield event
+                if options.include_usage:
+                    yield format_sse_event(data_str=checked.response_json(b"", checked.usage(generations)).decode())
         except Exception as error:
             yield format_sse_event(data_str=json.dumps(logged(error, "a stream").detail()))
-        finally:
-            for generation, prompt in zip(generations, checked.prompts, strict=False):
-                generation.abandoned = True
-                checked.loaded.count_answered(generation, prompt.num_tokens)
         yield DONE
 
 
@@ -430,21 +432,22 @@ async def _events(
                 yield await run_off_loop(size, partial(state.event, index, usage))
 
 
+@dataclass
 class StreamState:
     """One text of a stream; `echo` returns what precedes it, once the prompt is read."""
 
-    def __init__(
-        self, checked: CheckedRequest, prompt: Prompt, echo: Callable[[], tuple[str, tuple[LogprobsJson, ...]]]
-    ) -> None:
-        self._checked, self._prompt, self._echo = checked, prompt, echo
-        self.unsent: list[TextPart] = []
-        self.started = False
-        self._num_sent = 0  # characters, those of the echoed prompt included
-        self._ended = False
+    checked: CheckedRequest
+    prompt: Prompt
+    echo: Callable[[], tuple[str, tuple[LogprobsJson, ...]]]
+    unsent: list[TextPart] = field(default_factory=list[TextPart])
+    started: bool = False
+    ended: bool = False
+    num_sent: int = 0
+    """Characters, those of the echoed prompt included."""
 
     def end(self, written: TextPart) -> None:
         """Note that the text is complete; one cut off, or chosen among others, has no end yet."""
-        if not self._ended and not any(part.finish_reason for part in self.unsent):
+        if not self.ended and not any(part.finish_reason for part in self.unsent):
             is_sent = self.started or self.unsent
             self.unsent.append(replace(written, text="", tokens=()) if is_sent else written)
 
@@ -452,13 +455,13 @@ class StreamState:
         """Build an event of the new text."""
         parts, self.unsent = self.unsent, []
         new = "".join(part.text for part in parts)
-        echoed, tokens = ("", ()) if self.started else self._echo()
-        self.started, self._ended = True, parts[-1].finish_reason is not None
-        choice = self._prompt.choice(echoed + new, index, parts[-1])
-        begin = self._num_sent + len(echoed)
-        self._num_sent = begin + len(new)
-        if self._checked.request.logprobs is not None:
-            vocabulary = self._checked.loaded.completer.vocabulary
+        echoed, tokens = ("", ()) if self.started else self.echo()
+        self.started, self.ended = True, parts[-1].finish_reason is not None
+        choice = self.prompt.choice(echoed + new, index, parts[-1])
+        begin = self.num_sent + len(echoed)
+        self.num_sent = begin + len(new)
+        if self.checked.request.logprobs is not None:
+            vocabulary = self.checked.loaded.completer.vocabulary
             decided = [token for part in parts for token in part.tokens]
-            tokens = (*tokens, logprobs_json(_logprobs(vocabulary, decided, begin, self._num_sent)))
-        return format_sse_event(data_str=self._checked.response_json(choice_json(choice, *tokens), usage).decode())
+            tokens = (*tokens, logprobs_json(_logprobs(vocabulary, decided, begin, self.num_sent)))
+        return format_sse_event(data_str=self.checked.response_json(choice_json(choice, *tokens), usage).decode())

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeVar, cast
 
 from fastapi import FastAPI, Request, Response
@@ -63,20 +64,16 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 """Responses that every route may give, for the API's document."""
 
 
+@dataclass(eq=False)
 class ApiError(Exception):
     """An error that is sent to the client: a plain sentence, the wrong field, a code for programs."""
 
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status, self.message, self.param, self.code, self.headers = status, message, param, code, headers
+    status: int
+    message: str
+    _: KW_ONLY
+    param: str | None = None
+    code: str | None = None
+    headers: dict[str, str] | None = None
 
     def detail(self) -> dict[str, dict[str, str | None]]:
         """Return the error in OpenAI's form."""

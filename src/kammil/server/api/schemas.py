@@ -44,6 +44,13 @@ class ApiRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
+class SessionRequest(ApiRequest):
+    """A request to a model, which may be of a session."""
+
+    model: Model = None
+    session: Session = None
+
+
 class StreamOptions(ApiRequest):
     """What a stream reports besides text."""
 
@@ -85,12 +92,11 @@ def _described(option: str) -> str | None:
 
 
 @_with_options(DecodingOptions, "length", "min_length", "force", "no_copy", nullable=True)  # `length` is `max_tokens`
-class CompletionRequest(ApiRequest):
+class CompletionRequest(SessionRequest):
     """`POST /v1/completions`."""
 
     # Decoding options are declared here where OpenAI or vLLM allow other values than `DecodingOptions` does.
 
-    model: Model = None
     prompt: str | list[str] | list[Id] | list[list[Id]] | None = Field(
         default="", description="One text or several, or their tokens. If it is empty, the model begins a text."
     )
@@ -122,7 +128,6 @@ class CompletionRequest(ApiRequest):
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
-    session: Session = None
 
     @model_validator(mode="before")
     @classmethod
@@ -184,14 +189,12 @@ class CompletionResponse(BaseModel):
 
 
 @_with_options(SuggestOptions, "words")  # `words` is `phrase`
-class SuggestRequest(ApiRequest):
+class SuggestRequest(SessionRequest):
     """`POST /v1/suggest`."""
 
     prefix: str = Field(description="The text so far.")
     k: int = Field(default=3, ge=1, le=32, description="Maximum number of words to suggest.")
     phrase: int = Field(default=0, ge=0, le=32, description="Maximum number of words of ghost text; 0 for none.")
-    model: Model = None
-    session: Session = None
 
     @property
     def options(self) -> SuggestOptions:
@@ -238,14 +241,12 @@ class SuggestResponse(BaseModel):
     phrase: GhostTextOut | None = Field(default=None, description="Ghost text, if it was asked for.")
 
 
-class ScoreRequest(ApiRequest):
+class ScoreRequest(SessionRequest):
     """`POST /v1/score`."""
 
     text: str = Field(description="Text to score.")
     given: str = Field(default="", description="Text before it, which is not scored.")
     top: int = Field(default=5, ge=0, le=20, description="Maximum number of alternatives to report for each character.")
-    model: Model = None
-    session: Session = None
 
 
 class Alternative(BaseModel):
@@ -273,12 +274,10 @@ class ScoreResponse(BaseModel):
     characters: list[ScoredCharacter]
 
 
-class LearnRequest(ApiRequest):
+class LearnRequest(SessionRequest):
     """`POST /v1/learn`."""
 
     text: str = Field(description=f"At most {LEARNT:,} characters.")
-    model: Model = None
-    session: Session = None
     private: bool = Field(
         default=False,
         description="Whether only requests with this session benefit. From then on it has a copy of the model to "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from importlib import resources
 from types import MappingProxyType
 
 from kammil import text
+from kammil.completion.ghost_text import GHOST, GHOST_RULES, MAX_WORDS
+from kammil.decoding.options import PRESETS
 from kammil.views.page import colours, resource
 
 _MEDIA = {
@@ -65,6 +68,7 @@ def assets() -> Mapping[str, Asset]:
         "letters.js": Asset(resource("letters.js").encode(), _MEDIA["js"]),
         "levels.css": Asset(colours().encode(), _MEDIA["css"]),
         "spacing.js": Asset(_spacing_module().encode(), _MEDIA["js"]),
+        "facts.js": Asset(_facts_module().encode(), _MEDIA["js"]),
     }
     for file in resources.files(__name__).iterdir():
         media = _MEDIA.get(file.name.rpartition(".")[2])
@@ -81,3 +85,18 @@ export const spaceAfter = (word) => (/{text.UNSPACED}/u.test(word) ? "" : " ");
 /** Whether the space is removed when this is typed right after it. */
 export const givesWay = (typed) => /{text.GIVES_WAY}/u.test(typed);
 """
+
+
+def _facts_module() -> str:
+    # A preset that searches samples nothing, and leaves the sliders as they are; `plain` is for programs.
+    facts = {
+        "GHOST": GHOST,
+        "GHOST_LEVELS": list(GHOST_RULES),
+        "GHOST_WORDS": MAX_WORDS,
+        "PRESETS": {
+            name: {} if "beams" in options else {"temperature": options["temperature"], "top_p": 1}
+            for name, options in PRESETS.items()
+            if name != "plain"
+        },
+    }
+    return "".join(f"export const {name} = {json.dumps(value)};\n" for name, value in facts.items())

@@ -22,9 +22,7 @@ const TAP = 6; // pixels beside a ghost that belong to it
  */
 export function createEditor({ field, mirror, caret }, handlers) {
   const mirrorText = document.createTextNode("");
-  const mirrorGhost = document.createElement("span"); // for browsers that cannot colour a part of a text node
-  mirror.append(mirrorText, mirrorGhost);
-  const canHighlight = "highlights" in CSS;
+  mirror.append(mirrorText);
   const coarsePointer = matchMedia("(pointer: coarse)");
   let text = "";
   let ghost = "";
@@ -39,19 +37,20 @@ export function createEditor({ field, mirror, caret }, handlers) {
   const visibleGhost = () => (isTyped() && caretAtEnd() ? ghost : "");
   const direction = () => directionOf(text + ghost, pageDirection());
 
+  const rangeOf = (begin, end) => {
+    const range = new Range();
+    range.setStart(mirrorText, begin);
+    range.setEnd(mirrorText, end);
+    return range;
+  };
+
   const render = () => {
     const shown = visibleGhost();
     field.dir = mirror.dir = /\p{L}/u.test(text) ? "auto" : pageDirection();
     field.parentElement.classList.toggle("ghosted", shown !== "");
     const lineFiller = !shown && /(^|\n)$/.test(text) ? "\u200b" : ""; // gives an empty line its height
-    mirrorText.data = text + (canHighlight ? shown : "") + lineFiller;
-    mirrorGhost.textContent = canHighlight ? "" : shown;
-    if (canHighlight) {
-      const range = new Range();
-      range.setStart(mirrorText, text.length);
-      range.setEnd(mirrorText, text.length + shown.length);
-      CSS.highlights.set("ghost", new Highlight(range));
-    }
+    mirrorText.data = text + shown + lineFiller;
+    CSS.highlights.set("ghost", new Highlight(rangeOf(text.length, text.length + shown.length)));
     placeCaret(shown);
     if (shown !== reportedGhost) handlers.onGhost((reportedGhost = shown), shown ? phrase : null);
   };
@@ -59,8 +58,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
   const placeCaret = (shown) => {
     caret.hidden = !shown || document.activeElement !== field;
     if (caret.hidden) return;
-    const range = new Range();
-    range.setStart(mirrorText, text.length);
+    const range = rangeOf(text.length, text.length);
     const rectangles = range.getClientRects();
     const position = rectangles[rectangles.length - 1] ?? range.getBoundingClientRect();
     const frame = field.parentElement;
@@ -131,11 +129,8 @@ export function createEditor({ field, mirror, caret }, handlers) {
   // Where there are no keys, a tap on the ghost accepts it.
   field.addEventListener("click", ({ pointerType, clientX: x, clientY: y }) => {
     if (pointerType === "mouse" || !visibleGhost()) return;
-    const range = new Range();
-    range.setStart(mirrorText, text.length);
-    range.setEndAfter(mirrorGhost);
     const isOn = (r) => x > r.left - TAP && x < r.right + TAP && y > r.top && y < r.bottom;
-    if ([...range.getClientRects()].some(isOn)) acceptAll();
+    if ([...rangeOf(text.length, mirrorText.length).getClientRects()].some(isOn)) acceptAll();
   });
   field.addEventListener("beforeinput", (event) => {
     const typed = event.inputType === "insertLineBreak" ? "\n" : event.inputType.startsWith("insert") ? event.data : "";

@@ -5,7 +5,6 @@ import { letters } from "./letters.js";
 import { decimal, message, onLanguage, percent } from "./i18n.js";
 
 const LEVELS = 8; // colours of levels.css: one for each whole bit, the last one for 7 and more
-const WORD = /[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200c\u200d](?=[\p{L}\p{M}\p{N}_]))*/gu;
 const PLACEHOLDERS = ["\u{1f517}", "\u{1f464}", "\ufffd"]; // for links, handles and unknown characters: nobody types them
 const MOST_ALTERNATIVES = 5;
 const levelOf = (bits) => Math.min(Math.max(Math.floor(bits), 0), LEVELS - 1);
@@ -41,7 +40,7 @@ export function createHeatMap({ heat, detail, mean, scale }) {
     show(newScore) {
       clear();
       score = newScore;
-      const text = element("p", { dir: "auto" }, ...markedWords(score));
+      const text = element("p", { dir: "auto" }, score.text);
       heat.replaceChildren(text);
       select = letters(text, score.characters.map((character) => levelOf(character.bits)), (i) => {
         selected = i;
@@ -50,21 +49,6 @@ export function createHeatMap({ heat, detail, mean, scale }) {
       renderMessages();
     },
   };
-}
-
-/** Yield the text, each word marked with the level of its mean, for browsers that cannot colour single letters. */
-function* markedWords({ text, characters }) {
-  let end = 0;
-  const bits = [];
-  [...text].forEach((c, i) => bits.push(...Array(c.length).fill(characters[i].bits))); // by UTF-16 unit
-  for (const match of text.matchAll(WORD)) {
-    const wordBits = bits.slice(match.index, match.index + match[0].length);
-    const level = levelOf(wordBits.reduce((a, b) => a + b, 0) / wordBits.length);
-    yield text.slice(end, match.index);
-    yield element("span", { className: "word l" + level }, match[0]);
-    end = match.index + match[0].length;
-  }
-  yield text.slice(end);
 }
 
 /** Return what to show of a selected character: its bits and probability, and the alternatives. */

@@ -9,6 +9,7 @@ import { createExamples } from "./examples.js";
 import { createHeatMap } from "./heatmap.js";
 import { createLearning } from "./learning.js";
 import { createModelChooser } from "./models.js";
+import { GHOST_WORDS } from "./facts.js";
 import { createGhostDial, createOptions } from "./options.js";
 import { createSuggestions } from "./suggestions.js";
 import { createFeedback } from "./feedback.js";
@@ -17,7 +18,6 @@ import { directionOf } from "./ghost.js";
 import { message, messageNodes, onLanguage, pageDirection, setUpLanguage } from "./i18n.js";
 
 const DELAY = { ghost: 100, phrase: 500, suggestions: 60, heat: 300, announcement: 700 }; // milliseconds without a keystroke
-const GHOST_WORDS = 8; // most words of a ghost
 const ALTERNATIVES = 8; // of a character, some of which are not shown
 const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is requested
 

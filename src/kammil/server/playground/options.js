@@ -1,17 +1,11 @@
 // The options of a completion (presets and sliders) and of the ghost text, stored in the browser.
 
+import { element } from "./elements.js";
+import { GHOST, GHOST_LEVELS, PRESETS } from "./facts.js";
 import { load, store } from "./storage.js";
 import { decimal, message, onLanguage } from "./i18n.js";
 
 const SLIDERS = { temperature: 2, top_p: 2, length: 0 }; // decimals
-// Where Kammil's presets put the sliders; `custom` leaves them as they are.
-const PRESETS = {
-  sensible: { temperature: 0.7, top_p: 1 },
-  predictive: { temperature: 0, top_p: 1 },
-  creative: { temperature: 1, top_p: 1 },
-  exact: {},
-  custom: {},
-};
 const SEEDS = 2 ** 31;
 
 /** Let the form of presets and sliders work; return a function that reads it as fields of a request. */
@@ -38,7 +32,7 @@ export function createOptions(form, help) {
   };
   const choosePreset = (chosen) => {
     radios.value = chosen;
-    for (const [name, position] of Object.entries(PRESETS[chosen])) slider(name).value = position;
+    for (const [name, position] of Object.entries(PRESETS[chosen] ?? {})) slider(name).value = position;
     save();
   };
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -48,7 +42,7 @@ export function createOptions(form, help) {
     save();
   });
   const stored = loadOptions();
-  choosePreset(stored.preset in PRESETS ? stored.preset : "sensible");
+  choosePreset([...radios].some((radio) => radio.value === stored.preset) ? stored.preset : "sensible");
   for (const name of Object.keys(SLIDERS)) if (Number.isFinite(stored[name])) slider(name).value = stored[name];
   onLanguage(render);
 
@@ -74,10 +68,12 @@ function loadOptions() {
   }
 }
 
-/** Let the dial of the ghost text, the steps of the server's, work; return a function that reads it. */
+/** Fill the dial of the ghost text with the server's levels; return a function that reads it. */
 export function createGhostDial(select, onChange) {
+  select.append(...GHOST_LEVELS.map((level) => element("option", { value: level })));
+  onLanguage(() => [...select.options].forEach((option) => (option.textContent = message(option.value))));
   const stored = load("ghost");
-  if ([...select.options].some(({ value }) => value === stored)) select.value = stored;
+  select.value = GHOST_LEVELS.includes(stored) ? stored : GHOST;
   select.addEventListener("change", () => {
     store("ghost", select.value);
     onChange();

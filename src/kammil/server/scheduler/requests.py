@@ -130,18 +130,10 @@ class PromptScorer:
 
 
 class Generation(EngineRequest["list[TextPart]"]):
-    """Generates one or several texts after one prompt.
+    """Generates the texts of `constraints` after a prompt, whose ids, (T,), start with BOS.
 
-    Args:
-        deadline: see `EngineRequest`.
-        completer: the model that generates.
-        ids: the prompt, (T,), starting with BOS.
-        constraints: what may be generated.
-        n: number of texts.
-        num_top: number of alternatives to report with every token; None reports no tokens at all.
-        echo: whether the prompt's own tokens are reported too.
-        state_cache: for the states after the prompt; None takes that of the completer.
-        on_parts: called on the event loop with new text.
+    Without `num_top` no tokens are reported, with `echo` those of the prompt too. The `state_cache` is that of the
+    completer by default; `on_parts` is called on the event loop with new text.
     """
 
     def __init__(
@@ -150,7 +142,6 @@ class Generation(EngineRequest["list[TextPart]"]):
         completer: Completer,
         ids: Ids,
         constraints: Constraints,
-        n: int,
         *,
         num_top: int | None = None,
         echo: bool = False,
@@ -158,10 +149,16 @@ class Generation(EngineRequest["list[TextPart]"]):
         on_parts: Callable[[list[TextPart]], None] | None = None,
     ) -> None:
         super().__init__(deadline)
-        self.ids, self.constraints, self.n, self.num_top, self.on_parts = ids, constraints, n, num_top, on_parts
+        self.ids, self.constraints, self.n, self.num_top, self.on_parts = (
+            ids,
+            constraints,
+            constraints.n,
+            num_top,
+            on_parts,
+        )
         self.state_cache = completer.state_cache if state_cache is None else state_cache
         options = constraints.options
-        self.sequences = [TextSequence(i, constraints.hypothesis()) for i in range(max(n, options.best_of))]
+        self.sequences = [TextSequence(i, constraints.hypothesis()) for i in range(max(self.n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []
         self.group = SequenceGroup(constraints, [sequence.hypothesis for sequence in self.live])
         """Sampling state of the unfinished texts."""

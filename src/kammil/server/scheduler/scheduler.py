@@ -76,8 +76,8 @@ class Scheduler:
         self._batches = DecodeBatches(completer, self._replies, max_rows(completer.language_model, max_batch, STRIDE))
         self._searches: list[Iterator[bool]] = []
         self._trimmed_at, self._worked = time.monotonic(), False
-        self._thread = threading.Thread(target=self._main, name="kammil-scheduler", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._main, name="kammil-scheduler", daemon=True)
+        self.thread.start()
 
     def submit(self, call: EngineRequest[Answer]) -> EngineRequest[Answer]:
         """Queue a request, on the event loop that created it."""
@@ -100,7 +100,7 @@ class Scheduler:
     @property
     def alive(self) -> bool:
         """Whether the thread runs."""
-        return self._thread.is_alive() and not self._stopped
+        return self.thread.is_alive() and not self._stopped
 
     def fail_remaining(self) -> None:
         """Fail all requests of an ended thread; may be called again."""
@@ -118,12 +118,6 @@ class Scheduler:
         with self._wake:
             self._closing = True
             self._wake.notify()
-
-    def join(self, seconds: float) -> None:
-        """Wait until the thread has ended."""
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            raise TimeoutError("the scheduler does not end")
 
     def _main(self) -> None:
         try:
