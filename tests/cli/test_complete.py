@@ -23,6 +23,7 @@ import kammil
 from kammil.cli import complete as commands
 from kammil.completion.completer import Session
 from kammil.completion.ghost_text import Phrase
+from kammil.completion.options import SuggestOptions
 from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.decoding import PRESETS, DecodingOptions
 from kammil.decoding.options import Options
@@ -30,6 +31,11 @@ from kammil.decoding.options import Options
 
 def test_every_decoding_option_has_a_flag() -> None:
     assert list(commands.decoding_rows()) == ["preset", *DecodingOptions.model_fields]
+
+
+def test_every_option_of_suggestions_has_a_flag() -> None:
+    assert {*commands.suggest_rows()} == {*SuggestOptions.model_fields} - {"words"}
+    assert {*commands.type_rows()} == {*SuggestOptions.model_fields} - {"k", "threshold", "correct", "words", "forbid"}
 
 
 def test_complete_prints_what_follows_and_nothing_else(run: Run, trained: Path, texts: list[str]) -> None:

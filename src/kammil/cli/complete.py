@@ -39,15 +39,16 @@ _SEEDS = 10_000
 app = new_app()
 
 
-def _suggest_rows() -> Rows:
+def suggest_rows() -> Rows:
+    """Return the flags of suggestions."""
     from kammil.completion.options import SuggestOptions
 
-    rows = rows_of(SuggestOptions, "k", "threshold", "ghost", "correct", "forbid", "allow_offensive")
+    rows = rows_of(SuggestOptions, *(name for name in SuggestOptions.model_fields if name != "words"))
     kind, _, _ = rows["ghost"]
     return {**rows, "ghost": (kind, "Print ghost text in place of a list, as readily as this.", None)}
 
 
-@app.command(cls=with_flags(_suggest_rows))
+@app.command(cls=with_flags(suggest_rows))
 def suggest(
     context: typer.Context,
     text: Annotated[
@@ -182,13 +183,15 @@ def _explain(completer: Completer, prompt: str, completion: str) -> Explanation:
     return explain_written(completer, prompt, completion)
 
 
-def _type_rows() -> Rows:
+def type_rows() -> Rows:
+    """Return the flags of suggestions that hold for ghost text and lists, or for ghost text."""
     from kammil.completion.options import SuggestOptions
 
-    return rows_of(SuggestOptions, "ghost", "allow_offensive")
+    of_lists = {"k", "threshold", "correct", "words", "forbid"}
+    return rows_of(SuggestOptions, *(name for name in SuggestOptions.model_fields if name not in of_lists))
 
 
-@app.command("type", cls=with_flags(_type_rows))
+@app.command("type", cls=with_flags(type_rows))
 def type_(
     context: typer.Context,
     *,

@@ -238,8 +238,7 @@ class Scheduler:
             states = self.completer.language_model.pad_states([state for _, _, state in prefixes])
             shapes = [row_shapes(state) for state in states]
             for (call, log_probabilities, _), state, shape in zip(prefixes, states, shapes, strict=True):
-                options, alone = call.query.options, id(call) if self._unbatched else None
-                key = (options.k, options.threshold, id(call.query.refusals), alone, shape)
+                key = (call.query.options, id(call.query.refusals), id(call) if self._unbatched else None, shape)
                 groups.setdefault(key, []).append((call, log_probabilities, state))
         for group in groups.values():
             with failing([call for call, _, _ in group]):
