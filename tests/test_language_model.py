@@ -27,11 +27,7 @@ class Echo(LanguageModel):
     """A model whose output is, at each position, the id and the number of ids before it."""
 
     def __init__(self, size: int, width: int = 1) -> None:
-        self.size, self.width, self.max_positions, self.max_rows = size, width, 0, 0
-
-    @property
-    def vocabulary_size(self) -> int:
-        return self.size
+        self.vocabulary_size, self.width, self.max_positions, self.max_rows = size, width, 0, 0
 
     def initial_state(self, batch: int) -> State:
         return (np.zeros((batch, self.width)),)

@@ -35,11 +35,7 @@ class Watched(LanguageModel):
     """A model that delegates to another one and records the most scores of one call."""
 
     def __init__(self, model: LanguageModel) -> None:
-        self.model, self.max_scores = model, 0
-
-    @property
-    def vocabulary_size(self) -> int:
-        return self.model.vocabulary_size
+        self.model, self.max_scores, self.vocabulary_size = model, 0, model.vocabulary_size
 
     def initial_state(self, batch: int) -> State:
         return self.model.initial_state(batch)

@@ -85,10 +85,8 @@ class LanguageModel(ABC):
     version = 0
     """Changes whenever learning changes the predictions for texts that were read before."""
 
-    @property
-    @abstractmethod
-    def vocabulary_size(self) -> int:
-        """Number of ids, V."""
+    vocabulary_size: int
+    """Number of ids, V."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:

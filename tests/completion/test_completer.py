@@ -485,9 +485,7 @@ def specials(model: Completer, text: str) -> float:
 class NotANumber(LanguageModel):
     """Gives NaN after every text, as a softmax does of scores that hold a NaN or an infinity."""
 
-    @property
-    def vocabulary_size(self) -> int:
-        return 6
+    vocabulary_size = 6
 
     def initial_state(self, batch: int) -> State:
         return (np.zeros((batch, 1), np.float32),)

@@ -29,9 +29,7 @@ class CountingModel(LanguageModel):
     def __init__(self) -> None:
         self.characters = self.calls = 0
 
-    @property
-    def vocabulary_size(self) -> int:
-        return SIZE
+    vocabulary_size = SIZE
 
     def initial_state(self, batch: int) -> State:
         return (np.zeros((batch, 0), np.int64),)

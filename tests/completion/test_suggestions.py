@@ -386,9 +386,7 @@ def test_a_wrong_threshold(teacher: Completer, threshold: float) -> None:
 class Broken(LanguageModel):
     """Gives no probabilities."""
 
-    @property
-    def vocabulary_size(self) -> int:
-        return 8
+    vocabulary_size = 8
 
     def initial_state(self, batch: int) -> State:
         return (np.zeros((batch, 1)),)

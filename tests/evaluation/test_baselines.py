@@ -83,9 +83,7 @@ def test_the_ngram_baseline_is_the_family(vocabulary: CharacterVocabulary, model
 class Even(LanguageModel):
     """Every id is as likely as any other."""
 
-    @property
-    def vocabulary_size(self) -> int:
-        return SPECIALS + 4
+    vocabulary_size = SPECIALS + 4
 
     def initial_state(self, batch: int) -> State:
         return ()

@@ -222,12 +222,8 @@ class Reciter(LanguageModel):
     """Says some ids by position (a, b, c, ... unless told), whatever it reads: all figures are known."""
 
     def __init__(self, vocabulary: CharacterVocabulary, says: list[int] | None = None) -> None:
-        self._size = vocabulary.size
+        self.vocabulary_size = vocabulary.size
         self._says = np.array(says or range(SPECIALS, vocabulary.size))
-
-    @property
-    def vocabulary_size(self) -> int:
-        return self._size
 
     def initial_state(self, batch: int) -> State:
         return (np.zeros((batch, 1), np.int64),)
@@ -235,7 +231,7 @@ class Reciter(LanguageModel):
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         position = state[0].astype(np.int64) + np.arange(ids.shape[1])  # (B, T)
         favourites = self._says[np.minimum(position, len(self._says) - 1)]
-        p = np.full((*ids.shape, self._size), 0.5 / self._size, np.float32)
+        p = np.full((*ids.shape, self.vocabulary_size), 0.5 / self.vocabulary_size, np.float32)
         p[np.arange(len(ids))[:, None], np.arange(ids.shape[1]), favourites] += 0.5
         return np.log(p)[:, -(last or ids.shape[1]) :], (state[0].astype(np.int64) + ids.shape[1],)
 

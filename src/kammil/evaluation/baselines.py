@@ -50,11 +50,7 @@ class UnigramModel(LanguageModel):
         smooth[UNK] += 1
         with np.errstate(divide="ignore"):
             self._row = np.log(smooth / smooth.sum()).astype(np.float32)  # (V,)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Return V, the number of ids."""
-        return len(self._row)
+        self.vocabulary_size = len(self._row)
 
     def initial_state(self, batch: int) -> State:
         """Return an empty state for B rows: no context is used."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from kammil import model_folder as folders
@@ -52,29 +53,39 @@ def _llama(model: folders.ModelFiles, name: str) -> Contents:
         raise OptionError(
             f"a model of family {family} does not fit into hf: it is no Llama, as the transformer is; {way_out}."
         )
-    tensors = {name: np.ascontiguousarray(array) for name, array in checked_weights(model).items()}
     settings = TransformerSettings.model_validate(model.description.settings)
-    rules = TextRules.from_dict(model.description.rules)
-    config = llama_config(model.vocabulary.size, settings) | {"torch_dtype": "float32"}
-    tokenizer_config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "pad_token": PAD_TOKEN,
-        "unk_token": UNK_TOKEN,
-        "bos_token": BOS_TOKEN,
-        "eos_token": EOS_TOKEN,
-        "model_max_length": settings.window,
-        "padding_side": "left",
-        "split_special_tokens": True,
-        "clean_up_tokenization_spaces": False,
-    }
-    contents = {
-        "config.json": _json(config),
-        "model.safetensors": save(tensors, {"format": "pt"}),
-        "tokenizer.json": tokenizer(model.vocabulary, rules).encode(),
-        "tokenizer_config.json": _json(tokenizer_config),
-        "generation_config.json": _json(_generation(model.vocabulary)),
-        "README.md": _card(name, model.card, settings.window).encode("utf-8", "replace"),
-    }
+    rules, vocabulary = TextRules.from_dict(model.description.rules), model.vocabulary
+    contents = _contents(
+        config=llama_config(vocabulary.size, settings) | {"torch_dtype": "float32"},
+        tensors=checked_weights(model),
+        tokenizer=tokenizer(vocabulary, rules),
+        tokenizer_config={
+            "pad_token": PAD_TOKEN,
+            "unk_token": UNK_TOKEN,
+            "bos_token": BOS_TOKEN,
+            "eos_token": EOS_TOKEN,
+            "model_max_length": settings.window,
+            "padding_side": "left",
+            "split_special_tokens": True,
+            "clean_up_tokenization_spaces": False,
+        },
+        generation={
+            "pad_token_id": PAD,
+            "bos_token_id": BOS,
+            "eos_token_id": EOS,
+            "suppress_tokens": list(vocabulary.unwritable),
+        },
+        card=_CARD.format(
+            name=name,
+            tag="- character-level\n",
+            about="A Llama whose tokens are single characters, exported from Kammil to complete short texts.",
+            prompt='"شو رأيك ", return_tensors="pt"',
+            note=f"A text begins with `{BOS_TOKEN}`, which the tokenizer adds, and ends with `{EOS_TOKEN}`.\n"
+            f"Keep texts within {settings.window} characters: beyond, the model in Kammil attends to the last "
+            f"{settings.window} alone, and this one to all.",
+            body=_body(model.card),
+        ),
+    )
     left = "the text rule numbers is not in the tokenizer: mask numbers in prompts yourself." if rules.numbers else None
     return contents, left
 
@@ -95,38 +106,60 @@ def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
         specials = {f"{end}_token": by_id[tokens[id][0]] for end, id in (("bos", BOS), ("eos", EOS), ("unk", UNK))}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise FolderError(f"the tokenizer and the configuration of the model do not fit together ({error}).") from error
-    tensors = {key: np.ascontiguousarray(array) for key, array in weights.items() if not key.startswith(ARRAYS)}
-    usual = DecodingOptions()
-    generation = {"bos_token_id": tokens[BOS][0], "eos_token_id": tokens[EOS][0], "do_sample": True}
-    generation |= {"temperature": usual.temperature, "top_k": 0, "top_p": usual.top_p, "max_new_tokens": usual.length}
-    contents = {
-        "config.json": _json(config),
-        "model.safetensors": save(tensors, {"format": "pt"}),
-        "tokenizer.json": documents[TOKENIZER].encode(),
-        "tokenizer_config.json": _json({"tokenizer_class": "PreTrainedTokenizerFast", **specials}),
-        "generation_config.json": _json(generation),
-        "README.md": _tuned_card(name, model.card).encode("utf-8", "replace"),
-    }
+    contents = _contents(
+        config=config,
+        tensors={key: array for key, array in weights.items() if not key.startswith(ARRAYS)},
+        tokenizer=documents[TOKENIZER],
+        tokenizer_config=specials,
+        generation={"bos_token_id": tokens[BOS][0], "eos_token_id": tokens[EOS][0]},
+        card=_CARD.format(
+            name=name,
+            tag="",
+            about="A causal language model that was fine-tuned with Kammil, exported as it was trained.",
+            prompt='"شو رأيك", return_tensors="pt", add_special_tokens=False',
+            note="A prompt must end with a whole token here; Kammil sums over the ways to cut it.",
+            body=_body(model.card),
+        ),
+    )
     return contents, "the text rules of the model are not in its tokenizer: normalise prompts as its card says."
 
 
-def _without_title(card: str) -> str:
-    return card.partition("\n")[2] if card.startswith("# ") else card
+def _contents(
+    *,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[np.generic]],
+    tokenizer: str,
+    tokenizer_config: Mapping[str, Any],
+    generation: Mapping[str, Any],
+    card: str,
+) -> dict[str, bytes]:
+    usual = DecodingOptions()
+    drawn = {"do_sample": True, "temperature": usual.temperature, "top_k": 0, "top_p": usual.top_p}
+    return {
+        "config.json": _json(config),
+        "model.safetensors": save({name: np.ascontiguousarray(a) for name, a in tensors.items()}, {"format": "pt"}),
+        "tokenizer.json": tokenizer.encode(),
+        "tokenizer_config.json": _json({"tokenizer_class": "PreTrainedTokenizerFast", **tokenizer_config}),
+        "generation_config.json": _json({**generation, **drawn, "max_new_tokens": usual.length}),
+        "README.md": card.encode("utf-8", "replace"),
+    }
 
 
-def _tuned_card(name: str, card: str) -> str:
-    """Write the model card of a fine-tuned model: how to run the checkpoint, then the card of the model folder."""
-    body = _without_title(card)
-    return f"""---
+def _body(card: str) -> str:
+    """Return the card of a model folder without its title."""
+    return (card.partition("\n")[2] if card.startswith("# ") else card).strip()
+
+
+_CARD = """---
 library_name: transformers
 pipeline_tag: text-generation
 tags:
 - kammil
----
+{tag}---
 
 # {name}
 
-A causal language model that was fine-tuned with Kammil, exported as it was trained.
+{about}
 
 ## Run it
 
@@ -135,15 +168,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 model = AutoModelForCausalLM.from_pretrained("{name}")
 tokenizer = AutoTokenizer.from_pretrained("{name}")
-prompt = tokenizer("شو رأيك", return_tensors="pt", add_special_tokens=False)
+prompt = tokenizer({prompt})
 print(tokenizer.decode(model.generate(**prompt)[0], skip_special_tokens=True))
 ```
 
-A prompt must end with a whole token here; Kammil sums over the ways to cut it.
+{note}
 
 The rest is the card of the model in Kammil.
 
-{body.strip()}
+{body}
 """
 
 
@@ -199,57 +232,6 @@ def _normalizers(rules: TextRules) -> list[Any]:
     if rules.spaces:
         steps += [replace(rf"{_SPACE}+", " "), replace(r"\A ")]
     return steps
-
-
-def _generation(vocabulary: CharacterVocabulary) -> dict[str, Any]:
-    """Return how `generate` draws if nothing is said: as we do, never a token that is no text."""
-    usual = DecodingOptions()
-    return {
-        "pad_token_id": PAD,
-        "bos_token_id": BOS,
-        "eos_token_id": EOS,
-        "do_sample": True,
-        "temperature": usual.temperature,
-        "top_k": 0,
-        "top_p": usual.top_p,
-        "max_new_tokens": usual.length,
-        "suppress_tokens": list(vocabulary.unwritable),
-    }
-
-
-def _card(name: str, card: str, window: int) -> str:
-    """Write the model card: how to run the checkpoint, then the card of the model folder."""
-    body = _without_title(card)
-    return f"""---
-library_name: transformers
-pipeline_tag: text-generation
-tags:
-- kammil
-- character-level
----
-
-# {name}
-
-A Llama whose tokens are single characters, exported from a model of Kammil. It completes short texts.
-
-## Run it
-
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = AutoModelForCausalLM.from_pretrained("{name}")
-tokenizer = AutoTokenizer.from_pretrained("{name}")
-prompt = tokenizer("شو رأيك ", return_tensors="pt")
-print(tokenizer.decode(model.generate(**prompt)[0], skip_special_tokens=True))
-```
-
-A text begins with `{BOS_TOKEN}`, which the tokenizer adds, and the model ends it with `{EOS_TOKEN}`. Keep texts within
-{window} characters: beyond, the model in Kammil attends to the last {window} alone, and this one to all.
-
-The rest is the card of the model in Kammil.
-
-{body.strip()}
-"""
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -38,11 +38,7 @@ class Stepped(LanguageModel):
     """The same runner, which does not draw by itself."""
 
     def __init__(self, runner: GRUModel) -> None:
-        self._runner = runner
-
-    @property
-    def vocabulary_size(self) -> int:
-        return self._runner.vocabulary_size
+        self._runner, self.vocabulary_size = runner, runner.vocabulary_size
 
     def initial_state(self, batch: int) -> State:
         return self._runner.initial_state(batch)

@@ -43,7 +43,7 @@ class AttentionModel(SavedModel):
         query, key, value, output, gate, output_bias, gate_bias = checked(
             weights, {**shapes, "output.bias": (size,), "gate.bias": (1,)}
         ).values()
-        self._size, self._attention = size, attention
+        self.vocabulary_size, self._attention = size, attention
         self._query = np.ascontiguousarray(query.T / np.float32(math.sqrt(attention)))
         self._key, self._value = np.ascontiguousarray(key.T), np.ascontiguousarray(value.T)
         self._output = np.ascontiguousarray(np.concatenate([output, gate]).T)  # (H + A, V + 1)
@@ -54,11 +54,6 @@ class AttentionModel(SavedModel):
         """Open a GRU with attention."""
         del settings
         return cls(artifacts.weights)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """V."""
-        return self._size
 
     def initial_state(self, batch: int) -> State:
         """Return h of zeros, and an empty memory."""
@@ -91,12 +86,13 @@ class AttentionModel(SavedModel):
         y = np.concatenate([current, weights @ values], axis=2).reshape(batch * last, -1)  # (P, H + A)
         scores = y @ self._output + self._bias  # (P, V + 1)
         generated, gate = log_softmax(scores[:, :-1]), scores[:, -1:]
-        place = np.arange(batch * last).reshape(batch, last, 1) * self._size + read[:, None]  # (B, last, S + T)
-        copied = np.bincount(place.reshape(-1), weights.reshape(-1), batch * last * self._size).reshape(generated.shape)
+        first = np.arange(batch * last).reshape(batch, last, 1) * self.vocabulary_size
+        place = first + read[:, None]  # (B, last, S + T)
+        copied = np.bincount(place.reshape(-1), weights.reshape(-1), generated.size).reshape(generated.shape)
         copied = np.log(copied + TINY).astype(np.float32)  # (P, V)
         mixed = np.logaddexp(generated + _log_sigmoid(-gate), copied + _log_sigmoid(gate))
         memory = (array[:, -WINDOW:] for array in (keys, values, read))
-        return mixed.reshape(batch, last, self._size), (h[:, -1].copy(), *memory)
+        return mixed.reshape(batch, last, self.vocabulary_size), (h[:, -1].copy(), *memory)
 
 
 def _log_sigmoid(x: Floats) -> Floats:

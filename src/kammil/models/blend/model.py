@@ -131,7 +131,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         self._names += [f"this text {kind}" for kind in settings.history]
         if index.max_id >= v or index.max_followers > v:  # a context with millions would fill the memory when it is met
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
-        self._size = v
+        self.vocabulary_size = v
         layers, bias, gate = _parts(settings, unpack(weights), v, experts)
         blend = BlendWeights(contexts, index, adaptive, columns, gate)
         self._width = settings.networks * settings.hidden
@@ -145,11 +145,6 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
         """Open a blend."""
         return cls(BlendSettings.model_validate(settings), artifacts.weights)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """V."""
-        return self._size
 
     def initial_state(self, batch: int) -> State:
         """Return the hidden states (B, M * H), all zero, and the initial states of contexts and text cache."""
@@ -184,7 +179,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """See `ExpertAttribution.expert_scores`; the first expert is the mean logit of the networks."""
         added, later = self._engine.expert_scores(ids, state)
-        return added.reshape(*ids.shape, -1, self._size), later
+        return added.reshape(*ids.shape, -1, self.vocabulary_size), later
 
     def learn(self, ids: Ids) -> None:
         """Count a text as if it were one of the training texts."""

@@ -64,7 +64,7 @@ class GRUModel(SavedModel, BulkSampler):
         size, embedding, hidden = _sizes(weights)
         shapes = layer_shapes(size, embedding, hidden) | output_shapes(size, hidden)
         *layer, output, bias = checked(weights, shapes).values()
-        self._size, self._hidden, networks = size, hidden, [folded(layer, output.T)]
+        self.vocabulary_size, self._hidden, networks = size, hidden, [folded(layer, output.T)]
         self._engine: NativeEngine | ReferenceEngine
         if code := load_native():
             self._engine = NativeEngine(code, networks, bias, size)
@@ -76,11 +76,6 @@ class GRUModel(SavedModel, BulkSampler):
         """Open a GRU."""
         del settings
         return cls(artifacts.weights)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """V."""
-        return self._size
 
     def initial_state(self, batch: int) -> State:
         """Return the hidden states (B, H), all zero."""
@@ -140,12 +135,8 @@ class SinglePrecisionGRU(LanguageModel):
         self._gru = Recurrence(weights)
         shapes = output_shapes(self._gru.vocabulary_size, self._gru.hidden)
         output, self._bias = checked(weights, shapes).values()
+        self.vocabulary_size = len(self._bias)
         self._output = np.ascontiguousarray(output.T)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """V."""
-        return len(self._bias)
 
     def initial_state(self, batch: int) -> State:
         """Return the hidden states (B, H), all zero."""

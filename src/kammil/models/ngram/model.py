@@ -51,21 +51,16 @@ class NGramModel(SavedModel):
     def __init__(self, settings: NGramSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         if settings.order is None:
             raise ValueError("the order of a counted model must be set")
-        self._size = _vocabulary_size(weights["size"])
+        self.vocabulary_size = _vocabulary_size(weights["size"])
         self._order = settings.order
-        self._levels = [_Level(weights, k, self._size) for k in range(settings.order)]
-        self._uniform = np.zeros(self._size)
-        self._uniform[EOS:] = self._uniform[UNK] = 1 / (self._size - 2)
+        self._levels = [_Level(weights, k, self.vocabulary_size) for k in range(settings.order)]
+        self._uniform = np.zeros(self.vocabulary_size)
+        self._uniform[EOS:] = self._uniform[UNK] = 1 / (self.vocabulary_size - 2)
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
         """Open a counted model."""
         return cls(NGramSettings.model_validate(settings), artifacts.weights)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """V."""
-        return self._size
 
     def initial_state(self, batch: int) -> State:
         """Return the last K - 1 ids, (B, K - 1): all PAD."""
@@ -76,8 +71,8 @@ class NGramModel(SavedModel):
         history = np.concatenate([state[0].astype(np.int64), ids], axis=1)  # (B, K - 1 + T)
         wanted = ids.shape[1] if last is None else last
         keys = list(context_keys(history, wanted, self._order))  # (N,) each
-        rows = np.empty((len(ids) * wanted, self._size), np.float32)
-        piece = max_positions(len(rows), self._size)
+        rows = np.empty((len(ids) * wanted, self.vocabulary_size), np.float32)
+        piece = max_positions(len(rows), self.vocabulary_size)
         for begin in range(0, len(rows), piece):
             part = slice(begin, begin + piece)
             p = np.tile(self._uniform, (len(rows[part]), 1))  # (N, V)
@@ -85,7 +80,7 @@ class NGramModel(SavedModel):
                 level.refine(p, contexts[part])
             with np.errstate(divide="ignore"):
                 rows[part] = np.log(p, out=p)
-        return rows.reshape(len(ids), wanted, self._size), (history[:, history.shape[1] - self._order + 1 :],)
+        return rows.reshape(len(ids), wanted, self.vocabulary_size), (history[:, history.shape[1] - self._order + 1 :],)
 
 
 class _Level:

@@ -168,7 +168,7 @@ class TokenNetwork(LanguageModel):
             raise ValueError("a unit has a token that the network does not know")
         self._network, self._tokens, self._window, self._expanded = network, units.tokens, window, expanded
         self._first = np.array([tokens[0] if tokens else 0 for tokens in units.tokens], np.int64)  # (U,)
-        self._shares = units.shares
+        self._shares, self.vocabulary_size = units.shares, len(units.tokens)
         whole = {tokens[0] for tokens in units.tokens if len(tokens) == 1}
         groups: dict[int, list[int]] = defaultdict(list)
         for unit, tokens in enumerate(units.tokens):
@@ -176,11 +176,6 @@ class TokenNetwork(LanguageModel):
                 groups[tokens[0]].append(unit)
         self._branches = {token: _Branch.of(group, 1, units) for token, group in groups.items()}
         self._partial = np.array(list(self._branches), np.int64)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of units, U."""
-        return len(self._tokens)
 
     def initial_state(self, batch: int) -> State:
         """Return rows without a token."""

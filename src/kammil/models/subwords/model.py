@@ -186,6 +186,7 @@ class UnitModel(SavedModel):
         if hypotheses < 2:
             raise ValueError("one hypothesis is at a new unit, so there must be another")
         self._network, self._units, self._trie = network, units, Trie(units)
+        self.vocabulary_size = units.characters
         self._max_hypotheses, self._min_share = hypotheses, min_share
 
     @classmethod
@@ -193,11 +194,6 @@ class UnitModel(SavedModel):
         """Open a network over units, and the units."""
         del settings
         return cls(SinglePrecisionGRU(artifacts.weights), UnitVocabulary.from_arrays(artifacts.weights))
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Number of character ids, V."""
-        return self._units.characters
 
     def initial_state(self, batch: int) -> State:
         """Return one hypothesis a row, at a new unit with uniform probabilities: the first id read, BOS, is a unit."""

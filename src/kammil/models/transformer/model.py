@@ -85,8 +85,8 @@ class TransformerModel(SavedModel):
     def __init__(self, settings: TransformerSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         self._heads, self._window, self._layers = settings.heads, settings.window, settings.layers
         self._head_size = settings.width // settings.heads
-        self._size = len(weights["lm_head.weight"])
-        w = checked(weights, shapes_of(self._size, settings))
+        self.vocabulary_size = len(weights["lm_head.weight"])
+        w = checked(weights, shapes_of(self.vocabulary_size, settings))
         self._embedding = w["model.embed_tokens.weight"]
         self._output = _after_norm(w["model.norm.weight"], w["lm_head.weight"])
         pairs = np.arange(self._head_size).reshape(2, -1).T.reshape(-1)  # (i, i + K / 2) beside each other
@@ -110,11 +110,6 @@ class TransformerModel(SavedModel):
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
         """Open a Transformer."""
         return cls(TransformerSettings.model_validate(settings), artifacts.weights)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """Return V, the number of ids."""
-        return self._size
 
     def initial_state(self, batch: int) -> State:
         """Return empty caches: keys and values of each layer, (B, N, S, K) with S = 0."""
@@ -149,7 +144,7 @@ class TransformerModel(SavedModel):
             gate, up = np.split(_norm(x) @ gate_up, 2, axis=1)  # (B * T, M) each
             x += (gate * sigmoid(gate) * up) @ down
         tail = x.reshape(batch, time, x.shape[1])[:, time - last :].reshape(batch * last, x.shape[1])
-        return log_softmax(_norm(tail) @ self._output).reshape(batch, last, self._size), tuple(new_state)
+        return log_softmax(_norm(tail) @ self._output).reshape(batch, last, self.vocabulary_size), tuple(new_state)
 
 
 def _norm(x: Floats) -> Floats:
