@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,51 +32,20 @@ _MAX_BATCH = 16
 """Maximum number of texts in one batch: a row of a model of units may take a hundred kilobytes."""
 
 
-@dataclass(frozen=True)
 class SuggestionHits:
-    """The suggestions at each of the T + 1 positions of a text."""
+    """The suggestions at each of the T + 1 positions of a text, at most k; none at first."""
 
-    probabilities: NDArray[np.float64]
-    """(T + 1, k): in the order of `WordSearch.run`; 0 where there is none."""
-    right: NDArray[np.bool_]
-    """(T + 1, k): whether the suggestion is a target."""
-    complete: NDArray[np.float64]
-    """(T + 1,): probability that the word at hand is complete; 0 outside words."""
-    lengths: NDArray[np.int64]
-    """(T + 1, k): characters that each suggestion adds, without a space before them."""
-    saved: NDArray[np.int64]
-    """(T + 1, k): keys that each saves (`text.keys_saved`)."""
-    ends: NDArray[np.int64]
-    """(T + 1, k): where the text goes on after each suggestion."""
-    earlier: NDArray[np.int64]
-    """(T + 1, k): rank one character earlier; k if it is new."""
-    spaced: NDArray[np.float64]
-    """(T + 1,): at the end of a word, the probability of the best suggestion behind a space of the interface that the
-    text does not have (`text.stays`); else 0."""
-    spaced_lengths: NDArray[np.int64]
-    """(T + 1,): characters that it adds."""
-
-    @classmethod
-    def none(cls, positions: int, k: int) -> Self:
-        """Return no suggestions at all."""
-        lists, line = (positions, k), np.zeros(positions)
-        whole = [np.zeros(lists, np.int64) for _ in range(3)]
-        return cls(
-            np.zeros(lists),
-            np.zeros(lists, np.bool_),
-            line,
-            *whole,
-            earlier=np.full(lists, k),
-            spaced=line.copy(),
-            spaced_lengths=np.zeros(positions, np.int64),
-        )
-
-    def put(self, position: int, rank: int, at: int, added: str, probability: float) -> None:
-        """Record a suggestion: `added` stands from index `at` on, where the letters begin that it replaces."""
-        self.probabilities[position, rank] = probability
-        self.ends[position, rank] = at + len(added)
-        self.lengths[position, rank] = len(added.lstrip(" ")) - (position - at)
-        self.saved[position, rank] = keys_saved(added) - (position - at)
+    def __init__(self, positions: int, k: int) -> None:
+        self.probabilities = np.zeros((positions, k))  # in the order of `WordSearch.run`; 0 where there is none
+        self.right = np.zeros((positions, k), np.bool_)  # whether the suggestion is a target
+        self.lengths = np.zeros((positions, k), np.int64)  # characters that it adds, without a space before them
+        self.saved = np.zeros((positions, k), np.int64)  # keys that it saves (`text.keys_saved`)
+        self.ends = np.zeros((positions, k), np.int64)  # where the text goes on after it
+        self.earlier = np.full((positions, k), k)  # its rank one character earlier; k if it is new
+        self.complete = np.zeros(positions)  # probability that the word at hand is complete; 0 outside words
+        self.spaced, self.spaced_lengths = np.zeros(positions), np.zeros(positions, np.int64)
+        """(T + 1,): at the end of a word, the probability of the best suggestion behind a space of the interface that
+        the text does not have (`text.stays`), and the characters that it adds; else 0."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +88,7 @@ def suggestion_hits(
     search, search_after_space = (
         WordSearch(model, classes, n, threshold, refusals=refusals, openings=openings) for n in (k, 1)
     )
-    hits = [SuggestionHits.none(len(text) + 1, k) for text in texts]
+    hits = [SuggestionHits(len(text) + 1, k) for text in texts]
     (space,) = vocabulary.encode(" ")
     typed = texts if typed is None else typed
     shown: list[dict[str, int]] = [{} for _ in texts]
@@ -153,11 +121,13 @@ def suggestion_hits(
                 hits[i].complete[t] = done
                 decoded = [(t - n, vocabulary.decode(ids), p) for ids, p, n, _ in suggestions]
                 kept = [(at, added, p) for at, added, p in decoded if keep(prefix, added)]
-                for j, (at, added, p) in enumerate(kept):
-                    hits[i].put(t, j, at, added, p)
-                    end = at + len(added)
+                for j, (at, added, p) in enumerate(kept):  # added stands from at on, behind the letters that stay
+                    end, replaced = at + len(added), t - at
                     as_wanted = end in all_ends[i] and texts[i].startswith(added, at) and t < end
-                    hits[i].right[t, j] = as_wanted and not (at == t and spoilt[i][t])
+                    hits[i].probabilities[t, j], hits[i].ends[t, j] = p, end
+                    hits[i].right[t, j] = as_wanted and not (replaced == 0 and spoilt[i][t])
+                    hits[i].lengths[t, j] = len(added.lstrip(" ")) - replaced
+                    hits[i].saved[t, j] = keys_saved(added) - replaced
                     hits[i].earlier[t, j] = shown[i].get(prefix[:at] + added, k)
                 shown[i] = {prefix[:at] + added: j for j, (at, added, _) in enumerate(kept)}
             after_word = [row for row, i in enumerate(live) if _space_is_left(texts[i], t, ends[i])]
