@@ -35,9 +35,10 @@ class PackedArrays:
         """Copy arrays."""
         layouts, parts, at = list[Any](), list[bytes](), 0
         for array in arrays:
-            parts += array.tobytes(), bytes(-array.nbytes % _ALIGNMENT)
+            content = array.tobytes()
+            parts.append(content.ljust(-(-len(content) // _ALIGNMENT) * _ALIGNMENT, b"\0"))
             layouts.append((array.dtype, array.shape, at))
-            at += array.nbytes + len(parts[-1])
+            at += len(parts[-1])
         return cls(b"".join(parts), _interned(tuple(layouts)))
 
     def arrays(self) -> tuple[NDArray[np.generic], ...]:

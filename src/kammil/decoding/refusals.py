@@ -97,6 +97,8 @@ class Refusals(Refusal[States]):
 
     def blocked(self, state: States) -> bool:
         """Return whether the text must not end here."""
+        if self._only is not None:
+            return self._only.blocked(state[0])
         return any(part.blocked(one) for part, one in zip(self.parts, state, strict=True))
 
     def missing(self, state: States) -> bool:

@@ -124,6 +124,14 @@ def decode_step(
 
     Returns: the ids, (B,), their log-probabilities, (B,), and the errors of groups, whose rows mean nothing.
     """
+    if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
+        try:
+            ids, ends = _choose(groups, log_probabilities, groups[0].chances())
+            chosen = log_probabilities[:, ids[0]] if len(ids) == 1 else log_probabilities[np.arange(len(ids)), ids]
+            groups[0].append(ids, chosen, ends)
+        except Exception as error:
+            return np.zeros(len(log_probabilities), np.int64), log_probabilities[:, 0], {groups[0]: error}
+        return ids, chosen, {}
     ids, ends = np.zeros(len(log_probabilities), np.int64), np.zeros(len(log_probabilities), np.bool_)
     failures: dict[SequenceGroup, Exception] = {}
     batches: dict[object, list[tuple[SequenceGroup, slice, list[float]]]] = {}
