@@ -1,4 +1,4 @@
-"""Count with which words everyday messages open (`kammil.completion.openings`).
+"""Count with which words everyday messages open (`kammil.completion.word_list`).
 
 An opening is a word that stands first in a message in at least `SHARE` of the places where it stands at all, and in at
 least `COUNT` messages. So ما, من, لا and انا, which stand everywhere, are none, and شو, بدي and مرحبا are.

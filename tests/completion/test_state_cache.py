@@ -1,4 +1,4 @@
-"""What was read is found again, never read twice while it is kept, and bounded."""
+"""The cache gives what a model gives, within its bound, and packs arrays as they were."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 import kammil
 from kammil.completion.completer import Completer
@@ -333,3 +335,19 @@ def test_where_there_is_no_room_for_a_state_nothing_is_left(monkeypatch: pytest.
     assert only.label == "\x00\x01\x02" and not only.children
     monkeypatch.undo()
     assert state_cache.decoder(np.array([0, 1, 1])).result[1][0].tolist() == [[0, 1, 1]]
+
+
+@given(
+    st.lists(
+        arrays(
+            st.sampled_from([np.uint8, np.float16, np.float32, np.int64, np.uint64]),
+            st.tuples(st.just(1), st.integers(0, 5), st.integers(0, 5)),
+        ),
+        max_size=5,
+    )
+)
+def test_what_is_packed_comes_back_as_it_was(contiguous: list[NDArray[np.generic]]) -> None:
+    originals = [array.swapaxes(1, 2) for array in contiguous]  # not in the order of memory
+    for array, copy in zip(originals, PackedArrays.of(originals).arrays(), strict=True):
+        assert array.dtype == copy.dtype and array.shape == copy.shape and array.tobytes() == copy.tobytes()
+        assert copy.flags.aligned and not copy.flags.writeable

@@ -1,4 +1,4 @@
-"""What a list holds: the best words of a search, one slot for each, and the pieces that save most keys.
+"""What a list holds: the best words of a search, one slot for each; openings; the pieces that save most keys.
 
 Of the spellings of a word (قهوة and قهوه, الخير and الخيير) the most probable one is kept; but where the text so far
 has ta marbuta, or hamza on an alef, the one that has them, unless it is much less probable (his book, كتابه, is no
@@ -11,14 +11,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 import regex
 
+from kammil.completion.unsolicited import is_religious
 from kammil.language_model import Ids
 from kammil.languages import known, pooled
+from kammil.text import open_word
+from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
+WORTH = 10
+"""Learnt texts that count as much as the openings before them."""
+TWICE = 2
+"""Minimum number of learnt texts that a word opens."""
 MAX_PIECE = 8
 """Maximum number of characters of a piece. In Japanese five pieces save 30.0 % of the keystrokes with 4, 31.6 % with 6,
 32.0 % with 8."""
@@ -164,3 +173,49 @@ def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], 
         elif last_gain > 0:
             chosen[path] = candidates[path]
     return [(np.array(path, np.int64), p) for path, p in chosen.items()], last_gain if len(chosen) == k else 0.0
+
+
+class Openings(NamedTuple):
+    """Words that a text may begin with, where nothing is typed yet.
+
+    A model has read reviews and posts, so its surest first words are those that stand everywhere. A bundled model has
+    counts of the words with which messages open (`openings.txt`, made by `recipes/openings.py`), and first words of
+    texts that it was taught are counted, too.
+    """
+
+    words: Mapping[tuple[int, ...], float]
+    """Ids of a word -> probability that a text begins with it."""
+    others: float
+    """Probability that a text begins as the model says."""
+    vocabulary: CharacterVocabulary
+
+    def is_religious(self, before: str, ids: Ids) -> bool:
+        """Return whether ids make a religious word of the letters before them."""
+        return is_religious(open_word(before + self.vocabulary.decode(ids)))
+
+    @classmethod
+    def of(cls, vocabulary: CharacterVocabulary, learnt: Mapping[str, int], *, counted: bool) -> Openings:
+        """Return the openings of a vocabulary.
+
+        Args:
+            vocabulary: of the model.
+            learnt: first word of learnt texts -> how many begin with it.
+            counted: whether messages were counted for the model; their openings are worth as much as its own.
+        """
+        texts, counts = sum(learnt.values()), _counts() if counted else {}
+        known, total = WORTH / (WORTH + texts), sum(counts.values())
+        own = known / 2 if counted else known
+        shares = {word: own * count / total for word, count in counts.items()}
+        for word, count in learnt.items():
+            if count >= TWICE:
+                shares[word] = shares.get(word, 0.0) + count / (WORTH + texts)
+        words = {tuple(vocabulary.encode(word).tolist()): share for word, share in shares.items()}
+        words = {ids: share for ids, share in words.items() if min(ids, default=0) >= SPECIALS}
+        return cls(words, own, vocabulary)
+
+
+@cache
+def _counts() -> dict[str, int]:
+    lines = resources.files("kammil.completion").joinpath("openings.txt").read_text("utf-8").splitlines()
+    pairs = (line.split() for line in lines if line and not line.startswith("#"))
+    return {word: int(count) for word, count in pairs}

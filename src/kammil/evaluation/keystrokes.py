@@ -23,9 +23,8 @@ from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST_RULES, GhostRule
-from kammil.completion.openings import Openings
 from kammil.completion.unsolicited import strip_unsolicited
-from kammil.completion.word_list import MAX_PIECE
+from kammil.completion.word_list import MAX_PIECE, Openings
 from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.evaluation.bootstrap import Array

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from kammil.completion.begun_word import MAX_TYPED, BegunWord
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
-from kammil.completion.openings import Openings
+from kammil.completion.word_list import Openings
 from kammil.completion.word_search import WordSearch
 from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.errors import OptionError

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST
-from kammil.completion.openings import Openings
+from kammil.completion.word_list import Openings
 from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.errors import DataError
 from kammil.evaluation.baselines import ORDER, load_baselines
