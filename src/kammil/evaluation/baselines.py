@@ -1,9 +1,8 @@
 """What a model must beat: character frequencies, a short n-gram counter, and general compressors.
 
-Frequencies and counter travel in the folder of a model, so that every evaluation can show them. A compressor (LZMA, or
-PPMd, which predicts bytes) reads the training texts in UTF-8, a separator after each, then the test texts, and is
-charged for the growth of its output there, as models are charged for characters and ends of texts. It goes on learning
-meanwhile, which models do not.
+Frequencies and counter travel in the folder of a model. A compressor (LZMA, or PPMd, which predicts bytes) reads the
+training texts in UTF-8, a separator after each, then the test texts, and is charged for the growth of its output there.
+It goes on learning meanwhile, which models do not.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Sample:
 
 
 def pairs(texts: Sequence[str], *, target: int = TARGET) -> list[Pair]:
-    """Return prompt and target of each text, as `kammil evaluate` asks for them."""
+    """Return prompt and target of each text."""
     return [Pair(text[: half(text)], text[target_span(text, target)], len(text)) for text in texts]
 
 
@@ -92,9 +92,8 @@ def examples(
     """Show what a model would see of texts.
 
     Args:
-        texts: given as for `kammil.train`.
-        n: number of pairs, from texts spread evenly; all if there are fewer.
-        column: of the texts, if they come as a table.
+        texts, column: given as for `kammil.train`.
+        n: number of pairs, from texts spread evenly.
         target: maximum number of characters of a target.
         min_length: texts of fewer characters are left out.
         raw: apply no text rule.

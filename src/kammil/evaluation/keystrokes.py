@@ -1,10 +1,9 @@
 """Keystrokes saved: a simulated writer types texts with the help of suggestions.
 
 As in Trnka & McCoy 2008 ("Evaluating word prediction: framing keystroke savings"), the writer looks at the suggestions
-at every position, also before a word's first letter, and accepts the right word as soon as it is there, for one key;
-wrong ones cost nothing. The saving is 1 - keys with help / keys without, over all texts; a key is a character (code
-point), a tap or a chord. The interface types a space after an accepted word (`text.space_after`), and each key that
-this costs is counted.
+at every position and accepts the right word as soon as it is there, for one key; wrong ones cost nothing. The saving is
+1 - keys with help / keys without, over all texts; a key is a character (code point), a tap or a chord. The interface
+types a space after an accepted word (`text.space_after`), and each key that this costs is counted.
 
 Shapes: T characters, N texts.
 """
@@ -42,8 +41,8 @@ from kammil.vocabulary import CharacterVocabulary
 WIDTHS = (1, 3, 5)
 """Sizes of the list, W."""
 LOOK_AFTER = 2
-"""Letters of a word after which the writer looks at the list, when time is counted: 31 words a minute with a list of
-three on a phone, where people who use word prediction write 33 (Palin et al. 2019)."""
+"""Letters of a word after which the writer looks at the list, when time is counted: 31 words a minute on a phone, where
+people who use word prediction write 33 (Palin et al. 2019)."""
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]

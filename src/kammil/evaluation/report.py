@@ -33,7 +33,7 @@ from kammil.views.page import Beside, Block, Code, Figure, Paragraph, Section, r
 from kammil.views.tables import Table
 
 REPORT = "report.html"
-"""Name of the file in the folder of a model or of a comparison."""
+"""Its file in the folder of a model or of a comparison."""
 _AUDITED, _AUDITED_CHARACTERS = 20_000, 4_000_000
 """Maximum number of texts, and of characters, that are audited: three seconds."""
 _RULES = {
@@ -45,7 +45,7 @@ _RULES = {
     "spaces": "several spaces become one",
     "numbers": "a phone, card or account number becomes one character, 🔢",
 }
-"""Text rule (`kammil.text.TextRules`) -> what it does, in words."""
+"""Text rule (`kammil.text.TextRules`) -> what it does."""
 _BASELINES = {
     "random": "an even choice among all characters",
     "most frequent": "always the commonest character",
@@ -53,7 +53,7 @@ _BASELINES = {
     "3-gram": "counts of what followed the last two characters",
 }
 _NAMES_OF_PLACES = ("base", "members", "exclude")
-"""Options of a recipe that name files or folders, or whole recipes."""
+"""Options of a recipe that name files, folders or recipes."""
 _SECTIONS = {
     "summary": "In short: The most important figures in words; the sections below say more.",
     "data": "Training data: What the model has learnt from, {source}, as it reads it: repeats teach nothing new, and "
@@ -116,12 +116,12 @@ def model_report(
     Args:
         name, files: of the model, and the content of its folder.
         evaluation: its figures, if there are any.
-        model, texts: the model and the texts of the evaluation; without them the page quotes none.
+        model, texts: what it was evaluated with; without them the page quotes no text.
         on: what these texts are.
         chosen: whether the training chose by them what it kept.
-        trained_on: its training texts as it sees them, to be audited.
-        command, toml: what trains such a model, if that is known, and the file that the command names.
-        seconds: how long the measuring may take, about.
+        trained_on: its training texts as it sees them.
+        command, toml: what trains such a model, and the file that it names.
+        seconds: about how long the measuring may take.
 
     Raises: `FolderError` for a folder whose records are foreign.
     """

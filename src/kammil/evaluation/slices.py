@@ -1,8 +1,7 @@
 """Slices: how well a model predicts kinds of texts, such as those with emoji, each beside all other texts.
 
-A figure over all texts may hide that one kind is predicted badly (Ribeiro et al. 2020, "Beyond accuracy"). Fewer than
-`MIN_TEXTS` texts have no figures. Texts of a slice differ from others in more than its name: those with emoji are
-shorter.
+A figure over all texts may hide that one kind is predicted badly (Ribeiro et al. 2020, "Beyond accuracy"). Texts of a
+slice differ from others in more than its name: those with emoji are shorter.
 
 Shapes: N texts, R resamples.
 """

@@ -1,8 +1,8 @@
 """Suggestions at every position of held-out texts, and whether each is what the writer writes next.
 
 A *position* is before a character, or after the last one. The target there is the text up to the end of the next word,
-or in a script without spaces up to the end of any letter. Typed text may have *slips*, which stay: the model reads
-them, and a word with a slip is right only if a suggestion replaces it.
+or in a script without spaces up to the end of any letter. *Slips* in what is typed stay: the model reads them, and only
+a suggestion that replaces such a word can be right.
 
 Shapes: T characters, k suggestions, B texts in a batch, V vocabulary.
 """
@@ -75,11 +75,9 @@ def suggestion_hits(
     """Search the `k` best suggestions, none below `threshold`, at all positions of texts as the model sees them.
 
     Args:
-        model, vocabulary: the model.
-        texts: what the writer wants to write.
-        k: maximum number of suggestions.
-        threshold: minimum probability of each.
-        typed: what stands on the screen, if there are slips: texts of the same lengths with the same words.
+        model, vocabulary, texts: the model, and what the writer wants to write.
+        k, threshold: maximum number of suggestions, and minimum probability of each.
+        typed: with slips, what stands on the screen: texts of the same lengths with the same words.
         channel: corrects begun words; None corrects nothing.
         refusals, openings: see `WordSearch`.
         keep: whether a suggestion, given what is typed and what it adds, is shown.

@@ -1,8 +1,8 @@
 """Keys and time that a writer saves with suggestions of a model, beside a baseline, random words and an oracle.
 
-Time is a model, not a measurement: published times of other people, so differences between two ways of helping are
-worth more than the figures. Newly shown ghost text is always read; a list is looked at once a word. Reading costs time:
-Quinn & Zhai 2016, "A cost-benefit study of text entry suggestion interaction".
+Time is a model, not a measurement: published times of other people, so differences are worth more than the figures.
+Newly shown ghost text is always read, a list once a word. Reading costs time: Quinn & Zhai 2016, "A cost-benefit study
+of text entry suggestion interaction".
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ psychology of human-computer interaction", chapter 2)."""
 EYE_MOVEMENT = 0.230
 """Seconds of a glance, the way and the fixation (the same)."""
 _RECOGNITION = 0.100 + 0.070
-"""Seconds to see a wrong word: a perceptual and a cognitive cycle (the same)."""
+"""Seconds to see a wrong word (the same)."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ class Savings:
     words: Interval | None
     """Share of the words that were accepted, not typed to their ends."""
     shown: Interval | None
-    """Share of all positions where something is shown, of the text typed without help."""
+    """Share of all positions where something is shown."""
     right: Interval | None
-    """Share of those where what is shown is right, or a suggestion of the list is."""
+    """Share of those where it, or a suggestion of the list, is right."""
     speed: dict[str, Interval | None]
     """Words a minute, by device."""
 
@@ -114,7 +114,7 @@ class Calibration:
     """Whether probabilities can be believed (Guo et al. 2017, "On calibration of modern neural networks")."""
 
     error: Interval | None
-    """Expected calibration error, 0 to 1: the mean distance in the bins, weighted by their sizes."""
+    """Expected calibration error, 0 to 1: the mean distance in the bins."""
     bins: tuple[Bin, ...]
     """The bins that are not empty, in ascending order of probability."""
 
@@ -126,13 +126,13 @@ class TypingSavings:
     lists: dict[int, Savings]
     """By the size of the list."""
     ghost: Savings
-    """Savings by ghost text, at the step of the dial where none is chosen."""
+    """By the step of the dial where none is chosen."""
     ghosts: dict[str, Savings]
     """By step of the dial."""
     calibration: Calibration
-    """Calibration of the first suggestion, over all positions that have one."""
+    """Of the first suggestion, over all positions that have one."""
     proven: float
-    """Share of the positions whose list is proven to be the most probable words."""
+    """Share of the lists that are proven to be the most probable words."""
     steps: float
     """Mean number of model steps of a search."""
 
@@ -167,12 +167,11 @@ def simulate(
     """Simulate a writer who types texts with the help of a model, and with that of its baseline.
 
     Args:
-        model: the model.
-        texts: texts that the model has not seen.
-        threshold: nothing less probable is suggested.
+        model, texts: the model, and texts that it has not seen.
+        threshold: minimum probability of a suggestion.
         slips: share of the letters that are typed wrong and stay.
         correct: whether begun words are corrected.
-        max_texts: of more texts this number is chosen, evenly spread; None types all.
+        max_texts: maximum number of texts, evenly spread; None types all.
 
     Raises: `DataError` without any text, `OptionError` for a share of slips that is none.
     """
