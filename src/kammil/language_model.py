@@ -27,17 +27,16 @@ State = tuple[NDArray[np.generic], ...]
 """State of a model after the ids read so far; axis 0 of every array is the batch."""
 
 MAX_SCORES, MAX_STATE_NUMBERS = 1 << 22, 1 << 24
-"""Most scores of all positions, and most numbers of the states of all rows, that are in memory at once. A small folder
-may have a vocabulary of hundreds of thousands, or states of megabytes; a single position of a row is always read."""
+"""Maximum numbers in memory at once, of the scores of all positions and of the states of all rows: a small folder may
+have a large vocabulary or large states. A single position of a row is always read."""
 _MAX_POSITIONS = 4096
-"""Most positions at once: their ids and look-ups take memory as well."""
-
+"""Maximum number of positions at once: their ids and look-ups take memory as well."""
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 DOCUMENTS = (CONFIG, TOKENIZER)
-"""Files of a pretrained model beside its weights, in Hugging Face's formats: its architecture and its tokenizer."""
+"""Files of a pretrained model beside its weights, in Hugging Face's formats."""
 _MAX_DEPTH = 100
-"""Most levels of their nesting; those of models that people publish have about ten."""
+"""Maximum number of levels of their nesting; published models have about ten."""
 
 
 class Settings(BaseModel):
@@ -48,7 +47,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Result of training that the running side of a model needs beside its settings."""
+    """What the running side of a model needs beside its settings."""
 
     weights: Mapping[str, NDArray[np.generic]]
     """Named arrays, for `weights.safetensors`."""
@@ -56,8 +55,7 @@ class Artifacts:
     """JSON texts by file name, of the names in `DOCUMENTS`."""
 
     def document(self, name: str) -> dict[str, Any]:
-        """Parse one of the documents; `KeyError` where there is none, `ValueError` for what holds no JSON object or
-        one that is nested too deeply to be walked through."""
+        """Parse a document; `KeyError` where there is none, `ValueError` for no JSON object or a too deep one."""
         try:
             found: object = json.loads(self.documents[name])
         except RecursionError as error:
@@ -73,7 +71,6 @@ class Artifacts:
 
 
 def _children(node: object) -> Iterable[object]:
-    """Return what a value of JSON holds."""
     if isinstance(node, dict):
         return cast(dict[str, object], node).values()
     return cast(list[object], node) if isinstance(node, list) else ()
@@ -100,26 +97,23 @@ class LanguageModel(ABC):
         """
 
     def state_size(self, length: int) -> int:
-        """Return how many numbers the state of one row holds after `length` ids, about."""
+        """Return about the number of numbers in the state of a row after `length` ids."""
         del length
         return sum(array.size for array in self.initial_state(1))
 
     def pad_states(self, states: Sequence[State]) -> Sequence[State]:
-        """Pad states after texts of different lengths to equal shapes, so that they fit into one batch.
-
-        A family whose states do not grow returns them as they are.
-        """
+        """Pad states after texts of different lengths to equal shapes, where they grow."""
         return states
 
     @final
     def step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
-        """Read one id for each row, (B,); return log-probabilities (B, V) of the next, and the new state."""
+        """Read one id a row, (B,); return log-probabilities (B, V) of the next, and the new state."""
         log_probabilities, state = self.forward(ids[:, None], state, last=1)  # (B, 1, V)
         return log_probabilities[:, 0], state
 
 
 class SavedModel(LanguageModel):
-    """The running side of a family, made of what its learning side left behind."""
+    """The running side of a family."""
 
     @classmethod
     @abstractmethod

@@ -1,16 +1,6 @@
 """Write a model as one ONNX file: the graph of a network, and in its metadata the characters and the text rules.
 
-Inputs are `ids` (B, T), `last` (1,) and a state; outputs are the log-probabilities of the next ids at the last
-positions, (B, last, V), and the new state: see `models/graph`. The metadata are strings, JSON but for the first two:
-
-| name | holds |
-|---|---|
-| `kammil` | number of this format |
-| `family` | of the model, or `blend network` |
-| `vocabulary` | the text of every id; empty for padding, begin and end |
-| `specials` | ids of `pad`, `unk`, `bos` and `eos` |
-| `writable` | ids that a completion may choose from, the end among them |
-| `rules` | text rules by name: what is done to a text before the model reads it |
+`docs/export.md` says what inputs, outputs and metadata mean.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """ONNX graphs, written node by node with the `onnx` package: the `model.py` of a family that has one builds it.
 
-By hand instead of by `torch.onnx`, which unrolls a recurrence and names things its own way: no exporter's version
-changes a file, and no PyTorch is needed. Every graph reads `ids` (B, T), `last` (1,) and `state_0`, `state_1`, ..., and
-gives `log_probabilities` (B, last, V) and `next_state_0`, ...; see `docs/export.md`.
+No PyTorch is needed, and no exporter's version changes a file. Every graph reads `ids` (B, T), `last` (1,) and
+`state_0`, `state_1`, ..., and gives `log_probabilities` (B, last, V) and `next_state_0`, ...; see `docs/export.md`.
 
 Shapes: B batch, T time, S positions in memory, V vocabulary.
 """
@@ -21,10 +20,8 @@ IDS, LAST, LOG_PROBABILITIES = "ids", "last", "log_probabilities"
 STATE_IN, STATE_OUT = "state_{}", "next_state_{}"
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 GROWING = "S"
-"""Name of the only dynamic dimension of a state: the ids in memory. It is 0 at the start; a call adds the ids that it
-reads, and drops the oldest beyond the window."""
+"""Name of the only dynamic dimension of a state, the ids in memory: 0 at the start."""
 _END = int(np.iinfo(np.int64).max)
-"""End of a slice without an end."""
 IR, OPSET = 8, 17
 """Versions of the format and its operators, which every ONNX Runtime since 1.12 reads."""
 

@@ -1,6 +1,6 @@
 """A gated recurrent unit (GRU) over characters: the notebook's model, whose decoder reads every character it writes.
 
-The idea: a hidden vector h is carried from character to character. At each step the network reads one character
+A hidden vector h is carried from character to character. At each step the network reads one character
 and decides, number by number, how much of h to keep and how much to replace; a linear layer then turns h into one
 score (logit) for each character that could come next. Prompt and completion are one sequence, so there is no separate
 encoder and decoder: the state after the prompt is where the completion starts.
@@ -20,8 +20,6 @@ in a model folder are PyTorch's.
 
 While learning, the network reads the true characters (teacher forcing, see `training/loss.py`); while completing, those
 that it wrote itself (see `decoding/sampling.py`).
-
-Left out: several layers and bigger sizes (tiny data over-fit first), attention (a family of its own).
 
 Shapes: B batch, T time, V vocabulary, E embedding, H hidden.
 """
@@ -45,12 +43,11 @@ class GRUSettings(Settings):
     """Sizes of the network; the defaults are the notebook's."""
 
     embedding: int = Field(default=128, ge=1, le=4096)
-    """Numbers that stand for one character, E."""
+    """Size of the embedding of a character, E."""
     hidden: int = Field(default=256, ge=1, le=8192)
-    """Numbers carried from step to step, H."""
+    """Size of the state, H."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    """Share of the hidden numbers set to zero while learning, before the output. Dropping embeddings as well costs
-    about 0.06 bits per character in the same time: characters are few, and each must be read."""
+    """Dropout rate before the output. Dropping embeddings as well costs about 0.06 bits per character."""
 
 
 def textbook_gru(gru: nn.GRU, x: Tensor) -> Tensor:

@@ -23,8 +23,7 @@ from kammil.ngrams.count_table import CountTable, expand
 from kammil.vocabulary import CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 MAX_ORDER = 8
-"""Longest order tried: on 300,000 characters nothing is gained beyond, and every order enlarges the folder
-(docs/log.md#which-smoothing-and-which-order)."""
+"""Longest order tried (docs/log.md#which-smoothing-and-which-order)."""
 
 Keys = NDArray[np.uint64]
 
@@ -40,13 +39,7 @@ class NGramSettings(Settings):
 
 
 class NGramModel(SavedModel):
-    """Looks up the last K - 1 ids in the counts.
-
-    Args:
-        settings: with the order chosen.
-        weights: `keys.k`, `offsets.k`, `ids.k`, `counts.k` for each context length k, `discounts.k` of those that were
-            pruned, and `size`; `KeyError` or `ValueError` for arrays that do not fit.
-    """
+    """Looks up the last K - 1 ids in the counts; `KeyError` or `ValueError` for arrays that do not fit."""
 
     def __init__(self, settings: NGramSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         if settings.order is None:

@@ -28,16 +28,14 @@ Pretoken = tuple[int, ...]
 
 _PRETOKENS = regex.compile(r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s")
 _FIRST, _LAST = 0xF0000, 0x10FFFF
-"""Code points that stand for characters while merges are learnt: planes for private use, without lone surrogates, which
-the library rejects. There are more of them than any texts have characters."""
+"""Code points for private use, which stand for characters while merges are learnt: the library rejects surrogates."""
 
 
 class WordSettings(GRUSettings):
     """Sizes of the network, and which words are units."""
 
     word_texts: int = Field(default=3, ge=2, le=1_000_000)
-    """Minimum number of training texts with a word that becomes a unit. Not tuned: the benchmark's tweets give 3,128
-    units with 3, 5,904 with 2, and 1,472 with 5."""
+    """Minimum number of training texts with a word that becomes a unit; not tuned."""
     most_words: int = Field(default=8192, ge=0, le=1 << 18)
     """Maximum number of units of two characters or more: the most frequent words."""
 
@@ -46,18 +44,11 @@ class SubwordSettings(GRUSettings):
     """Sizes of the network, and the number of subwords."""
 
     subwords: int = Field(default=1000, ge=0, le=1 << 18)
-    """Maximum number of units of two characters or more. On the benchmark's validation tweets 300 give the same bits
-    after three passes (3.25 each); with 1000 a text takes fewer steps."""
+    """Maximum number of units of two characters or more; 300 give the same bits, and 1000 fewer steps a text."""
 
 
 class Segmenter:
-    """Segments texts into units.
-
-    Args:
-        vocabulary: of characters.
-        longer: the units of two characters or more.
-        cut: returns the units of a pretoken.
-    """
+    """Segments texts into characters and `longer` units, as `cut` does a pretoken."""
 
     def __init__(
         self,
@@ -86,10 +77,7 @@ def pretokens(ids: Ids, vocabulary: CharacterVocabulary) -> list[Pretoken]:
 
 
 def _joinable_characters(texts: Sequence[Ids], size: int) -> NDArray[np.bool_]:
-    """Return which characters, (V,), may be part of a longer unit: those that occur in two texts or more.
-
-    A rarer one is replaced by UNK half of the time in training, so it must stay a unit by itself, as UNK is.
-    """
+    """Return which characters, (V,), are in two texts or more: a rarer one is UNK at times, so it is a unit alone."""
     in_texts = np.bincount(np.concatenate([np.unique(text) for text in texts]), minlength=size)
     in_texts[:SPECIALS] = 0
     return in_texts > 1

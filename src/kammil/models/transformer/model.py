@@ -1,8 +1,7 @@
 """Forward pass of the Transformer in NumPy; `network` explains the architecture.
 
 The state is a key-value cache for each layer. Keys are cached without rotary embedding, which is applied by their
-position in the cache: only distances matter, so the oldest entries can be dropped. The two numbers of a rotary pair
-stand side by side, as the real and imaginary part of a complex number: then a rotation is one product.
+position in the cache, for only distances matter. A rotary pair is one complex number: a rotation is one product.
 
 Shapes: B batch, T time, S characters in cache, V vocabulary, D width, L layers, N heads, K = D / N, M inner width.
 """
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 EPSILON, THETA = 1e-6, 10_000.0
-"""Llama's constants: the first keeps the norm of a zero vector finite; the slowest rotary pair has a period of about
-2 pi 10,000 positions."""
+"""Llama's constants, of norms and of rotary embedding."""
 MAX_STATE = 1 << 24
 """Maximum number of numbers in the state of one text."""
 _PIECE = 512
@@ -38,13 +36,13 @@ class TransformerSettings(Settings):
     """Sizes of the network."""
 
     width: int = Field(default=128, ge=2, le=4096)
-    """Size of the vector of a position, D."""
+    """D."""
     layers: int = Field(default=3, ge=1, le=64)
-    """Blocks, L."""
+    """Number of blocks, L."""
     heads: int = Field(default=4, ge=1, le=64, validate_default=True)
-    """Attention heads of a block, N."""
+    """Number of heads, N."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Dropout rate of what attention and the gated network add, in training."""
+    """Dropout rate of what attention and the gated network add."""
     window: int = Field(default=1024, ge=1, le=65_536, validate_default=True)
     """Positions that one position attends to, itself included: bounds the cache of an endless text."""
 
@@ -66,20 +64,14 @@ class TransformerSettings(Settings):
 
     @property
     def inner(self) -> int:
-        """Return the inner width of the gated network, M: 8/3 D, so that its three matrices are as large as two of 4 D.
-
-        Rounded up to a multiple of 16.
-        """
+        """Inner width of the gated network, M: 8/3 D, rounded up to a multiple of 16."""
         return -(-8 * self.width // 48) * 16
 
 
 class TransformerModel(SavedModel):
-    """Runs a Transformer from its weights.
+    """Runs a Transformer from its weights, by their Llama names; `KeyError` or `ValueError` for arrays that do not fit.
 
-    Args:
-        settings: of the model.
-        weights: by their Llama names; `KeyError` or `ValueError` for arrays that do not fit. Norms are folded into the
-            matrices after them, the scale of the scores into the queries.
+    Norms are folded into the matrices after them, the scale of the scores into the queries.
     """
 
     def __init__(self, settings: TransformerSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
