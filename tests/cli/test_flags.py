@@ -9,7 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from kammil.cli._flags import READING, RECIPE, Rows, training_options, with_flags
+from kammil.cli import flags
+from kammil.cli.flags import READING, RECIPE, Rows, training_options
 from kammil.errors import OptionError
 
 
@@ -17,7 +18,7 @@ def ran(rows: Rows, *arguments: str) -> tuple[str, Any]:
     """Run a command as a program of its own; return what it printed, and what it was given."""
     app, called = typer.Typer(add_completion=False, rich_markup_mode=None), list[Any]()
 
-    @app.command(cls=with_flags(rows))
+    @app.command(cls=flags.command(rows))
     def command(context: typer.Context, name: str = "", before: int = 1) -> None:
         called.append((name, before, context.obj))
 

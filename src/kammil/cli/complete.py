@@ -11,18 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Argument, Option
 
-from kammil.cli._flags import (
-    BUNDLED,
-    BlockFile,
-    Json,
-    Model,
-    ProfileFile,
-    Rows,
-    open_profile,
-    rows_of,
-    texts_or_stdin,
-    with_flags,
-)
+from kammil.cli import flags
 from kammil.cli._output import for_stdout, new_app, print_json, tell
 
 if TYPE_CHECKING:
@@ -39,26 +28,26 @@ _SEEDS = 10_000
 app = new_app()
 
 
-def suggest_rows() -> Rows:
+def suggest_rows() -> flags.Rows:
     """Return the flags of suggestions."""
     from kammil.completion.options import SuggestOptions
 
-    rows = rows_of(SuggestOptions, *(name for name in SuggestOptions.model_fields if name != "words"))
+    rows = flags.rows_of(SuggestOptions, "words")
     kind, _, _ = rows["ghost"]
     return {**rows, "ghost": (kind, "Print ghost text in place of a list, as readily as this.", None)}
 
 
-@app.command(cls=with_flags(suggest_rows))
+@app.command(cls=flags.command(suggest_rows))
 def suggest(
     context: typer.Context,
     text: Annotated[
         str | None, Argument(metavar="TEXT", help="The text so far; else each line of stdin is one.")
     ] = None,
     *,
-    model: Model = BUNDLED,
-    block: BlockFile = None,
-    profile: ProfileFile = None,
-    json: Json = False,
+    model: flags.Model = flags.BUNDLED,
+    block: flags.BlockFile = None,
+    profile: flags.ProfileFile = None,
+    json: flags.Json = False,
 ) -> None:
     """Print the most probable next words, or ends of a begun word. One suggestion a line, the best first, on a terminal
     with its probability; ends of a begun word come before the words after it, or behind them if it is more probably
@@ -70,9 +59,9 @@ def suggest(
 
     asked: dict[str, Any] = context.obj
     SuggestOptions.of(**asked)  # before the model is opened
-    completer = load(model, profile=open_profile(profile), block=block)
+    completer = load(model, profile=flags.open_profile(profile), block=block)
     of_ghost_text = {name: value for name, value in asked.items() if name not in ("k", "correct")}
-    for i, prefix in enumerate(texts_or_stdin(None if text is None else [text])):
+    for i, prefix in enumerate(flags.texts_or_stdin(None if text is None else [text])):
         if "ghost" in asked:
             phrase = completer.phrase(prefix, **of_ghost_text)
             if json:
@@ -93,33 +82,33 @@ def suggest(
             typer.echo(probability + for_stdout(suggestion.added if suggestion.replaces else suggestion.text))
 
 
-def decoding_rows() -> Rows:
+def decoding_rows() -> flags.Rows:
     """Return the flags of decoding, with the defaults of the preset."""
     from kammil.decoding.options import PRESET, PRESETS, DecodingOptions
 
     defaults = PRESETS[DEFAULT_PRESET]
     rows = {
         name: (kind, text, defaults.get(name, default))
-        for name, (kind, text, default) in rows_of(DecodingOptions).items()
+        for name, (kind, text, default) in flags.rows_of(DecodingOptions).items()
     }
     kind, text, seed = rows["seed"]
     rows["seed"] = (kind, f"{text}  [default: {seed}; on a terminal another one each time]", None)
     return {"preset": (str, PRESET, DEFAULT_PRESET), **rows}
 
 
-@app.command(cls=with_flags(decoding_rows))
+@app.command(cls=flags.command(decoding_rows))
 def complete(
     context: typer.Context,
     text: Annotated[str | None, Argument(metavar="TEXT", help="The prompt; else each line of stdin is one.")] = None,
     *,
-    model: Model = BUNDLED,
+    model: flags.Model = flags.BUNDLED,
     n: Annotated[int, Option("-n", help="Number of completions, 1,000 at most.")] = 1,
-    profile: ProfileFile = None,
-    block: BlockFile = None,
+    profile: flags.ProfileFile = None,
+    block: flags.BlockFile = None,
     show_probabilities: Annotated[
         bool, Option("--show-probabilities", help="Explain each on stderr (with --json, in it).")
     ] = False,
-    json: Json = False,
+    json: flags.Json = False,
 ) -> None:
     """Continue a text by chance, up to 30 characters: of many draws the most probable one, cut after its last whole
     word; --preset plain is a single draw. It reads like the training texts and seldom says what you meant: for help
@@ -136,8 +125,8 @@ def complete(
         options = DecodingOptions.of(**decoding)
         if options.temperature and options.beams == 1:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
-    completer = load(model, profile=open_profile(profile), block=block)
-    for prompt in texts_or_stdin(None if text is None else [text]):
+    completer = load(model, profile=flags.open_profile(profile), block=block)
+    for prompt in flags.texts_or_stdin(None if text is None else [text]):
         if json:
             answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]
             if show_probabilities:
@@ -183,24 +172,23 @@ def _explain(completer: Completer, prompt: str, completion: str) -> Explanation:
     return explain_written(completer, prompt, completion)
 
 
-def type_rows() -> Rows:
+def type_rows() -> flags.Rows:
     """Return the flags of suggestions that hold for ghost text and lists, or for ghost text."""
     from kammil.completion.options import SuggestOptions
 
-    of_lists = {"k", "threshold", "correct", "words", "forbid"}
-    return rows_of(SuggestOptions, *(name for name in SuggestOptions.model_fields if name not in of_lists))
+    return flags.rows_of(SuggestOptions, "k", "threshold", "correct", "words", "forbid")
 
 
-@app.command("type", cls=with_flags(type_rows))
+@app.command("type", cls=flags.command(type_rows))
 def type_(
     context: typer.Context,
     *,
-    model: Model = BUNDLED,
+    model: flags.Model = flags.BUNDLED,
     learn: Annotated[
         bool, Option("--learn", help="Learn each finished text, into the profile if one is given.")
     ] = False,
-    block: BlockFile = None,
-    profile: ProfileFile = None,
+    block: flags.BlockFile = None,
+    profile: flags.ProfileFile = None,
 ) -> None:
     """Type on the terminal, with ghost text behind the caret and three suggestions below. Tab or the right arrow takes
     a word of the ghost text, End all of it. 1 to 3 takes a suggestion (Backspace then types the digit), F1 to F3 where
@@ -212,7 +200,7 @@ def type_(
     from kammil.language_model import AdaptiveModel
 
     terminal = _terminal() if _interactive() else None  # before the model is opened: a missing library is said at once
-    completer = load(model, profile=open_profile(profile), block=block)
+    completer = load(model, profile=flags.open_profile(profile), block=block)
     if learn and not isinstance(completer.language_model, AdaptiveModel):
         raise OptionError(CANNOT_LEARN)
     asked: dict[str, Any] = context.obj
@@ -231,7 +219,7 @@ def type_(
             completer.learn(text)
 
     if terminal is None:
-        for text in texts_or_stdin(None):
+        for text in flags.texts_or_stdin(None):
             typer.echo(for_stdout(after(text).added))
             learnt(text)
     else:

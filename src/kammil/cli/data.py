@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from kammil.cli._flags import (
-    READING,
-    Json,
-    MinLength,
-    Raw,
-    Target,
-    TextFiles,
-    file_names,
-    with_flags,
-)
+from kammil.cli import flags
 from kammil.cli._output import for_stdout, new_app, print_json, shown_progress, tell
 from kammil.views.tables import Table
 
@@ -43,7 +34,7 @@ def common() -> None:
 
 
 @app.command("list")
-def list_(json: Json = False) -> None:
+def list_(json: flags.Json = False) -> None:
     """List the named data sets, and whether they are on this machine."""
     from kammil.data.datasets import CATALOG, status
 
@@ -72,16 +63,16 @@ def get(
         tell(f"{name}: {CATALOG[name].licence}. Cite: {CATALOG[name].citation}")
 
 
-@app.command(cls=with_flags(READING))
+@app.command(cls=flags.command(flags.READING))
 def show(
     context: typer.Context,
-    files: TextFiles,
+    files: flags.TextFiles,
     *,
     n: Annotated[int, Option("-n", help="Number of texts to show, spread evenly.")] = 5,
-    target: Target = 30,
-    min_length: MinLength = 0,
-    raw: Raw = None,
-    json: Json = False,
+    target: flags.Target = 30,
+    min_length: flags.MinLength = 0,
+    raw: flags.Raw = None,
+    json: flags.Json = False,
 ) -> None:
     """Look at texts as a model does: some as prompt and target, and the vocabulary, its first and last twenty
     characters with their counts."""
@@ -89,7 +80,7 @@ def show(
     from kammil.text import counted, visible, visible_label
 
     with shown_progress():
-        found = examples(file_names(files), n, target=target, min_length=min_length, raw=bool(raw), **context.obj)
+        found = examples(flags.file_names(files), n, target=target, min_length=min_length, raw=bool(raw), **context.obj)
     if json:
         print_json(asdict(found))
         return
@@ -110,15 +101,15 @@ def show(
     Table(["id", "count", "code point", "name", ""], rows, words=True).print()
 
 
-@app.command(cls=with_flags(READING))
+@app.command(cls=flags.command(flags.READING))
 def check(
     context: typer.Context,
-    files: TextFiles,
+    files: flags.TextFiles,
     *,
     against: Annotated[
         str | None, Option(metavar="FILE", help="Count the texts that are in this training file too.")
     ] = None,
-    json: Json = False,
+    json: flags.Json = False,
 ) -> None:
     """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of
     scripts, of likely dialects, and of sources, which are files or what a column `source` names."""
@@ -126,7 +117,7 @@ def check(
     from kammil.data.sources import remarks, rows
 
     options = context.obj
-    checked = rows(file_names(files), **options)
+    checked = rows(flags.file_names(files), **options)
     texts = checked.texts
     training = None if against is None else [text for text in rows(against, **options).texts if text]
     result = audit(texts, training, sources=checked.sources)
@@ -140,10 +131,10 @@ def check(
         typer.echo(for_stdout(line))
 
 
-@app.command(cls=with_flags(READING))
+@app.command(cls=flags.command(flags.READING))
 def split(
     context: typer.Context,
-    files: TextFiles,
+    files: flags.TextFiles,
     *,
     out: Annotated[Path, Option(help="The new folder for train, validation and test files.")],
     validation: Annotated[float, Option(help="Share of the texts to validate with.")] = 0.0,
@@ -157,7 +148,7 @@ def split(
     from kammil.text import counted
 
     with shown_progress():
-        read = rows(file_names(files), **context.obj).texts
+        read = rows(flags.file_names(files), **context.obj).texts
     texts = [text for text in map(str.strip, read) if text]
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}

@@ -10,19 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from typer import Argument, Option
 
-from kammil.cli._flags import (
-    BUNDLED,
-    READING,
-    UNSEEN,
-    Folder,
-    Json,
-    MinLength,
-    ProfileFile,
-    Target,
-    file_names,
-    open_profile,
-    with_flags,
-)
+from kammil.cli import flags
 from kammil.cli._output import for_stdout, new_app, print_json, shown_progress, tell
 from kammil.views.tables import Table
 
@@ -34,15 +22,15 @@ if TYPE_CHECKING:
 app = new_app()
 
 
-@app.command(cls=with_flags(READING))
+@app.command(cls=flags.command(flags.READING))
 def evaluate(
     context: typer.Context,
-    folder: Folder,
-    files: Annotated[list[str], UNSEEN],
+    folder: flags.Folder,
+    files: Annotated[list[str], flags.UNSEEN],
     *,
     samples: Annotated[int, Option(help="Number of texts to show with their completions.")] = 5,
-    target: Target = 30,
-    min_length: MinLength = 0,
+    target: flags.Target = 30,
+    min_length: flags.MinLength = 0,
     plot_positions: Annotated[
         Path | None, Option(metavar="FILE", help="Draw accuracy by position in a target.")
     ] = None,
@@ -51,7 +39,7 @@ def evaluate(
     threshold: Annotated[float | None, Option(help="With --typing: minimum probability.  [default: 0.01]")] = None,
     plot: Annotated[Path | None, Option(metavar="FILE", help="With --typing: draw the reliability diagram.")] = None,
     seed: Annotated[int, Option(help="Seed of the samples.")] = 0,
-    json: Json = False,
+    json: flags.Json = False,
 ) -> None:
     """Measure how good a model is on texts it has not seen. The figures stand with their intervals beside those
     of baselines; samples follow."""
@@ -76,7 +64,7 @@ def evaluate(
     model = load(folder)
     typed = None
     with shown_progress():
-        texts = sources.texts(file_names(files), **context.obj)
+        texts = sources.texts(flags.file_names(files), **context.obj)
         with phase("evaluating", evaluate.LOOPS):
             evaluation = evaluate.evaluate(model, texts, target=target, min_length=min_length)
         written = write_samples(model, texts, max(0, samples), seed=seed, target=target, min_length=min_length)
@@ -174,11 +162,11 @@ def _typing_tables(typed: TypingReport, name: str, note: str) -> tuple[Table, Ta
     return Table(["typing", *head], saved, note=note), Table(["words a minute", *head], speeds, note=model)
 
 
-@app.command(cls=with_flags(READING))
+@app.command(cls=flags.command(flags.READING))
 def report(
     context: typer.Context,
-    folder: Folder,
-    files: Annotated[list[str] | None, UNSEEN] = None,
+    folder: flags.Folder,
+    files: Annotated[list[str] | None, flags.UNSEEN] = None,
     *,
     out: Annotated[Path | None, Option(help="The page.  [default: FOLDER/report.html, or NAME-report.html]")] = None,
     seconds: Annotated[float, Option(help="Time for measuring: more seconds type more of the texts.")] = 60.0,
@@ -205,10 +193,10 @@ def report(
     measured: dict[str, Any] = {}
     with shown_progress():
         if files:
-            texts = sources.texts(file_names(files), **context.obj)
+            texts = sources.texts(flags.file_names(files), **context.obj)
             with phase("evaluating", LOOPS):
                 evaluation = evaluate(model, texts)
-            on = f"texts of {sources.description(file_names(files))}"
+            on = f"texts of {sources.description(flags.file_names(files))}"
             measured = {"model": model, "texts": texts, "on": on, "chosen": False, "seconds": seconds}
         else:
             evaluation = stored_evaluation(model.model.metrics)
@@ -228,8 +216,8 @@ def explain(
     given: Annotated[str, Option(metavar="TEXT", help="Text before TEXT, which is read but not explained.")] = "",
     k: Annotated[int, Option("-k", help="Number of alternatives to show for each character.")] = 3,
     html: Annotated[Path | None, Option(metavar="FILE", help="Write one HTML page that needs no other file.")] = None,
-    profile: ProfileFile = None,
-    json: Json = False,
+    profile: flags.ProfileFile = None,
+    json: flags.Json = False,
 ) -> None:
     """Show how surprising each character of a text is to a model. Beside it stand what else was likely, and which part
     of a blend raised it: its network, or the counts of what followed so many letters."""
@@ -243,8 +231,8 @@ def explain(
     *first, text = texts
     if len(first) > (model is None):
         raise OptionError(f"there are {len(texts)} texts; give one, in quotes if it has spaces.")
-    folder = Path(first[0]) if first else model or BUNDLED
-    explanation = explaining.explain(load(folder, profile=open_profile(profile)), text, given=given, k=k)
+    folder = Path(first[0]) if first else model or flags.BUNDLED
+    explanation = explaining.explain(load(folder, profile=flags.open_profile(profile)), text, given=given, k=k)
     if html is not None:
         heatmap.save(explanation, folder.resolve().name, html)
     if json:
@@ -257,9 +245,9 @@ def explain(
 
 @app.command()
 def info(
-    folder: Folder,
+    folder: flags.Folder,
     layers: Annotated[bool, Option("--layers", help="List the layers: shapes and parameters.")] = False,
-    json: Json = False,
+    json: flags.Json = False,
 ) -> None:
     """Say what a model is for, how good it is and what is wrong with it; then its card: data, rules, figures."""
     from kammil import model_folder
@@ -291,7 +279,7 @@ def info(
 
 @app.command()
 def export(
-    folder: Folder,
+    folder: flags.Folder,
     *,
     format: Annotated[
         str,

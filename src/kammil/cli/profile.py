@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
-from kammil.cli._flags import BUNDLED, READING, Json, Model, existing_profile, texts_or_stdin, with_flags
 from kammil.cli._output import new_app, print_json, shown_progress, tell
+from kammil.cli.flags import BUNDLED, READING, Json, Model, command, existing_profile, texts_or_stdin
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def common() -> None:
     machine."""
 
 
-@app.command(cls=with_flags(READING))
+@app.command(cls=command(READING))
 def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
     """Add texts, or those of a file that is named in place of a text; a text that is added twice counts twice. Beyond
     2,000 texts, or 400,000 characters, the oldest are removed."""

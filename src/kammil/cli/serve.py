@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from kammil.cli._flags import BlockFile, Rows, open_profile, rows_of, with_flags
 from kammil.cli._output import new_app
+from kammil.cli.flags import BlockFile, Rows, command, open_profile, rows_of
 
 app = new_app()
 
@@ -20,7 +20,7 @@ def _settings() -> Rows:
     return rows_of(ServerSettings)
 
 
-@app.command(cls=with_flags(_settings))
+@app.command(cls=command(_settings))
 def serve(
     context: typer.Context,
     folders: Annotated[list[Path] | None, Argument(metavar="FOLDER", help="Models.  [default: levantine]")] = None,

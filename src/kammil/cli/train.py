@@ -11,19 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer import Argument, Option
 
-from kammil.cli._flags import (
-    RECIPE,
-    TRAINING,
-    Folder,
-    Json,
-    Rows,
-    TextFiles,
-    TrainingFile,
-    default_name,
-    file_names,
-    training_options,
-    with_flags,
-)
+from kammil.cli import flags
 from kammil.cli._output import (
     for_stdout,
     new_app,
@@ -44,12 +32,12 @@ _MAX_FIGURES = 40
 
 app = new_app()
 
-_SPLIT: Rows = {
+_SPLIT: flags.Rows = {
     "test": (str, "A file to test on; else a leak-free tenth, 5,000 texts at most.", None),
     "replace": (bool, "Replace what was made of other texts or with other options.", False),
 }
-_REPORT: Rows = {"report": (bool, "Write report.html, which quotes a few texts.", True)}
-_TRAIN: Rows = {
+_REPORT: flags.Rows = {"report": (bool, "Write report.html, which quotes a few texts.", True)}
+_TRAIN: flags.Rows = {
     "base": (
         str,
         "Model to start from: bundled, or a folder of the family; for pretrained, one of the Hugging Face Hub.",
@@ -82,22 +70,22 @@ def _run(
     from kammil.training.recipe import Recipe
     from kammil.views.progress import progress
 
-    options = training_options(function, given)
+    options = flags.training_options(function, given)
     family = options.get("model", Recipe.model_fields["model"].default)
-    target = out or Path(default_name(files) + ending.format(family))
+    target = out or Path(flags.default_name(files) + ending.format(family))
     with nullcontext() if kept else resumable_after_interrupt(), progress() as listen:
         try:
-            return function(file_names(files), out=target, listen=listen, **options), target
+            return function(flags.file_names(files), out=target, listen=listen, **options), target
         except KeyboardInterrupt:
             if kept and distributed.is_first() and (sentence := kept(target)):
                 tell(f"{sentence}; it was {listen.activity}")
             raise
 
 
-@app.command(cls=with_flags(TRAINING | _TRAIN | _REPORT))
+@app.command(cls=flags.command(flags.TRAINING | _TRAIN | _REPORT))
 def train(
     context: typer.Context,
-    files: TextFiles,
+    files: flags.TextFiles,
     out: Annotated[Path | None, Option(help="The new model folder.  [default: FILE-family]")] = None,
 ) -> None:
     """Train a model on the texts of files and write its folder."""
@@ -139,10 +127,10 @@ def what_is_kept(out: Path) -> str:
     return f"{' and '.join(what)} {'are' if len(what) > 1 else 'is'} kept; the same command goes on from there"
 
 
-@app.command(cls=with_flags(TRAINING))
+@app.command(cls=flags.command(flags.TRAINING))
 def tune(
     context: typer.Context,
-    files: TextFiles,
+    files: flags.TextFiles,
     trials: Annotated[int, Option(help="Trials in all, those of earlier calls included.")] = 20,
     out: Annotated[Path | None, Option(help="Folder of the search.  [default: FILE-family-tuning]")] = None,
 ) -> None:
@@ -168,14 +156,14 @@ def tune(
     typer.echo(f"best: {tuned.best}")
 
 
-@app.command(cls=with_flags(RECIPE | _SPLIT | _REPORT))
+@app.command(cls=flags.command(flags.RECIPE | _SPLIT | _REPORT))
 def compare(
     context: typer.Context,
-    file: TrainingFile,
+    file: flags.TrainingFile,
     minutes: Annotated[float, Option(help="Wall-clock budget for each family.")],
     families: Annotated[list[str] | None, Option(help="Families, by commas.  [default: all that can run]")] = None,
     out: ResultsFolder = None,
-    json: Json = False,
+    json: flags.Json = False,
 ) -> None:
     """Train every model family on one leak-free split and rank them. Each family gets the same time; compressors and
     simple baselines are ranked beside them."""
@@ -206,13 +194,13 @@ def compare(
     typer.echo(f"comparison: {target}")
 
 
-@app.command(cls=with_flags(TRAINING | _SPLIT))
+@app.command(cls=flags.command(flags.TRAINING | _SPLIT))
 def curve(
     context: typer.Context,
-    file: TrainingFile,
+    file: flags.TrainingFile,
     shares: Annotated[str, Option(help="Shares of the training texts, rising.")] = "1/8,1/4,1/2,1",
     out: ResultsFolder = None,
-    json: Json = False,
+    json: flags.Json = False,
 ) -> None:
     """Find out how many texts you need: train a model on an eighth, a quarter, half and all of them, and measure each
     on the same test texts."""
@@ -265,7 +253,7 @@ def _curve_table(made: LearningCurve) -> Table:
 
 @app.command()
 def plot(
-    folder: Folder,
+    folder: flags.Folder,
     out: Annotated[Path | None, Option(help="File to write.  [default: FOLDER/training.png]")] = None,
 ) -> None:
     """Draw the training curves of a model: loss and accuracy by epoch."""
@@ -282,21 +270,21 @@ def plot(
 
 @app.command()
 def verify(
-    folder: Folder,
+    folder: flags.Folder,
     files: Annotated[
         list[str] | None, Argument(metavar="FILE", help="The training texts.  [default: as recorded]")
     ] = None,
     validation: Annotated[
         str | None, Option(help="The second file that it was validated with; enough by itself.")
     ] = None,
-    json: Json = False,
+    json: flags.Json = False,
 ) -> None:
     """Compute every figure of a model's folder again, from its texts, and say which differ. Exit status 1 if
     any does."""
     from kammil.training import verify as verifying
 
     with shown_progress():
-        result = verifying.verify(folder, file_names(files) if files else None, validation=validation)
+        result = verifying.verify(folder, flags.file_names(files) if files else None, validation=validation)
     differing, total = result.differing, len(result.checks)
     if json:
         print_json(result.to_dict())

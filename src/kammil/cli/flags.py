@@ -114,13 +114,13 @@ _NAMES = {"sender": "from", "with_": "with", "set_": "set", "origins": "allow-or
 """Flags that are not called as their option is."""
 
 
-def rows_of(options: type[BaseModel], *names: str) -> Rows:
-    """Return the fields of these names, or all."""
-    chosen = {name: options.model_fields[name] for name in names or options.model_fields}
+def rows_of(options: type[BaseModel], *left_out: str) -> Rows:
+    """Return the fields of options but for these."""
+    chosen = {name: field for name, field in options.model_fields.items() if name not in left_out}
     return {name: (field.annotation, field.description, field.default) for name, field in chosen.items()}
 
 
-def with_flags(rows: Rows | Callable[[], Rows]) -> type[typer.core.TyperCommand]:
+def command(rows: Rows | Callable[[], Rows]) -> type[typer.core.TyperCommand]:
     """Return a class of commands with a further flag for each row; `obj` of the context is a dict of those given.
 
     A function is called when the command runs: options need NumPy, for which `kammil --help` would wait.
@@ -158,12 +158,12 @@ def _flags(rows: Rows) -> list[Any]:
         option = Annotated[list[str] | None if repeatable else kind | None, Option(flag, help=f"{text}{shown}")]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option))
 
-    def command(**_: Any) -> None: ...
+    def taken(**_: Any) -> None: ...
 
-    setattr(command, "__signature__", inspect.Signature(parameters))  # noqa: B010
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    setattr(taken, "__signature__", inspect.Signature(parameters))  # noqa: B010
+    taken.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     app = typer.Typer(add_completion=False)
-    app.command(add_help_option=False)(command)
+    app.command(add_help_option=False)(taken)
     return typer.main.get_command(app).params
 
 
