@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer, load
+from kammil.completion.options import SuggestOptions
 from kammil.completion.suggestions import Suggestion
 from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, spellings
 from kammil.errors import OptionError
@@ -275,3 +276,9 @@ def test_the_bundled_model_corrects_a_hamza_for_qaf_and_a_key_too_many(
 @pytest.mark.parametrize(("typed", "wanted"), [("شكراا", "شكرا"), ("حبيييبي", "حبيبي")])
 def test_the_bundled_model_offers_a_stretched_word_as_it_is(bundled: Completer, typed: str, wanted: str) -> None:
     assert wanted in [one.text for one in bundled.suggest(typed, 3)]
+
+
+def test_requests_with_equal_options_share_a_search(bundled: Completer) -> None:
+    options = [SuggestOptions.of(), SuggestOptions.of(forbid=["ab"]), SuggestOptions.of(allow_offensive=True)]
+    first, second = ([bundled.query(prefix, each).refusals for each in options] for prefix in ("شو ", "بدي "))
+    assert all(one is other for one, other in zip(first, second, strict=True)) and len({*map(id, first)}) == 3
