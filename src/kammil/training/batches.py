@@ -149,10 +149,8 @@ def batches(
 
 
 def divide(batch: Batch, rank: int, size: int) -> Batch:
-    """Return the share of process `rank` of `size` in a batch: every `size`-th row, so that lengths are about equal.
-
-    A process without a row gets one of which no position counts, since it must take part in the step.
-    """
+    """Return the share of process `rank` of `size` in a batch: every `size`-th row, or one that does not count, since
+    every process must take part in the step."""
     rows = tuple(range(rank, len(batch.rows), size)) or (0,)
     chosen = list(rows)
     counted = batch.counted[chosen] & (rank < len(batch.rows))

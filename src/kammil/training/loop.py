@@ -63,9 +63,9 @@ def fit(
         budget: the time of the whole run, where the options give minutes; None starts those minutes now.
         reserve: seconds to leave for what comes after training.
 
-    `KeyboardInterrupt`, and a loss that is not finite, end training early and keep the best weights so far (in the
-    first epoch, the current ones); several processes all end, and keep the checkpoint. Raises `OptionError` for such a
-    loss in the first epoch and for a missing device.
+    `KeyboardInterrupt`, and a loss that is not finite, end training early and keep the best weights so far; several
+    processes all end, and keep the checkpoint. Raises `OptionError` for such a loss in the first epoch, and for a
+    missing device.
     """
     threads = torch.get_num_threads()
     try:

@@ -36,15 +36,15 @@ class TrainResult:
     folder: Path
     evaluation: Evaluation
     history: tuple[dict[str, Any], ...]
-    """One mapping per epoch; empty for an n-gram model and for a blend that was merged from several models."""
+    """One mapping per epoch; empty for a counter and for a merged blend."""
     cautions: tuple[str, ...] = ()
-    """Sentences on the training texts that one should know before trusting the figures."""
+    """Reasons not to trust the figures, a sentence each."""
     members: tuple[tuple[dict[str, Any], ...], ...] = ()
     """Histories of the models that a blend was merged from."""
     report: Path | None = None
     """The report, one HTML page; None if none was written."""
     ending: str = ""
-    """A sentence: how many passes were made, and whether more minutes would help; empty for a counter."""
+    """How many passes were made, and whether more minutes would help, in a sentence; empty for a counter."""
 
     def __repr__(self) -> str:
         """Name the folder and the bits per character on validation."""
@@ -82,7 +82,7 @@ class TrainedModel:
     """Device and precision of training; None for an n-gram model."""
     base: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What `metrics.json` says of the training; None and empty values are left out."""
+    """Entries of `metrics.json` on the training; None and empty values are left out."""
     events: bytes = b""
 
 

@@ -1,5 +1,4 @@
-"""What one training is asked for, and the record of it that is stored beside its result, to be compared before it is
-reused or resumed."""
+"""The request of one training, and its record beside the result, compared before a model is reused or resumed."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from kammil.training.recipe import Recipe, TimeKind, TrainingOptions
 from kammil.vocabulary import CharacterVocabulary
 
 _MIN_SHARE = 0.5
-"""Processor time as a share of time as it passes, below which a run is told that it got little of the processor."""
+"""Processor time as a share of time as it passes, below which a run got little of the processor."""
 _TIMED, _TIMED_SHARE = (1, 4, 16, 64), 0.02
 """Numbers of texts that are timed, while each takes at most this share of the minutes."""
 

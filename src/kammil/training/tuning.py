@@ -112,11 +112,10 @@ class Tuned:
     """Results of a study so far."""
 
     best: Path
-    """A TOML file of the best settings, with all that was given."""
+    """A TOML file of the best settings and of all that was given."""
     options: Mapping[str, Any]
     bits: float
-    """Bits per character and end of text on the validation texts, of the model as it runs; with the objective
-    `completion`, those of the target."""
+    """Bits per character and end of text on the validation texts; with the objective `completion`, of the target."""
     trial: int
     complete: int
     pruned: int
@@ -281,10 +280,7 @@ class _Study:
         return sum(trial.state.name in states for trial in trials) if states else len(trials)
 
     def make_trial(self, listen: Listener) -> None:
-        """Draw settings, or take those of a trial that was stopped, and train with them.
-
-        The settings depend on the seed and the number of trials begun, so a study that was stopped draws the same.
-        """
+        """Draw settings by the seed and the number of trials begun, or repeat a stopped trial, and train with them."""
         import optuna
 
         known = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.name != "WAITING"]
