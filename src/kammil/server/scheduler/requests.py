@@ -149,13 +149,8 @@ class Generation(EngineRequest["list[TextPart]"]):
         on_parts: Callable[[list[TextPart]], None] | None = None,
     ) -> None:
         super().__init__(deadline)
-        self.ids, self.constraints, self.n, self.num_top, self.on_parts = (
-            ids,
-            constraints,
-            constraints.n,
-            num_top,
-            on_parts,
-        )
+        self.ids, self.constraints, self.n = ids, constraints, constraints.n
+        self.num_top, self.on_parts = num_top, on_parts
         self.state_cache = completer.state_cache if state_cache is None else state_cache
         options = constraints.options
         self.sequences = [TextSequence(i, constraints.hypothesis()) for i in range(max(self.n, options.best_of))]
