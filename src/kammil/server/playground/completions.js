@@ -112,7 +112,7 @@ export function createCompletions({ form, write, list, stop }, handlers) {
 
 /** Colour the generated text; prompt and completion stay one text node, so that their letters join. */
 function highlight(cards) {
-  CSS.highlights.set("written", new Highlight(...cards.map((card) => card.range())));
+  if ("highlights" in CSS) CSS.highlights.set("written", new Highlight(...cards.map((card) => card.range())));
 }
 
 function createCard(prompt, use) {

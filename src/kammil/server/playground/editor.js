@@ -34,7 +34,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
   // The letters of an input method are not typed yet. On-screen keyboards, though, compose every word.
   const isTyped = () => !composing || coarsePointer.matches;
   const caretAtEnd = () => field.selectionStart === field.value.length && field.selectionEnd === field.value.length;
-  const visibleGhost = () => (isTyped() && caretAtEnd() ? ghost : "");
+  const visibleGhost = () => ("highlights" in CSS && isTyped() && caretAtEnd() ? ghost : ""); // or it looks typed
   const direction = () => directionOf(text + ghost, pageDirection());
 
   const rangeOf = (begin, end) => {
@@ -50,7 +50,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
     field.parentElement.classList.toggle("ghosted", shown !== "");
     const lineFiller = !shown && /(^|\n)$/.test(text) ? "\u200b" : ""; // gives an empty line its height
     mirrorText.data = text + shown + lineFiller;
-    CSS.highlights.set("ghost", new Highlight(rangeOf(text.length, text.length + shown.length)));
+    if (shown) CSS.highlights.set("ghost", new Highlight(rangeOf(text.length, text.length + shown.length)));
     placeCaret(shown);
     if (shown !== reportedGhost) handlers.onGhost((reportedGhost = shown), shown ? phrase : null);
   };
