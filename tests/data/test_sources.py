@@ -253,7 +253,7 @@ def streamed(columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
 FRAMES: list[Callable[[dict[Any, list[Any]]], Any]] = [pandas, pl.DataFrame, Hub, streamed]
 
 
-def sentence_of(source: Any, column: str | None = None) -> str:
+def refused(source: Any, column: str | None = None) -> str:
     with pytest.raises(DataError) as caught:
         from_python(source, column=column)
     message = str(caught.value)
@@ -265,7 +265,7 @@ def sentence_of(source: Any, column: str | None = None) -> str:
 def test_a_list_is_its_texts_and_what_is_missing_is_blank(cells: list[Any]) -> None:
     wanted = tuple(cell.strip() if isinstance(cell, str) else "" for cell in cells)
     if not any(wanted):
-        assert "holds no text" in sentence_of(cells)
+        assert "holds no text" in refused(cells)
         return
     for source in (cells, tuple(cells), (cell for cell in cells), np.array(cells, object), pl.Series(["", "x"])):
         found = from_python(source)
@@ -277,15 +277,15 @@ def test_a_frame_has_a_column(frame: Callable[[dict[Any, list[Any]]], Any]) -> N
     columns = {"n": [1, 2, 3], "Tweet": ["a ", None, "c"], "Country": ["x", "y", "z"]}
     found = from_python(frame(columns), column="Tweet")
     assert (found.texts, found.name) == (("a", "", "c"), "column Tweet of 3 rows")
-    assert "no column 'tweet' (did you mean 'Tweet'?); its columns are n, Tweet, Country" in sentence_of(
+    assert "no column 'tweet' (did you mean 'Tweet'?); its columns are n, Tweet, Country" in refused(
         frame(columns), "tweet"
     )
-    message = sentence_of(frame(columns))
+    message = refused(frame(columns))
     assert "2 columns of text and none is called 'text'; choose one, such as column='Tweet'" in message
     assert from_python(frame({"n": [1], "Tweet": ["a"]})).texts == ("a",)
     assert from_python(frame({"text": ["a"], "Tweet": ["b"]})).texts == ("a",)
-    assert "no column of text; its columns are n" in sentence_of(frame({"n": [1]}))
-    assert "row 1 (counted from 0), column 'Tweet', is 5, no text" in sentence_of(Hub({"Tweet": ["a", 5]}), "Tweet")
+    assert "no column of text; its columns are n" in refused(frame({"n": [1]}))
+    assert "row 1 (counted from 0), column 'Tweet', is 5, no text" in refused(Hub({"Tweet": ["a", 5]}), "Tweet")
 
 
 def test_the_missing_values_of_pandas() -> None:
@@ -297,9 +297,7 @@ def test_the_missing_values_of_pandas() -> None:
     ):
         assert from_python(series).texts == ("a", "", "", "", "", "b")
     assert from_python(pd.DataFrame([["a", 1], ["b", 2]]), column="0").texts == ("a", "b")  # columns that are numbers
-    assert "several columns of the DataFrame are called 'a'" in sentence_of(
-        pd.DataFrame([["x", "y"]], columns=["a", "a"])
-    )
+    assert "several columns of the DataFrame are called 'a'" in refused(pd.DataFrame([["x", "y"]], columns=["a", "a"]))
 
 
 @pytest.mark.parametrize(
@@ -322,7 +320,7 @@ def test_the_missing_values_of_pandas() -> None:
     ],
 )
 def test_anything_else_is_one_sentence(source: Any, message: str) -> None:
-    assert message in sentence_of(source)
+    assert message in refused(source)
 
 
 def test_an_error_of_a_generator_is_its_own() -> None:
@@ -353,7 +351,7 @@ def test_a_path_leads_into_values() -> None:
     for source in (rows, iter(rows), pl.DataFrame({"m": [row["m"] for row in rows]})):
         assert from_python(source, column="m.text").texts == ("a", "", "b")
     assert from_python(rows, column="n.o").texts == ("x", "", "")
-    assert "no column 'm.body'" in sentence_of(rows, column="m.body")
+    assert "no column 'm.body'" in refused(rows, column="m.body")
     talk = [{"talk": [{"text": "a"}, {"text": "b"}]}, {"talk": []}]
     assert from_python(talk, column="talk.text").texts == ("a", "b", "")
 
