@@ -88,7 +88,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first used, so that importing kammil stays instant."""
+    """Import a public name at its first use, so that importing kammil stays instant."""
     if name == "__version__":
         from importlib.metadata import version  # reads files, and imports a mail parser for it
 
@@ -104,5 +104,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The public names: what `dir(kammil)` lists, and what completes after `kammil.`."""
+    """Return the public names."""
     return sorted(__all__)

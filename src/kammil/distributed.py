@@ -1,8 +1,7 @@
-"""The processes of one training: rank, size, and collectives over gloo that send bytes, numbers and JSON, no pickle.
+"""Rank, size and collectives of the processes of a training, which exchange bytes, numbers and JSON, no pickle.
 
-A launcher (`torchrun`, `accelerate launch`) starts the same program several times, with RANK, WORLD_SIZE and a place to
-meet in the environment. All processes call the functions here in the same order. Without a launcher there is one
-process, which needs no PyTorch.
+A launcher (`torchrun`, `accelerate launch`) sets RANK, WORLD_SIZE and a rendezvous address in the environment. All
+processes call these functions in the same order. A single process needs no PyTorch.
 """
 
 from __future__ import annotations
@@ -26,36 +25,36 @@ D = TypeVar("D")
 
 @dataclass(frozen=True)
 class Share:
-    """Rows of a batch that one of several processes computes."""
+    """Rows of a batch that one process computes."""
 
     rows: tuple[int, ...]
     batch_size: int
 
 
 _TIMEOUT = timedelta(hours=2)
-"""For a machine that loses its power (a process that dies is noticed at once); longer than reading and evaluating."""
+"""For a machine that loses power, since a dead process is noticed at once; longer than reading and evaluating."""
 _ENDED = "a process of this run has ended, so the others end too; start them again with --resume."
 _LOST = re.compile("gloo|nccl|connection|timed out|timeout", re.IGNORECASE)
 
 _joined = False
 _store: Any = None
-"""Where the processes meet. PyTorch's own is still open when a second training begins, with addresses of the first."""
+"""Kept, since PyTorch's own store would give a second training the addresses of the first."""
 _groups = 0
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 def is_launched() -> bool:
-    """Return whether a launcher started this process as one of several."""
+    """Return whether this process is one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def is_first() -> bool:
-    """Return whether this process reads, writes and prints: the first of several, or the only one."""
+    """Return whether this process, the first or only one, reads, writes and prints."""
     return not is_launched() or os.environ.get("RANK", "0") == "0"
 
 
 def is_joined() -> bool:
-    """Return whether the processes are connected."""
+    """Return whether this process is within `joined`."""
     return _joined
 
 
@@ -71,7 +70,7 @@ def rank() -> int:
 
 @contextmanager
 def joined() -> Generator[None]:
-    """Connect the launched processes for the block; `ProcessError` where one ends, or the launcher ends this one."""
+    """Connect the launched processes for the block; raises `ProcessError` where one of them ends."""
     global _joined, _groups, _store  # noqa: PLW0603 (PyTorch has one group in a process)
     if _joined or not is_launched():
         yield
@@ -119,7 +118,7 @@ def joined() -> Generator[None]:
 
 @contextmanager
 def alone() -> Generator[None]:
-    """Work within the block as if there were no other processes."""
+    """Run the block as if there were no other processes."""
     token = _alone.set(True)
     try:
         yield
@@ -128,7 +127,7 @@ def alone() -> Generator[None]:
 
 
 def made_by_first(kind: type[D], make: Callable[[], D]) -> D:
-    """Return what the first process makes, in every process: a dataclass of builtins, paths and dataclasses."""
+    """Return in every process the dataclass, of builtins, paths and dataclasses, that the first makes."""
     if size() == 1:
         return make()
     from pydantic import TypeAdapter
@@ -144,7 +143,7 @@ def made_by_first(kind: type[D], make: Callable[[], D]) -> D:
 
 
 def bytes_of_first(make: Callable[[], bytes]) -> bytes:
-    """Return the bytes that the first process makes, in every process."""
+    """Return in every process the bytes that the first makes."""
     if size() == 1:
         return make()
     content = b""
@@ -155,12 +154,12 @@ def bytes_of_first(make: Callable[[], bytes]) -> bytes:
 
 
 def number_of_first(number: float) -> float:
-    """Return the number that the first process has, in every process."""
+    """Return in every process the number of the first."""
     return totals([number if rank() == 0 else 0.0])[0]
 
 
 def totals(numbers: Sequence[float]) -> list[float]:
-    """Add up numbers over all processes, in the order of ranks, so that the sums are the same to the bit."""
+    """Sum over processes in the order of ranks, so that all get the same bits."""
     if size() == 1:
         return list(numbers)
     import torch
@@ -173,7 +172,7 @@ def totals(numbers: Sequence[float]) -> list[float]:
 
 
 def gather(content: bytes, ranks: Sequence[int] | None = None) -> list[bytes]:
-    """Return the bytes of all processes, or of those of some ranks, in every process."""
+    """Return in every process the bytes of all ranks, or of some."""
     if size() == 1:
         return [content]
     import torch

@@ -1,4 +1,4 @@
-"""The errors a user may see: each message is one plain sentence naming the value and the way out."""
+"""Errors that users see: each message is one plain sentence that names the value and the way out."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Collection
 
 
 class KammilError(Exception):
-    """Base of every error that Kammil raises on purpose; the command line prints its message and exits with 2."""
+    """Base of Kammil's errors; the command line prints the message and exits with 2."""
 
 
 class DataError(KammilError):
-    """A file, column, filter, encoding or data set that cannot be used as asked."""
+    """A file, column, filter, encoding or data set is unusable."""
 
 
 class OptionError(KammilError):
-    """An option outside its range, or two options that contradict each other; `option` names that at fault."""
+    """An option is out of range or contradicts another; `option` names the one at fault."""
 
     def __init__(self, message: str, *, option: str | None = None) -> None:
         super().__init__(message)
@@ -22,27 +22,26 @@ class OptionError(KammilError):
 
 
 class FolderError(KammilError):
-    """A model folder that is missing, truncated, foreign, or already there."""
+    """A model folder is missing, truncated, foreign, or already there."""
 
 
 class ProcessError(KammilError):
-    """A run of several processes that cannot go on: one has ended, or they do not find one another."""
+    """A process of several has ended, or they do not find one another."""
 
 
 class MissingExtraError(KammilError):
-    """An optional dependency is not installed; `what` says which, without the folders that the way out names."""
+    """An optional dependency is missing; `what` says which, without the install command, which may hold paths."""
 
     def __init__(self, what: str, *extras: str) -> None:
         super().__init__(what, *extras)
         self.what, self.extras = what, extras
 
     def __str__(self) -> str:
-        """Return the sentence; made here, since another process rebuilds the error from its arguments."""
+        """Return the sentence, made here since another process rebuilds the error from its arguments."""
         return f"{self.what}; run: {_install_command(','.join(self.extras))}"
 
 
 def _install_command(extras: str) -> str:
-    """Return the command that adds extras to this installation: a clone, a repository, an archive, else an index."""
     import json
     import shlex
     from importlib.metadata import PackageNotFoundError, distribution
@@ -68,14 +67,14 @@ def _install_command(extras: str) -> str:
 
 
 def wrong_value(name: str, value: object, message: str) -> OptionError:
-    """Return the error for a value that pydantic refuses, from the message of its first problem."""
+    """Return the error for a value that pydantic refuses with `message`."""
     shown = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else repr(value)
     what = message.removeprefix("Value error, ").partition(", unable to parse")[0].replace("Input should", "it must", 1)
     return OptionError(f"{name} is {shown}, but {what[:1].lower()}{what[1:]}.")
 
 
 def nearest(name: str, names: Collection[str]) -> str:
-    """Return the hint ` (did you mean 'Tweet'?)` for a message, or "" if no name is close; case is ignored."""
+    """Return a hint, such as ` (did you mean 'Tweet'?)`, or "" if no name is close; case is ignored."""
     import difflib
 
     folded = {candidate.casefold(): candidate for candidate in names}

@@ -1,9 +1,8 @@
 """The contract of every model family: a distribution over the next id, on a learning and a running side.
 
-The learning side is a `torch.nn.Module` with `forward(ids: (B, T)) -> logits (B, T, V)`, or, for a family that counts,
-a function from texts to counts. The running side is a `LanguageModel`: no PyTorch, state in plain arrays. Both give, at
-position t, the distribution of what follows ids[:, :t+1]; one test binds them for every family. A model never computes
-its loss, samples, prints, or picks an optimiser.
+The learning side is a `torch.nn.Module` with `forward(ids: (B, T)) -> logits (B, T, V)`, or a function from texts to
+counts. The running side is a `LanguageModel`, without PyTorch, its state in plain arrays. Both predict at position t
+the id after ids[:, :t+1], and one test binds them for every family. A model computes no loss and picks no optimiser.
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -24,38 +23,37 @@ Ids = NDArray[np.int64]
 LogProbabilities = NDArray[np.float32]
 
 State = tuple[NDArray[np.generic], ...]
-"""State of a model after the ids read so far; axis 0 of every array is the batch."""
+"""State after the ids read so far; axis 0 of every array is the batch."""
 
 MAX_SCORES, MAX_STATE_NUMBERS = 1 << 22, 1 << 24
-"""Maximum numbers in memory at once, of the scores of all positions and of the states of all rows: a small folder may
-have a large vocabulary or large states. A single position of a row is always read."""
+"""Maximum number of scores and of state entries held at once; one position of one row is always read."""
 _MAX_POSITIONS = 4096
-"""Maximum number of positions at once: their ids and look-ups take memory as well."""
+"""Maximum number of positions at once, for the memory of ids and look-ups."""
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 DOCUMENTS = (CONFIG, TOKENIZER)
-"""Files of a pretrained model beside its weights, in Hugging Face's formats."""
+"""Files beside a pretrained model's weights, in Hugging Face's formats."""
 _MAX_DEPTH = 100
-"""Maximum number of levels of their nesting; published models have about ten."""
+"""Maximum nesting in `DOCUMENTS`; published models have about ten levels."""
 
 
 class Settings(BaseModel):
-    """Base of the settings that define an architecture, stored in `model.json`. Unknown keys are errors."""
+    """Base of the settings of an architecture, stored in `model.json`; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """What the running side of a model needs beside its settings."""
+    """Data that define a model together with its settings."""
 
     weights: Mapping[str, NDArray[np.generic]]
-    """Named arrays, for `weights.safetensors`."""
+    """Arrays of `weights.safetensors`."""
     documents: Mapping[str, str] = field(default_factory=dict[str, str])
-    """JSON texts by file name, of the names in `DOCUMENTS`."""
+    """JSON texts by the names in `DOCUMENTS`."""
 
     def document(self, name: str) -> dict[str, Any]:
-        """Parse a document; `KeyError` where there is none, `ValueError` for no JSON object or a too deep one."""
+        """Parse a document; `KeyError` where there is none, `ValueError` for no JSON object or one too deep."""
         try:
             found: object = json.loads(self.documents[name])
         except RecursionError as error:
@@ -80,40 +78,39 @@ class LanguageModel(ABC):
     """The running side of a model."""
 
     version = 0
-    """Changes whenever learning changes the predictions for texts that were read before."""
+    """Changes whenever learning changes the predictions for texts already read."""
 
     vocabulary_size: int
-    """Number of ids, V."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:
-        """Return the state of `batch` rows before any id. The first id to read is BOS."""
+        """Return the state of `batch` rows before any id; the first to read is BOS."""
 
     @abstractmethod
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), T >= 1; predict the next id at the last `last` positions, all if None.
 
-        Returns: natural log-probabilities (B, last, V), whose exponentials sum to one; the state after ids[:, -1].
+        Returns: normalised natural log-probabilities (B, last, V); the state after ids[:, -1].
         """
 
     def state_size(self, length: int) -> int:
-        """Return about the number of numbers in the state of a row after `length` ids."""
+        """Return about how many numbers a row's state holds after `length` ids."""
         del length
         return sum(array.size for array in self.initial_state(1))
 
     def pad_states(self, states: Sequence[State]) -> Sequence[State]:
-        """Pad states after texts of different lengths to equal shapes, where they grow."""
+        """Pad states that grow with the text to equal shapes."""
         return states
 
     @final
     def step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
-        """Read one id a row, (B,); return log-probabilities (B, V) of the next, and the new state."""
+        """Read one id a row, (B,); return log-probabilities (B, V) of the next and the new state."""
         log_probabilities, state = self.forward(ids[:, None], state, last=1)  # (B, 1, V)
         return log_probabilities[:, 0], state
 
 
 class SavedModel(LanguageModel):
-    """The running side of a family."""
+    """A model that opens from the files of a folder."""
 
     @classmethod
     @abstractmethod
@@ -122,28 +119,28 @@ class SavedModel(LanguageModel):
 
 
 class AdaptiveModel(ABC):
-    """A model that learns texts while it runs, without training, and forgets them."""
+    """A model that learns and forgets texts while it runs, without training."""
 
     @abstractmethod
     def learn(self, ids: Ids) -> None:
         """Learn a text, (T,), without specials; the next prediction knows it."""
 
     def learn_all(self, texts: Sequence[Ids]) -> None:
-        """Learn many texts, as `learn` would one by one."""
+        """Learn texts as `learn` does one by one."""
         for ids in texts:
             self.learn(ids)
 
     @abstractmethod
     def forget(self, ids: Ids) -> bool:
-        """Undo one `learn` of the same ids; return false for a text that was not learnt."""
+        """Undo one `learn` of the same ids; return false for a text not learnt."""
 
     @abstractmethod
     def fork(self, *, learnt: bool = False) -> Self:
-        """Return a model with the same weights, in the same memory, that has learnt nothing, or what this one has."""
+        """Return a model that shares the weights and has learnt nothing, or, if `learnt`, what this one has."""
 
 
 class BulkSampler(ABC):
-    """A model that samples many ids in one call, by temperature and refused ids alone."""
+    """A model that samples many ids in one call, without options but temperature and refusals."""
 
     def can_sample(self, temperature: float) -> bool:
         """Return whether `sample` is faster than stepping at this temperature."""
@@ -154,49 +151,48 @@ class BulkSampler(ABC):
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """Sample the next id, read it, sample the next, and so on: n times.
+        """Sample n ids, each read before the next.
 
         Args:
-            state: state of one text, one row.
+            state: of one row.
             chances: (n,), uniform in [0, 1): id i is the first at which the cumulative probability exceeds chance i.
             temperature: as in `decoding.options`; at 0 the chances are not used.
             refused: (V,), 0 or minus infinity, added to the log-probabilities.
 
-        Returns: the ids (n,), their log-probabilities (n,) without refusals and temperature, and the state after them;
-        fewer than n if EOS was sampled. Where every id was refused, a refused id or NaN.
+        Returns: the ids (n,), fewer after EOS; their log-probabilities without refusals and temperature; the state
+        after them. Where every id is refused, a refused id or NaN.
         """
 
 
 class ExpertAttribution(ABC):
-    """A model whose scores are a sum over experts, and which returns the summands."""
+    """A model whose scores are a sum over experts, which it returns."""
 
     @property
     @abstractmethod
     def experts(self) -> tuple[str, ...]:
-        """Names of the experts, K: `network`, or a source and a kind of context, such as `counts o5`, `background w1`
-        or `this text o3`."""
+        """Names of the K experts: `network`, or source and context, such as `counts o5` or `background w1`."""
 
     @abstractmethod
     def expert_scores(self, ids: Ids, state: State) -> tuple[NDArray[np.float32], State]:
-        """Read ids (B, T); return what each expert adds to the score of each next id, (B, T, K, V), and the new state.
+        """Read ids (B, T); return what each expert adds to each score, (B, T, K, V), and the new state.
 
-        The log-softmax of their sum over experts is what `forward` returns. Takes K times its memory: read in pieces.
+        `forward` returns the log-softmax of the sum over K, in a K-th of the memory: read in pieces.
         """
 
 
 def max_positions(count: int, size: int) -> int:
-    """Return how many of `count` positions may be computed at once, if each takes `size` numbers; at least 1."""
+    """Return how many of `count` positions of `size` numbers each to compute at once; at least 1."""
     return max(1, min(count, _MAX_POSITIONS, MAX_SCORES // max(1, size)))
 
 
 def max_rows(model: LanguageModel, count: int, length: int, *, each: int = 1) -> int:
-    """Return how many of `count` texts of `length` ids may be stepped at once, each of `each` rows; at least 1."""
+    """Return how many of `count` texts of `length` ids, `each` in as many rows, to step at once; at least 1."""
     positions = max_positions(count, each * model.vocabulary_size)
     return max(1, min(positions, MAX_STATE_NUMBERS // max(1, each * model.state_size(length))))
 
 
 def forward_in_pieces(model: LanguageModel, ids: Ids) -> Iterator[tuple[slice, slice, LogProbabilities]]:
-    """Read texts (B, T) in bounded memory: yield rows, positions, and the log-probabilities there."""
+    """Read texts (B, T) in bounded memory; yield rows, positions, and log-probabilities there."""
     batch, time = ids.shape
     height = max_rows(model, batch, time)
     for top in range(0, batch, height):
@@ -217,10 +213,7 @@ def read_in_pieces(
     last: int | None,
     piece: int,
 ) -> tuple[LogProbabilities, State]:
-    """Read ids (B, T) as `LanguageModel.forward` does, `piece` positions at a time, which bounds the memory.
-
-    `read(ids, state, last)` reads a piece.
-    """
+    """Read ids (B, T) as `LanguageModel.forward` does, in bounded memory: `read` takes `piece` positions at a time."""
     time = ids.shape[1]
     first = 0 if last is None else time - last
     outputs: list[LogProbabilities] = []
@@ -237,5 +230,5 @@ def concat_states(states: Sequence[State]) -> State:
 
 
 def select_rows(state: State, which: Ids) -> State:
-    """Return the state of the chosen rows, in the given order; rows may repeat, so that one prompt has many samples."""
+    """Return the chosen rows in the given order; one may repeat, for many samples of one prompt."""
     return tuple(array[which] for array in state)

@@ -1,6 +1,6 @@
-"""A plug-in for `llm` (llm.datasette.io): `llm -m kammil "شو حلو"` completes a text with the bundled model, locally.
+"""A plug-in for `llm` (llm.datasette.io): `llm -m kammil "شو حلو"` returns a completion without the prompt.
 
-`-o folder my-model` chooses another model folder. The response is the completion without the prompt.
+`-o folder my-model` chooses another model than the bundled one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _field(option: str) -> Any:
 
 
 class Kammil(llm.Model):
-    """A model folder as a model of `llm`; the bundled one by default."""
+    """A model folder as a model of `llm`."""
 
     model_id = "kammil"
     can_stream = True
@@ -60,7 +60,7 @@ class Kammil(llm.Model):
     def execute(
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: llm.Conversation | None
     ) -> Iterator[str]:
-        """Yield the completion of the prompt, in pieces if streamed; earlier prompts of a conversation are not read."""
+        """Yield the completion, in pieces if streamed; earlier prompts of a conversation are not read."""
         del conversation
         given: dict[str, object] = prompt.options.model_dump(exclude_none=True)
         model = _load(Path(str(given.pop("folder"))))

@@ -28,30 +28,30 @@ from kammil.vocabulary import CharacterVocabulary
 Arrays = Mapping[str, NDArray[np.generic]]
 
 FORMAT = 1
-"""Format number; raised when an older Kammil would misread the folders of a newer one."""
+"""Format number, increased when an older Kammil would misread newer folders."""
 
-MODEL = "model.json"  # format number, family, settings, text rules, how it was trained
+MODEL = "model.json"  # a `ModelConfig`
 VOCABULARY = "vocabulary.json"
-WEIGHTS = "weights.safetensors"  # the arrays; `DOCUMENTS` stand beside them in a fine-tuned pretrained model
-SEEN = "seen.safetensors"  # which runs of letters stand in the training texts, as a Bloom filter
-BASELINES = "baselines.safetensors"  # character counts and a short n-gram counter, to show beside every figure
-METRICS = "metrics.json"  # figures, and the training history
-EVENTS = "events.jsonl"  # what happened in training, an event a line
+WEIGHTS = "weights.safetensors"  # with `DOCUMENTS` beside it in a fine-tuned pretrained model
+SEEN = "seen.safetensors"  # Bloom filter of the runs of letters in the training texts
+BASELINES = "baselines.safetensors"  # character counts and a short n-gram model, shown beside every figure
+METRICS = "metrics.json"  # figures and training history
+EVENTS = "events.jsonl"  # of the training, one a line
 CARD = "README.md"
-BLOCK = "block.txt"  # words that the model must not write, if whoever owns the folder put a list there
+BLOCK = "block.txt"  # words, if its owner lists any, that the model must not write
 PRETRAINED = ("levantine", "levantine-open")
-"""Names of the bundled models; the first is the default."""
+"""Bundled models; the first is the default."""
 _MAX_FILE_BYTES = 2 << 30
-"""Maximum size of a file that is opened: a hostile folder must not fill the memory."""
+"""Maximum size of a file, since a hostile folder must not fill the memory."""
 _MAX_TEXT_BYTES = 64 << 20
-"""Maximum size of a text; JSON takes some twenty times as much memory parsed. All characters of Unicode take 20 MB."""
+"""Maximum size of a text file: parsed JSON takes twenty times the memory; all of Unicode is 20 MB."""
 _EXPERT = ("pretrained", "pretrained_texts", "pretrained_window")
 _DROPPED = {
     ("settings",): _EXPERT,
     ("training", "recipe", "settings"): _EXPERT,
     ("training", "recipe", "training"): ("floor", "shard"),
 }
-"""Options that folders of Kammil 0.1.0 record, by their place in `model.json`, and that no version since has."""
+"""Place in `model.json` -> options that Kammil 0.1.0 alone has."""
 
 
 class ModelConfig(BaseModel):
@@ -62,11 +62,11 @@ class ModelConfig(BaseModel):
     format: int
     family: str
     settings: dict[str, Any] = {}
-    """Settings of the family, which validates them."""
+    """Validated by the family."""
     rules: dict[str, bool] = {}
-    """Text rules, by name."""
+    """As in `TextRules`."""
     training: dict[str, Any] = {}
-    """Record of the training: options, seed, data and its SHA-256, versions."""
+    """Options, seed, data and their SHA-256, versions."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,7 @@ class ModelFiles:
 def new(path: Path, *, replace: bool = False, check: Callable[..., None] | None = None) -> Generator[Path]:
     """Create a draft folder, which becomes `path` when the block succeeds and is removed when it fails.
 
-    Raises `FolderError` at once if `path` exists and `replace` is false, is not a model folder, or cannot be written;
-    and on a full disk, with nothing left behind. A link to a model folder stays a link. `check` takes the place of
-    `check_free` for folders of another kind.
+    Raises `FolderError` if `check`, by default `check_free`, refuses `path`, or it cannot be written. A link stays one.
     """
     check = check or check_free
     check(path, replace=replace)
@@ -101,7 +99,7 @@ def new(path: Path, *, replace: bool = False, check: Callable[..., None] | None 
     try:
         yield draft
         draft.chmod(0o755)
-        check(path, replace=replace)  # again: another program may have written there in the meantime
+        check(path, replace=replace)  # again, since another program may have written there
         storage.replace(draft, target)
     except OSError as error:
         raise FolderError(f"cannot write {path}: {reason(error)}; free some space or name another place.") from error
@@ -110,7 +108,7 @@ def new(path: Path, *, replace: bool = False, check: Callable[..., None] | None 
 
 
 def check_free(path: Path, *, replace: bool = False) -> None:
-    """Raise `FolderError` if `path` exists: a model unless `replace`, anything else always."""
+    """Raise `FolderError` unless `path` is free, an empty folder, or a model folder to `replace`."""
     try:
         if not path.exists() and not path.is_symlink():
             return
@@ -138,7 +136,7 @@ def write(
     seen: Arrays,
     baselines: Arrays,
 ) -> None:
-    """Write all files but the metrics and the card into an existing folder."""
+    """Write all files but metrics and card into an existing folder."""
     write_atomic(folder / MODEL, description.model_dump_json(indent=2).encode())
     write_atomic(folder / VOCABULARY, vocabulary.to_json().encode())
     write_arrays(folder / WEIGHTS, artifacts.weights)
@@ -154,35 +152,35 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write arrays as safetensors, made contiguous first: it would copy the bytes of others in their memory order."""
+    """Write arrays as safetensors, contiguous, since it would store others in their memory order."""
     write_atomic(path, save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def locate(name: Path) -> Path:
-    """Return the folder of the bundled model `name`, unless there is a folder of that name."""
+    """Return the folder of the bundled model `name`, or `name` where such a folder exists."""
     bundled = Path(__file__).parent / "pretrained" / name
     return bundled if str(name) in PRETRAINED and not name.exists() and bundled.is_dir() else name
 
 
 def summary(folder: Path) -> tuple[ModelConfig, Mapping[str, Any]]:
-    """Return configuration and metrics of a model, without its arrays; raises `FolderError` as `read` does."""
+    """Return configuration and metrics of a model; raises `FolderError` as `read` does."""
     folder, description = _read_config(folder)
     return description, _json(folder, METRICS) if (folder / METRICS).exists() else {}
 
 
 def card(folder: Path) -> str:
-    """Return the model card, empty if there is none; raises `FolderError` as `read` does."""
+    """Return the model card, or ""; raises `FolderError` as `read` does."""
     folder, _ = _read_config(folder)
     return _text(folder, CARD) if (folder / CARD).exists() else ""
 
 
 def seen(folder: Path) -> Arrays:
-    """Return what a model has seen, as `data.bloom` reads it; raises `FolderError` as `read` does."""
+    """Return the arrays of a model's Bloom filter; raises `FolderError` as `read` does."""
     return _arrays(locate(folder), SEEN)
 
 
 def read(folder: Path) -> ModelFiles:
-    """Read and validate a folder; raises `FolderError` for anything but a complete model folder of a known format."""
+    """Read a folder; raises `FolderError` unless it holds a whole model of a known format."""
     folder, description = _read_config(folder)
     vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY))
     documents = {name: _text(folder, name) for name in DOCUMENTS if (folder / name).exists()}
@@ -199,7 +197,7 @@ def read(folder: Path) -> ModelFiles:
 
 @contextmanager
 def reading_records(name: object) -> Generator[None]:
-    """Turn what goes wrong in the block, which reads what a folder records of its training, into `FolderError`."""
+    """Raise `FolderError` for errors in the block, which reads a record of training."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -207,7 +205,6 @@ def reading_records(name: object) -> Generator[None]:
 
 
 def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
-    """Return the path of a model folder and its configuration."""
     try:
         folder = locate(folder)
         exists = folder.is_dir()
@@ -251,7 +248,7 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
 
 
 def _bytes(folder: Path, name: str, most: int = _MAX_FILE_BYTES) -> bytes:
-    """Read a file that must be regular, inside the folder, and no larger than `most` bytes."""
+    """Read a regular file inside the folder, of at most `most` bytes."""
     path = folder / name
     try:
         if not path.resolve(strict=True).is_relative_to(folder.resolve()) or not path.is_file():

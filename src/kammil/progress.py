@@ -1,5 +1,4 @@
-"""Events of work, from reading to evaluating, each with its words, and their listener, which is set around the work;
-loops deep within report to it, at next to no cost where there is none."""
+"""Events of a run, each with its sentence, and the listener to which loops report, at next to no cost without one."""
 
 from __future__ import annotations
 
@@ -13,46 +12,45 @@ from typing import Literal, TypeVar
 T = TypeVar("T")
 
 _MIN_INTERVAL = 0.1
-"""Minimum seconds between two events of one loop: nobody can read faster."""
+"""Minimum seconds between two events of one loop, since nobody reads faster."""
 _TOO_EARLY = 0.005
-"""Share of the work from which on the time left is estimated."""
+"""Share of the work below which the time left is not estimated."""
 
 
 @dataclass(frozen=True)
 class PhaseProgress:
-    """A phase other than learning has progressed."""
+    """A phase other than learning, such as `counting`, has progressed."""
 
     label: str
-    """Name of the phase, such as `counting`."""
     share: float
-    """Share of the phase that is done, 0 to 1; 0 also where it is unknown."""
+    """Share done, 0 to 1; 0 also where unknown."""
     elapsed: float
-    """Seconds of this phase so far."""
+    """Seconds."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that a person should know of the run."""
+    """Something a person should know of the run."""
 
     sentence: str
 
 
 @dataclass(frozen=True)
 class TrainingStarted:
-    """Training begins, or is resumed."""
+    """Training begins or is resumed."""
 
     device: str
     """`cpu`, `cuda` or `mps`."""
     precision: str
-    """Precision of the factors of matrix products, `float32` or `bfloat16`."""
+    """Of the factors of matrix products: `float32` or `bfloat16`."""
     threads: int | None
-    """CPU threads of each process; None on another device."""
+    """CPU threads of each process; None on other devices."""
     processes: int = 1
     parameters: int = 0
 
     @property
     def sentence(self) -> str:
-        """What learns, and on what."""
+        """Number of parameters, and the device that trains them."""
         used = f" with {self.threads} thread{'' if self.threads == 1 else 's'}" if self.threads is not None else ""
         together = f" in each of {self.processes} processes" if self.processes > 1 else ""
         return f"learning {self.parameters:,} parameters on {self.device} in {self.precision}{used}{together}"
@@ -64,27 +62,25 @@ class TrainingProgress:
 
     epoch: int
     step: int
-    """Step within the epoch; both count from 1."""
+    """Within the epoch; both count from 1."""
     steps: int
-    """Number of steps in an epoch."""
     epochs: int
-    """Maximum number of epochs of the run."""
     train_bits: float
     """Bits per character of this epoch so far, with dropout."""
     elapsed: float
-    """Seconds of training so far."""
+    """Seconds."""
     progress: float
-    """Share of the run that is done, by epochs or by minutes, whichever is further."""
+    """Share done, by epochs or by minutes, whichever is further."""
     learning_rate: float
 
     @property
     def label(self) -> str:
-        """The epoch and its bits."""
+        """Epoch and bits."""
         return f"epoch {self.epoch}/{self.epochs}, {self.train_bits:.3f} bits"
 
     @property
     def share(self) -> float:
-        """The share of the run that is done."""
+        """Share of the run that is done."""
         return self.progress
 
 
@@ -92,9 +88,7 @@ Step = PhaseProgress | TrainingProgress
 
 
 def time_left(step: Step, since: float = 0.0) -> str:
-    """Return the time left, `since` seconds after the event; empty while it is too early, at the end, and where it
-    takes longer than was expected. For training this is an upper bound: it may stop early.
-    """
+    """Return the maximum time left `since` seconds after the event; "" at both ends and beyond the estimate."""
     if step.share < _TOO_EARLY or step.share >= 1:  # later phases are not counted
         return ""
     seconds = step.elapsed * (1 - step.share) / step.share - since
@@ -103,7 +97,7 @@ def time_left(step: Step, since: float = 0.0) -> str:
 
 
 def described(step: Step, since: float = 0.0) -> str:
-    """Return what is being done, the share that is done, and the time left, `since` seconds after the event."""
+    """Return label, share done and time left `since` seconds after the event."""
     if remaining := time_left(step, since):
         return f"{step.label}: {100 * step.share:.0f} %, {remaining}"
     return f"{step.label}: {step.elapsed + since:.0f} s so far"
@@ -111,31 +105,30 @@ def described(step: Step, since: float = 0.0) -> str:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """One pass over the training texts has ended and the model was validated."""
+    """One pass over the training texts has ended, with a validation."""
 
     epoch: int
     train_bits: float
-    """Bits per character over the epoch, measured during training: with dropout, and weights that change."""
+    """Bits per character during training, with dropout and weights that change."""
     train_accuracy: float
-    """Share of counted positions whose most probable id was the true one, measured during training."""
+    """Share of counted positions whose most probable id was the true one, during training."""
     validation_bits: float
-    """Bits per character of the validation texts, with the cost of naming unknown characters."""
+    """Bits per character, with the cost of naming unknown characters."""
     validation_accuracy: float
-    """Share of counted positions of the validation texts whose most probable id was the true one."""
     learning_rate: float
-    """That of the last step."""
+    """Of the last step."""
     elapsed: float
-    """Seconds of training so far, validation included."""
+    """Seconds of training and validation."""
     best: bool
     """Whether no earlier epoch had fewer validation bits."""
     early: tuple[tuple[float, float], ...] = ()
-    """Seconds and validation bits within the first epoch, where they fall fastest; empty for later epochs."""
+    """Seconds and validation bits within the first epoch, where they fall fastest."""
     share: float = 1.0
-    """Share of its steps that were made: below 1 where the minutes, or Ctrl-C, ended it."""
+    """Share of its steps made; below 1 where the minutes, or Ctrl-C, ended it."""
 
     @property
     def sentence(self) -> str:
-        """What the epoch reached."""
+        """Result of the epoch."""
         cut = "" if self.share == 1 else f" ({100 * self.share:.0f} % of it)"
         return (
             f"epoch {self.epoch}{cut}: train {self.train_bits:.3f} bits, validation {self.validation_bits:.3f} bits "
@@ -145,10 +138,10 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class TrainingEnded:
-    """Gradient descent has ended; the weights that were best on validation are kept."""
+    """Gradient descent has ended; the weights best on validation are kept."""
 
     passes: float
-    """Number of passes over the training texts that were made."""
+    """Passes made over the training texts."""
     epochs: int
     """Maximum number of passes."""
     reason: Literal["epochs", "minutes", "patience", "interrupt", "loss"]
@@ -157,7 +150,7 @@ class TrainingEnded:
 
     @property
     def sentence(self) -> str:
-        """How many passes were made, why no more, and whether more minutes would help."""
+        """Passes made, the reason for the end, and whether more minutes would help."""
         passes = f"{max(0.01, self.passes):.2g}" if self.passes < 10 else f"{self.passes:,.0f}"
         made = f"{passes} of {self.epochs:,} passes over the texts"
         kept = "" if self.best >= self.passes else f"; pass {self.best} was the best and is kept"
@@ -177,21 +170,18 @@ class TrainingEnded:
 
 @dataclass(frozen=True)
 class CounterAhead:
-    """An n-gram model of the same texts, counted in seconds, is ahead of the trained model on validation, or not shown
-    to be behind."""
+    """On validation, an n-gram model of all texts is ahead of the trained model, or not shown to be behind."""
 
     model_bits: float
-    """Bits per character and end of text of the trained model."""
+    """Bits per character and end of text."""
     counter_bits: float
-    """Those of the n-gram model."""
     texts: int
-    """Number of texts that it counted: all."""
     published: bool
-    """Whether it was written in place of the other, as happens where no family was asked for."""
+    """Whether it replaces the trained model, where no family was asked for."""
 
     @property
     def sentence(self) -> str:
-        """Which of the two is published, and what else could be."""
+        """Figures of both, and the way to publish the other."""
         how = "is ahead on" if self.counter_bits < self.model_bits else "is not shown to be worse on"
         ahead = (
             f"a counter of all {self.texts:,} texts {how} the validation texts, {self.counter_bits:.3f} bits "
@@ -204,7 +194,7 @@ class CounterAhead:
 
 @dataclass(frozen=True)
 class MemberEvent:
-    """An event of one of several networks that are trained in parallel, as members of one model."""
+    """An event of one of several networks trained in parallel."""
 
     member: int
     """Counted from 1."""
@@ -215,18 +205,15 @@ class MemberEvent:
 Event = Step | Notice | TrainingStarted | EpochEnded | TrainingEnded | CounterAhead | MemberEvent
 
 Listener = Callable[[Event], None]
-"""Hears every event of a run."""
 
 
 def ignore(event: Event) -> None:
-    """A listener that does nothing."""
+    """Do nothing, as a listener."""
     del event
 
 
 @dataclass
 class _Phase:
-    """A phase of several loops, one after the other."""
-
     name: str
     loops: int
     began: float
@@ -248,14 +235,14 @@ def listening(listen: Callable[[PhaseProgress | Notice], None]) -> Generator[Non
 
 
 def note(sentence: str) -> None:
-    """Send a notice to the listener, if there is one."""
+    """Send a notice to the listener, if any."""
     if (listen := _listener.get()) is not None:
         listen(Notice(sentence))
 
 
 @contextmanager
 def phase(name: str, loops: int = 1) -> Generator[None]:
-    """Report the block as a phase of `loops` `tracked` loops; a phase within another one is a part of that."""
+    """Report the block as a phase of `loops` tracked loops; a phase within another is part of it."""
     listen = _listener.get()
     if listen is None or _phase.get() is not None:
         yield
@@ -269,7 +256,7 @@ def phase(name: str, loops: int = 1) -> Generator[None]:
 
 
 def steps(name: str, total: int) -> Callable[[], None]:
-    """Return a function to call at each of the `total` steps of a loop; `name` names the phase if there is none."""
+    """Return a function to call at each of `total` steps; outside a phase, `name` names one."""
     listen, current = _listener.get(), _phase.get() or _Phase(name, 1, time.monotonic())
     if listen is None or total < 1:
         return lambda: None
@@ -290,7 +277,7 @@ def steps(name: str, total: int) -> Callable[[], None]:
 
 
 def tracked(items: Collection[T], name: str) -> Iterator[T]:
-    """Yield the items and report the progress; `name` as in `steps`."""
+    """Yield the items, reporting progress as `steps` does."""
     step = steps(name, len(items))
     for item in items:
         step()

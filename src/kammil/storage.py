@@ -17,25 +17,22 @@ from typing import Any, cast
 from kammil.errors import FolderError
 
 LOCK, HOLDER, RUN, CHECKPOINT = "lock", "holder.json", "run.json", "checkpoint.safetensors"
-"""Files in the training folder beside a model: the lock, its holder, the run, the state after an epoch."""
+"""Files in the training folder beside a model; a checkpoint is the state after an epoch."""
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _SUFFIX = r"[a-z0-9_]{8}\.(draft|old)"
-"""Ending of the names of unfinished and replaced folders, as `tempfile.mkdtemp` makes them."""
+"""Ending of unfinished and replaced folders' names, made by `tempfile.mkdtemp`."""
 
 
 def reason(error: OSError | ValueError | RuntimeError) -> str:
-    """Return the reason of an error without the path, which our sentence names already."""
+    """Return the reason of an error without its path, which our messages name already."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-# ---- one file
+# One file
 
 
 def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a draft beside the file, flush it to the disk, and rename it; `private`: readable by its owner alone.
-
-    Raises `FolderError`, and removes the draft, where it cannot be written.
-    """
+    """Write a draft beside the file, flush it and rename it, or raise `FolderError`; `private`: for its owner alone."""
     draft = draft_of(path)
     try:
         draft.unlink(missing_ok=True)  # in a stranger's folder it may be a link to another file
@@ -52,17 +49,17 @@ def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
 
 
 def draft_of(path: Path) -> Path:
-    """Return the path of the draft of a file, which a program leaves that is killed while it writes."""
+    """Return the path of a file's draft, which a killed program leaves."""
     return path.with_name(f".{path.name}.draft")
 
 
-# ---- one folder
+# One folder
 
 
 def replace(draft: Path, target: Path) -> None:
-    """Move a finished folder to `target`; a folder there is removed only after that.
+    """Move a finished folder to `target` and then remove the one that was there.
 
-    Where the system can, the two are exchanged in one step, so that there is a model at `target` at every moment.
+    Where the system can exchange both in one step, there is a model at `target` at every moment.
     """
     if not target.exists():
         draft.rename(target)
@@ -80,7 +77,7 @@ def replace(draft: Path, target: Path) -> None:
 
 
 def exchange(first: Path, second: Path) -> bool:
-    """Exchange two folders in one step; return false where the system or the file system cannot."""
+    """Exchange two folders in one step; return false where the system cannot."""
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -91,7 +88,7 @@ def exchange(first: Path, second: Path) -> bool:
 
 
 def leftovers(target: Path) -> list[Path]:
-    """Return the folders beside `target` that a killed program left: drafts, and the folder it was replacing."""
+    """Return drafts, and a folder being replaced, that a killed program left beside `target`."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.{_SUFFIX}")
     try:
         with os.scandir(target.parent) as entries:
@@ -102,7 +99,7 @@ def leftovers(target: Path) -> list[Path]:
 
 
 def restore(target: Path) -> None:
-    """Move the folder that was being replaced back to `target`, if nothing is there."""
+    """Move the folder being replaced back to `target`, if nothing is there."""
     old = [path for path in leftovers(target) if path.suffix == ".old"]
     if len(old) == 1 and not os.path.lexists(target):
         with suppress(OSError):
@@ -110,7 +107,7 @@ def restore(target: Path) -> None:
 
 
 def recover(path: Path) -> bool:
-    """Restore a model that a killed program had moved aside, unless the lock is held; return whether it is there."""
+    """Restore a model that a killed program moved aside, unless the lock is held; return whether it is there."""
     try:
         place = Path(os.path.realpath(path))
         if os.path.lexists(place) or not leftovers(place):
@@ -121,21 +118,21 @@ def recover(path: Path) -> bool:
         return False
 
 
-# ---- one writer
+# One writer
 
 
 def training_folder(out: Path) -> Path:
-    """Return the folder beside a model that holds the lock of its training and the files to resume it from."""
+    """Return the folder beside a model for the lock of its training and the files to resume from."""
     return out.with_name(f".{out.name}.training")
 
 
 @contextmanager
 def run_lock(out: Path) -> Generator[None]:
-    """Hold the lock of the model `out`, and first mend what killed programs left; the system frees it after a kill.
+    """Hold the lock of the model `out`, which the system frees after a kill, and mend what killed programs left.
 
-    Raises `FolderError` at once, with the holder's name, if another program holds it, or if `out` cannot be written.
+    Raises `FolderError` at once if another program holds the lock, or `out` cannot be written.
     """
-    from filelock import FileLock, Timeout  # imported here, since only writers need it
+    from filelock import FileLock, Timeout  # only writers need it
 
     place, created = training_folder(out), False
     try:
@@ -169,12 +166,11 @@ def run_lock(out: Path) -> Generator[None]:
         lock.release()
         with suppress(OSError):
             if os.name == "nt" and not any(p.name != LOCK for p in place.iterdir()):
-                (place / LOCK).unlink()  # an open file cannot be removed there
+                (place / LOCK).unlink()  # Windows removes no open file
             place.rmdir()
 
 
 def _holder(place: Path) -> str:
-    """Return the lock's holder in brackets, or "" where its file cannot be read."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         holder = cast(dict[str, Any], json.loads((place / HOLDER).read_text("utf-8")))
         return f" (process {int(holder['process'])} on {str(holder['host'])[:80]})"
@@ -182,15 +178,12 @@ def _holder(place: Path) -> str:
 
 
 def interrupted(out: Path) -> bool:
-    """Whether an interrupted training of `out` can be resumed: a checkpoint is there, if of one member only."""
+    """Return whether there is a checkpoint, if only of one member, to resume the training of `out`."""
     return any(training_folder(out).glob(f"*{CHECKPOINT}"))
 
 
 def clear_training_folder(out: Path) -> None:
-    """Remove all files in the training folder but the lock and its holder's name.
-
-    The description of the run goes last: a checkpoint without one could not be gone on from.
-    """
+    """Remove all files of the training folder but lock and holder; `RUN` last, since a checkpoint needs it."""
     for path in sorted(training_folder(out).iterdir(), key=lambda path: path.name == RUN):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

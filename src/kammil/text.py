@@ -1,4 +1,4 @@
-"""Strings: what a model sees (`TextRules`), folding for matching, graphemes, words, and the space after a word."""
+"""Strings: normalisation (`TextRules`), folding for matching, graphemes, words, and the space after a word."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ import regex
 from kammil.errors import FolderError
 from kammil.languages import pooled, union
 
-# One character each: the letters of a placeholder word would cost nothing, and flatter figures per character.
+# One character each, since the letters of a placeholder word cost nothing and would flatter figures per character.
 URL = "\N{LINK SYMBOL}"
 HANDLE = "\N{BUST IN SILHOUETTE}"
-"""Stands for any @handle or e-mail address."""
+"""Stands for a handle or e-mail address."""
 NUMBER = "\N{INPUT SYMBOL FOR NUMBERS}"
-"""Stands for any phone, card or account number."""
+"""Stands for a phone, card or account number."""
 TATWEEL = "\N{ARABIC TATWEEL}"
-"""The stroke that stretches words; no letter."""
+"""The stroke that stretches words."""
 MAX_OPEN_WORD = 1_000
-"""Characters at the end of a text that are searched for the open word, on every key."""
+"""Characters at the end of a text searched for the open word at every key."""
 UNSPACED_SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
-"""Scripts without spaces, where only a dictionary knows words: each letter is one."""
+"""Scripts without spaces; each letter is a word, since only a dictionary knows words."""
 UNSPACED_COMMON = "〆〱-〵〼ーｰ"
-"""Letters of Japanese of no script. (Script_Extensions has them, but the apostrophe of Ukrainian, too.)"""
+"""Japanese letters of no script; Script_Extensions would add the Ukrainian apostrophe."""
 GIVES_WAY = r"^[\p{White_Space}\p{Terminal_Punctuation}\p{Pe}\p{Pf}…%٪]"
-"""What takes the place of the space after an accepted word. A browser reads this and `UNSPACED`, too."""
+"""Beginnings that remove the space after an accepted word; browsers read this and `UNSPACED`, too."""
 UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS) + f"|[{UNSPACED_COMMON}ﾞﾟ])$"
-"""Words that get no space. No class of characters: Chromium 156 finds none beyond 16 bits at the end of a string."""
+"""Words that get no space; no character class, since Chromium 156 finds none beyond 16 bits before `$`."""
 
 _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
-# A run without a domain after it is skipped at once, or the time would be quadratic.
+# A run without a domain is skipped at once, or the time would be quadratic.
 _EMAIL = regex.compile(r"[\w.+-]++(?:@[\w-]+(?:\.[\w-]+)+|(*SKIP)(*FAIL))")
 _HANDLE = regex.compile(r"(?<!\w)(?:[@＠]\w+)+")
-# An IBAN; a date, which is skipped; a phone number (nine digits, or eight from + or 0 on, with separators); a card.
+# IBAN; a date, which is skipped; phone number (nine digits, or eight from + or 0 on, with separators); card.
 _ACCOUNT = regex.compile(r"(?<!\p{L})[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,}+(?:[ -]?[A-Z0-9]{1,3}+)?+")
 _NUMBER = regex.compile(
     r"(?<!\p{Nd})(?:\p{Nd}{1,2}([./-])\p{Nd}{1,2}\1(?:\p{Nd}{4}|\p{Nd}{2})|\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2})(?!\p{Nd})(*SKIP)(*FAIL)"
@@ -57,16 +57,16 @@ _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 _GRAPHEME = regex.compile(r"\X")
 # Elsewhere (Devanagari, Thai) marks spell vowels and must stay.
 _POINTS = regex.compile(r"[\p{M}&&[\p{Arabic}\p{Hebrew}\p{Syriac}\p{Inherited}]]", regex.V1)
-# Letters that belong to the grapheme before them: the vowel AM of Thai and Lao, halfwidth voiced sound marks.
+# Letters that belong to the grapheme before: the vowel AM of Thai and Lao, halfwidth voiced sound marks.
 _M = r"[\p{M}\u0E33\u0EB3\uFF9E\uFF9F]"
 _UNSPACED_SCRIPT = "".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS)
-# What stands before Thai (U+0E00), the first of these scripts, is compared with none of them.
+# Letters before Thai (U+0E00), the first of these scripts, are compared with none.
 _U = rf"[[\u0E00-\U0010FFFF]&&[{_UNSPACED_SCRIPT}{UNSPACED_COMMON}]&&[[\p{{L}}\p{{N}}]--{_M}]]"
 _L = rf"[[\p{{L}}\p{{N}}_]&&[\0-\u0DFF[^{_U}{_M}]]]"
 _WORD = regex.compile(
     rf"{_L}(?:[{_L}{_M}]|[\u200C\u200D]++(?=[{_L}{_M}]))*+|{_U}(?:{_M}|[\u200C\u200D]++(?={_M}))*+", regex.V1
 )
-# From the end backwards: a search from the front would try every letter as the beginning of a word.
+# Backwards, since a search from the front would try every letter as the beginning of a word.
 _OPEN_WORD = regex.compile(rf"(?r)[{_L}{_M}\u200C\u200D]*\Z", regex.V1)
 _UNSPACED, _LETTER, _MARK, _EXTENDS, _UNSPACED_END = (
     regex.compile(r, regex.V1) for r in (_U, _L, _M, r"[\p{GCB=Extend}\p{GCB=ZWJ}]", rf"(?r){_U}{_M}{{0,8}}\Z")
@@ -79,25 +79,22 @@ _NOT_LETTERS_OR_UNDERSCORES = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
 
 @dataclass(frozen=True)
 class TextRules:
-    """Normalisation of a text before a model sees it; no letter is folded: a model writes as people do."""
+    """Normalisation before a model sees a text; letters are not folded, so that it writes as people do."""
 
     nfc: bool = True
-    """Compose letters by Unicode's NFC."""
     invisible: bool = True
-    """Remove control and format characters, except joiners that spell something."""
+    """Remove control and format characters, but joiners that spell something."""
     tatweel: bool = True
-    """Remove the stretching stroke (U+0640)."""
     urls: bool = True
-    """Replace web addresses by `URL`."""
     handles: bool = True
-    """Replace @handles and e-mail addresses by `HANDLE`."""
+    """E-mail addresses, too."""
     spaces: bool = True
-    """Replace runs of white space by one space, and remove them at the start."""
+    """Make a run of white space one space, and none at the start."""
     numbers: bool = False
-    """Replace phone, card and account numbers by `NUMBER`."""
+    """See `mask_numbers`."""
 
     def normalise(self, text: str) -> str:
-        """Return the text as the model sees it; idempotent. A last space stays: it ends a word."""
+        """Return the text as the model sees it, idempotently; a last space, which ends a word, stays."""
         if self.nfc or self.invisible:
             text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
         if self.tatweel:
@@ -122,12 +119,12 @@ class TextRules:
         return cast(dict[str, bool], asdict(self))
 
     def to_stored(self) -> dict[str, bool]:
-        """Return the rules for `model.json`; without `numbers` where it is off, so that older versions read them."""
+        """Return the rules for `model.json`, without `numbers` where off, so that older versions read them."""
         return {name: on for name, on in self.to_dict().items() if on or name != "numbers"}
 
     @classmethod
     def from_dict(cls, rules: Mapping[str, bool]) -> TextRules:
-        """Return the rules of a mapping; raises `FolderError` for a name that is no rule."""
+        """Return the rules of a mapping; raises `FolderError` for an unknown name."""
         unknown = set(rules) - set(asdict(cls()))
         if unknown:
             raise FolderError(f"the model has the text rule {min(unknown)!r}, which is none of ours; update Kammil.")
@@ -135,11 +132,11 @@ class TextRules:
 
 
 RAW = TextRules(nfc=False, invisible=False, tatweel=False, urls=False, handles=False, spaces=False)
-"""No rules: the model sees the text itself."""
+"""No rules; the model sees the text itself."""
 
 
 def mask_numbers(text: str) -> str:
-    """Replace phone, card and account numbers by `NUMBER`; dates and short numbers stay. Linear time."""
+    """Replace phone, card and account numbers, but no dates, in linear time."""
     return _NUMBER.sub(NUMBER, _ACCOUNT.sub(NUMBER, text))
 
 
@@ -150,11 +147,11 @@ PERSONAL = {
     "account numbers": _ACCOUNT,
     "phone or card numbers": _NUMBER,
 }
-"""What may identify a person -> its pattern."""
+"""Kind of personal data -> its pattern."""
 
 
 def personal_counts(text: str) -> dict[str, int]:
-    """Count what may identify a person, by kind; nothing twice: an address holds no phone number."""
+    """Count personal data by kind, nothing twice: an address holds no phone number."""
     counts: dict[str, int] = {}
     for kind, pattern in PERSONAL.items():
         text, counts[kind] = pattern.subn(" ", text)
@@ -167,15 +164,14 @@ def _normal_form(text: str, form: Literal["NFC", "NFKC"] = "NFC") -> str:
 
 
 def _sort_marks(marks: regex.Match[str]) -> str:
-    """Return marks decomposed and in canonical order."""
     decomposed = "".join(unicodedata.normalize("NFD", mark) for mark in marks[0])
     runs = itertools.groupby(decomposed, key=lambda mark: unicodedata.combining(mark) > 0)
     return "".join(c for _, run in runs for c in sorted(run, key=unicodedata.combining))
 
 
 def fold(text: str, *, underscores: bool = False) -> str:
-    """Return the letters, marks and digits of a text, for matching: without addresses, handles, case, vowel points and
-    compatibility forms; `underscores` keeps those of hashtags."""
+    """Return letters, marks and digits for matching, without addresses, handles, case, vowel points and compatibility
+    forms; `underscores` keeps those of hashtags."""
     text = _HANDLE.sub("", _EMAIL.sub("", _URL.sub("", text)))
     text = _normal_form(text, "NFKC").casefold().replace(TATWEEL, "")
     dropped = _NOT_LETTERS_OR_UNDERSCORES if underscores else _NOT_LETTERS
@@ -183,7 +179,7 @@ def fold(text: str, *, underscores: bool = False) -> str:
 
 
 def fold_spelling(text: str) -> str:
-    """Return the fold without variants of letters (`Language.folds`), three or more of a letter as one."""
+    """Return `fold` with variants of letters (`Language.folds`), and three or more of a letter, as one."""
     return _STRETCHED.sub(r"\1", fold(text).translate(_spelling()))
 
 
@@ -198,17 +194,17 @@ def graphemes(text: str) -> list[str]:
 
 
 def counted(n: int, noun: str, nouns: str | None = None) -> str:
-    """Return a number with its noun: "1 text", "2,000 texts"."""
+    """Return, for example, "1 text" or "2,000 texts"."""
     return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names as a sentence lists them: "a, b and c"."""
+    """Return, for example, "a, b and c"."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def shortened(text: str, limit: int = 40) -> str:
-    """Cut a text to at most `limit` graphemes, the last one an ellipsis where some are cut."""
+    """Cut a text to at most `limit` graphemes, the last an ellipsis where some are cut."""
     letters = graphemes(text[: 32 * limit])
     fits = len(letters) <= limit and len(text) <= 32 * limit
     return text if fits else "".join(letters[: limit - 1]) + "\N{HORIZONTAL ELLIPSIS}"
@@ -218,8 +214,8 @@ Role = Literal["letter", "unspaced", "mark", "joiner", "neither", "outside"]
 
 
 def role(character: str) -> Role:
-    """Return the role of a character in words. An `unspaced` letter is a word with its marks; `neither` extends a
-    grapheme (a skin tone): a word does not end before it, nor continue after it."""
+    """Return the role of a character in words, which neither end before `neither`, such as a skin tone, nor go on
+    after."""
     if _LETTER.match(character):
         return "letter"
     if _UNSPACED.match(character):
@@ -232,8 +228,8 @@ def role(character: str) -> Role:
 
 
 def visible(text: str) -> str:
-    """Replace controls by their pictures, and what else is invisible or moves its neighbours by U+FFFD, but joiners;
-    the length stays."""
+    """Replace each control by its picture, and other characters, but joiners, that are invisible or move their
+    neighbours by U+FFFD."""
     return _INVISIBLE_OR_MOVING.sub(lambda match: _PICTURES.get(match[0], "\N{REPLACEMENT CHARACTER}"), text)
 
 
@@ -241,7 +237,7 @@ _PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20)} | {"\x7f": "
 
 
 def visible_label(text: str) -> str:
-    """Make a character, or the end of text, visible, without effect on the direction."""
+    """Make a character or the end of text visible, without effect on the direction."""
     if text in _LABELS:
         return _LABELS[text]
     if unicodedata.category(text)[0] in "CZ":
@@ -253,26 +249,25 @@ _LABELS = {"": "end", " ": "\N{OPEN BOX}", "\N{REPLACEMENT CHARACTER}": "\N{REPL
 
 
 def words(text: str) -> list[tuple[int, int]]:
-    """Return the begin and end of each word: a longest run of letters, digits, underscores, their marks, and joiners
-    between them; in a script without spaces every letter with its marks (`UNSPACED_SCRIPTS`)."""
+    """Return the span of each word: a longest run of letters, digits, underscores, marks and inner joiners, or a letter
+    of `UNSPACED_SCRIPTS` with its marks."""
     return [match.span() for match in _WORD.finditer(text)]
 
 
 def open_word(text: str) -> str:
-    """Return the unfinished word at the end of a text, a last joiner included, or its last `MAX_OPEN_WORD` characters;
-    empty if there is none."""
+    """Return the unfinished word at the end, or "", with a last joiner, at most `MAX_OPEN_WORD` characters of it."""
     run = _OPEN_WORD.search(text, max(0, len(text) - MAX_OPEN_WORD))
     letter = _LETTER.search(text, run.start()) if run else None
     return text[letter.start() :] if letter else ""
 
 
 def ends_unspaced(text: str) -> bool:
-    """Return whether a text ends in a word of a script without spaces."""
+    """Return whether the last word is of a script without spaces."""
     return bool(_UNSPACED_END.search(text, max(0, len(text) - MAX_OPEN_WORD)))
 
 
 def unspaced_runs(text: str) -> list[list[int]]:
-    """Return of each run in scripts without spaces where its words begin, and its end."""
+    """Return the beginnings of the words, and the end, of each run in scripts without spaces."""
     runs: list[list[int]] = []
     for begin, end in (span for span in words(text) if _UNSPACED.match(text, span[0])):
         if not runs or runs[-1][-1] != begin:
@@ -282,22 +277,21 @@ def unspaced_runs(text: str) -> list[list[int]]:
 
 
 def space_after(word: str) -> str:
-    """Return what the page types after an accepted word: a space, or "" in a script without spaces."""
+    """Return the space typed after an accepted word, "" in a script without spaces."""
     return "" if _NO_SPACE.search(word) else " "
 
 
 def gives_way(typed: str) -> bool:
-    """Return whether that space is removed when `typed` follows it."""
+    """Return whether `typed` removes the space after an accepted word."""
     return bool(_GIVES_WAY.match(typed))
 
 
 def stays(text: str, end: int) -> bool:
-    """Return whether the space after an accepted word, which ends at `end`, is the text's next character: before a sign
-    to which it gives way, one must be typed by hand."""
+    """Return whether a space follows the accepted word that ends at `end`, and no sign to which it gives way."""
     return text.startswith(" ", end) and not gives_way(text[end + 1 : end + 2])
 
 
 def keys_saved(added: str) -> int:
-    """Return the keys that a suggestion saves: the characters it adds, less the key that takes it, unless the space
-    that comes with it pays for that key: of a letter alone, not."""
+    """Return the number of keys that a suggestion saves: its characters, less the accepting key if these are one letter
+    or no space comes with them."""
     return (letters := len(added.lstrip(" "))) - (letters == 1 or not space_after(added))

@@ -1,4 +1,4 @@
-"""Characters to ids and back. Every text can be encoded, and no text encodes to PAD, BOS or EOS."""
+"""Characters to ids and back; every text can be encoded, none to PAD, BOS or EOS."""
 
 from __future__ import annotations
 
@@ -16,42 +16,39 @@ from numpy.typing import NDArray
 from kammil.errors import FolderError
 
 PAD = 0
-"""Padding of a batch; never a target, never produced, no character's id."""
+"""Padding of a batch; never a target, never produced."""
 UNK = 1
-"""Id of every character outside the vocabulary."""
+"""Any character outside the vocabulary."""
 BOS = 2
-"""Id before the first character of every text."""
+"""Before the first character of every text."""
 EOS = 3
-"""Id after the last character of every text; a model ends a text by producing it."""
+"""After the last character of every text; a model produces it to end one."""
 SPECIALS = 4
-"""Number of special ids; characters begin at this id."""
+"""Number of special ids, and the first character's id."""
 
 CODE_POINTS = sys.maxunicode + 1
-"""Number of Unicode code points, 1,114,112: values of an unknown character."""
+"""Number of Unicode code points, 1,114,112."""
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 _TYPE = "characters"
 _BLOCK = 10_000
-"""Texts that are encoded at once."""
 
 
 class _Ids(dict[str, int]):
-    """Ids of characters; UNK for one that is not covered."""
-
     def __missing__(self, character: str) -> int:
         return UNK
 
 
 class EncodedTexts(Sequence[NDArray[np.int64]]):
-    """Texts as ids, one behind the other in an array of the smallest type: 130 MB for a million texts of 60 characters.
+    """Texts as ids in one array of the smallest type: 130 MB for a million texts of 60 characters.
 
-    Each text comes as 64-bit ids, (T,); a slice (of step 1) is a sequence of the same kind, without a copy.
+    Each text comes as 64-bit ids, (T,); a slice, of step 1, shares the memory.
 
     Args:
-        ids: (N,): the ids of all texts.
-        ends: (texts,): the place in `ids` behind the last id of each text, ascending.
-        begin: the place of the first id of the first text.
+        ids: (N,), of all texts, one behind the other.
+        ends: (texts,), the place in `ids` behind each text, ascending.
+        begin: the place of the first text.
     """
 
     def __init__(self, ids: NDArray[np.unsignedinteger], ends: NDArray[np.int64], begin: int = 0) -> None:
@@ -68,7 +65,7 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
     def __getitem__(self, index: slice) -> EncodedTexts: ...
 
     def __getitem__(self, index: int | slice) -> NDArray[np.int64] | EncodedTexts:
-        """Return the ids of a text, (T,), or a slice of the texts."""
+        """Return the ids of a text or a slice of the texts."""
         if isinstance(index, slice):
             first, stop, step = index.indices(len(self))
             if step != 1:
@@ -79,7 +76,7 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the ids of all texts, and of where they end."""
+        """Bytes of all ids and ends."""
         return self._ids.nbytes + self._ends.nbytes
 
     def _start(self, number: int) -> int:
@@ -87,7 +84,7 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
 
 
 class CharacterVocabulary:
-    """One id for each code point of `characters`, in their order after the four specials; others encode as UNK."""
+    """One id for each code point of `characters`, sorted, after the four specials; others encode as UNK."""
 
     def __init__(self, characters: Iterable[str]) -> None:
         self.characters: tuple[str, ...] = tuple(sorted(set(characters)))
@@ -97,7 +94,7 @@ class CharacterVocabulary:
 
     @classmethod
     def from_texts(cls, texts: Sequence[str], *, least: int = 1) -> CharacterVocabulary:
-        """Build the vocabulary of all characters that occur in at least `least` of the texts."""
+        """Build the vocabulary of the characters of at least `least` of the texts."""
         if least == 1:
             return cls(set("").union(*texts))
         counts = Counter(c for text in texts for c in set(text))
@@ -116,15 +113,15 @@ class CharacterVocabulary:
 
     @property
     def unknown_bits(self) -> float:
-        """Bits of an unknown character beyond those of UNK: a uniform choice among all code points not covered."""
+        """Bits of an unknown character beyond UNK's: a uniform choice among the code points not covered."""
         return math.log2(CODE_POINTS - len(self.characters))
 
     def encode(self, text: str) -> NDArray[np.int64]:
-        """Return the ids of the characters of a text, (len(text),); UNK for a character that is not covered."""
+        """Return the ids of a text, (len(text),)."""
         return np.fromiter(map(self._ids.__getitem__, text), np.int64, len(text))
 
     def encode_all(self, texts: Sequence[str]) -> EncodedTexts:
-        """Return the ids of many texts, each as `encode` returns them."""
+        """Return the ids of many texts, as `encode` returns them."""
         kind = np.uint16 if self.size <= 1 << 16 else np.uint32
         id_of = np.full(CODE_POINTS, UNK, kind)
         id_of[[ord(character) for character in self.characters]] = np.arange(SPECIALS, self.size)
@@ -139,7 +136,7 @@ class CharacterVocabulary:
         return EncodedTexts(ids, ends)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of ids: U+FFFD for UNK, none for PAD, BOS and EOS. Raises `ValueError` outside [0, V)."""
+        """Return the text of ids: U+FFFD for UNK, "" for PAD, BOS and EOS. Raises `ValueError` outside [0, V)."""
         return "".join(self.piece(int(i)) for i in ids)
 
     def piece(self, id: int) -> str:
@@ -159,7 +156,7 @@ class CharacterVocabulary:
 
     @cached_property
     def writable_pieces(self) -> tuple[str, ...]:
-        """The text of every id that a completion may hold, (V,); "" for the others."""
+        """The text of every id, (V,), but "" for those that no completion may hold."""
         never = {*range(SPECIALS), *self.unwritable}
         return tuple("" if id in never else piece for id, piece in enumerate(self.pieces))
 
@@ -169,7 +166,7 @@ class CharacterVocabulary:
 
     @classmethod
     def from_json(cls, content: str) -> CharacterVocabulary:
-        """Read `vocabulary.json`; raises `FolderError` for content that `to_json` cannot have written."""
+        """Read `vocabulary.json`; raises `FolderError` for content that `to_json` does not write."""
         try:
             data: Any = json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -186,9 +183,6 @@ class CharacterVocabulary:
 
 
 def rare_characters(texts: Sequence[str]) -> frozenset[str]:
-    """Return the characters that occur in exactly one text.
-
-    They stand for characters yet unseen (Good 1953): read as UNK at times, they teach a model a probability of UNK.
-    """
+    """Return the characters that exactly one text has: read as UNK at times, they teach its probability (Good 1953)."""
     counts = Counter(c for text in texts for c in set(text))
     return frozenset(c for c, n in counts.items() if n == 1)

@@ -1,7 +1,6 @@
 """Export models to formats that other programs run: `kammil.export("my-model", format="onnx")`.
 
-An exported model is checked, and predicts the same as the model folder. A model that a format cannot hold exactly is
-refused with the reason; a part of it that is a model by itself can be exported alone.
+An exported model is checked and predicts the same as its folder; one that the format cannot hold exactly is refused.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ Part = Literal["all", "network"]
 
 @dataclass(frozen=True)
 class Export:
-    """The files that an export wrote."""
+    """Paths that an export wrote."""
 
     file: Path
-    """The exported model: a file, or the folder of a checkpoint."""
+    """A file, or the folder of a checkpoint."""
     example: Path | None
-    """A short program beside the model that completes text with it; None for a checkpoint."""
+    """A short program that completes text with the model; None for a checkpoint."""
     warning: str | None = None
-    """One sentence on what is not in the file; None where nothing is missing."""
+    """One sentence on what is missing in the file, if anything."""
 
 
 FORMATS = {"onnx": ".onnx", "hf": "-hf"}
-"""Formats by name, and what the name of a file or folder ends in."""
+"""Format -> ending of its file or folder."""
 
 
 def export(
@@ -50,14 +49,14 @@ def export(
 
     Args:
         folder: a model folder, or a bundled model.
-        format: `onnx`: one file with the character table inside, which ONNX Runtime runs, and beside it a program of
-            the same name that ends in `.py`. `hf`: a folder that Hugging Face's transformers loads as a Llama.
+        format: `onnx`: a file for ONNX Runtime with the character table inside, and beside it a program of the same
+            name that ends in `.py`. `hf`: a folder that Hugging Face's transformers loads as a Llama.
         out: the file or folder; FOLDER's name with the format's ending, here, if none is named.
         part: `network`: of a blend, its networks without the counts.
-        replace: whether files of these names, or the folder of an earlier export, may be replaced.
+        replace: whether files of these names, or an earlier export, may be replaced.
 
-    Raises `OptionError` for a model that the format cannot hold, `FolderError` for a folder that cannot be read or a
-    file that cannot be written, `MissingExtraError` without the package that the format needs.
+    Raises `OptionError` for a model that the format cannot hold, `FolderError` for what cannot be read or written,
+    `MissingExtraError` without the package that the format needs.
     """
     if format not in FORMATS:
         raise OptionError(f"format is {format!r}, but it must be one of {', '.join(FORMATS)}.")
@@ -80,7 +79,6 @@ def export(
 
 
 def _export_folder(folder: Path, out: Path, part: Part, *, replace: bool) -> Export:
-    """Write a model as a folder, which appears complete or not at all."""
     if not out.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model-hf.")
     contents, warning = huggingface.write(folders.read(folder), part, out.name)
@@ -93,7 +91,7 @@ def _export_folder(folder: Path, out: Path, part: Part, *, replace: bool) -> Exp
 
 
 def _check_free(path: Path, *, replace: bool, names: Collection[str]) -> None:
-    """Raise `FolderError` if `path` exists and is no empty folder, but for an earlier export that may be replaced."""
+    """Raise `FolderError` unless `path` is free, an empty folder, or an earlier export to `replace`."""
     try:
         if not path.exists() and not path.is_symlink():
             return

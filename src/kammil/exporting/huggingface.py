@@ -1,7 +1,7 @@
 """Write a model as a checkpoint of Hugging Face's transformers, which loads it without code of ours.
 
-The tokenizer of a Transformer is a byte-pair encoder without merges: every character is a token, any other is `<unk>`.
-Names of the special ids in a text are read as text (`split_special_tokens`), so no text is encoded to them.
+The tokenizer of a Transformer is a byte-pair encoder without merges: every known character is a token, any other is
+`<unk>`. A text that spells a special token is read as text (`split_special_tokens`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from kammil.text import HANDLE, URL, TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 Contents = tuple[Mapping[str, bytes], str | None]
-"""Content of each file by its name, and one sentence on what is not in them, or None."""
+"""Content of each file by name, and one sentence on what is missing, if anything."""
 
 PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN = "<pad>", "<unk>", "<s>", "</s>"
-"""Names of the special ids 0 to 3, those of Llama."""
+"""Names of ids 0 to 3, as in Llama."""
 
 _SPACE = r"[\t\n\x0B\f\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]"
 _NOT_SPACE = _SPACE.replace("[", "[^")
@@ -91,7 +91,6 @@ def _llama(model: folders.ModelFiles, name: str) -> Contents:
 
 
 def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
-    """Write a pretrained model that was fine-tuned, with its own tokenizer."""
     documents, weights = model.artifacts.documents, model.artifacts.weights
     try:
         tokens = TokenUnits.from_arrays(weights).tokens
@@ -146,7 +145,6 @@ def _contents(
 
 
 def _body(card: str) -> str:
-    """Return the card of a model folder without its title."""
     return (card.partition("\n")[2] if card.startswith("# ") else card).strip()
 
 
@@ -181,9 +179,9 @@ The rest is the card of the model in Kammil.
 
 
 def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
-    """Return the content of a `tokenizer.json` that encodes a text as the vocabulary does after the rules.
+    """Return a `tokenizer.json` that encodes a text as the vocabulary does after the rules.
 
-    The rule `numbers` is not in it, and of `invisible` one case is not: tag characters that spell no flag stay.
+    It lacks the rule `numbers` and one case of `invisible`: tag characters that spell no flag stay.
     """
     try:
         from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
@@ -202,13 +200,13 @@ def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
 
 
 def _token_names(vocabulary: CharacterVocabulary) -> list[str]:
-    """Return a text for every id, (V,); a lone surrogate, which UTF-8 cannot hold, is named like `<U+D800>`."""
+    """Return a name for every id, (V,); a lone surrogate, which UTF-8 cannot hold, is named like `<U+D800>`."""
     held = (f"<U+{ord(c):04X}>" if "\ud800" <= c <= "\udfff" else c for c in vocabulary.characters)
     return [PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN, *held]
 
 
 def _normalizers(rules: TextRules) -> list[Any]:
-    """Return the normalizers that do what the rules do, in their order; Oniguruma's syntax."""
+    """Return normalizers, in Oniguruma's syntax, that apply the rules in their order."""
     from tokenizers import Regex, normalizers
 
     def replace(pattern: str, by: str = "") -> Any:

@@ -20,11 +20,11 @@ from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 FORMAT = "1"
-"""Number of the metadata's format; raised when an older reader would misread them."""
+"""Format of the metadata, increased when an older reader would misread them."""
 
 
 def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
-    """Return the file of a model, and what is not in it; `OptionError` for a family that does not fit."""
+    """Return the file of a model, and what is missing in it; `OptionError` for a family that does not fit."""
     name = model.description.family
     family = FAMILIES.get(name)
     has_part = family is not None and family.part
