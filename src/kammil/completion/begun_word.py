@@ -1,10 +1,9 @@
 """Interpretations of a begun word: its slips and spellings, and Arabic words if it is typed in Latin letters.
 
-Arabic is joined to the Arabic before it. So of "shu a5b" the words before the begun one are read first, each for its
-most probable meaning; then the begun word, whose readings take the place of them all: شو أخبار. In a run of words in
-Latin letters each is English or Arabic by a hidden Markov model with two states; English stays as it is. Behind a space
-the words before it may be meant in Arabic. States of a transformer fit into no batch with those of longer texts: it
-reads no Latin letters. Shapes: N meanings, V vocabulary.
+Arabic is joined to the Arabic before it, so the words before the begun one are read first: "shu a5b" becomes شو أخبار.
+Each word of a run in Latin letters is English or Arabic by a hidden Markov model with two states; English stays as it
+is. States of a transformer fit into no batch with those of longer texts, so it reads no Latin letters. Shapes: N
+meanings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ from kammil.language_model import Ids, LanguageModel, State, concat_states, max_
 MAX_TYPED = 16
 """Maximum number of letters of a word that is corrected: a longer one is a hashtag, or no word."""
 TYPED_IN_LATIN = 0.01
-"""Share of the Arabic words that are typed in Latin letters. Between 0.001 and 0.1 it hardly matters
+"""Share of the Arabic words that are typed in Latin letters; between 0.001 and 0.1 it hardly matters
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_RUN = 8
-"""Maximum number of words in Latin letters before the begun one that are read, too."""
+"""Maximum number of words in Latin letters that are read before the begun one."""
 SPLIT_ARTICLE_SHARE, MIN_ARABIC = 0.3, 0.9
-"""Share of the articles in Latin letters that are apart from their words, and minimum probability that a word in Latin
-letters before a space is Arabic for a next word to replace it
+"""Share of the articles in Latin letters that stand apart from their words, and minimum probability that a word before
+a space is Arabic for a next word to replace it
 (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
 SWITCH = 0.1
-"""Probability that a word is English after Arabic, or Arabic after English."""
+"""Probability that the language changes between two words."""
 SURE = 0.8
-"""Minimum probability that a begun word is English for it not to be read: with 1/2, one in a hundred Arabic words would
-begin as an English one."""
+"""Minimum probability of English for a begun word not to be read: with 1/2, one in a hundred Arabic words would begin
+as an English one."""
 _ROWS = WIDTH + MAX_DROPPED
 MAX_BYTES = 1 << 20
-"""Maximum number of bytes that are kept for the next key of a text."""
+"""Maximum number of bytes that are kept for the next key."""
 
 
 class EndedWord(NamedTuple):
@@ -50,37 +49,37 @@ class EndedWord(NamedTuple):
 
     ids: tuple[int, ...]
     is_read: bool
-    """Whether it is a reading."""
+    """Whether it is Arabic for Latin letters."""
     is_article: bool
     """Whether the next word is joined to it."""
     share: float
     as_typed: float
     arabic: float
-    """Probability of this meaning, of the word as typed, and of all readings, given that the word is whole."""
+    """Probabilities of this meaning, of the word as typed, and of all readings, given that the word is whole."""
     likelihood: float
     """Probability that Arabic goes on with a word that is typed so."""
 
 
 @dataclass(frozen=True)
 class BegunWord:
-    """A word while it is typed, and what may be intended: first the word as it was typed."""
+    """A word while it is typed, and its meanings; the first is the word as it was typed."""
 
     intended: list[tuple[int, ...]]
     """Ids of each meaning, N."""
     num_replaced: list[int]
-    """How many ids each takes the place of, N."""
+    """Number of ids that each replaces, N."""
     posterior: NDArray[np.float64]
-    """(N,): the probability of each."""
+    """(N,)"""
     p: NDArray[np.float32]
     """(N, V): probabilities of what follows each."""
     state: State
-    """State of the model after each, N rows."""
+    """N rows."""
     variants: Beam[Edits]
     """Slips and spellings; the word as it was typed stands first."""
     before: Beam[Begun]
     """The readings before the first letter."""
     readings: Beam[Begun] | None
-    """Arabic words for Latin letters; None where the word cannot be Arabic."""
+    """None where the word cannot be Arabic."""
     english: float = 0.0
     """Probability that a word in Latin letters is English here."""
     is_english: bool = False
@@ -90,7 +89,7 @@ class BegunWord:
     def start(
         cls, p: NDArray[np.float32], state: State, english: float = 0.0, before: Beam[Begun] | None = None
     ) -> Self:
-        """Return a word before its first letter: `p`, (1, V), follows the text; `before` are the readings there if they
+        """Return a word before its first letter: `p`, (1, V), follows the text; `before` are the readings if they
         follow another text."""
         before = Beam.start(p, state, Begun({"": 1.0})) if before is None else before
         return cls([()], [0], np.ones(1), p, state, Beam.start(p, state, Edits()), before, None, english)
@@ -106,7 +105,7 @@ class BegunWord:
         return replace(longer, readings=longer._read(model, channel, self.readings)).mixed(model, channel)
 
     def mixed(self, model: LanguageModel, channel: Channel) -> BegunWord:
-        """Return the word with its meanings, and the posterior of each."""
+        """Return the word with its meanings and their posterior."""
         variants, readings = self.variants, self.readings
         intended, p, state, weights = variants.intended, variants.p, variants.state, variants.weights.copy()
         weights[1:] *= variants.memory[0].prior
@@ -132,7 +131,7 @@ class BegunWord:
         )
 
     def following(self, arabic: tuple[int, ...], num_replaced: int) -> BegunWord:
-        """Return the word with readings that begin with Arabic words in place of so many ids before it."""
+        """Return the word with Arabic words before each reading, which replaces `num_replaced` ids more."""
         if self.readings is None:
             return self
         first = len(self.variants.intended)
@@ -141,7 +140,7 @@ class BegunWord:
         return replace(self, intended=intended, num_replaced=more)
 
     def ended(self, classes: CharacterClasses, articles: Container[tuple[int, ...]]) -> EndedWord:
-        """Return what the word is most probably meant for if it is whole."""
+        """Return the most probable meaning of the word if it is whole."""
         first = len(self.variants.intended)
         is_article = np.array([row >= first and ids in articles for row, ids in enumerate(self.intended)])
         closed = np.where(is_article, SPLIT_ARTICLE_SHARE * (self.p @ classes.continues), self.p @ classes.close)
@@ -163,29 +162,23 @@ class BegunWord:
 
 
 class WordReader:
-    """Reads words that are being typed, and goes on from those of one letter earlier.
-
-    Args:
-        channel: how words are typed.
-        classes: of the ids.
-    """
+    """Reads words that are being typed, and goes on from those of one letter earlier."""
 
     def __init__(self, channel: Channel, classes: CharacterClasses) -> None:
         self.channel, self._classes = channel, classes
         self._space = -1 if classes.space is None else classes.space
-        # For each state cache the text before the word, the version of the model, and the word that was read last;
-        # and what was meant by the words that ended last, by the text up to their ends.
+        # By state cache: text before the word, version of the model, word read last; the last ended words, by their text.
         self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
         self._ended: WeakKeyDictionary[StateCache, dict[bytes, EndedWord]] = WeakKeyDictionary()
 
     def after(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int = 0
     ) -> BegunWord | None:
-        """Return the word that the last `letters` ids of a text (T,), BOS first, have begun; None where nothing else
-        can be meant, and for more than `MAX_TYPED`.
+        """Return the word that the last `letters` ids of a text, (T,), BOS first, have begun, or with 0 the meanings
+        before a next word.
 
-        Without letters it is what may be meant before a next word. The last `as_typed` ids stand as they were typed:
-        words in Latin letters among them may be replaced, too.
+        None where nothing else can be meant, and for more than `MAX_TYPED` letters. The last `as_typed` ids stand as
+        they were typed: words in Latin letters among them may be replaced.
         """
         if letters > MAX_TYPED or max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states: rows are read one by one
             return None
@@ -206,8 +199,8 @@ class WordReader:
     def reading(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int
     ) -> tuple[tuple[int, ...], int]:
-        """Return the Arabic words that those in Latin letters at the end of a text are most probably meant for, and how
-        many ids they replace; 0 where these are more probably no Arabic. Arguments as of `after`."""
+        """Return the Arabic words that Latin letters at the end of a text most probably mean, and the number of ids
+        they replace, 0 where they are more probably no Arabic; arguments as of `after`."""
         word = self.after(model, state_cache, ids, letters, as_typed)
         first = 1 if letters == 0 or word is None else len(word.variants.intended)
         if word is None or word.posterior[first:].sum() <= 0.5:
@@ -224,7 +217,7 @@ class WordReader:
         english: float = 0.0,
         arabic: Ids | None = None,
     ) -> BegunWord:
-        """Return the word begun after a text, (T,), or after `arabic` if it is a reading."""
+        """Return the word begun after a text, (T,); its readings follow `arabic`."""
         arabic = before if arabic is None else arabic
         key = before.tobytes() + arabic.tobytes(), model.version
         *known, word = self._latest.get(state_cache, (b"", -1, None))
@@ -284,8 +277,8 @@ class WordReader:
     def _read_run(
         self, model: LanguageModel, state_cache: StateCache, before: Ids, run: Sequence[tuple[int, ...]], begin: int = 0
     ) -> _Meant:
-        """Read the words in Latin letters at the end of a text, each after what those before it are meant for; those
-        from `begin` on may be replaced."""
+        """Read the words in Latin letters at the end of a text, each after the meanings of those before it; those from
+        `begin` on may be replaced."""
         latin, last, words = self.channel.latin, None, list[EndedWord]()
         if not run or latin is None:
             return _Meant(before)
@@ -315,7 +308,7 @@ class WordReader:
         return _Meant(np.array(meant, np.int64), arabic, replaced, words)
 
     def _latin_run(self, before: list[int], as_typed: int) -> tuple[list[tuple[int, ...]], float]:
-        """Return the words in Latin letters at the end of a text, and how probable it is that the first is English."""
+        """Return the words in Latin letters at the end of a text, and the probability that the first is English."""
         run: list[tuple[int, ...]] = []
         end = len(before) - 1
         while end >= 0 and before[end] == self._space:
@@ -334,7 +327,7 @@ class WordReader:
         return run[::-1], self._english_after(before[: end + 1])
 
     def _english_after(self, before: Sequence[int]) -> float:
-        """Return how probable it is that a word in Latin letters is English after another word."""
+        """Return the probability that a word in Latin letters is English after a text."""
         latin, classes = self.channel.latin, self._classes
         end = len(before)
         while end and not classes.words[before[end - 1]]:
@@ -355,21 +348,20 @@ class _Meant(NamedTuple):
     """What a text is meant for."""
 
     ids: Ids
-    """The text, (T,), with the words in Latin letters at its end as they are meant."""
+    """(T,), with the meanings of the words in Latin letters at its end."""
     arabic: tuple[int, ...] = ()
-    """The Arabic words at its end."""
     replaced: int = 0
-    """How many ids these take the place of."""
+    """Number of ids that the Arabic words replace."""
     words: Sequence[EndedWord] = ()
     """Each word in Latin letters."""
     english: float = 0.0
-    """Probability that the next word is English if it is in Latin letters."""
+    """Probability that a next word in Latin letters is English."""
     is_english: bool = False
 
 
 def _english_shares(first: float, likelihoods: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the probability of each word of a run to be English, given all: that of the first before it is known, and
-    the likelihoods of each as an English and as an Arabic one."""
+    """Return the posterior of English for each word of a run (forward-backward), from the prior of the first, and the
+    likelihoods of each as English and as Arabic."""
     forward, share = list[float](), first
     for english, arabic in likelihoods:
         total = share * english + (1 - share) * arabic

@@ -16,9 +16,9 @@ from kammil.text import fold_spelling, open_word, role
 from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 
 MIN_UNSPACED_LETTERS = 0.1
-"""Minimum share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched."""
+"""Minimum share of letters of scripts without spaces in a vocabulary for pieces to be searched."""
 MIN_SCRIPT = 0.1
-"""Minimum probability that a text begins in a script for it not to be foreign. To the bundled model Latin is: 0.02."""
+"""Minimum probability that a text begins in a script; others are foreign. The bundled model gives Latin 0.02."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -31,29 +31,28 @@ class CharacterClasses:
     begin: _Flags
     """Ids that may begin a word: letters, digits, underscores."""
     continues: _Flags
-    """Ids that may continue a word: marks and joiners too; no unspaced letters."""
+    """Ids of `begin` without unspaced letters, marks and joiners."""
     words: _Flags
-    """Ids that a word may end in: letters, digits, underscores and marks, no joiners."""
+    """Ids that a word may end in: those of `begin`, and marks."""
     close: _Floats
-    """1 for ids that end a word: EOS, characters outside words, and unspaced letters; UNK may be either."""
+    """1 for ids that end a word: EOS, characters outside words, unspaced letters; 0 for UNK, which may be either."""
     unspaced: _Flags
-    """Ids of letters of scripts without spaces; none where they are too few (`MIN_UNSPACED_LETTERS`)."""
+    """Letters of scripts without spaces; none where they are too few (`MIN_UNSPACED_LETTERS`)."""
     extends: _Flags
     """Ids that belong to the character before them: marks, joiners, and what extends a grapheme."""
     foreign: _Flags
-    """Ids of letters of scripts that the model has read little of."""
+    """Letters of scripts that the model has read little of."""
     digits: _Flags
-    """Ids of digits."""
     space: int | None
-    """Id of the space; None if the vocabulary has none."""
+    """None if the vocabulary has no space."""
     folds: tuple[str, ...]
-    """For each id the letters by which words are compared; of marks and joiners none."""
+    """The letters by which each id is compared; empty for marks and joiners."""
     careful: Mapping[str, frozenset[int]]
     """Letters of a careful spelling -> their ids, by kind (`Language.careful`)."""
 
     def complete(self, prefixes: Sequence[str], p: _Floats) -> NDArray[np.float64]:
-        """Return the probability that the last word of each prefix is complete, (R,), 0 outside words, from the
-        probabilities of what follows, (R, V)."""
+        """Return the probability that the last word of each prefix is complete, (R,), 0 outside words; `p`, (R, V),
+        follows."""
         inside = np.array([bool(open_word(prefix)) for prefix in prefixes])
         return np.where(inside, p.astype(np.float64) @ self.close, 0.0)
 
@@ -69,7 +68,7 @@ class CharacterClasses:
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, first: _Floats | None = None) -> Self:
-        """Classify the ids of a vocabulary; `first` are the probabilities of those that begin a text, (V,)."""
+        """Classify the ids of a vocabulary; `first`, (V,), are the probabilities of those that begin a text."""
         roles = np.array([*[""] * SPECIALS, *map(role, vocabulary.characters)])
         names = ("letter", "unspaced", "mark", "joiner", "outside")
         letters, unspaced, marks, joiners, outside = (roles == name for name in names)
@@ -105,7 +104,6 @@ def first_ids(model: LanguageModel) -> _Floats:
 
 
 def _foreign(vocabulary: CharacterVocabulary, first: _Floats) -> _Flags:
-    """Return the letters of scripts in which few texts begin, (V,)."""
     # The first word of a character's name is its script: ARABIC LETTER BEH.
     scripts = np.array(
         [*[""] * SPECIALS, *(unicodedata.name(c, "").partition(" ")[0] * c.isalpha() for c in vocabulary.characters)]

@@ -1,8 +1,8 @@
 """Words in Latin letters: of a language that is typed so (`Transliteration`), or written so (`word_probability`).
 
 People write شو أخبارك as "shu a5barak" or "chou akhbarak": each letter as a *sign*, one of several or none, and behind
-it a short vowel, which Arabic does not write, or none. `recipes/transliteration.py` learns the table from pairs, into
-`transliteration.json`. Shapes: L letters.
+it a short vowel, which Arabic does not write, or none. `recipes/transliteration.py` learns the table,
+`transliteration.json`, from pairs. Shapes: L letters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kammil.languages import Language, known, pooled
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 FIRST = "^"
-"""Before a letter that begins a word, which has a row of its own in the table."""
+"""Prefix of a letter that begins a word, which has a row of its own in the table."""
 MAX_SILENT = 3
 """Maximum number of unwritten letters that are tried before each letter."""
 LISTED = 0.8
@@ -34,7 +34,7 @@ _END = " "
 Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
 """Letter, or `FIRST` and letter -> sign -> probability; letter -> vowel behind it -> probability."""
 Written = Mapping[str, tuple[float, float]]
-"""Begin of what is written for a letter -> probability of all that begins so, and of exactly that."""
+"""Beginning of what is written for a letter -> probability of all that begins so, and of exactly that."""
 _Letters = tuple[Ids, NDArray[np.float64]]
 """Letters, (L,), and their probabilities."""
 _NO_LETTERS: _Letters = np.zeros(0, np.int64), np.zeros(0)
@@ -44,30 +44,31 @@ class Begun(dict[str, float]):
     """What may be typed of the last letter of a text -> weight."""
 
     def joined(self, other: Begun) -> Begun:
-        """Return what may be typed of it in either way."""
+        """Add the weights of another way."""
         return Begun({text: self.get(text, 0.0) + other.get(text, 0.0) for text in {**self, **other}})
 
 
 @dataclass(frozen=True)
 class Transliteration:
-    """The table of a language for the ids of a vocabulary. Of each pair the second is for letters that begin a word."""
+    """The table of a language for the ids of a vocabulary; the second of each pair is for letters that begin a word."""
 
     typed: Mapping[int, str]
-    """Id of a character with which a letter may be written -> it, in lower case."""
+    """Id -> character in lower case, for those with which a letter may be written."""
     characters: Mapping[int, str]
-    """Id of any Latin letter, digit or apostrophe -> it, in lower case."""
+    """Id -> character in lower case, for all Latin letters, digits and apostrophes."""
     written: tuple[Mapping[int, Written], Mapping[int, Written]]
     """Id of a letter -> what is written for it."""
     begun: tuple[Mapping[str, _Letters], Mapping[str, _Letters]]
     """Latin letter -> letters that may begin with it."""
     silent: tuple[_Letters, _Letters]
-    """Letters that may not be written at all."""
+    """Letters that may stay unwritten."""
     articles: Mapping[tuple[int, ...], tuple[int, ...]]
     """`Language.articles` in ids."""
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
-        """Return the first table for a vocabulary with foreign letters, (V,), the Latin ones among them; else None."""
+        """Return the first language's table for a vocabulary whose Latin letters are foreign, (V,); None for no
+        table."""
         return next(filter(None, (cls._of(language, vocabulary, foreign) for language in known().values())), None)
 
     @classmethod
@@ -94,18 +95,18 @@ class Transliteration:
         return cls(typed, characters, (elsewhere, first), begun, silent, articles)
 
     def signs(self, ids: Sequence[int]) -> str | None:
-        """Return a begun word as the table has it; None for other characters, or no letter."""
+        """Return a begun word in the table's characters; None for others, or for no letter."""
         signs = [self.typed.get(id, "") for id in ids]
         return "".join(signs) if all(signs) and any(map(str.isalpha, signs)) else None
 
     def latin(self, ids: Sequence[int], *, letters: bool = True) -> str | None:
-        """Return a word in lower case; None for characters other than Latin ones, or with `letters` no letter."""
+        """Return a word in lower case; None for other than Latin characters, or, with `letters`, for no letter."""
         text = [self.characters.get(id, "") for id in ids]
         return "".join(text) if all(text) and (not letters or any(map(str.isalpha, text))) else None
 
     def arcs(self, beam: Beam[Begun], sign: str) -> Arcs[Begun]:
         """Return the arcs of a typed letter: it goes on with the last letter, or begins a new one, before which one may
-        not be written at all."""
+        stay unwritten."""
         closed = np.array([self._closed(*row) for row in zip(beam.intended, beam.memory, strict=True)])
         letters, probabilities = self.silent[beam.intended == [()]]
         weights = closed[:, None] * beam.p[:, letters] * probabilities  # (N, L)
@@ -174,8 +175,8 @@ def _letters(p: Mapping[int, float]) -> _Letters:
 def word_probability(word: str, *, whole: bool) -> float:
     """Return the probability of a word in lower case, or, if it is not `whole`, of all words that begin so.
 
-    The list `frequent.txt` has a language's commonest words first: a word's rank says by Zipf's law how frequent it is.
-    Others are spelt letter by letter, each as probable as it is after the two before it in listed words.
+    The rank of a word in `frequent.txt` gives its frequency by Zipf's law; others are spelt by a trigram model of the
+    listed words' characters.
     """
     listed, followers = _listed(), _followers()
     spelt, text = 1.0, _END * 2 + word + _END * whole
@@ -210,7 +211,8 @@ def _listed() -> defaultdict[str, float]:
 
 @pooled
 def _followers() -> dict[str, Counter[str]]:
-    """Two characters -> how many listed words have which one after them; and each character of the words."""
+    """Two characters of listed words -> counts of the next one; each single character -> nothing, to tell that it
+    occurs."""
     found = defaultdict[str, Counter[str]](Counter)
     for word in chain(*_words()):
         text = _END * 2 + word + _END

@@ -1,10 +1,10 @@
-"""What a list holds: the best words of a search, one slot for each; openings; the pieces that save most keys.
+"""What a list holds: the best words of a search in one spelling each, openings, and the pieces that save most keys.
 
-Of the spellings of a word (قهوة and قهوه, الخير and الخيير) the most probable one is kept; but where the text so far
-has ta marbuta, or hamza on an alef, the one that has them, unless it is much less probable (his book, كتابه, is no
-كتابة). A doubled vowel that is about as probable is another word: تغيير is not تغير. What only stretches the word that
-was typed is no ending of it. In a script without spaces (`text.UNSPACED_SCRIPTS`), where nothing closes a word, a list
-has *pieces*: the next letters, as far as the model is certain; single letters, which save no key, fill the rest.
+Of the spellings of a word (قهوة and قهوه, الخير and الخيير) the most probable one is kept, or, where the text so far
+has ta marbuta or hamza on an alef, the one that has them, unless it is much less probable: كتابه, his book, is no
+كتابة. A doubled vowel that is about as probable makes another word: تغيير is not تغير. No ending merely stretches the
+typed word. In a script without spaces (`text.UNSPACED_SCRIPTS`), where nothing closes a word, a list has *pieces*: the
+next letters, as far as the model is certain; single letters, which save no key, come last.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from kammil.text import open_word
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 WORTH = 10
-"""Learnt texts that count as much as the openings before them."""
+"""Number of learnt texts that count as much as the openings before them."""
 TWICE = 2
 """Minimum number of learnt texts that a word opens."""
 MAX_PIECE = 8
 """Maximum number of characters of a piece. In Japanese five pieces save 30.0 % of the keystrokes with 4, 31.6 % with 6,
 32.0 % with 8."""
 SINGLE = 0.01
-"""Keys that a tap on a single letter saves: it comes behind all that saves more. With 0.5 five suggestions save 8.8 %
-of the keys of Chinese messages in place of 10.3 %."""
+"""Keys that a tap on a single letter saves, so that it comes last. With 0.5 five suggestions save 8.8 % of the keys of
+Chinese messages in place of 10.3 %."""
 MIN_OF_BEST = 0.2
-"""Minimum probability of a careful spelling, or a word with a doubled vowel, as a share of the other one."""
+"""Minimum probability of a careful spelling, or a doubled vowel, as a share of the other one."""
 _REPEATED, _STRETCHED = regex.compile(r"(.)\1"), regex.compile(r"(\p{L})\1{2,}")
 
 
@@ -43,20 +43,20 @@ class FoundWord(NamedTuple):
     """A word that was found."""
 
     ids: Ids
-    """What to append to the prefix, without its open word if that is replaced."""
+    """Ids to append to the prefix, without its open word if that is replaced."""
     probability: float
     replaced: int = 0
-    """Ids at the end of the prefix that it replaces; 0 if it continues them."""
+    """Number of ids at the end of the prefix that it replaces; 0 if it continues them."""
     best: float = 0.0
-    """Probability of its most probable spelling; 0 in no list yet."""
+    """Probability of its most probable spelling; 0 before a list takes it."""
 
 
 class _Entry(NamedTuple):
     word: FoundWord
     plain: str
-    """Its letters, none of its vowels doubled."""
+    """Its letters without doubled vowels."""
     careful: int
-    """How many letters are of the writer's careful spelling."""
+    """Number of letters in the writer's careful spelling."""
 
 
 class WordList:
@@ -64,8 +64,8 @@ class WordList:
 
     Args:
         k: maximum number of words.
-        folds: for each id the letters by which it is compared.
-        careful: ids of the careful spellings that the text so far has.
+        folds: the letters by which each id is compared.
+        careful: ids of the careful spellings in the text so far.
         typed: ids of the word at its end.
     """
 
@@ -79,7 +79,7 @@ class WordList:
 
     @property
     def words(self) -> list[FoundWord]:
-        """Return the words, most probable first, then those that were taken first."""
+        """Return the words, most probable first; of equals, the first taken."""
         return [entry.word for entry in sorted(self._entries.values(), key=lambda entry: -entry.word.probability)]
 
     def take(self, word: FoundWord) -> None:
@@ -141,18 +141,19 @@ def _is_better(one: _Entry, other: _Entry) -> bool:
 
 
 Pieces = Mapping[tuple[int, ...], float]
-"""Ids of pieces, and their probabilities."""
+"""Ids of a piece -> its probability."""
 
 
 def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], float]:
     """Choose the k pieces that save most keys together, one after the other.
 
-    A writer takes the longest piece that is right, for one key. So a piece adds, with the probability that the text
-    goes on with it and with no longer one that was chosen, its letters beyond those of the longest chosen one that it
-    begins with. The saving is submodular, so that the greedy choice is 1 - 1/e of the best one or better (Nemhauser,
-    Wolsey & Fisher 1978), and a heap holds bounds that are renewed only at its top.
+    A writer takes the longest piece that is right, for one key. So a piece adds its letters beyond the longest chosen
+    piece that it begins with, times the probability that the text goes on with it and with no longer chosen one. The
+    saving is submodular: the greedy choice saves 1 - 1/e of the maximum or more (Nemhauser, Wolsey & Fisher 1978), and
+    old gains are upper bounds, renewed only at the top of the heap.
 
-    Returns: ids and probabilities in the order of the choice, and what the last of k pieces adds; 0 if they are fewer.
+    Returns:
+        ids and probabilities in the order of the choice, and the gain of the last of k pieces; 0 if they are fewer.
     """
     chosen: dict[tuple[int, ...], float] = {}
 
@@ -178,9 +179,8 @@ def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], 
 class Openings(NamedTuple):
     """Words that a text may begin with, where nothing is typed yet.
 
-    A model has read reviews and posts, so its surest first words are those that stand everywhere. A bundled model has
-    counts of the words with which messages open (`openings.txt`, made by `recipes/openings.py`), and first words of
-    texts that it was taught are counted, too.
+    A model of reviews and posts is surest of words that stand everywhere. A bundled model has counts of the first words
+    of messages (`openings.txt`, made by `recipes/openings.py`); first words of learnt texts are counted, too.
     """
 
     words: Mapping[tuple[int, ...], float]
@@ -190,7 +190,7 @@ class Openings(NamedTuple):
     vocabulary: CharacterVocabulary
 
     def is_religious(self, before: str, ids: Ids) -> bool:
-        """Return whether ids make a religious word of the letters before them."""
+        """Return whether ids complete a religious word that the text before them has begun."""
         return is_religious(open_word(before + self.vocabulary.decode(ids)))
 
     @classmethod
@@ -199,7 +199,7 @@ class Openings(NamedTuple):
 
         Args:
             vocabulary: of the model.
-            learnt: first word of learnt texts -> how many begin with it.
+            learnt: first word of learnt texts -> number of texts.
             counted: whether messages were counted for the model; their openings are worth as much as its own.
         """
         texts, counts = sum(learnt.values()), _counts() if counted else {}

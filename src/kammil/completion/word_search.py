@@ -1,9 +1,9 @@
 """The search for words: the k most probable closed words, or pieces of text, after a prefix.
 
-A word is closed by any character that is no part of a word, or the end of the text. No word is more probable than any
-of its beginnings, so a beginning that is less probable than the threshold, or than the k best words so far, is dropped
-with all its words (branch and bound). All beginnings of a level are one step of the model; up to `MAX_STATES` are kept,
-so that a list may miss a word, but its probabilities are exact. Shapes: R prefixes, N beginnings, V vocabulary.
+A character outside words, or the end of the text, closes a word. No word is more probable than its beginnings, so a
+beginning less probable than the threshold, or than the k best words so far, is dropped with all its words (branch and
+bound). All beginnings of one length are one step of the model; up to `MAX_STATES` are kept, so that a list may miss a
+word, but its probabilities are exact. Shapes: R prefixes, N beginnings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ MIN_PROBABILITY = 0.01
 """Minimum probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with 0.002,
 28.7 % with this one, 27.8 % with 0.02 (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
 MIN_ENDING_OF_COMPLETE = 0.05
-"""Minimum probability of an ending where the word at hand is more probably complete: rare ones would be in the way of
-next words (docs/log.md#what-comes-after-a-whole-word)."""
+"""Minimum probability of an ending where the word at hand is more probably complete: rare ones would displace next
+words (docs/log.md#what-comes-after-a-whole-word)."""
 FOREIGN, MIN_FOREIGN = 20, 0.2
-"""How many times as probable a word must be in a foreign script, up to a probability from which on it is shown anyhow
+"""Factor of the threshold for a word in a foreign script, and a probability from which on it is always shown
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 PLACES, MIN_CONTENT, MAX_FOUND = 3, 1 / 3, 12
-"""First places of a list, of which one is a word of content; its minimum probability, as a share of the word in its
-place or of the threshold; and how many words are searched for it. Lists of function words alone fall from 53 to 21 % of
+"""Number of first places of which one holds a word of content; its minimum probability, as a share of the word in its
+place or of the threshold; and number of words searched for it. Lists of function words alone fall from 53 to 21 % of
 those before a word, keystrokes saved by 0.03 points."""
 MAX_LEFT_OUT = 2
-"""Religious words that a list at the start of a text may lose, beyond which is searched."""
+"""Number of religious words that a list at the start of a text may lose, and more words that are searched for it."""
 MAX_STATES = 12
-"""Maximum number of beginnings of one length: lists of three hold 99.3 % of the probability of the true ones with 6,
-99.96 % with 12, of which 83 % are proven."""
+"""Maximum number of beginnings of one length: with 12, lists of three hold 99.96 % of the probability of the true ones,
+83 % of them proven; with 6, 99.3 %."""
 MAX_CHARACTERS = 32
 """Maximum number of characters of a suggestion: the longest word of lev30, a hashtag, has 29."""
 
@@ -64,7 +64,7 @@ class Root(NamedTuple):
     """A beginning of words."""
 
     prefix: int
-    """Which prefix it belongs to."""
+    """Index of its prefix."""
     weight: float
     """Its probability, given the prefix."""
     allowed: _Flags
@@ -73,7 +73,7 @@ class Root(NamedTuple):
     is_piece: bool = False
     """Whether it ends in an unspaced letter, to which marks may belong."""
     replacement: tuple[int, ...] = ()
-    """Ids that a meaning puts in the place of what was typed."""
+    """Ids of a meaning that replace what was typed."""
     num_replaced: int = 0
 
 
@@ -101,7 +101,7 @@ class SearchRoots:
         classes: CharacterClasses,
         refusals: Refusals,
     ) -> Self:
-        """Return the prefixes as they were typed: `p`, (N, V), follows them."""
+        """Return the prefixes as they were typed; `p`, (N, V), follows them."""
         roots = [
             Root(
                 i,
@@ -124,7 +124,7 @@ class SearchRoots:
         refusals: Refusals,
         threshold: float,
     ) -> Self:
-        """Return where words begin that the begun one of a prefix may be meant for, and that may be written."""
+        """Return the roots of the other meanings of a begun word that may be written."""
         before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.num_replaced, len(word.typed)}}
         roots: dict[int, Root] = {}
         for row, ids in enumerate(word.intended):
@@ -155,10 +155,10 @@ class SearchRoots:
 
 
 def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
-    """Return which ids may come first, (V,): those that continue the current word, or else begin a word, or the space.
+    """Return which ids may come first, (V,): those that continue the current word, or begin one, or the space.
 
-    After a sign it is the space if that is more probable than a word without one: after a comma, but not after a
-    bracket. Both are never allowed, so no word is suggested twice. An unspaced letter may get a mark.
+    After a sign it is the space if that is more probable than a word without one, as after a comma, not after a
+    bracket; never both, so that no word is suggested twice. An unspaced letter may get a mark.
     """
     if word := open_word(prefix):  # digits behind a number say nothing
         return (classes.continues & ~(classes.digits & word.isdecimal())) | classes.unspaced
@@ -170,8 +170,8 @@ def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
 def _refusal_states(
     word: BegunWord, row: int, before: Mapping[int, States], space: int | None, refusals: Refusals
 ) -> States | None:
-    """Return the states of the refusals after a meaning; None for one that must not be written. Words before the last
-    one count as they are meant and as they were typed."""
+    """Return the states of the refusals after a meaning, None where it is refused; words before the last one count as
+    meant and as typed."""
     ids = word.intended[row]
     last = len(ids) - ids[::-1].index(space) if space in ids else 0
     states = refusals.after_ids(before[word.num_replaced[row]], ids[:last])
@@ -187,12 +187,12 @@ class WordSearch:
     Args:
         model: steps beginnings.
         classes: of the model's vocabulary.
-        k: words wanted for each prefix, one or more.
+        k: words wanted for each prefix.
         threshold: minimum probability of a word.
         width: maximum number of beginnings of a level for each prefix, fewer for a model with large states; None: all.
-        max_characters: maximum number of characters of a suggestion, a space before it included.
-        refusals: what is not suggested, however probable.
-        max_piece: maximum number of characters of a piece of a script without spaces.
+        max_characters: of a suggestion, a space before it included.
+        refusals: what is never suggested.
+        max_piece: maximum number of characters of a piece.
         openings: words that a text may begin with; None for what the model says.
     """
 
@@ -217,11 +217,11 @@ class WordSearch:
         state: State,
         begun: Sequence[BegunWord | None] | None = None,
     ) -> list[list[FoundWord]]:
-        """Search; returns for each prefix the words found, most probable first: endings before next words, or behind
-        them. So for one width a shorter list begins a longer one.
+        """Return the words found for each prefix, most probable first: endings before next words, or behind them. For
+        one width a shorter list begins a longer one.
 
         Args:
-            prefixes: R texts as the model sees them, which it has read.
+            prefixes: R normalised texts, which the model has read.
             log_probabilities: (R, V), of what follows them.
             state: after them.
             begun: the open word of each prefix, where others than the typed one are searched.
@@ -344,8 +344,8 @@ class WordSearch:
         begun: Sequence[BegunWord | None],
         complete: NDArray[np.float64],
     ) -> tuple[SearchRoots, dict[int, list[FoundWord]]]:
-        """Return the roots with those of what the begun words may be meant for, and by prefix the meanings that are
-        whole words; `complete` is the probability that what was typed is one, (R,)."""
+        """Return the roots with those of the begun words' meanings, and by prefix the meanings that are whole words;
+        `complete`, (R,), is the probability that the typed one is."""
         parts, whole = [roots], dict[int, list[FoundWord]]()
         for i, word in enumerate(begun):
             if word is None:
@@ -373,10 +373,8 @@ class WordSearch:
         careful: Sequence[frozenset[int]],
         typed: Sequence[tuple[int, ...]] | None = None,
     ) -> tuple[list[list[FoundWord]], _Flags]:
-        """Search the k best words and pieces of each prefix; returns them, and whether they are proven, (R,).
-
-        `careful` are the ids of the careful spellings of each text, `typed` those of the word at its end.
-        """
+        """Return the k best words and pieces of each prefix, and whether they are proven, (R,); `careful` are the ids
+        of its careful spellings, `typed` those of its last word."""
         num_prefixes, first, classes, refusals = len(careful), roots.roots, self.classes, self.refusals
         states, allowed = [r.refusal_states for r in first], np.stack([r.allowed for r in first])
         p, state = self._without_refused(roots.p, states), roots.state
@@ -478,8 +476,8 @@ class WordSearch:
 
 
 def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None) -> list[FoundWord]:
-    """Return each word once, most probable first: one that several meanings begin is as probable as all of them, and
-    replaces nothing if it continues what was typed. If two differ only in earlier words, the more probable is kept."""
+    """Return each word once, most probable first: probabilities of several meanings add up, and a word that continues
+    what was typed replaces nothing. Of words that differ only in earlier ones the more probable is kept."""
     by_ids: dict[tuple[int, ...], list[FoundWord]] = {}
     for word in words:
         ids = tuple(word.ids.tolist())
