@@ -1,9 +1,8 @@
 """Interpretations of a begun word: its slips and spellings, and Arabic words if it is typed in Latin letters.
 
-Arabic is joined to the Arabic before it, so the words before the begun one are read first: "shu a5b" becomes شو أخبار.
-Each word of a run in Latin letters is English or Arabic by a hidden Markov model with two states; English stays as it
-is. States of a transformer fit into no batch with those of longer texts, so it reads no Latin letters. Shapes: N
-meanings, V vocabulary.
+Each word of a run in Latin letters is English or Arabic by a hidden Markov model with two states, and is read after the
+Arabic before it: "shu a5b" becomes شو أخبار. A transformer reads no Latin letters: its states fit into no batch with
+those of longer texts. Shapes: N meanings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -24,21 +23,19 @@ from kammil.completion.transliteration import Begun, is_listed, word_probability
 from kammil.language_model import Ids, LanguageModel, State, concat_states, max_rows
 
 MAX_TYPED = 16
-"""Maximum number of letters of a word that is corrected: a longer one is a hashtag, or no word."""
+"""Maximum number of letters of a word that is corrected."""
 TYPED_IN_LATIN = 0.01
-"""Share of the Arabic words that are typed in Latin letters; between 0.001 and 0.1 it hardly matters
-(docs/log.md#can-arabic-be-typed-in-latin-letters)."""
+"""Share of the Arabic words that are typed in Latin letters (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_RUN = 8
 """Maximum number of words in Latin letters that are read before the begun one."""
 SPLIT_ARTICLE_SHARE, MIN_ARABIC = 0.3, 0.9
-"""Share of the articles in Latin letters that stand apart from their words, and minimum probability that a word before
-a space is Arabic for a next word to replace it
-(docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
+"""Share of Latin articles apart from their words, and minimum probability of Arabic for a word before a space to be
+replaced (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
 SWITCH = 0.1
 """Probability that the language changes between two words."""
 SURE = 0.8
-"""Minimum probability of English for a begun word not to be read: with 1/2, one in a hundred Arabic words would begin
-as an English one."""
+"""Minimum probability of English for a word not to be read: with 1/2, one in a hundred Arabic words would begin as
+English."""
 _ROWS = WIDTH + MAX_DROPPED
 MAX_BYTES = 1 << 20
 """Maximum number of bytes that are kept for the next key."""
@@ -49,54 +46,50 @@ class EndedWord(NamedTuple):
 
     ids: tuple[int, ...]
     is_read: bool
-    """Whether it is Arabic for Latin letters."""
     is_article: bool
     """Whether the next word is joined to it."""
     share: float
     as_typed: float
     arabic: float
-    """Probabilities of this meaning, of the word as typed, and of all readings, given that the word is whole."""
+    """Probabilities of this meaning, of the word as typed, and of all readings."""
     likelihood: float
-    """Probability that Arabic goes on with a word that is typed so."""
+    """Probability of a word typed so after Arabic."""
 
 
 @dataclass(frozen=True)
 class BegunWord:
-    """A word while it is typed, and its meanings; the first is the word as it was typed."""
+    """A word while it is typed, and its meanings, first as it was typed."""
 
     intended: list[tuple[int, ...]]
-    """Ids of each meaning, N."""
     num_replaced: list[int]
-    """Number of ids that each replaces, N."""
     posterior: NDArray[np.float64]
     """(N,)"""
     p: NDArray[np.float32]
     """(N, V): probabilities of what follows each."""
     state: State
-    """N rows."""
     variants: Beam[Edits]
-    """Slips and spellings; the word as it was typed stands first."""
+    """Slips and spellings, first the word as it was typed."""
     before: Beam[Begun]
     """The readings before the first letter."""
     readings: Beam[Begun] | None
     """None where the word cannot be Arabic."""
     english: float = 0.0
-    """Probability that a word in Latin letters is English here."""
+    """Probability that Latin letters are English here."""
     is_english: bool = False
-    """Whether no word of the model's own scripts follows."""
+    """Whether no word in other letters follows."""
 
     @classmethod
     def start(
         cls, p: NDArray[np.float32], state: State, english: float = 0.0, before: Beam[Begun] | None = None
     ) -> Self:
-        """Return a word before its first letter: `p`, (1, V), follows the text; `before` are the readings if they
-        follow another text."""
+        """Return a word before its first letter; `p`, (1, V), follows the text, `before` are the readings after another
+        one."""
         before = Beam.start(p, state, Begun({"": 1.0})) if before is None else before
         return cls([()], [0], np.ones(1), p, state, Beam.start(p, state, Edits()), before, None, english)
 
     @property
     def typed(self) -> tuple[int, ...]:
-        """Return the ids as they were typed."""
+        """Return the typed ids."""
         return self.variants.memory[0].typed
 
     def after(self, model: LanguageModel, channel: Channel, id: int) -> BegunWord:
@@ -131,7 +124,7 @@ class BegunWord:
         )
 
     def following(self, arabic: tuple[int, ...], num_replaced: int) -> BegunWord:
-        """Return the word with Arabic words before each reading, which replaces `num_replaced` ids more."""
+        """Return the word with Arabic words before each reading."""
         if self.readings is None:
             return self
         first = len(self.variants.intended)
@@ -140,7 +133,7 @@ class BegunWord:
         return replace(self, intended=intended, num_replaced=more)
 
     def ended(self, classes: CharacterClasses, articles: Container[tuple[int, ...]]) -> EndedWord:
-        """Return the most probable meaning of the word if it is whole."""
+        """Return the most probable meaning of the whole word."""
         first = len(self.variants.intended)
         is_article = np.array([row >= first and ids in articles for row, ids in enumerate(self.intended)])
         closed = np.where(is_article, SPLIT_ARTICLE_SHARE * (self.p @ classes.continues), self.p @ classes.close)
@@ -162,23 +155,22 @@ class BegunWord:
 
 
 class WordReader:
-    """Reads words that are being typed, and goes on from those of one letter earlier."""
+    """Reads words that are being typed, each from the last one's beginning."""
 
     def __init__(self, channel: Channel, classes: CharacterClasses) -> None:
         self.channel, self._classes = channel, classes
         self._space = -1 if classes.space is None else classes.space
-        # By state cache: text before the word, version of the model, word read last; the last ended words, by their text.
+        # By state cache: the key and the word read last; and the last ended words, by their text.
         self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
         self._ended: WeakKeyDictionary[StateCache, dict[bytes, EndedWord]] = WeakKeyDictionary()
 
     def after(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int = 0
     ) -> BegunWord | None:
-        """Return the word that the last `letters` ids of a text, (T,), BOS first, have begun, or with 0 the meanings
-        before a next word.
+        """Return the word begun by the last `letters` ids of a text, (T,), BOS first, or with 0 the meanings before a
+        next word; None where nothing else can be meant.
 
-        None where nothing else can be meant, and for more than `MAX_TYPED` letters. The last `as_typed` ids stand as
-        they were typed: words in Latin letters among them may be replaced.
+        The last `as_typed` ids stand as they were typed: words in Latin letters among them may be replaced.
         """
         if letters > MAX_TYPED or max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states: rows are read one by one
             return None
@@ -199,8 +191,8 @@ class WordReader:
     def reading(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int
     ) -> tuple[tuple[int, ...], int]:
-        """Return the Arabic words that Latin letters at the end of a text most probably mean, and the number of ids
-        they replace, 0 where they are more probably no Arabic; arguments as of `after`."""
+        """Return the Arabic words that Latin letters at the end of a text probably mean, and the number of ids they
+        replace, or 0."""
         word = self.after(model, state_cache, ids, letters, as_typed)
         first = 1 if letters == 0 or word is None else len(word.variants.intended)
         if word is None or word.posterior[first:].sum() <= 0.5:
@@ -217,7 +209,6 @@ class WordReader:
         english: float = 0.0,
         arabic: Ids | None = None,
     ) -> BegunWord:
-        """Return the word begun after a text, (T,); its readings follow `arabic`."""
         arabic = before if arabic is None else arabic
         key = before.tobytes() + arabic.tobytes(), model.version
         *known, word = self._latest.get(state_cache, (b"", -1, None))
@@ -255,7 +246,6 @@ class WordReader:
         )
 
     def _meant(self, model: LanguageModel, state_cache: StateCache, before: Ids, as_typed: int) -> _Meant:
-        """Return what is meant by a text, (T,), whose end is behind a word."""
         run, english = self._latin_run(before.tolist(), as_typed)
         meant, latin = self._read_run(model, state_cache, before, run), self.channel.latin
         if not run or latin is None:
@@ -277,8 +267,8 @@ class WordReader:
     def _read_run(
         self, model: LanguageModel, state_cache: StateCache, before: Ids, run: Sequence[tuple[int, ...]], begin: int = 0
     ) -> _Meant:
-        """Read the words in Latin letters at the end of a text, each after the meanings of those before it; those from
-        `begin` on may be replaced."""
+        """Read words in Latin letters, each after the meanings of those before; those from `begin` on may be
+        replaced."""
         latin, last, words = self.channel.latin, None, list[EndedWord]()
         if not run or latin is None:
             return _Meant(before)
@@ -308,7 +298,7 @@ class WordReader:
         return _Meant(np.array(meant, np.int64), arabic, replaced, words)
 
     def _latin_run(self, before: list[int], as_typed: int) -> tuple[list[tuple[int, ...]], float]:
-        """Return the words in Latin letters at the end of a text, and the probability that the first is English."""
+        """Return the last words in Latin letters, and the probability that the first is English."""
         run: list[tuple[int, ...]] = []
         end = len(before) - 1
         while end >= 0 and before[end] == self._space:
@@ -327,7 +317,6 @@ class WordReader:
         return run[::-1], self._english_after(before[: end + 1])
 
     def _english_after(self, before: Sequence[int]) -> float:
-        """Return the probability that a word in Latin letters is English after a text."""
         latin, classes = self.channel.latin, self._classes
         end = len(before)
         while end and not classes.words[before[end - 1]]:
@@ -348,20 +337,17 @@ class _Meant(NamedTuple):
     """What a text is meant for."""
 
     ids: Ids
-    """(T,), with the meanings of the words in Latin letters at its end."""
     arabic: tuple[int, ...] = ()
     replaced: int = 0
-    """Number of ids that the Arabic words replace."""
     words: Sequence[EndedWord] = ()
-    """Each word in Latin letters."""
     english: float = 0.0
     """Probability that a next word in Latin letters is English."""
     is_english: bool = False
 
 
 def _english_shares(first: float, likelihoods: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the posterior of English for each word of a run (forward-backward), from the prior of the first, and the
-    likelihoods of each as English and as Arabic."""
+    """Return the posterior of English for each word (forward-backward), from the prior of the first, and likelihoods as
+    English and as Arabic."""
     forward, share = list[float](), first
     for english, arabic in likelihoods:
         total = share * english + (1 - share) * arabic

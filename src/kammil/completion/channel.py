@@ -1,9 +1,9 @@
 """Slips and spellings: with what probability a writer who intends one letter types another.
 
-`recipes/channel.py` counts both in corpora, into a language's `channel.json`: *spellings* (ا for أ) in pairs of
-spellings of one word; *slips* (a neighbour on the keyboard, a letter dropped, doubled, exchanged with the next, a key
-too many) only relative to each other, since few are left: `SLIPS` says how many there are. Every probability is divided
-by that of typing what is intended. Shapes: N texts, A letters that may be intended, L letters, V vocabulary.
+`recipes/channel.py` counts *spellings* (ا for أ) in pairs of spellings of one word, and *slips* (a neighbour on the
+keyboard, a letter dropped, doubled, exchanged with the next, or too many), which are scaled to `SLIPS`. Every
+probability is divided by that of typing what is intended. Shapes: N texts, A letters that may be intended, L letters, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ from kammil.languages import known, neighbours
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 SLIPS = 0.023
-"""Share of slips among typed letters: the uncorrected errors of 37,370 people on phones (Palin et al. 2019)."""
+"""Share of slips among typed letters, from 37,370 people on phones (Palin et al. 2019)."""
 KINDS = ("neighbour", "dropped", "doubled", "swapped", "inserted")
 MAX_DROPPED = 2
-"""Maximum number of dropped letters that are tried before each letter."""
+"""Maximum number of dropped letters before each letter."""
 CORRECTION_PRIOR = 0.1
 """Prior of a correction: who writes ا for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
 UNLIKELY, NEVER = 3e-4, 1e-4
-"""Probability of a letter below which the model knows no such word, so that the prior is 1 (of the words of
-lev30/validation one in a hundred, of those with a key too many every second one), and below which no word is a
-correction."""
+"""Probability of a letter below which the model knows no such word, so that the prior is 1; and below which no word is
+a correction."""
 
 _Floats = NDArray[np.float64]
 
 
 class Edits(NamedTuple):
-    """What is remembered of how an intended text was typed."""
+    """How an intended text was typed."""
 
     typed: tuple[int, ...] = ()
     is_slip: bool = False
@@ -46,45 +45,44 @@ class Edits(NamedTuple):
     dropped: int = NO_LETTER
     """The letter that was dropped before the last one."""
     repeats: bool = False
-    """Whether the last typed letter repeats one that is intended once."""
+    """Whether the last letter repeats one that is intended once."""
     least: float = 1.0
-    """Probability of its least probable letter."""
+    """Minimum probability of its letters."""
 
     def joined(self, other: Edits) -> Edits:
-        """Return what is remembered of the first way."""
+        """Return the first way."""
         del other
         return self
 
     @property
     def prior(self) -> float:
-        """Return the prior of any other text than this one, which was typed."""
+        """Return the prior of any text other than this one, as typed."""
         return max(CORRECTION_PRIOR, min(1.0, UNLIKELY / max(self.least, UNLIKELY)))
 
 
 @dataclass(frozen=True)
 class Channel:
-    """The channel for the ids of a vocabulary. Weights are relative to typing what is intended."""
+    """The channel for the ids of a vocabulary; weights are relative to typing what is intended."""
 
     exchanges: Mapping[int, tuple[Ids, _Floats, int]]
-    """Typed id -> ids that may be intended, (A,), their weights, (A,), and how many are spellings: the id itself, other
-    spellings, and then the keys beside it."""
+    """Typed id -> ids that may be intended, (A,), their weights, (A,), and number of spellings, which stand first."""
     letters: NDArray[np.bool_]
-    """(V,): letters of a keyboard, which may be dropped, doubled or too many."""
+    """(V,): letters of a keyboard."""
     dropped: float
     doubled: float
     stretched: float
     """Weight of a letter typed three times or more that is intended once."""
     swapped: float
     inserted: float
-    """Weight of each letter that may be too many."""
+    """Weight of each superfluous letter."""
     latin: Transliteration | None = None
-    """How the language is typed in Latin letters; None where they are not read."""
+    """How Latin letters are read; None where they are not."""
 
     @classmethod
     def of(
         cls, vocabulary: CharacterVocabulary, slips: float = SLIPS, foreign: NDArray[np.bool_] | None = None
     ) -> Self:
-        """Return the channel of a vocabulary with a share of slips, which reads Latin letters if foreign, (V,)."""
+        """Return the channel of a vocabulary with a share of slips; Latin letters are read if `foreign`, (V,)."""
         spellings: dict[str, dict[str, int]] = {}
         counts = Counter[str]()  # what fingers do is the same in all languages
         for table in (language.table("channel") for language in known().values()):
@@ -119,13 +117,12 @@ class Channel:
         return self.exchanges.get(id) or (np.array([id]), np.ones(1), 1)
 
     def corrects(self, ids: Ids) -> bool:
-        """Return whether any of these ids, (T,), may stand for another; not where one is unknown."""
+        """Return whether any of some known ids, (T,), may stand for another."""
         return bool((ids >= SPECIALS).all()) and any(len(self.intended(id)[0]) > 1 for id in ids.tolist())
 
     def arcs(self, beam: Beam[Edits], id: int) -> Arcs[Edits]:
-        """Return the arcs of a typed letter: any letter may be another spelling, and one may be a slip. Two that were
-        exchanged are a dropped letter, and then a superfluous one. The text as typed comes first, here and in the beam.
-        """
+        """Return the arcs of a typed letter: any may be another spelling, one may be a slip, and two exchanged letters
+        are a dropped and a superfluous one. The text as typed comes first."""
         typed, memory, weights = (*beam.memory[0].typed, id), beam.memory, beam.weights[:, None]
         no_slip = np.array([not edits.is_slip for edits in memory])[:, None]
         least = np.array([edits.least for edits in memory])[:, None]
@@ -162,7 +159,7 @@ class Channel:
         return Arcs([*exchanged[:WIDTH], *self._unread(beam, typed, floor)], dropped, behind)
 
     def _unread(self, beam: Beam[Edits], typed: tuple[int, ...], floor: float) -> list[Arc[Edits]]:
-        """Return the arcs by which the letter adds nothing: it is doubled, or was read already, as dropped."""
+        """Return the arcs by which the letter adds nothing: it is doubled, superfluous, or was read as dropped."""
         *before, id = typed
         times = next((n for n, other in enumerate(reversed(before)) if other != id), len(before))
         found: list[Arc[Edits]] = []

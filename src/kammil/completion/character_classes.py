@@ -16,9 +16,9 @@ from kammil.text import fold_spelling, open_word, role
 from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 
 MIN_UNSPACED_LETTERS = 0.1
-"""Minimum share of letters of scripts without spaces in a vocabulary for pieces to be searched."""
+"""Minimum share of letters without spaces for pieces to be searched."""
 MIN_SCRIPT = 0.1
-"""Minimum probability that a text begins in a script; others are foreign. The bundled model gives Latin 0.02."""
+"""Minimum probability that a text begins in a script for it not to be foreign; the bundled model gives Latin 0.02."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -29,30 +29,28 @@ class CharacterClasses:
     """Classes of the ids of a vocabulary by their role in words, (V,) each."""
 
     begin: _Flags
-    """Ids that may begin a word: letters, digits, underscores."""
+    """Letters, digits, underscores."""
     continues: _Flags
-    """Ids of `begin` without unspaced letters, marks and joiners."""
+    """Ids of `begin` without unspaced letters, marks, joiners."""
     words: _Flags
-    """Ids that a word may end in: those of `begin`, and marks."""
+    """Ids that a word may end in: `begin`, and marks."""
     close: _Floats
-    """1 for ids that end a word: EOS, characters outside words, unspaced letters; 0 for UNK, which may be either."""
+    """1 for ids that end a word; 0 for UNK, which may be either."""
     unspaced: _Flags
-    """Letters of scripts without spaces; none where they are too few (`MIN_UNSPACED_LETTERS`)."""
+    """Letters of scripts without spaces; none if they are too few."""
     extends: _Flags
-    """Ids that belong to the character before them: marks, joiners, and what extends a grapheme."""
+    """Ids that belong to the character before them."""
     foreign: _Flags
-    """Letters of scripts that the model has read little of."""
+    """Letters of scripts that the model hardly read."""
     digits: _Flags
     space: int | None
-    """None if the vocabulary has no space."""
     folds: tuple[str, ...]
-    """The letters by which each id is compared; empty for marks and joiners."""
+    """Letters by which each id is compared; empty for marks and joiners."""
     careful: Mapping[str, frozenset[int]]
     """Letters of a careful spelling -> their ids, by kind (`Language.careful`)."""
 
     def complete(self, prefixes: Sequence[str], p: _Floats) -> NDArray[np.float64]:
-        """Return the probability that the last word of each prefix is complete, (R,), 0 outside words; `p`, (R, V),
-        follows."""
+        """Return the probability that the last word of each prefix is complete, (R,); `p`, (R, V), follows."""
         inside = np.array([bool(open_word(prefix)) for prefix in prefixes])
         return np.where(inside, p.astype(np.float64) @ self.close, 0.0)
 
@@ -68,7 +66,7 @@ class CharacterClasses:
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, first: _Floats | None = None) -> Self:
-        """Classify the ids of a vocabulary; `first`, (V,), are the probabilities of those that begin a text."""
+        """Classify ids; `first`, (V,), are probabilities of the first of a text."""
         roles = np.array([*[""] * SPECIALS, *map(role, vocabulary.characters)])
         names = ("letter", "unspaced", "mark", "joiner", "outside")
         letters, unspaced, marks, joiners, outside = (roles == name for name in names)

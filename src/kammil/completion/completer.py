@@ -48,26 +48,24 @@ class Completion:
     """A text that a model wrote after a prompt."""
 
     prompt: str
-    """The prompt as it was given."""
     text: str
     """The continuation, in whole graphemes, of the prompt, or of `reading` in place of its end."""
     finish_reason: FinishReason
-    """`length`: as long as asked for; `end`: the model ended its text; `stop`: a stop string was written, or a clause
-    has ended (`clause`)."""
+    """`length`: as long as asked for; `end`: by the model; `stop`: at a stop string, or the end of a clause."""
     bits: tuple[float, ...]
     """Bits of each character of `text` under the unfiltered model."""
     mean_bits: float = 0.0
-    """Mean bits of a character, the end among them: the fewer, the surer."""
+    """Mean bits of a character, the end included."""
     reading: str = ""
-    """Arabic words that those at its end in Latin letters were read as (`read_latin`)."""
+    """Arabic words read for Latin letters at its end (`read_latin`)."""
     replaces: int = 0
-    """Characters of the prompt that `reading` replaces."""
+    """Number of characters of the prompt that `reading` replaces."""
     stock: bool = False
-    """Whether it is the end of a message that was written beforehand (`stock_phrases`)."""
+    """Whether it is a stock phrase (`stock_phrases`)."""
 
     @property
     def whole(self) -> str:
-        """Return the prompt, as it was read, and the continuation."""
+        """Return the prompt, as read, and the continuation."""
         return self.prompt[: len(self.prompt) - self.replaces] + self.reading + self.text
 
 
@@ -76,36 +74,30 @@ class Score:
     """How surprised a model is by each character of a text."""
 
     text: str
-    """The text as the model sees it."""
+    """The normalised text."""
     bits: tuple[float, ...]
     """Bits of each character, then of the end; with the cost of naming unknown characters."""
 
     @property
     def bits_per_character(self) -> float:
-        """Mean bits of the characters, without the end of text; NaN for an empty text."""
+        """Mean bits without the end of text; NaN for an empty text."""
         return sum(self.bits[:-1]) / len(self.text) if self.text else math.nan
 
 
 MAX_READ = 1_000
-"""Maximum number of characters at the end of a prompt by which its words in Latin letters are read."""
+"""Maximum number of last characters of a prompt in which Latin letters are read."""
 
 
 class Completer:
-    """A model ready to complete text. Open one with `kammil.load(folder)`.
-
-    It caches the states along the last prompts: of a prompt that begins like one of them only the rest is read.
+    """A model ready to complete text. Open one with `kammil.load(folder)`. States along the last prompts are cached.
 
     Args:
-        runner: the language model.
-        vocabulary: of the language model.
         rules: normalise every text before the model reads it.
         model: the folder that it came from.
-        profile: texts of the user; the model learns them, and what it learns is kept there.
-        block: words that are never written, beside those of the list of offensive words.
-        messages: whether the project's messages belong to the model: their first words are counted for what a text
-            begins with (`openings`), and their ends may be what it goes on with (`stock_phrases`).
-
-    Raises: `OptionError` for a profile with a model that cannot learn.
+        profile: texts of the user, which the model learns and which keeps what it learns; `OptionError` if it cannot
+            learn.
+        block: words that are never written, beside the list of offensive words.
+        messages: whether the project's messages belong to the model, for `openings` and `stock_phrases`.
     """
 
     def __init__(
@@ -127,10 +119,8 @@ class Completer:
         self.state_cache = StateCache(runner)
 
     def fork(self, *, learnt: bool = False) -> Completer:
-        """Return a completer of the same model that has learnt nothing, and that another thread may use.
-
-        With `learnt` it shares what this one has learnt, copy-on-write. `OptionError` for a model that cannot learn.
-        """
+        """Return a completer of the same model that another thread may use, and that has learnt nothing, or, with
+        `learnt`, the same, copy-on-write; `OptionError` for a model that cannot learn."""
         if not isinstance(self._language_model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
         runner = self._language_model.fork(learnt=learnt)
@@ -140,7 +130,7 @@ class Completer:
 
     @property
     def name(self) -> str:
-        """The name in the folder's model card; empty for a model from no folder."""
+        """The name in the model card; empty for a model from no folder."""
         card = self.model.card if self.model is not None else ""
         return card.partition("\n")[0].removeprefix("# ")
 
@@ -149,7 +139,7 @@ class Completer:
         return "<" + ", ".join(["Completer" + f" {self.name}".rstrip(), *self.facts().values()]) + ">"
 
     def facts(self) -> dict[str, str]:
-        """Return short facts about the model: heading -> fact."""
+        """Return facts about the model: heading -> fact."""
         facts = {"characters": f"{len(self.vocabulary.characters):,} characters known"}
         if self.model is None:
             return facts
@@ -166,7 +156,7 @@ class Completer:
 
     @property
     def language_model(self) -> LanguageModel:
-        """The language model, after it has learnt the present texts of the profile."""
+        """The language model, up to date with the profile."""
         self._adaptation.sync_profile()
         return self._language_model
 
@@ -177,12 +167,12 @@ class Completer:
 
     @cached_property
     def word_reader(self) -> WordReader:
-        """Finds the words that may be meant by those that are being typed."""
+        """Finds what begun words may mean."""
         return WordReader(Channel.of(self.vocabulary, foreign=self.character_classes.foreign), self.character_classes)
 
     @cached_property
     def runs(self) -> BloomFilter | None:
-        """The letter runs of the training texts; None for a model from no folder."""
+        """Letter runs of the training texts; None for a model from no folder."""
         return BloomFilter(self.model.seen) if self.model is not None else None
 
     @property
@@ -198,7 +188,7 @@ class Completer:
         return self._openings[1]
 
     def session(self, *, megabytes: float = MAX_MEGABYTES) -> Session:
-        """Open a session for a text that is being typed; see `Session`."""
+        """Open a session for a text that is being typed."""
         return Session(self, megabytes=megabytes)
 
     def with_own_cache(self, megabytes: float = MAX_MEGABYTES) -> Self:
@@ -208,27 +198,23 @@ class Completer:
         return completer
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
-        """Read a text; returns the log-probabilities of what follows, (1, V), and the state there, one row;
-        read-only."""
+        """Return the log-probabilities of what follows a text, (1, V), and the state there, one row; read-only."""
         return self._read(self.normalise(text)).result
 
     def normalise(self, text: str) -> str:
-        """Normalise a text by the rules of the model (`--raw`: none)."""
+        """Normalise a text by the model's rules."""
         return self.rules.normalise(text)
 
     def complete(self, prompt: str, **options: Unpack[Options]) -> Completion:
-        """Complete a prompt by one draw; unknown characters are read as UNK.
-
-        `preset="sensible"` completes as `kammil complete` does: of many draws it takes the most probable one. Options:
-        see `DecodingOptions`; `OptionError` for one out of range.
-        """
+        """Complete a prompt by one draw, or, with `preset="sensible"`, by the best of many, as `kammil complete` does;
+        unknown characters are read as UNK. Options: see `DecodingOptions`; `OptionError` for one out of range."""
         return self.samples(prompt, 1, **options)[0]
 
     def samples(self, prompt: str, n: int, **options: Unpack[Options]) -> list[Completion]:
         """Write `n` completions of one prompt; where each is one draw, the first is that of `complete`.
 
-        With `best_of` they are the best of all that were drawn, which begin with different words as far as there are
-        such. With beams they are the `n` best texts, all different; fewer if the model can write no more.
+        With `best_of` they are the best of all draws, with different first words where there are such; with beams the
+        `n` best texts, all different, fewer if the model can write no more.
         """
         constraints = self.constraints(options, n)
         *_, hypotheses = self._write(prompt, constraints, n)
@@ -241,9 +227,8 @@ class Completer:
         ]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
-        """Stream the text of `complete` in pieces, whole graphemes that no later character can change, without the
-        `reading` of the prompt. With beams or `best_of` it comes in one piece.
-        """
+        """Stream the text of `complete` in whole graphemes that no later character can change, without its `reading`;
+        in one piece with beams or `best_of`."""
         constraints = self.constraints(options, 1)  # not in the generator: report wrong options now
 
         def pieces() -> Iterator[str]:
@@ -257,14 +242,14 @@ class Completer:
         return pieces()
 
     def suggest(self, prefix: str, k: int = 3, **options: Unpack[ListKeywords]) -> list[Suggestion]:
-        """Suggest up to `k` words: endings of the current word, then next words, each group most probable first.
+        """Suggest up to `k` words: endings of the current word, then next words, each group most probable first; where
+        the current word is more probably complete, next words come first.
 
-        Where the current word is more probably complete, next words come first, and rare endings are left out. None is
-        less probable than `threshold`, so the list may be empty; but the third may be of content, and a third as
-        probable, where all would be function words. Unless `correct` is false, a suggestion may replace the current
-        word, which may have a slip of a key or another spelling, or words in Latin letters that are Arabic
-        (`Suggestion.replaces`). None writes a blocked word, or a string of `forbid`; `allow_offensive` has words of the
-        list of offensive words suggested too. `OptionError` for an option out of range (`SuggestOptions`).
+        None is less probable than `threshold`; only a third place of content may be a third as probable where all would
+        be function words. Unless `correct` is false, a suggestion may replace the current word, for a slip of a key or
+        another spelling, or words in Latin letters by Arabic (`Suggestion.replaces`). Blocked words and strings of
+        `forbid` are refused; `allow_offensive` allows offensive words. `OptionError` for an option out of range
+        (`SuggestOptions`).
         """
         query = self.query(prefix, SuggestOptions.of(k=k, **options))
         begun = self.begun_word(query)  # first: it reads up to the begun word
@@ -280,8 +265,8 @@ class Completer:
         ghost: bool = False,
         taught: frozenset[BlockedWord] | None = None,
     ) -> Query:
-        """Return what `suggest_after` and `phrase_after` are asked; `seen` is the text after normalisation, if it is
-        known, `taught` as in `word_block`."""
+        """Return what `suggest_after` and `phrase_after` are asked; `seen` is the normalised text, if known, `taught`
+        as in `word_block`."""
         text = TypedText.of(self.vocabulary, prefix, self.normalise(prefix) if seen is None else seen)
         refusals = self.refusals(options.forbid, allow_offensive=options.allow_offensive, taught=taught)
         stock = None
@@ -293,8 +278,7 @@ class Completer:
         return Query(text, options, refusals, stock)
 
     def begun_word(self, query: Query, state_cache: StateCache | None = None) -> BegunWord | None:
-        """Return the interpretations of the last word (typos, spellings, transliteration); None if only the typed word
-        is possible."""
+        """Return the interpretations of the last word; None if only the typed word is possible."""
         if not query.options.correct:
             return None
         text, cache = query.text, self.state_cache if state_cache is None else state_cache
@@ -307,10 +291,8 @@ class Completer:
         state: State,
         begun: Sequence[BegunWord | None],
     ) -> list[list[Suggestion]]:
-        """Suggest words after R texts that were read, in one search: `log_probabilities`, (R, V), follow them.
-
-        The queries are equal in `k`, `threshold` and refusals; `begun` is `begun_word` of each.
-        """
+        """Suggest words after R texts in one search: `log_probabilities`, (R, V), follow them; the queries are equal in
+        `k`, `threshold` and refusals, `begun` is `begun_word` of each."""
         options = queries[0].options
         search = WordSearch(
             self.language_model,
@@ -328,14 +310,14 @@ class Completer:
     def stock_hypotheses(
         self, constraints: Constraints, log_probabilities: LogProbabilities, state: State
     ) -> list[Hypothesis]:
-        """Return the stock phrases that may follow the prompt of a call, if it asks for them."""
+        """Return the stock phrases that may follow a prompt, if the call asks for them."""
         if not constraints.options.stock_phrases or not self._has_messages:
             return []
         return stock_hypotheses(bundled(), self.language_model, constraints, log_probabilities, state)
 
     def reading(self, prompt: str, state_cache: StateCache | None = None) -> tuple[str, int]:
-        """Return the Arabic words that those at the end of a prompt in Latin letters are read as, and how many of its
-        characters they replace: as `suggest` reads them, of the last `MAX_READ` characters; empty and 0 for none."""
+        """Return the Arabic words that Latin letters at the end of a prompt are read as, and the number of characters
+        they replace, or 0."""
         prompt = prompt[-MAX_READ:]
         text = TypedText.of(self.vocabulary, prompt, self.normalise(prompt))
         cache = self.state_cache if state_cache is None else state_cache
@@ -345,13 +327,13 @@ class Completer:
     def phrase(
         self, prefix: str, *, threshold: float | None = None, **options: Unpack[GhostKeywords]
     ) -> ghost_text.Phrase:
-        """Predict ghost text: the most probable next word, then the most probable one after it, and so on.
+        """Predict ghost text: the most probable next word, then the most probable one after it, up to `words`, none
+        twice.
 
-        It is empty unless it helps: each word must save more than it costs to read it, `ghost` says how surely; there
-        is none where the word at hand is more probably complete, and none that names a ruler or a party, or is a
-        religious formula, unless the text has begun it. It may be a stock phrase (`ghost_text`). With a `threshold`
-        words are shown from that probability on, whatever they save. Up to `words`, none twice. What `suggest` refuses
-        is refused here too. `OptionError` for an option out of range (`SuggestOptions`).
+        Each word must save more than it costs to read, as surely as `ghost` says, or have the `threshold` as its
+        probability. There is none where the word at hand is more probably complete, or where it would name a ruler or a
+        party, or be a religious formula, that the text has not begun. What `suggest` refuses is refused too; a stock
+        phrase may stand in its place (`ghost_text`). `OptionError` for an option out of range (`SuggestOptions`).
         """
         checked = {} if threshold is None else {"threshold": threshold}
         query = self.query(prefix, SuggestOptions.of(**options, **checked), ghost=True)
@@ -361,8 +343,7 @@ class Completer:
     def phrase_after(
         self, query: Query, log_probabilities: LogProbabilities, state: State, rule: ghost_text.GhostRule | None = None
     ) -> ghost_text.Phrase:
-        """Predict ghost text after a text that was read: `log_probabilities`, (1, V), follow it; `rule` wins over that
-        of the options."""
+        """Predict ghost text where `log_probabilities`, (1, V), follow; `rule` wins over that of the options."""
         rule, seen = rule or ghost_text.GHOST_RULES[query.options.ghost], query.text.seen
         ghost = ghost_text.phrase(
             self.language_model,
@@ -381,7 +362,7 @@ class Completer:
         return ghost_text.or_stock_phrase(ghost, seen, stock, rule)
 
     def learn(self, text: str) -> None:
-        """Learn a text that the user wrote: all sessions of this model know it from the next suggestion on.
+        """Learn a text of the user, for all sessions of this model.
 
         No weight changes; the text is saved in the profile, if there is one, and nowhere else. `OptionError` for a
         family that cannot learn, or a text without characters.
@@ -394,12 +375,12 @@ class Completer:
 
     @property
     def user_allowed_words(self) -> frozenset[BlockedWord]:
-        """The offensive words in learnt texts: who wrote them may be shown them."""
+        """Offensive words in learnt texts, which their writer may be shown."""
         return self._adaptation.user_allowed_words
 
     @property
     def own_blocked_words(self) -> tuple[BlockedWord, ...]:
-        """The words that are never written, beside those of the list of offensive words."""
+        """Words that are never written, beside the list of offensive words."""
         return self._word_blocks.own
 
     def score(self, text: str, given: str = "") -> Score:
@@ -423,8 +404,8 @@ class Completer:
         bias: Mapping[int, float] | None = None,
         taught: frozenset[BlockedWord] | None = None,
     ) -> Constraints:
-        """Return the constraints of a call for n completions; `bias` is added to the log-probabilities of some ids,
-        `taught` is as in `word_block`. `OptionError` for options that do not fit together."""
+        """Return the constraints of a call for n completions; `bias` is added to log-probabilities, `taught` is as in
+        `word_block`; `OptionError` for options that do not fit together."""
         decoding = DecodingOptions.for_texts(n, options)
         if not 1 <= n <= MAX_COMPLETIONS:
             raise OptionError(f"n is {n}, but it must be a number of completions from 1 to {MAX_COMPLETIONS:,}.")
@@ -441,8 +422,8 @@ class Completer:
     def word_block(
         self, *, allow_offensive: bool = False, taught: frozenset[BlockedWord] | None = None
     ) -> WordBlock | None:
-        """Return the words that must not be written, None for none: the user's own list, and the list of offensive
-        words without those of `taught`, by default of all that was learnt."""
+        """Return the blocked words, None for none: the user's own, and offensive ones without those of `taught`, by
+        default of all that was learnt."""
         return self._word_blocks.get(self._exempt(taught, allow_offensive))
 
     def refusals(
@@ -452,7 +433,7 @@ class Completer:
         allow_offensive: bool = False,
         taught: frozenset[BlockedWord] | None = None,
     ) -> Refusals:
-        """Return what must not be suggested: blocked words (see `word_block`), and strings."""
+        """Return what must not be suggested: blocked words, and strings."""
         return self._word_blocks.refusals(self._exempt(taught, allow_offensive), tuple(forbid))
 
     def _exempt(self, taught: frozenset[BlockedWord] | None, allow_offensive: bool) -> frozenset[BlockedWord] | None:
@@ -462,7 +443,7 @@ class Completer:
         return self._adaptation.user_allowed_words if taught is None else taught
 
     def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
-        """Yield the hypotheses of n completions after every step, or when they are finished."""
+        """Yield the hypotheses after every step, or when they are finished."""
         seen = typed = self.normalise(prompt)
         options = constraints.options
         if options.read_latin:
@@ -494,7 +475,7 @@ Answer = TypeVar("Answer")
 def _of_text(
     method: Callable[Concatenate[Completer, str, Asked], Answer],
 ) -> Callable[Concatenate[Session, Asked], Answer]:
-    """Return a method of `Completer` as one of a session, whose text it takes."""
+    """Return a method of `Completer` as one of a session."""
 
     @wraps(method)
     def asked(session: Session, *args: Asked.args, **options: Asked.kwargs) -> Answer:
@@ -516,9 +497,7 @@ class Session:
     session.phrase().added                  # ghost text
     ```
 
-    Args:
-        model: may be shared by any number of sessions; none sees the text of another.
-        megabytes: bound of the state cache.
+    Any number of sessions may share a model; none sees the text of another.
     """
 
     def __init__(self, model: Completer, *, megabytes: float = MAX_MEGABYTES) -> None:
@@ -526,7 +505,7 @@ class Session:
 
     @property
     def text(self) -> str:
-        """Return the text so far, as it was given."""
+        """Return the text so far, as given."""
         return self._text
 
     def update(self, text: str) -> None:
@@ -549,10 +528,9 @@ def load(
 ) -> Completer:
     """Open a model folder, or the bundled model; `FolderError` for another folder, a truncated one, another format.
 
-    With a profile, or the path of one, the model knows its texts, also those that are added later, and keeps there what
-    it learns. `block` is a file of words that are never written, one a line, in any of their written variants, beside
-    those of a `block.txt` in the model folder. `DataError` for a file that is no profile or no list, `OptionError` for
-    a model that cannot learn.
+    With a profile, or the path of one, the model knows its texts, later ones too, and keeps there what it learns.
+    `block` is a file of words that are never written, one a line, in any variant, beside `block.txt` of the folder.
+    `DataError` for a file that is no profile or no list, `OptionError` for a model that cannot learn.
     """
     model = folders.read(Path(path))
     loaded = load_model(model.description.family, model.description.settings, model.artifacts)

@@ -1,11 +1,9 @@
 """Explain why a model was surprised: the bits of every character, likely alternatives, and the influence of experts.
 
-What the experts of a blend together save of the log2 V bits of a uniform choice is shared out by the rule of Aumann &
-Shapley (1974, "Values of Non-Atomic Games"): all scores are scaled from 0 to 1 in equal steps, and each expert is
-credited with what its part of every step saved, so the attributions add up exactly. Leaving out one expert at a time
-would not do: where two know the same, neither is missed.
-
-Shapes: T time, V vocabulary, K experts, Q steps.
+The rule of Aumann & Shapley (1974, "Values of Non-Atomic Games") shares out what a blend's experts save of the log2 V
+bits of a uniform choice: scores are scaled from 0 to 1 in equal steps, and each expert is credited with what its part
+of every step saved. Attributions add up exactly, and of two experts that know the same neither is missed. Shapes: T
+time, V vocabulary, K experts, Q steps.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from kammil.text import HANDLE, URL, shortened, words
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _MAX_POSITIONS = 64
-"""Maximum number of positions in one call: bounds the memory."""
+"""Maximum number of positions in one call."""
 _MAX_EXPERTS = 3
 """Maximum number of experts named for a character."""
 _NODES, _WEIGHTS = (np.asarray(a) / 2 for a in np.polynomial.legendre.leggauss(32))
@@ -44,12 +42,12 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Attribution:
-    """The bits that one expert of a blend saved."""
+    """The bits that one expert saved."""
 
     expert: str
-    """In plain words, such as `network` or `word so far and the word before, background texts`."""
+    """In plain words, such as `word so far and the word before, background texts`."""
     bits: float
-    """Bits saved compared with a uniform choice, negative if it favoured others; all sum to log2 V less the bits of the
+    """Compared with a uniform choice, negative if it favoured others; all sum to log2 V less the bits of the
     character."""
 
 
@@ -58,16 +56,16 @@ class CharacterScore:
     """The score of one character of a text, or of its end."""
 
     text: str
-    """The character; empty for the end of text."""
+    """Empty for the end of text."""
     bits: float
-    """Its bits, with the cost of naming an unknown character."""
+    """With the cost of naming an unknown character."""
     probability: float
     rank: int | None
-    """1 for the most probable character; None for an unknown one, which is never predicted."""
+    """1 for the most probable character; None for an unknown one."""
     alternatives: tuple[Alternative, ...]
-    """The most probable characters, best first, the true one included; without placeholders, which nobody types."""
+    """The most probable characters, best first, without placeholders, which nobody types."""
     credits: tuple[Attribution, ...]
-    """The largest attributions, positive or negative; empty for a family without experts."""
+    """The largest attributions; empty without experts."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,12 @@ class Explanation:
     """The explanation of a text, character by character."""
 
     given: str
-    """The text before it, as the model sees it; so is `text`."""
+    """The normalised text before it."""
     text: str
     bits_per_character: float | None
-    """Mean bits of the characters, without the end of text; None for an empty text."""
+    """Mean bits without the end of text; None for an empty text."""
     places: tuple[CharacterScore, ...]
-    """Scores of each character of the text, then of its end."""
+    """Scores of each character, then of the end."""
 
     def __repr__(self) -> str:
         """Return the text and its mean bits."""
@@ -88,7 +86,7 @@ class Explanation:
         return f"<Explanation of {shortened(self.text)!r}{mean}>"
 
     def words(self) -> list[tuple[str, float | None]]:
-        """Return each word with the mean bits of its characters, and with None what stands between two."""
+        """Return each word with its mean bits, and what stands between two with None."""
         pieces: list[tuple[str, float | None]] = []
         done = 0
         for begin, end in words(self.text):
@@ -99,22 +97,20 @@ class Explanation:
 
 
 def explain(model: Completer, text: str, *, given: str = "", k: int = 3) -> Explanation:
-    """Explain each character of `text` after `given`, with the k most probable alternatives.
-
-    `OptionError` for a k below 1, `FolderError` for a model that gives no probabilities.
-    """
+    """Explain each character of `text` after `given`, with the k most probable alternatives; `OptionError` for a k
+    below 1, `FolderError` for a model that gives no probabilities."""
     before, seen = model.split_prompt(text, given)
     return _explain(model, before, seen, k)
 
 
 def explain_written(model: Completer, prompt: str, written: str, *, k: int = 3) -> Explanation:
-    """Explain each character that the model wrote after a prompt, and the end of text, by the unfiltered model."""
+    """Explain each character that the model wrote after a prompt, and its end, by the unfiltered model."""
     return _explain(model, model.normalise(prompt), written, k)
 
 
 def aumann_shapley(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.floating]:
-    """Attribute the bits saved on the true ids (T,) to experts, (T, K), given their scores of all ids, (T, K, V); in
-    single precision with errors of 1e-5 bits."""
+    """Attribute the bits saved on true ids, (T,), to experts, (T, K), from their scores, (T, K, V); errors are 1e-5
+    bits."""
     total = contributions.sum(axis=1)  # (T, V)
     total -= total.max(axis=1, keepdims=True)
     mean = np.zeros_like(total)
@@ -171,7 +167,7 @@ def _character_score(
 
 
 def _top_ids(row: NDArray[np.floating], k: int, left_out: Set[int] = frozenset()) -> list[int]:
-    """Return the k most probable ids of a row, (V,), the lower of equals first, without PAD, BOS and these."""
+    """Return the k most probable ids of a row, (V,), of equals the lower first, without PAD, BOS and `left_out`."""
     hidden = {PAD, BOS, *left_out}
     among = np.arange(len(row))
     if (least := len(row) - k - len(hidden)) > 0:  # sorting all would take longer than a step of the model

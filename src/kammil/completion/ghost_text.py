@@ -1,8 +1,8 @@
 """Ghost text: the most probable word, then the most probable one after that, while each is worth reading (`GhostRule`).
 
-A wrong word costs as much time to read as a key and more, so none is shown where the word at hand is more probably
-complete. Where no word is sure, or the sure ones begin it, a *stock phrase* may stand in their place (`stock_phrases`).
-A greedy completion is no substitute: it looks for no words, falls into loops, and gives loops a high probability.
+A wrong word costs as much time as a key and more, so none is shown where the word at hand is more probably complete.
+Where no word is sure, or the sure ones begin it, a *stock phrase* may stand there (`stock_phrases`). Greedy decoding is
+no substitute: it falls into loops, and gives loops a high probability.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kammil.text import ends_unspaced, keys_saved, open_word
 from kammil.vocabulary import CharacterVocabulary
 
 GhostLevel = Literal["quiet", "balanced", "eager"]
-"""How readily ghost text is shown: a step of the dial."""
+"""How readily ghost text is shown."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class GhostRule:
     threshold: float
     """Minimum probability of a word, given the text before it."""
     charge: float
-    """Minimum number of keys that a word saves on the average: what it costs to read it."""
+    """Minimum mean number of keys that a word saves: what it costs to read it."""
     sureness: float = math.inf
     """Minimum log-odds that a stock phrase makes sense."""
 
     def shows(self, probability: float, saved: int, complete: float) -> bool:
-        """Return whether to show a word that saves so many keys, where the word at hand is complete with a
-        probability."""
+        """Return whether to show a word that saves so many keys; `complete` is the probability that the word at hand is
+        whole."""
         return probability >= max(self.threshold, complete) and probability * saved >= self.charge
 
 
@@ -51,11 +51,10 @@ GHOST_RULES: Mapping[str, GhostRule] = {
     "balanced": GhostRule(0.5, 0.8, SURE),
     "eager": GhostRule(0.3, 0.8, -0.2),
 }
-"""The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts. To read a word costs 1.15 keys
-on a phone and 0.65 on a desktop; *quiet* makes a phone fastest, *eager* a desktop. Three of four ghosts of quiet are
-right, 73 % of balanced, 63 % of eager (docs/log.md#when-does-ghost-text-help)."""
+"""The levels, chosen by `benchmarks/ghost.py`: to read a word costs 1.15 keys on a phone and 0.65 on a desktop; *quiet*
+makes a phone fastest, *eager* a desktop (docs/log.md#when-does-ghost-text-help)."""
 GHOST: GhostLevel = "balanced"
-"""The step where none is chosen."""
+"""Default level."""
 MAX_WORDS = 8
 """Maximum number of words of ghost text."""
 
@@ -67,20 +66,20 @@ class Phrase:
     added: str
     """Text to append to the prefix; empty if nothing is worth reading."""
     probability: float
-    """Probability that exactly these words come next."""
+    """Probability of exactly these words."""
     stock: bool = False
-    """Whether they end a message that was written beforehand."""
+    """Whether they are a stock phrase."""
     sure: str = ""
-    """The words that the model is sure of, with which a stock phrase begins."""
+    """The words that the model is sure of, at its beginning."""
 
 
 def ghost_rule(ghost: GhostLevel, threshold: float | None = None) -> GhostRule:
-    """Return the rule of a step of the dial, or one that asks for a probability alone."""
+    """Return the rule of a level, or that of a probability alone."""
     return GHOST_RULES[ghost] if threshold is None else GhostRule(threshold, 0.0)
 
 
 def or_stock_phrase(ghost: Phrase, prompt: str, stock: Sequence[Hypothesis], rule: GhostRule) -> Phrase:
-    """Return the best stock phrase that is sure enough and agrees with the ghost text, else that."""
+    """Return the best stock phrase that is sure enough and begins with the ghost text, else that."""
     for one in stock:  # that of greatest worth first
         is_sure = one.sureness is not None and one.sureness >= rule.sureness
         if is_sure and one.text.startswith(ghost.added) and strip_unsolicited(prompt, one.text) == one.text:
@@ -100,8 +99,8 @@ def phrase(
     rule: GhostRule = GHOST_RULES[GHOST],
     refusals: Refusals = NO_REFUSALS,
 ) -> Phrase:
-    """Predict the most probable word after a prefix, then the most probable one after it, and so on, up to one that the
-    text already has, or has not called for (`unsolicited`): `log_probabilities`, (1, V), follow the prefix."""
+    """Predict one word after the other, up to one that the text already has or has not called for (`unsolicited`);
+    `log_probabilities`, (1, V), follow the prefix."""
     space, open_part = classes.space, open_word(prefix)
     complete = float(classes.complete([prefix], np.exp(log_probabilities))[0])
     used = {open_part, open_word(prefix.removesuffix(open_part).rstrip())}

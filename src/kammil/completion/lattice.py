@@ -1,9 +1,8 @@
-"""A beam over what a writer may intend: texts u of which what was typed, x, was made, each with its probability.
+"""A beam over texts u that a writer may intend, given what was typed, x.
 
-A *channel* is a weighted transducer: it says how a typed letter can be made of what is intended (its arcs), and how
-probable that is. The weight of a text is P_model(u) times P_channel(x | u); divided by their sum, weights say what is
-intended. The beam after a letter is where that of the next begins: a key costs one or two steps of the model. Shapes: N
-texts, V vocabulary.
+A *channel* is a weighted transducer: its arcs say how a typed letter can be made of intended ones. The weight of a text
+is P_model(u) times P_channel(x | u). The beam after a letter begins with that before it: a key costs one or two steps
+of the model. Shapes: N texts, V vocabulary.
 """
 
 from __future__ import annotations
@@ -22,15 +21,14 @@ from kammil.vocabulary import BOS
 WIDTH = 8
 """Maximum number of texts."""
 MIN_SHARE = 1e-3
-"""Minimum weight of a text, as a share of the highest. With 3 % slips a list of three saves 24.7 % with this and 6
-texts, 24.8 % with 24 texts and a smaller one."""
+"""Minimum weight of a text, as a share of the highest."""
 
 
 class Memory(Protocol):
     """What a channel remembers of how a text was typed."""
 
     def joined(self, other: Self) -> Self:
-        """Return what is remembered of a text that was found in two ways."""
+        """Return the memory of a text that was found in two ways."""
         ...
 
 
@@ -43,12 +41,12 @@ class Arc(NamedTuple, Generic[M]):
 
     row: int
     letter: int
-    """Id that is added to it; `NO_LETTER` if the typed letter adds none."""
+    """Id that is added to it, or `NO_LETTER`."""
     weight: float
     memory: M
 
     def joined(self, other: Arc[M]) -> Arc[M]:
-        """Return an arc to the text to which both lead."""
+        """Merge an arc to the same text."""
         return self._replace(weight=self.weight + other.weight, memory=self.memory.joined(other.memory))
 
 
@@ -61,9 +59,9 @@ class Arcs(NamedTuple, Generic[M]):
     read: list[Arc[M]]
     """Arcs by which the letter is read."""
     unwritten: list[Arc[M]]
-    """Letters that are intended before it and were not typed."""
+    """Intended letters before it that were not typed."""
     behind: Callable[[Beam[M], range], list[Arc[M]]]
-    """From a beam that has these, in some rows, to the arcs behind them."""
+    """Maps a beam with these, in some rows, to the arcs behind them."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +69,17 @@ class Beam(Generic[M]):
     """Texts that may be intended."""
 
     intended: list[tuple[int, ...]]
-    """Ids of each text, N."""
     weights: NDArray[np.float64]
     """(N,)"""
     memory: list[M]
-    """What the channel remembers of each, N."""
     p: NDArray[np.float32]
     """(N, V): probabilities of what follows each."""
     state: State
-    """State of the model after each, N rows."""
+    """N rows."""
 
     @classmethod
     def start(cls, p: NDArray[np.float32], state: State, memory: M) -> Beam[M]:
-        """Return the beam before the first letter: `p`, (1, V), follows the text."""
+        """Return the beam before the first letter; `p`, (1, V), follows the text."""
         return Beam([()], np.ones(1), [memory], p, state)
 
     def after(
@@ -93,7 +89,7 @@ class Beam(Generic[M]):
         typed: Typed,
         kept: tuple[int, ...] | None = None,
     ) -> Beam[M]:
-        """Return the beam after one more typed letter; a text that is `kept` stands first."""
+        """Return the beam after one more typed letter; a `kept` text stands first."""
         read, unwritten, behind = channel(self, typed)
         if not is_padded(model):  # only letters are exchanged
             read, unwritten = [arc for arc in read if arc.letter != NO_LETTER], []
@@ -135,7 +131,7 @@ class Beam(Generic[M]):
         )
 
     def _step(self, model: LanguageModel, found: dict[tuple[int, ...], Arc[M]]) -> Beam[M]:
-        """Return the beam of texts that were found from this one; the model reads those that are new."""
+        """Return the beam of the found texts; the model reads the new ones."""
         known = {ids: row for row, ids in enumerate(self.intended)}
         new = [arc for ids, arc in found.items() if ids not in known]
         p, state = self.p, self.state
@@ -159,7 +155,7 @@ _PADDED: WeakKeyDictionary[LanguageModel, bool] = WeakKeyDictionary()
 
 
 def is_padded(model: LanguageModel) -> bool:
-    """Return whether states after texts of different lengths fit into one batch; of a transformer they do not."""
+    """Return whether states after texts of different lengths fit into one batch, as a transformer's do not."""
     if model not in _PADDED:
         initial = model.initial_state(1)
         _, after = model.step(np.array([BOS]), initial)
@@ -168,7 +164,7 @@ def is_padded(model: LanguageModel) -> bool:
 
 
 def fitting_states(model: LanguageModel, states: Sequence[State]) -> dict[int, State]:
-    """Return those of some states that fit into one batch with the first, padded, by their number."""
+    """Return the padded states that fit into one batch with the first, by index."""
     padded = model.pad_states(states)
     shapes = [[array.shape[1:] for array in state] for state in padded]
     return {i: state for i, state in enumerate(padded) if shapes[i] == shapes[0]}

@@ -1,9 +1,8 @@
 """Texts of a user, which a model learns while it runs, and the profile, the file that keeps them.
 
-A profile is JSON lines, `{"kammil-profile": 1}` and then `{"text": "..."}` for every time that a text was learnt,
-oldest first. The user chooses its path; nobody else can read it, and it is never sent anywhere. Learning appends a
-line; the file is rewritten only to forget a text or to drop the oldest. A lock file beside it serialises programs that
-write.
+A profile is JSON lines: `{"kammil-profile": 1}`, then `{"text": "..."}` for every text learnt, oldest first. Only the
+user can read it, and it is never sent anywhere. Learning appends a line; forgetting, or dropping the oldest, rewrites
+the file. A lock file beside it serialises writers.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ MAX_TEXTS, MAX_TOTAL_CHARACTERS = 2_000, 400_000
 MAX_CHARACTERS = 4_000
 """Maximum number of characters of one text."""
 MAX_OPENING = 40
-"""Characters at the start of a text that are searched for its first word."""
+"""Number of characters that are searched for a first word."""
 CANNOT_LEARN = "this model cannot learn while it runs; train one with --model blend."
 _MAX_BYTES = 16 << 20  # of a file that is opened: more than twice what `MAX_TOTAL_CHARACTERS` can take
 _FORMAT_KEY = "kammil-profile"
@@ -45,13 +44,8 @@ _Stamp = tuple[int, int, int] | None
 
 
 class Profile:
-    """The texts of one profile file. A file that does not exist yet is an empty profile.
-
-    Args:
-        path: of the file, which is first read when needed; its folder is created with the first text.
-
-    Every method raises `DataError` for a file that is no profile or cannot be read or written.
-    """
+    """The texts of one profile file, which is read when needed; a missing one is empty, and made with its folder for
+    the first text. Every method raises `DataError` for a file that is no profile or cannot be read or written."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -68,12 +62,12 @@ class Profile:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Return the texts, oldest first, each as often as it was learnt."""
+        """Return the texts, oldest first, each as often as learnt."""
         self.refresh()
         return tuple(self._texts)
 
     def refresh(self) -> None:
-        """Read the file again if any program has changed it; otherwise this costs one `lstat`."""
+        """Read the file again if it has changed; otherwise this costs one `lstat`."""
         if _stamp(self.path) == self._stamp:
             return
         content, stamp = _read(self.path)
@@ -82,8 +76,8 @@ class Profile:
         self._set_texts(_newest(texts))
 
     def learn(self, *texts: str) -> int:
-        """Add texts, stripped; returns how many old ones were dropped. `OptionError` for an empty or too long one: then
-        none is added."""
+        """Add stripped texts, and return the number of old ones dropped; `OptionError` for an empty or too long one,
+        then none is added."""
         new = [check_text(text) for text in texts]
         with self._exclusive():
             kept = _newest([*self._texts, *new])
@@ -99,7 +93,7 @@ class Profile:
         return dropped
 
     def forget(self, *texts: str) -> None:
-        """Remove texts, of each the one learnt last; `OptionError` if one is missing, then none is removed."""
+        """Remove each text where it was learnt last; `OptionError` if one is missing, then none is removed."""
         with self._exclusive():
             kept = self._texts[::-1]
             for text in texts:
@@ -114,7 +108,7 @@ class Profile:
             self._set_texts(kept)
 
     def wipe(self) -> None:
-        """Delete the file, which may be damaged, but must begin as a profile."""
+        """Delete the file, which may be damaged but must begin as a profile."""
         with self._exclusive(read=False):
             self._check_first_line()
             self.path.unlink(missing_ok=True)
@@ -176,7 +170,7 @@ class Profile:
 
 
 def check_text(text: str) -> str:
-    """Strip the white space around a text; `OptionError` for one that is empty or too long."""
+    """Strip a text; `OptionError` if it is empty or too long."""
     text = text.strip()
     if not text:
         raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
@@ -205,7 +199,6 @@ def _line(text: str) -> bytes:
 
 
 def _stamp(path: Path) -> _Stamp:
-    """Return the stamp of a file; `DataError` for anything but a plain file."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -279,15 +272,12 @@ def _why(error: OSError | ValueError) -> str:
 
 
 class Adaptation:
-    """Teaches a language model the texts of its user, which a profile may keep.
+    """Teaches a language model the texts of its user.
 
     Args:
-        model: the language model; only an `AdaptiveModel` can learn.
+        model: `OptionError` for one that cannot learn, given a profile.
         encode: converts a text to ids, as the model sees it.
-        profile: keeps the learnt texts in a file, which any program may change; None keeps them as long as the model
-            lives.
-
-    Raises: `OptionError` for a profile with a model that cannot learn.
+        profile: file of the learnt texts, which any program may change; None keeps them in memory.
     """
 
     def __init__(self, model: LanguageModel, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
@@ -296,15 +286,15 @@ class Adaptation:
         self._synced: Counter[str] = Counter()  # texts of the profile that the model has learnt
         self._taught: Counter[BlockedWord] = Counter()
         self.user_allowed_words: frozenset[BlockedWord] = frozenset()
-        """Offensive words in learnt texts: who wrote them may be shown them."""
+        """Offensive words in learnt texts, which their writer may be shown."""
         self.first_words = Counter[str]()
-        """First word of learnt texts -> how many begin with it."""
+        """First word -> number of learnt texts."""
         if profile is not None:
             self._adaptive_model()
             self.sync_profile()
 
     def fork(self, model: LanguageModel, *, learnt: bool) -> Adaptation:
-        """Return what another model without a profile has learnt: the same texts, or none."""
+        """Return an adaptation of another model, without a profile: the same texts, or none."""
         forked = Adaptation(model, self._encode)
         if learnt:
             forked._taught, forked.user_allowed_words = self._taught.copy(), self.user_allowed_words
@@ -312,7 +302,7 @@ class Adaptation:
         return forked
 
     def sync_profile(self) -> None:
-        """Learn and forget texts until the model knows those of the profile."""
+        """Learn and forget texts until the model knows the profile's."""
         if self._profile is None:
             return
         self._profile.refresh()
@@ -342,7 +332,7 @@ class Adaptation:
             self.sync_profile()
 
     def forget(self, text: str) -> None:
-        """Undo one `learn` of a text with the same ids; `OptionError` if there was none."""
+        """Undo one `learn` of the same ids; `OptionError` if there was none."""
         ids, model = self._encode(text), self._adaptive_model()
         if self._profile is None:
             if found := model.forget(ids):

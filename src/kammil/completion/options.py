@@ -11,21 +11,21 @@ from kammil.decoding.options import DecodingOptions, FrozenOptions, option
 
 
 class RefusalKeywords(TypedDict, total=False):
-    """The fields of `SuggestOptions` that say what is refused, for type checkers."""
+    """What is refused, for type checkers."""
 
     forbid: Sequence[str]
     allow_offensive: bool
 
 
 class ListKeywords(RefusalKeywords, total=False):
-    """Those for a list, beside `k`."""
+    """Fields of a list, beside `k`."""
 
     threshold: float
     correct: bool
 
 
 class GhostKeywords(RefusalKeywords, total=False):
-    """Those for ghost text."""
+    """Fields of ghost text."""
 
     words: int
     ghost: GhostLevel

@@ -63,8 +63,8 @@ def score_continuations(
     state: State,
     texts: Sequence[str],
 ) -> list[list[float]]:
-    """Return the bits of each character of several texts after one prefix, whose next distribution, (1, V), and state
-    are given; infinite for a character that the vocabulary lacks."""
+    """Return the bits of each character of texts after one prefix, which `log_probabilities`, (1, V), follow; infinite
+    for an unknown character."""
     encoded = [vocabulary.encode(text) for text in texts]
     bits = [[float(log_probabilities[0, ids[0]]) / -math.log(2)] if len(ids) else [] for ids in encoded]
     rows = sorted((i for i, ids in enumerate(encoded) if len(ids) > 1), key=lambda i: len(encoded[i]))

@@ -1,7 +1,6 @@
 """A cache of the states along texts that were read before: a radix tree bounded in bytes.
 
-If the user types what the model predicted, the states are cached already, and the next prediction needs one more step.
-A *stop* is a node of the tree with a state.
+After a typed character that the model predicted, the next prediction needs one step. A *stop* is a node with a state.
 """
 
 from __future__ import annotations
@@ -52,44 +51,38 @@ def _interned(layouts: ArrayLayouts) -> ArrayLayouts:
 
 
 STRIDE = 64
-"""Characters between the states of a text that comes at once. A remainder of up to half as many is read in the same
-call."""
+"""Number of characters between the states of a text; a remainder of up to half as many is read in the same call."""
 NEAR_END = 16
-"""Number of characters at the end of a shortened text that each get a state: the user is deleting them one by one."""
+"""Number of last characters of a shortened text that each get a state: the user is deleting them one by one."""
 MAX_MEGABYTES = 16.0
-"""Bound of the states and the tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text."""
+"""Bound of states and tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text."""
 MAX_STEP_SHARE = 1 / 256
-"""Maximum share of the bound of a state that is kept after each generated character: those of a transformer would drive
-out those of the typed text."""
+"""Maximum share of the bound for a state after a generated character: a transformer's would drive out those of typed
+text."""
 _NODE_BYTES, CHARACTER_BYTES = 600, 4
-"""Bytes of a stop without the numbers of its state, and of each character of its label."""
+"""Bytes of a stop without its state, and of each character of its label."""
 
 Label = str
-"""Ids from a node to a child, each as the code point of that number: fast to compare."""
+"""Ids from a node to a child as code points: fast to compare."""
 Result = tuple[LogProbabilities, State]
-"""Log-probabilities of what follows a text, (1, V), and the state there, one row."""
+"""Log-probabilities of what follows a text, (1, V), and the state, one row."""
 
 
 @dataclass(eq=False, slots=True)
 class TrieNode:
-    """A node of the tree: a stop, or a position where texts diverge."""
+    """A stop, or a position where texts diverge."""
 
     parent: TrieNode | None
-    """None for the root and for removed nodes."""
+    """None for the root and removed nodes."""
     label: Label
     children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
-    """Children by the first character of their labels."""
+    """By the first character of their labels."""
     block: PackedArrays | None = None
     """The result at a stop."""
 
 
 class StateCache:
-    """The states of a language model after the texts that it has read.
-
-    Args:
-        model: reads the texts.
-        megabytes: bound of states and tree; the last state is always kept.
-    """
+    """The states of a language model along texts, bounded in megabytes; the last one is always kept."""
 
     def __init__(self, model: LanguageModel, megabytes: float = MAX_MEGABYTES) -> None:
         self._model, self._max_bytes, self.root = model, megabytes * 1e6, TrieNode(None, "")
@@ -117,7 +110,7 @@ class StateCache:
         return self._bytes
 
     def decoder(self, ids: Ids) -> CachedDecoder:
-        """Read ids (T,), T >= 1, BOS first; returns a decoder that goes on from there."""
+        """Read ids, (T,), BOS first; returns a decoder that goes on from there."""
         prefill = self.prefill(ids)
         while size := prefill.remaining:
             read, state = self._model.forward(prefill.next_ids(size)[None], prefill.state, last=1)  # (1, 1, V)
@@ -125,7 +118,7 @@ class StateCache:
         return CachedDecoder(self, prefill)
 
     def prefill(self, ids: Ids) -> Prefill:
-        """Begin to read ids (T,), T >= 1, BOS first, piece by piece, from the longest cached prefix."""
+        """Begin to read ids, (T,), BOS first, in pieces from the longest cached prefix."""
         if self._version != self._model.version:  # it has learnt or forgotten texts: the states are out of date
             self.clear()
         node, path = self.root, _label(ids)
@@ -146,10 +139,8 @@ class StateCache:
         return Prefill(self, deepest, depth, path, state, result, shortened=at == len(path))
 
     def step(self, node: TrieNode, label: Label, state: State) -> tuple[TrieNode, Label, Result]:
-        """Read the last id of a label that begins at a node, given the state before it.
-
-        Returns: the last stop on the way, the label from there on, and the result.
-        """
+        """Read the last id of a label from a node, given the state before it; returns the last stop on the way, the
+        label from there, and the result."""
         current = self._version == self._model.version
         below = self._find(node, label) if current else None
         if below is not None and below.block is not None:
@@ -218,19 +209,19 @@ class Prefill:
 
     state_cache: StateCache
     node: TrieNode
-    """The last stop; the longest prefix whose state is cached at first."""
+    """The last stop."""
     depth: int
     """Number of ids read."""
     path: Label
     state: State
-    """State of the model after them; one row."""
+    """One row."""
     last: Result | None
-    """The result after them; None before the first id."""
+    """None before the first id."""
     shortened: bool
-    """Whether the text is the beginning of one that was read before."""
+    """Whether a text read before begins so."""
     stop: int = field(init=False)
     goal: int = field(init=False)
-    """Number of ids up to the last and up to the next stop."""
+    """Number of ids up to the last stop and the next one."""
 
     def __post_init__(self) -> None:
         """Plan the first stop."""
@@ -238,7 +229,7 @@ class Prefill:
 
     @property
     def remaining(self) -> int:
-        """Number of ids to read up to the next stop; 0 when all are read."""
+        """Number of ids up to the next stop."""
         return self.goal - self.depth
 
     def _plan_stop(self) -> None:
@@ -253,7 +244,7 @@ class Prefill:
         return _ids(self.path[self.depth : self.depth + size])
 
     def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
-        """Take the results of reading `size` ids: log-probabilities (1, V), and the state."""
+        """Take the results of reading `size` ids: log-probabilities, (1, V), and state."""
         self.depth, self.state, self.last = self.depth + size, state, (log_probabilities, state)
         if self.depth == self.goal:
             self.node = self.state_cache.store(self.node, self.path[self.stop : self.depth], self.last)
@@ -261,13 +252,13 @@ class Prefill:
 
     @property
     def result(self) -> Result:
-        """The result of the whole text, once all of it is read."""
+        """The result of the whole text."""
         assert self.last is not None
         return self.last
 
 
 class CachedDecoder:
-    """Decodes one character at a time after a text that was read, and finds in the cache what it decoded before."""
+    """Decodes one character at a time, from the cache where it can."""
 
     def __init__(self, state_cache: StateCache, prefill: Prefill) -> None:
         self._state_cache, self._node = state_cache, prefill.node
@@ -275,7 +266,7 @@ class CachedDecoder:
         self.result = prefill.result
 
     def step(self, ids: Ids, state: State) -> Result:
-        """Step one row from the state of the last step."""
+        """Step one row from the last state."""
         label = self._unstored + chr(int(ids[0]))
         self._node, self._unstored, result = self._state_cache.step(self._node, label, state)
         return result

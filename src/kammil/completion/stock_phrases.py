@@ -1,10 +1,9 @@
 """Stock phrases: ends of messages that were written beforehand, one of which may go on from what is typed.
 
-A model writes words that fit, and loses the thread; a message keeps it. Where a message has the word that the text ends
-with, whole or begun, the rest of its clause is a candidate. How likely it makes sense (`sureness`) is told by the bits
-that the model needs for it, and by the *likeness* of the text and the message up to there, their weighted Jaccard
-similarity: the information of the words that both have, divided by that of the words that one of them has. Words are
-compared by `fold_spelling`. `recipes/phrases.py` makes `phrases.npz` of the project's own messages.
+A model writes words that fit, and loses the thread; a message keeps it. Where a message has the last word of the text,
+whole or begun, the rest of its clause is a candidate. Its `sureness` depends on the model's bits, and on the *likeness*
+of the text and the message up to there: the Jaccard similarity of their folded words, weighted by information.
+`recipes/phrases.py` makes `phrases.npz`.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ FILE = "phrases.npz"
 MAX_CHARACTERS = 40
 """Maximum length of a phrase."""
 MAX_WORDS = 32
-"""Number of words at the end of a text by which phrases are found."""
+"""Number of last words of a text that phrases are found by."""
 MAX_PHRASES = 12
 """Maximum number of phrases that are compared."""
 SURE = 0.05
-"""Minimum log-odds of a stock phrase that is offered unasked, and before which none is drawn."""
+"""Minimum log-odds of a stock phrase that is offered unasked, and for which no text is drawn."""
 _MAX_PLACES = 320  # whose message is looked at word by word
 
 
@@ -47,17 +46,17 @@ class StockPhrase(NamedTuple):
     text: str
     """The rest of the clause, its mark included."""
     likeness: float
-    """Similarity of the text and what the message has before the phrase, from 0 to 1."""
+    """From 0 to 1."""
 
 
 def sureness(bits: Sequence[float], likeness: float) -> float:
-    """Return the log-odds that a continuation with these bits makes sense to a reader, fitted to grades of 2,655 texts
+    """Return the log-odds that a continuation makes sense to a reader, fitted to grades of 2,655 texts
     (`benchmarks/sureness.py`; docs/log.md, "Who ends a thought: a model, or a message?")."""
     return 0.3 - 0.235 * sum(bits) / math.sqrt(max(1, len(bits))) + 6.1 * likeness
 
 
 class Lines:
-    """Lines of a UTF-8 text, decoded when they are read: a hundred thousand strings would take tens of megabytes."""
+    """Lines of a UTF-8 text, decoded when read: a hundred thousand strings would take tens of megabytes."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -78,10 +77,10 @@ class StockPhrases:
     """Messages whose ends can be looked up.
 
     Args:
-        folds: distinct words, folded, sorted.
-        tokens: distinct words as they are spelled, in the order of their folds; behind one that no single space follows
-            stand a null character and what follows.
-        begins_fold: (tokens,), whether a token has another fold than the one before it.
+        folds: distinct folded words, sorted.
+        tokens: distinct words as spelled, in the order of their folds; a null character and what follows the word,
+            unless that is one space.
+        begins_fold: (tokens,), whether a token's fold is new.
         ids: (words,), the tokens of all messages.
         lengths: (messages,), their numbers of words.
     """
@@ -111,7 +110,7 @@ class StockPhrases:
             return cls(folds, tokens, arrays["begins_fold"], arrays["ids"], arrays["lengths"])
 
     def after(self, text: str) -> list[StockPhrase]:
-        """Return up to `MAX_PHRASES` phrases that may follow a text, those of greatest likeness."""
+        """Return up to `MAX_PHRASES` phrases that may follow a text, of greatest likeness."""
         begun, spans = open_word(text), words(text)[-MAX_WORDS:]
         if not spans:
             return []
@@ -143,7 +142,8 @@ class StockPhrases:
         return list(found.values())
 
     def _likenesses(self, places: Places, known: Sequence[int], unknown: float) -> NDArray[np.float64]:
-        """Return the likeness of what stands before each place and a text of known words, and others of a weight."""
+        """Return the likeness of what stands before each place and a text of known words and a weight of unknown
+        ones."""
         begins = self.begins[self._message_of[places]]
         shared = np.zeros(len(places))
         for fold in set(known):
@@ -158,7 +158,7 @@ class StockPhrases:
         return shared / np.maximum(self._weights[list(set(known))].sum() + unknown + before - shared, 1e-9)
 
     def _phrase(self, place: int, begun: str, between: str) -> str:
-        """Return what follows a place to the end of its clause; empty for nothing, or too much."""
+        """Return what follows a place to the end of its clause; empty if nothing fits."""
         end = self.begins[self._message_of[place] + 1]
         word, _, gap = self._tokens[self._ids[place]].partition("\0")
         text = ""
@@ -194,8 +194,8 @@ def stock_hypotheses(
     log_probabilities: LogProbabilities,
     state: State,
 ) -> list[Hypothesis]:
-    """Return what may follow the prompt of a call, that of greatest worth first, as texts that have ended; a few for
-    each text that is asked for. `log_probabilities`, (1, V), follow the prompt."""
+    """Return ended texts that may follow the prompt, greatest worth first, a few for each text asked for;
+    `log_probabilities`, (1, V), follow the prompt."""
     prompt, vocabulary = constraints.prompt, constraints.vocabulary
     found = phrases.after(prompt)
     bits = score_continuations(model, vocabulary, log_probabilities, state, [phrase.text for phrase in found])
@@ -208,13 +208,13 @@ def stock_hypotheses(
 
 
 def are_enough(stock: Sequence[Hypothesis], constraints: Constraints) -> bool:
-    """Return whether enough stock phrases are sure, so that no text need be drawn."""
+    """Return whether enough stock phrases are sure to draw no text."""
     sure = [(one.sureness or 0.0) >= SURE and not constraints.unwanted(one.text) for one in stock]
     return sum(sure) >= constraints.n
 
 
 def choose(drawn: Sequence[Hypothesis], stock: Sequence[Hypothesis], constraints: Constraints) -> list[Hypothesis]:
-    """Return the best of texts that were drawn and of stock phrases."""
+    """Return the best of drawn texts and stock phrases."""
     if stock:
         for one in drawn:
             one.sureness = sureness(one.bits[: len(one.text)], 0.0)

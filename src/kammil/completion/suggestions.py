@@ -1,8 +1,7 @@
 """Suggestions: the most probable next words, or endings of the current word, with their exact probabilities.
 
-Those of all suggestions after a text sum to one or less; the rest is that the word is complete already, or that
-something else than a word comes next. Of a suggestion that replaces what was typed it is the probability that the word
-is intended, given what was typed: model times channel, divided by the sum over all. Shapes: T characters.
+Probabilities sum to one or less; otherwise the word is complete, or no word comes next. A replacement has the posterior
+of the intended word: model times channel, normalised. Shapes: T characters.
 """
 
 from __future__ import annotations
@@ -28,18 +27,17 @@ MAX_REPLACED = (MAX_RUN + 1) * (MAX_TYPED + 1)
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A suggested word: a next word, or the current word completed; in a script without spaces, the next letters."""
+    """A next word, or the current word completed; in a script without spaces, the next letters."""
 
     text: str
-    """The whole word as it would stand, or the piece; of a word beyond `text.MAX_OPEN_WORD` characters its end."""
+    """The whole word, or the piece; beyond `text.MAX_OPEN_WORD` characters its end."""
     added: str
-    """Text to append to the prefix, or to what stands before the letters that it replaces: the word, its ending, or a
-    space and the word; for words in Latin letters all of these in Arabic."""
+    """Text to append where the replaced characters stood: a word, its ending, or a space and a word."""
     probability: float
-    """Probability that exactly `added` comes next, and then no character that continues the word or the letter."""
+    """Probability that exactly `added` comes next, and then the word or the letter ends."""
     replaces: int = 0
-    """Characters at the end of the prefix that `added` replaces: the begun word, if it is corrected, and words in Latin
-    letters before it or before a next word; else 0."""
+    """Number of characters at the end of the prefix that `added` replaces: a corrected begun word, and words in Latin
+    letters."""
 
     def appended_to(self, prefix: str) -> str:
         """Return the text after the suggestion is taken."""
@@ -47,7 +45,7 @@ class Suggestion:
 
 
 def to_suggestions(vocabulary: CharacterVocabulary, prefix: str, found: Sequence[FoundWord]) -> list[Suggestion]:
-    """Convert the results of a search after a prefix to suggestions."""
+    """Convert what a search found after a prefix."""
     suggestions: list[Suggestion] = []
     open_part = open_word(prefix)
     last_letter = graphemes(prefix[-MAX_CHARACTERS:])[-1] if ends_unspaced(prefix) else ""
@@ -67,18 +65,18 @@ class TypedText:
     """A text while it is typed, as a model sees it."""
 
     seen: str
-    """The text after normalisation."""
+    """The normalised text."""
     ids: Ids
-    """(T,): its ids, BOS first."""
+    """(T,), BOS first."""
     letters: int
-    """Characters of its open word; 0 where the model has not seen the word as it was typed, in which replaced
-    characters are counted."""
+    """Number of characters of its open word; 0 where normalisation changed it: replaced characters are counted as
+    typed."""
     as_typed: int
-    """Characters at its end, at most `MAX_REPLACED`, that stand there as they were typed."""
+    """Number of last characters, up to `MAX_REPLACED`, that normalisation kept."""
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, text: str, seen: str) -> Self:
-        """Return a text that was typed and is `seen` after normalisation."""
+        """Return a typed text and its normalised form."""
         word = open_word(seen)
         alike = [a == b for a, b in zip(text[: -MAX_REPLACED - 1 : -1], seen[: -MAX_REPLACED - 1 : -1], strict=False)]
         ids = np.concatenate([[BOS], vocabulary.encode(seen)])
@@ -87,11 +85,10 @@ class TypedText:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked for after a text that is being typed."""
+    """A request after a text that is being typed."""
 
     text: TypedText
     options: SuggestOptions
     refusals: Refusals
-    """What is not suggested, nor shown as ghost text."""
     stock: Constraints | None = None
-    """What holds for stock phrases as ghost text; None for none."""
+    """Constraints of stock phrases as ghost text; None for none."""

@@ -1,8 +1,7 @@
 """Words in Latin letters: of a language that is typed so (`Transliteration`), or written so (`word_probability`).
 
-People write شو أخبارك as "shu a5barak" or "chou akhbarak": each letter as a *sign*, one of several or none, and behind
-it a short vowel, which Arabic does not write, or none. `recipes/transliteration.py` learns the table,
-`transliteration.json`, from pairs. Shapes: L letters.
+People write شو أخبارك as "shu a5barak" or "chou akhbarak": each letter as one of several *signs* or none, and behind it
+an unwritten short vowel or none. `recipes/transliteration.py` learns the table. Shapes: L letters.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from kammil.languages import Language, known, pooled
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 FIRST = "^"
-"""Prefix of a letter that begins a word, which has a row of its own in the table."""
+"""Prefix of a letter that begins a word."""
 MAX_SILENT = 3
 """Maximum number of unwritten letters that are tried before each letter."""
 LISTED = 0.8
@@ -36,12 +35,11 @@ Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float
 Written = Mapping[str, tuple[float, float]]
 """Beginning of what is written for a letter -> probability of all that begins so, and of exactly that."""
 _Letters = tuple[Ids, NDArray[np.float64]]
-"""Letters, (L,), and their probabilities."""
 _NO_LETTERS: _Letters = np.zeros(0, np.int64), np.zeros(0)
 
 
 class Begun(dict[str, float]):
-    """What may be typed of the last letter of a text -> weight."""
+    """Beginnings of what is typed of the last letter -> weight."""
 
     def joined(self, other: Begun) -> Begun:
         """Add the weights of another way."""
@@ -50,12 +48,12 @@ class Begun(dict[str, float]):
 
 @dataclass(frozen=True)
 class Transliteration:
-    """The table of a language for the ids of a vocabulary; the second of each pair is for letters that begin a word."""
+    """The table of a language for the ids of a vocabulary; of each pair the second is for a word's first letter."""
 
     typed: Mapping[int, str]
-    """Id -> character in lower case, for those with which a letter may be written."""
+    """Id -> lower-case character that letters are written with."""
     characters: Mapping[int, str]
-    """Id -> character in lower case, for all Latin letters, digits and apostrophes."""
+    """Id -> lower-case Latin letter, digit or apostrophe."""
     written: tuple[Mapping[int, Written], Mapping[int, Written]]
     """Id of a letter -> what is written for it."""
     begun: tuple[Mapping[str, _Letters], Mapping[str, _Letters]]
@@ -67,8 +65,7 @@ class Transliteration:
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
-        """Return the first language's table for a vocabulary whose Latin letters are foreign, (V,); None for no
-        table."""
+        """Return the first language's table where Latin letters are foreign, (V,), or None."""
         return next(filter(None, (cls._of(language, vocabulary, foreign) for language in known().values())), None)
 
     @classmethod
@@ -95,18 +92,18 @@ class Transliteration:
         return cls(typed, characters, (elsewhere, first), begun, silent, articles)
 
     def signs(self, ids: Sequence[int]) -> str | None:
-        """Return a begun word in the table's characters; None for others, or for no letter."""
+        """Return a begun word in the table's characters, or None."""
         signs = [self.typed.get(id, "") for id in ids]
         return "".join(signs) if all(signs) and any(map(str.isalpha, signs)) else None
 
     def latin(self, ids: Sequence[int], *, letters: bool = True) -> str | None:
-        """Return a word in lower case; None for other than Latin characters, or, with `letters`, for no letter."""
+        """Return a word in lower case; None for other characters, or, with `letters`, no letter."""
         text = [self.characters.get(id, "") for id in ids]
         return "".join(text) if all(text) and (not letters or any(map(str.isalpha, text))) else None
 
     def arcs(self, beam: Beam[Begun], sign: str) -> Arcs[Begun]:
-        """Return the arcs of a typed letter: it goes on with the last letter, or begins a new one, before which one may
-        stay unwritten."""
+        """Return the arcs of a typed letter: it continues the last one, or begins a new one, before which one may stay
+        unwritten."""
         closed = np.array([self._closed(*row) for row in zip(beam.intended, beam.memory, strict=True)])
         letters, probabilities = self.silent[beam.intended == [()]]
         weights = closed[:, None] * beam.p[:, letters] * probabilities  # (N, L)
@@ -140,7 +137,7 @@ class Transliteration:
 
 
 def best_cells(weights: NDArray[np.float64], number: int, floor: float) -> list[tuple[int, int]]:
-    """Return row and column of the highest weights, (N, L), none below a floor."""
+    """Return row and column of the highest weights, (N, L)."""
     flat = weights.ravel()
     order = np.argsort(-flat, kind="stable")[:number]
     rows, columns = np.divmod(order[flat[order] >= floor], max(1, weights.shape[1]))
@@ -173,11 +170,8 @@ def _letters(p: Mapping[int, float]) -> _Letters:
 
 
 def word_probability(word: str, *, whole: bool) -> float:
-    """Return the probability of a word in lower case, or, if it is not `whole`, of all words that begin so.
-
-    The rank of a word in `frequent.txt` gives its frequency by Zipf's law; others are spelt by a trigram model of the
-    listed words' characters.
-    """
+    """Return the probability of a word in lower case, or, if it is not `whole`, of all that begin so: by Zipf's law
+    from its rank in `frequent.txt`, otherwise by a trigram model of the listed words' characters."""
     listed, followers = _listed(), _followers()
     spelt, text = 1.0, _END * 2 + word + _END * whole
     for i in range(2, len(text)):
@@ -197,7 +191,7 @@ def _words() -> list[list[str]]:
 
 @pooled
 def _listed() -> defaultdict[str, float]:
-    """Beginning of a word, its end included -> probability of the listed words that begin so."""
+    """Beginning of a word, its end included -> probability."""
     weights, found = defaultdict[str, float](float), defaultdict[str, float](float)
     for language in _words():
         for rank, word in enumerate(language, 1):
@@ -211,8 +205,8 @@ def _listed() -> defaultdict[str, float]:
 
 @pooled
 def _followers() -> dict[str, Counter[str]]:
-    """Two characters of listed words -> counts of the next one; each single character -> nothing, to tell that it
-    occurs."""
+    """Two characters -> counts of the next one in listed words; single characters -> nothing, to tell that they
+    occur."""
     found = defaultdict[str, Counter[str]](Counter)
     for word in chain(*_words()):
         text = _END * 2 + word + _END

@@ -1,9 +1,9 @@
 """What models bring up by themselves and should not: rulers and parties, politics, religious formulas.
 
-In ghost text a ruler's name is an opinion, and a blessing a belief, that the writer did not utter: an *entry* of
-`rulers.txt` or `formulas.txt` is shown only if a whole word of it, or three letters without proclitics and article, are
-typed. Of drawn completions one that brings up rulers or politics (`politics.txt`) where the text does not is chosen
-last. Lists hold one religious word at most where a text begins, and elsewhere not only function words.
+Ghost text shows an *entry* of `rulers.txt` or `formulas.txt`, an opinion or a belief that the writer did not utter,
+only if a whole word of it, or three letters of its stem, are typed. Drawn completions that bring up rulers or
+`politics.txt` are chosen last. A list holds no two religious words at the start of a text, and elsewhere not only
+function words.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kammil.languages import known, pooled
 from kammil.text import fold_spelling, words
 
 LETTERS = 3
-"""Minimum typed letters of an entry. Two would match the bare article."""
+"""Minimum number of typed letters of an entry: two would match the bare article."""
 
 
 def strip_unsolicited(text: str, ghost: str) -> str:
@@ -32,21 +32,21 @@ def strip_unsolicited(text: str, ghost: str) -> str:
 
 
 def is_religious(word: str) -> bool:
-    """Return whether a word is a religious formula, or a religious word, by itself."""
+    """Return whether a word is religious by itself."""
     first = _entries("formulas", "religious").by_first_word
     return any((stem,) in first.get(stem, ()) for stem in _stems(fold_spelling(word)))
 
 
 def is_function_word(word: str) -> bool:
-    """Return whether a word may follow any other, with or without a joined conjunction."""
+    """Return whether a word, or what follows its conjunction, may follow any other."""
     folded = fold_spelling(word)
     joined = (folded.removeprefix(language.conjunction) for language in known().values())
     return not _entries("function_words").last_words.isdisjoint((folded, *joined))
 
 
 def unsolicited_politics(text: str) -> Callable[[str], bool]:
-    """Return a function that says whether a completion of a text brings up rulers or politics, and the text does not.
-    The text is searched once for all its completions."""
+    """Return a function that says whether a completion brings up rulers or politics, and the text does not; the text is
+    searched once."""
     entries = _entries("rulers", "politics")
     if any(_found(text, 0, entries)):
         return lambda _: False
@@ -56,9 +56,9 @@ def unsolicited_politics(text: str) -> Callable[[str], bool]:
 
 class _Entries(NamedTuple):
     by_first_word: dict[str, list[tuple[str, ...]]]
-    """First word, folded and without its article -> entries, all words folded."""
+    """First word, folded and without its article -> entries, folded."""
     last_words: set[str]
-    """The words that an entry ends in; of an entry of one word as in `by_first_word`."""
+    """Last words of entries."""
     max_words: int
 
 
@@ -82,14 +82,14 @@ def _entries(*names: str) -> _Entries:
 
 
 def _last_words(text: str, entries: _Entries) -> int:
-    """Return where the words of a text begin in which an entry may begin that ends behind it."""
+    """Return where the last words begin in which an entry may have begun."""
     last = words(text)[-entries.max_words :]
     return last[0][0] if last else len(text)
 
 
 def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int, int]]:
-    """Yield each entry that ends after `typed` characters: where its first word begins and ends, and how many of its
-    letters, without proclitics, are typed."""
+    """Yield each entry that ends after `typed` characters: begin and end of its first word, and number of typed letters
+    of its stem."""
     found = words(seen)
     new = [fold_spelling(seen[a:b]) for a, b in found if b > typed]
     if not any(stem in entries.last_words for word in new for stem in _stems(word)):  # as for most texts
@@ -105,7 +105,7 @@ def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int,
 
 
 def _stems(word: str) -> Iterator[str]:
-    """Yield a folded word as it is, and without each proclitic that it may have."""
+    """Yield a folded word, and what follows each proclitic that it may have."""
     yield word
     proclitics, longest = _proclitics()
     for end in range(1, min(len(word), longest + 1)):

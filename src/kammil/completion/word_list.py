@@ -1,10 +1,9 @@
 """What a list holds: the best words of a search in one spelling each, openings, and the pieces that save most keys.
 
-Of the spellings of a word (قهوة and قهوه, الخير and الخيير) the most probable one is kept, or, where the text so far
-has ta marbuta or hamza on an alef, the one that has them, unless it is much less probable: كتابه, his book, is no
-كتابة. A doubled vowel that is about as probable makes another word: تغيير is not تغير. No ending merely stretches the
-typed word. In a script without spaces (`text.UNSPACED_SCRIPTS`), where nothing closes a word, a list has *pieces*: the
-next letters, as far as the model is certain; single letters, which save no key, come last.
+Of the spellings of a word (قهوة and قهوه) the most probable one is kept, or, where the writer uses ta marbuta or hamza,
+the one that has them, unless it is much less probable: كتابه, his book, is no كتابة. A doubled vowel that is about as
+probable makes another word: تغيير is not تغير. Scripts without spaces get *pieces*, the next letters as far as the
+model is certain, then single letters.
 """
 
 from __future__ import annotations
@@ -25,15 +24,13 @@ from kammil.text import open_word
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 WORTH = 10
-"""Number of learnt texts that count as much as the openings before them."""
+"""Number of learnt texts that count as much as the openings."""
 TWICE = 2
 """Minimum number of learnt texts that a word opens."""
 MAX_PIECE = 8
-"""Maximum number of characters of a piece. In Japanese five pieces save 30.0 % of the keystrokes with 4, 31.6 % with 6,
-32.0 % with 8."""
+"""Maximum number of characters of a piece; in Japanese 4 save 30.0 % of the keystrokes, 8 save 32.0 %."""
 SINGLE = 0.01
-"""Keys that a tap on a single letter saves, so that it comes last. With 0.5 five suggestions save 8.8 % of the keys of
-Chinese messages in place of 10.3 %."""
+"""Keys that a tap on a single letter saves; with 0.5 five Chinese suggestions save 8.8 % of the keys, not 10.3 %."""
 MIN_OF_BEST = 0.2
 """Minimum probability of a careful spelling, or a doubled vowel, as a share of the other one."""
 _REPEATED, _STRETCHED = regex.compile(r"(.)\1"), regex.compile(r"(\p{L})\1{2,}")
@@ -43,10 +40,10 @@ class FoundWord(NamedTuple):
     """A word that was found."""
 
     ids: Ids
-    """Ids to append to the prefix, without its open word if that is replaced."""
+    """Ids to append, in place of the open word if that is replaced."""
     probability: float
     replaced: int = 0
-    """Number of ids at the end of the prefix that it replaces; 0 if it continues them."""
+    """Number of ids that it replaces; 0 if it continues them."""
     best: float = 0.0
     """Probability of its most probable spelling; 0 before a list takes it."""
 
@@ -64,9 +61,9 @@ class WordList:
 
     Args:
         k: maximum number of words.
-        folds: the letters by which each id is compared.
-        careful: ids of the careful spellings in the text so far.
-        typed: ids of the word at its end.
+        folds: letters by which each id is compared.
+        careful: ids of careful spellings in the text so far.
+        typed: ids of its last word.
     """
 
     def __init__(self, k: int, folds: Sequence[str], careful: Collection[int] = (), typed: Sequence[int] = ()) -> None:
@@ -79,11 +76,11 @@ class WordList:
 
     @property
     def words(self) -> list[FoundWord]:
-        """Return the words, most probable first; of equals, the first taken."""
+        """Return the words, most probable first."""
         return [entry.word for entry in sorted(self._entries.values(), key=lambda entry: -entry.word.probability)]
 
     def take(self, word: FoundWord) -> None:
-        """Take a word, unless k others are more probable or one is a better spelling of it."""
+        """Take a word, unless k others are more probable, or one is a better spelling."""
         ids, p = word.ids.tolist(), word.probability
         written = _letters(ids, self._folds) if word.replaced else self._typed + _letters(ids, self._folds)
         letters, plain = _unstretched(written)
@@ -108,7 +105,7 @@ class WordList:
 
 
 def is_stretched(typed: Sequence[int], ids: Sequence[int], folds: Sequence[str]) -> bool:
-    """Return whether the typed ids are a word with letters stretched, or vowels doubled."""
+    """Return whether typed ids are a word with stretched letters or doubled vowels."""
     if len(typed) <= len(ids):
         return False
     return _unstretched(_letters(typed, folds))[1] == _unstretched(_letters(ids, folds))[1]
@@ -145,15 +142,15 @@ Pieces = Mapping[tuple[int, ...], float]
 
 
 def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], float]:
-    """Choose the k pieces that save most keys together, one after the other.
+    """Choose the k pieces that save most keys together.
 
-    A writer takes the longest piece that is right, for one key. So a piece adds its letters beyond the longest chosen
-    piece that it begins with, times the probability that the text goes on with it and with no longer chosen one. The
-    saving is submodular: the greedy choice saves 1 - 1/e of the maximum or more (Nemhauser, Wolsey & Fisher 1978), and
-    old gains are upper bounds, renewed only at the top of the heap.
+    Of the right pieces a writer takes the longest, for one key. So a piece adds its letters beyond the longest chosen
+    one that it begins with, times the probability of the text going on with it and with no longer chosen one. The
+    saving is submodular, so greedy choice reaches 1 - 1/e of the maximum (Nemhauser, Wolsey & Fisher 1978), and old
+    gains are upper bounds, renewed only at the top of the heap.
 
     Returns:
-        ids and probabilities in the order of the choice, and the gain of the last of k pieces; 0 if they are fewer.
+        ids and probabilities in the order of the choice, and the gain of the last of k pieces, else 0.
     """
     chosen: dict[tuple[int, ...], float] = {}
 
@@ -177,31 +174,26 @@ def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], 
 
 
 class Openings(NamedTuple):
-    """Words that a text may begin with, where nothing is typed yet.
+    """Words that a text may begin with.
 
-    A model of reviews and posts is surest of words that stand everywhere. A bundled model has counts of the first words
-    of messages (`openings.txt`, made by `recipes/openings.py`); first words of learnt texts are counted, too.
+    Models of reviews and posts are surest of words that stand everywhere; so the first words of messages
+    (`openings.txt`, made by `recipes/openings.py`) and of learnt texts are counted.
     """
 
     words: Mapping[tuple[int, ...], float]
-    """Ids of a word -> probability that a text begins with it."""
+    """Ids of a word -> probability."""
     others: float
     """Probability that a text begins as the model says."""
     vocabulary: CharacterVocabulary
 
     def is_religious(self, before: str, ids: Ids) -> bool:
-        """Return whether ids complete a religious word that the text before them has begun."""
+        """Return whether ids complete a religious word."""
         return is_religious(open_word(before + self.vocabulary.decode(ids)))
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, learnt: Mapping[str, int], *, counted: bool) -> Openings:
-        """Return the openings of a vocabulary.
-
-        Args:
-            vocabulary: of the model.
-            learnt: first word of learnt texts -> number of texts.
-            counted: whether messages were counted for the model; their openings are worth as much as its own.
-        """
+        """Return the openings, given the number of texts that each word begins in `learnt` ones, and in messages if
+        they are `counted`, then worth as much as the model."""
         texts, counts = sum(learnt.values()), _counts() if counted else {}
         known, total = WORTH / (WORTH + texts), sum(counts.values())
         own = known / 2 if counted else known

@@ -1,9 +1,9 @@
 """The search for words: the k most probable closed words, or pieces of text, after a prefix.
 
-A character outside words, or the end of the text, closes a word. No word is more probable than its beginnings, so a
-beginning less probable than the threshold, or than the k best words so far, is dropped with all its words (branch and
-bound). All beginnings of one length are one step of the model; up to `MAX_STATES` are kept, so that a list may miss a
-word, but its probabilities are exact. Shapes: R prefixes, N beginnings, V vocabulary.
+No word is more probable than its beginnings, so a beginning less probable than the threshold, or than the k best words
+so far, is dropped with all its words (branch and bound). All beginnings of one length are one step of the model; up to
+`MAX_STATES` are kept, so a list may miss a word, but its probabilities are exact. Shapes: R prefixes, N beginnings, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -36,25 +36,21 @@ from kammil.language_model import (
 from kammil.text import ends_unspaced, open_word
 
 MIN_PROBABILITY = 0.01
-"""Minimum probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with 0.002,
-28.7 % with this one, 27.8 % with 0.02 (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
+"""Minimum probability of a suggestion (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
 MIN_ENDING_OF_COMPLETE = 0.05
-"""Minimum probability of an ending where the word at hand is more probably complete: rare ones would displace next
-words (docs/log.md#what-comes-after-a-whole-word)."""
+"""Minimum probability of an ending of a probably complete word (docs/log.md#what-comes-after-a-whole-word)."""
 FOREIGN, MIN_FOREIGN = 20, 0.2
 """Factor of the threshold for a word in a foreign script, and a probability from which on it is always shown
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 PLACES, MIN_CONTENT, MAX_FOUND = 3, 1 / 3, 12
-"""Number of first places of which one holds a word of content; its minimum probability, as a share of the word in its
-place or of the threshold; and number of words searched for it. Lists of function words alone fall from 53 to 21 % of
-those before a word, keystrokes saved by 0.03 points."""
+"""Number of first places, one of them for a word of content; its minimum probability as a share of the word in its
+place or the threshold; and number of words searched for it. Lists of function words alone fall from 53 to 21 %."""
 MAX_LEFT_OUT = 2
-"""Number of religious words that a list at the start of a text may lose, and more words that are searched for it."""
+"""Number of words searched in place of religious ones, which are left out at the start of a text."""
 MAX_STATES = 12
-"""Maximum number of beginnings of one length: with 12, lists of three hold 99.96 % of the probability of the true ones,
-83 % of them proven; with 6, 99.3 %."""
+"""Maximum number of beginnings of one length; with 12, lists of three hold 99.96 % of the true ones' probability."""
 MAX_CHARACTERS = 32
-"""Maximum number of characters of a suggestion: the longest word of lev30, a hashtag, has 29."""
+"""Maximum number of characters of a suggestion; lev30's longest word has 29."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -71,9 +67,9 @@ class Root(NamedTuple):
     """(V,): ids that may come first."""
     refusal_states: States
     is_piece: bool = False
-    """Whether it ends in an unspaced letter, to which marks may belong."""
+    """Whether it ends in an unspaced letter."""
     replacement: tuple[int, ...] = ()
-    """Ids of a meaning that replace what was typed."""
+    """Ids in place of what was typed."""
     num_replaced: int = 0
 
 
@@ -101,7 +97,7 @@ class SearchRoots:
         classes: CharacterClasses,
         refusals: Refusals,
     ) -> Self:
-        """Return the prefixes as they were typed; `p`, (N, V), follows them."""
+        """Return the prefixes as typed; `p`, (N, V), follows."""
         roots = [
             Root(
                 i,
@@ -124,7 +120,7 @@ class SearchRoots:
         refusals: Refusals,
         threshold: float,
     ) -> Self:
-        """Return the roots of the other meanings of a begun word that may be written."""
+        """Return the roots of a begun word's other meanings."""
         before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.num_replaced, len(word.typed)}}
         roots: dict[int, Root] = {}
         for row, ids in enumerate(word.intended):
@@ -155,11 +151,8 @@ class SearchRoots:
 
 
 def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
-    """Return which ids may come first, (V,): those that continue the current word, or begin one, or the space.
-
-    After a sign it is the space if that is more probable than a word without one, as after a comma, not after a
-    bracket; never both, so that no word is suggested twice. An unspaced letter may get a mark.
-    """
+    """Return which ids may come first, (V,): those that continue the current word, or begin one, or the space, never
+    both, so that no word is suggested twice. An unspaced letter may get a mark."""
     if word := open_word(prefix):  # digits behind a number say nothing
         return (classes.continues & ~(classes.digits & word.isdecimal())) | classes.unspaced
     space = np.arange(len(p)) == classes.space
@@ -170,8 +163,7 @@ def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
 def _refusal_states(
     word: BegunWord, row: int, before: Mapping[int, States], space: int | None, refusals: Refusals
 ) -> States | None:
-    """Return the states of the refusals after a meaning, None where it is refused; words before the last one count as
-    meant and as typed."""
+    """Return states after a meaning, None where it is refused; words before its last count as meant and as typed."""
     ids = word.intended[row]
     last = len(ids) - ids[::-1].index(space) if space in ids else 0
     states = refusals.after_ids(before[word.num_replaced[row]], ids[:last])
@@ -182,16 +174,11 @@ def _refusal_states(
 
 @dataclass
 class WordSearch:
-    """Branch-and-bound search of the k most probable closed words after each of R prefixes; see above.
+    """Branch-and-bound search of the k most probable closed words after each of R prefixes.
 
     Args:
-        model: steps beginnings.
-        classes: of the model's vocabulary.
-        k: words wanted for each prefix.
-        threshold: minimum probability of a word.
         width: maximum number of beginnings of a level for each prefix, fewer for a model with large states; None: all.
         max_characters: of a suggestion, a space before it included.
-        refusals: what is never suggested.
         max_piece: maximum number of characters of a piece.
         openings: words that a text may begin with; None for what the model says.
     """
@@ -206,9 +193,9 @@ class WordSearch:
     max_piece: int = MAX_PIECE
     openings: Openings | None = None
     steps: int = field(default=0, init=False)
-    """Model steps so far, summed over prefixes."""
+    """Model steps, summed over prefixes."""
     optimal: int = field(default=0, init=False)
-    """Number of prefixes whose list is proven to be the best one."""
+    """Number of prefixes whose list is proven."""
 
     def run(
         self,
@@ -217,15 +204,8 @@ class WordSearch:
         state: State,
         begun: Sequence[BegunWord | None] | None = None,
     ) -> list[list[FoundWord]]:
-        """Return the words found for each prefix, most probable first: endings before next words, or behind them. For
-        one width a shorter list begins a longer one.
-
-        Args:
-            prefixes: R normalised texts, which the model has read.
-            log_probabilities: (R, V), of what follows them.
-            state: after them.
-            begun: the open word of each prefix, where others than the typed one are searched.
-        """
+        """Return the words found for each of R normalised prefixes, most probable first: endings before next words, or
+        behind them; `log_probabilities`, (R, V), and `state` follow the prefixes, `begun` are their open words."""
         begun = [None] * len(prefixes) if begun is None else begun
         length = max(map(len, prefixes), default=0) + self.max_characters
         per_prefix = max_rows(self.model, self.width or 1, length)
@@ -293,7 +273,7 @@ class WordSearch:
         return found
 
     def _add_content(self, found: list[list[FoundWord]], roots: SearchRoots, prefixes: Sequence[str]) -> None:
-        """Give the third place of next words to one of content where the first three are function words."""
+        """Give the third place to a word of content after function words alone."""
         bare = [
             self.k >= PLACES
             and bool(prefix and words and not open_word(prefix))
@@ -317,7 +297,7 @@ class WordSearch:
         return is_function_word("".join(self.classes.folds[id] for id in word.ids.tolist()))
 
     def _with_openings(self, found: list[FoundWord], prefix: str) -> list[FoundWord]:
-        """Return the words that begin a text: with the openings before any letter, and one religious word at most."""
+        """Return the words that begin a text, with openings, and a maximum of one religious word."""
         assert self.openings is not None
         if not prefix:
             known = self.openings.words
@@ -344,8 +324,7 @@ class WordSearch:
         begun: Sequence[BegunWord | None],
         complete: NDArray[np.float64],
     ) -> tuple[SearchRoots, dict[int, list[FoundWord]]]:
-        """Return the roots with those of the begun words' meanings, and by prefix the meanings that are whole words;
-        `complete`, (R,), is the probability that the typed one is."""
+        """Return the roots with those of the begun words' meanings, and by prefix the meanings that are whole words."""
         parts, whole = [roots], dict[int, list[FoundWord]]()
         for i, word in enumerate(begun):
             if word is None:
@@ -373,8 +352,7 @@ class WordSearch:
         careful: Sequence[frozenset[int]],
         typed: Sequence[tuple[int, ...]] | None = None,
     ) -> tuple[list[list[FoundWord]], _Flags]:
-        """Return the k best words and pieces of each prefix, and whether they are proven, (R,); `careful` are the ids
-        of its careful spellings, `typed` those of its last word."""
+        """Return the k best words and pieces of each prefix, and whether they are proven, (R,)."""
         num_prefixes, first, classes, refusals = len(careful), roots.roots, self.classes, self.refusals
         states, allowed = [r.refusal_states for r in first], np.stack([r.allowed for r in first])
         p, state = self._without_refused(roots.p, states), roots.state
@@ -476,8 +454,8 @@ class WordSearch:
 
 
 def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None) -> list[FoundWord]:
-    """Return each word once, most probable first: probabilities of several meanings add up, and a word that continues
-    what was typed replaces nothing. Of words that differ only in earlier ones the more probable is kept."""
+    """Merge meanings of one word, whose probabilities add up, most probable first; of words that differ only in earlier
+    ones the more probable is kept."""
     by_ids: dict[tuple[int, ...], list[FoundWord]] = {}
     for word in words:
         ids = tuple(word.ids.tolist())
