@@ -46,3 +46,12 @@ def test_the_index_of_the_log_has_a_row_for_each_entry() -> None:
     entries = re.findall(r"^### (.*?)\n.*?2026-(\d\d-\d\d)", log, re.MULTILINE | re.DOTALL)
     assert len(entries) > 100
     assert [(title, date) for date, title in re.findall(r"^\| (\S+) \| \[(.*)\]\(#", log, re.MULTILINE)] == entries
+
+
+def test_the_tree_of_the_architecture_is_the_tree() -> None:
+    """Every module is named in it, and every module that it names is there."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    tree = page.split("```")[3]
+    modules = {path.name for path in (ROOT / "src" / "kammil").rglob("*.py") if not path.name.startswith("_")}
+    assert set(re.findall(r"\b[a-z]\w*\.py\b", tree)) == modules
+    assert len(page.splitlines()) <= 250
