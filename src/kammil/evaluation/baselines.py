@@ -1,8 +1,7 @@
-"""What a model must beat: character frequencies, a short n-gram counter, and general compressors.
+"""Baselines: character frequencies and a short n-gram model, stored in a model's folder, and general compressors.
 
-Frequencies and counter travel in the folder of a model. A compressor (LZMA, or PPMd, which predicts bytes) reads the
-training texts in UTF-8, a separator after each, then the test texts, and is charged for the growth of its output there.
-It goes on learning meanwhile, which models do not.
+A compressor (LZMA, or PPMd over bytes) reads the training texts in UTF-8, each with a separator, then the test texts;
+its cost is the growth of its output there. Unlike a model, it goes on learning from the test texts.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from kammil.vocabulary import EOS, UNK, CharacterVocabulary
 ORDER = 3
 """Order of the n-gram baseline, the next character included."""
 ORDERS = (4, 6, 8, 10, 12, 16)
-"""Orders of PPMd that validation chooses from, in bytes; an Arabic letter takes two."""
+"""Orders of PPMd that validation chooses from, in bytes (an Arabic letter takes two)."""
 _NGRAM = "ngram."
 _PART = 10_000
-"""Texts whose characters are counted at once."""
+"""Texts counted at once."""
 _MEMORY_BYTES = 1 << 28
-"""Memory for PPMd's contexts; when it is full, all are forgotten."""
+"""Memory of PPMd, which forgets all contexts when it is full."""
 
 
 class UnigramModel(LanguageModel):
     """A unigram model with add-one smoothing: the same distribution at every position.
 
     Args:
-        counts: (V,), how often each id occurs; `ValueError` for anything but whole numbers from 0 on.
+        counts: (V,), occurrences of each id; `ValueError` unless they are integers from 0 on.
     """
 
     def __init__(self, counts: NDArray[np.generic]) -> None:
@@ -52,17 +51,17 @@ class UnigramModel(LanguageModel):
         self.vocabulary_size = len(self._row)
 
     def initial_state(self, batch: int) -> State:
-        """Return an empty state for B rows: no context is used."""
+        """Return an empty state: no context is used."""
         return (np.zeros((batch, 0)),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Return the same log-probabilities at every position, (B, last, V)."""
+        """Return the same log-probabilities everywhere, (B, last, V)."""
         shape = (*ids.shape[:1], ids.shape[1] if last is None else last, len(self._row))
         return np.broadcast_to(self._row, shape), state
 
 
 def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
-    """Count the baselines from encoded texts over V = `size` ids; returns the arrays of `baselines.safetensors`."""
+    """Count encoded texts over V = `size` ids; returns the arrays of `baselines.safetensors`."""
     unigram = np.zeros(size, np.int64)
     for begin in range(0, len(texts), _PART):
         unigram += np.bincount(np.concatenate(texts[begin : begin + _PART]), minlength=size)
@@ -73,7 +72,7 @@ def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
 
 
 def load_baselines(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, LanguageModel]:
-    """Load the baselines over V = `size` ids as language models; `FolderError` if their arrays do not fit."""
+    """Load the baselines over V = `size` ids; `FolderError` if their arrays do not fit."""
     weights = {k.removeprefix(_NGRAM): v for k, v in arrays.items() if k.startswith(_NGRAM)}
     try:
         models: dict[str, LanguageModel] = {
@@ -88,7 +87,7 @@ def load_baselines(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict
 
 
 def uniform(vocabulary: CharacterVocabulary, text: str) -> NDArray[np.float64]:
-    """Return the bits of each character of a text and of its end, (T + 1,), by an even choice among all ids."""
+    """Return the bits of each character and of the end, (T + 1,), if all ids are equally probable."""
     bits = np.full(len(text) + 1, math.log2(vocabulary.size))
     bits[:-1][vocabulary.encode(text) == UNK] += vocabulary.unknown_bits
     return bits
@@ -100,9 +99,9 @@ class CompressedBits:
 
     order: int
     target_bits: Array
-    """(N,): bits of the target characters."""
+    """(N,), of the target characters."""
     bits_with_end: Array
-    """(N,): bits of the text and its separator."""
+    """(N,), of the text and its separator."""
 
 
 def ppmd(
@@ -110,7 +109,7 @@ def ppmd(
 ) -> CompressedBits:
     """Compress test texts, none empty, after the training texts with PPMd; `MissingExtraError` without pyppmd.
 
-    PPMd (Shkarin 2002; variant H) writes as it reads: the size of its output is known at every character, to a byte.
+    PPMd (Shkarin 2002; variant H) writes as it reads, so the cost of every character is known to a byte.
     """
     separator = _separator([*train, *validation, *test])
     training, judged = _utf8(train, separator), _utf8(validation, separator)
@@ -125,7 +124,7 @@ def ppmd(
 
 
 def _output_growth(order: int, training: bytes, pieces: Sequence[bytes]) -> list[int]:
-    """Return the growth of PPMd's output over each piece, in bytes, after the training texts."""
+    """Return the bytes that PPMd writes for each piece, after the training texts."""
     try:
         import pyppmd
     except ModuleNotFoundError as error:

@@ -1,7 +1,7 @@
 """95 % confidence intervals by resampling texts: characters of one text are not independent, texts nearly are.
 
-Every metric is a function of sums over texts, so the sums of all metrics in all resamples are one product of matrices.
-Metrics share their resamples, which makes the difference of two predictors *paired*: what makes a text hard for both
+Every metric is a function of sums over texts, so one matrix product gives all metrics in all resamples. Metrics share
+their resamples, so differences of predictors are *paired*: what makes a text hard for both
 cancels. Source: Efron & Tibshirani 1993, chapter 13 (percentile bootstrap).
 
 Shapes: N texts, K sums, R resamples.
@@ -20,10 +20,10 @@ Array = NDArray[np.float64]
 RESAMPLES = 2000
 """Enough for the second digit of a 2.5 % quantile."""
 MIN_TEXTS = 10
-"""Minimum number of texts for an interval: simulated 95 % intervals over 3 texts cover the truth in 76 % of the cases,
-over 10 in 89 %, over 60 in 94 %."""
+"""Minimum number of texts for an interval: simulated 95 % intervals over 3, 10 and 60 texts cover the truth in 76, 89
+and 94 % of cases."""
 _MAX_DRAWS = 1 << 18
-"""Maximum number of random numbers in one call: bounds the memory."""
+"""Random numbers drawn in one call: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Interval:
 
     value: float
     low: float | None
-    """None, as `high`, where there are fewer than `MIN_TEXTS` texts."""
+    """None, as `high`, below `MIN_TEXTS` texts."""
     high: float | None
 
 
@@ -41,9 +41,9 @@ class Statistic:
     """A function of sums over texts."""
 
     columns: Array
-    """(N, K): the summands of each text."""
+    """(N, K)"""
     of: Callable[[Array], Array]
-    """Function of sums, (R, K) -> (R,); NaN where a resample has no value."""
+    """(R, K) -> (R,); NaN where a resample has no value."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class BootstrapEstimate:
     """The value of a statistic, and its bootstrap distribution."""
 
     value: float
-    """NaN if there is no value."""
+    """NaN without a value."""
     resampled: Array
-    """(R,): the value on each resample."""
+    """(R,)"""
     texts: int
     """N; 1 where only the sum over all texts is known."""
 
@@ -63,7 +63,7 @@ class BootstrapEstimate:
         return BootstrapEstimate(self.value - other.value, self.resampled - other.resampled, texts)
 
     def interval(self) -> Interval | None:
-        """Return the value with its interval; None if there is no value."""
+        """Return the value with its interval; None without a value."""
         if np.isnan(self.value):
             return None
         if self.texts < MIN_TEXTS:
@@ -79,7 +79,7 @@ def quotient(sums: Array) -> Array:
 
 
 def estimates(statistics: Sequence[Statistic]) -> list[BootstrapEstimate]:
-    """Estimate statistics that are all over the same N texts, on the same resamples."""
+    """Estimate statistics over the same N texts, on the same resamples."""
     if not statistics:
         return []
     columns = np.concatenate([s.columns for s in statistics], axis=1)  # (N, all K)
@@ -93,13 +93,13 @@ def estimates(statistics: Sequence[Statistic]) -> list[BootstrapEstimate]:
 
 
 def ratio(numerators: Array, denominators: Array) -> Interval | None:
-    """Return sum(numerators) / sum(denominators) over texts, (N,) each; None where the denominators sum to 0."""
+    """Return sum(numerators) / sum(denominators), (N,) each; None where the denominators sum to 0."""
     (estimate,) = estimates([Statistic(np.stack([numerators, denominators], axis=1), quotient)])
     return estimate.interval()
 
 
 def _resampled(columns: Array) -> Array:
-    """Return the sums of columns (N, K) over R resamples, (R, K), which depend on N alone."""
+    """Return the sums of columns (N, K) over R resamples, (R, K); the resamples depend on N alone."""
     n = len(columns)
     if n == 0:
         return np.zeros((RESAMPLES, columns.shape[1]))

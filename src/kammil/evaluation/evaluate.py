@@ -20,7 +20,7 @@ from kammil.language_model import Ids
 from kammil.vocabulary import UNK
 
 LOOPS = 6
-"""Number of passes over the texts in `evaluate`: scoring and completing, for three models."""
+"""Passes over the texts: scoring and completing, for three models."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,13 @@ class PositionAccuracy:
     position: int
     """1 for the first character of the target."""
     texts: int
-    """Number of texts that reach this position."""
     teacher_forced: Interval
-    """Share of the characters that were the most probable."""
+    """Share of characters that were the most probable."""
     free_running: Interval
-    """Share of the characters that a greedy completion has in this place."""
+    """Share of characters that a greedy completion has here."""
     difference: Interval
-    """Teacher-forced minus free-running, paired: the cost of *exposure bias* (Ranzato et al. 2016), and of a letter too
-    many, which moves all later ones."""
+    """Teacher-forced minus free-running, paired: the cost of *exposure bias* (Ranzato et al. 2016) and of a letter too
+    many."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,11 @@ class Evaluation:
     characters: int
     target_characters: int
     unknown_characters: int
-    """Characters that are not in the model's vocabulary."""
+    """Characters outside the model's vocabulary."""
     seen_texts: int
-    """Texts that are training texts: for these the metrics measure recall."""
+    """Texts that are training texts, on which the metrics measure recall."""
     seen_by: Literal["texts", "runs"]
-    """Whether whole texts or, in folders without their hashes, runs of letters were recognised."""
+    """Recognised by whole texts or, in folders without their hashes, by runs of letters."""
     model: Metrics
     baselines: dict[str, Metrics]
     by_position: tuple[PositionAccuracy, ...]
@@ -60,7 +59,7 @@ class Evaluation:
     """Maximum number of characters of a target."""
     min_length: int = 0
     short_texts: int = 0
-    """Number of texts that were left out."""
+    """Texts left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to builtins, for JSON."""
@@ -73,10 +72,9 @@ def evaluate(
     """Evaluate a model on texts it has not seen, given as for `train`.
 
     Args:
-        model: the model.
         texts: any kind that `train` reads.
         column: of the texts, if they come as a table.
-        target: number of characters to predict from the middle of each text on.
+        target: maximum number of characters to predict, from the middle of each text on.
         min_length: texts of fewer characters, as the model sees them, are left out.
 
     Raises: `DataError` without any character to predict, `OptionError` for a target or length out of range.
@@ -130,8 +128,8 @@ def _baselines(model: Completer, texts: Sequence[str], target: int) -> dict[str,
 def accuracy_by_position(
     scores: Sequence[TokenScores], written: Sequence[Ids], true: Sequence[Ids], spans: Sequence[slice]
 ) -> tuple[PositionAccuracy, ...]:
-    """Compute accuracy at each position of the targets, which stand at `spans` and are `true` ids, of N texts with
-    teacher-forced scores and greedy completions."""
+    """Compute accuracy at each position of N targets, `true` ids at `spans`, from teacher-forced scores and greedy
+    completions."""
     length = max((len(ids) for ids in true), default=0)
     present, forced, free = (np.zeros((len(true), length)) for _ in range(3))  # (N, length) each
     for i, (score, answer, ids, span) in enumerate(zip(scores, written, true, spans, strict=True)):

@@ -23,12 +23,12 @@ TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
 
 @dataclass(frozen=True)
 class Pair:
-    """A text as the task sees it: its first half, and the next characters."""
+    """The first half of a text, and the next characters."""
 
     prompt: str
     target: str
     length: int
-    """Number of characters of the whole text."""
+    """Characters of the whole text."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VocabularyEntry:
     id: int
     character: str
     name: str
-    """Name of the code point in Unicode, or its number where it has none."""
+    """Unicode name of the code point, or its number without one."""
     count: int
 
 
@@ -48,11 +48,11 @@ class Examples:
 
     texts: int
     short_texts: int
-    """Number of texts left out."""
+    """Texts left out."""
     characters: int
     pairs: tuple[Pair, ...]
     vocabulary: tuple[VocabularyEntry, ...]
-    """By id, after the ids of `PAD`, `UNK`, `BOS` and `EOS`."""
+    """By id, after the special ids."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SampledText:
     temperature: float
     text: str
     novelty: Novelty
-    """`seen` if its letters occur in the training texts in one piece."""
+    """`seen` if its letters stand in the training texts."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def examples(
 
     Args:
         texts, column: given as for `kammil.train`.
-        n: number of pairs, from texts spread evenly.
+        n: number of pairs, from evenly spread texts.
         target: maximum number of characters of a target.
         min_length: texts of fewer characters are left out.
         raw: apply no text rule.
@@ -122,7 +122,7 @@ def examples(
 def samples(
     model: Completer, texts: Sequence[str], n: int, *, seed: int = 0, target: int = TARGET, min_length: int = 0
 ) -> list[Sample]:
-    """Complete `n` texts of at least `min_length` characters, spread evenly, by at most `target` characters."""
+    """Complete `n` evenly spread texts of at least `min_length` characters by at most `target` characters."""
     seen = BloomFilter(model.model.seen) if model.model is not None else None
     long = [text for text in normalised_texts(model, texts) if len(text) >= min_length]
     completed: list[Sample] = []

@@ -1,9 +1,9 @@
 """Keystrokes saved: a simulated writer types texts with the help of suggestions.
 
-As in Trnka & McCoy 2008 ("Evaluating word prediction: framing keystroke savings"), the writer looks at the suggestions
-at every position and accepts the right word as soon as it is there, for one key; wrong ones cost nothing. The saving is
-1 - keys with help / keys without, over all texts; a key is a character (code point), a tap or a chord. The interface
-types a space after an accepted word (`text.space_after`), and each key that this costs is counted.
+The writer (Trnka & McCoy 2008, "Evaluating word prediction: framing keystroke savings") looks at the suggestions at
+every position and accepts the right word as soon as it is shown, for one key; wrong words cost nothing. The saving is 1
+- keys with help / keys without, over all texts; a key is a character (code point), a tap or a chord. Keys that a space
+after an accepted word (`text.space_after`) costs are counted.
 
 Shapes: T characters, N texts.
 """
@@ -41,8 +41,8 @@ from kammil.vocabulary import CharacterVocabulary
 WIDTHS = (1, 3, 5)
 """Sizes of the list, W."""
 LOOK_AFTER = 2
-"""Letters of a word after which the writer looks at the list, when time is counted: 31 words a minute on a phone, where
-people who use word prediction write 33 (Palin et al. 2019)."""
+"""Letters of a word before the glance at the list when time is counted: gives 31 words a minute on a phone, where
+people with word prediction write 33 (Palin et al. 2019)."""
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -54,32 +54,31 @@ class Help:
     """What a writer is shown at each position of a text; all arrays are (T + 1,)."""
 
     right: Flags
-    """Whether a suggestion is right; see `suggestion_hits`."""
+    """Whether a suggestion is right, as in `suggestion_hits`."""
     rank: Counts
     """Number of suggestions before the right one."""
     shown: Counts
-    """Number of suggestions."""
     new: Flags
-    """Whether one of them was not shown one character earlier."""
+    """Whether a suggestion was not shown one character earlier."""
     letters: Counts
-    """Characters that the first one adds."""
+    """Characters that the first suggestion adds."""
     spaced: Counts
-    """Number of suggestions behind a space of the interface that the text does not have."""
+    """Number of suggestions after a space of the interface that the text lacks."""
     spaced_letters: Counts
     """Characters that the first of those adds."""
     ends: Counts
-    """Where the text goes on after the right suggestion, of several the longest."""
+    """Where the text goes on after the longest right suggestion."""
 
     @classmethod
     def of(cls, text: str, right: Flags, shown: Flags, spaced: Flags) -> Self:
-        """Return help that shows one new word of no length at a time, or the longest piece."""
+        """Return help of one suggestion at a time that adds no letters and reaches the farthest right end."""
         none = np.zeros(len(right), np.int64)
         ends = farthest_ends(text, MAX_PIECE)
         return cls(right, none, shown.astype(np.int64), shown, none, spaced.astype(np.int64), none, ends)
 
     @classmethod
     def random_words(cls, text: str, width: int, lengths: Counts, generator: np.random.Generator) -> Self:
-        """Return lists of `width` words drawn anew at every position out of V words with these lengths, (V,)."""
+        """Return lists of `width` words, drawn anew at every position from words of these lengths."""
         positions, ends = len(text) + 1, word_ends(text)
         place = generator.integers(len(lengths), size=positions)
         drawn = generator.choice(lengths, positions)
@@ -103,7 +102,7 @@ class Help:
 
     @classmethod
     def _of(cls, hits: SuggestionHits, shown: Flags, spaced: Flags) -> Self:
-        """Return the help of suggestions, (T + 1, W), and of those behind a typed space, (T + 1,)."""
+        """Return the help of suggestions `shown`, (T + 1, W), and `spaced`, (T + 1,)."""
         width = shown.shape[1]
         right = hits.right[:, :width] & shown
         before = np.vstack([np.zeros((1, width), np.bool_), shown[:-1]])
@@ -122,7 +121,7 @@ class Help:
         )
 
     def once_a_word(self, text: str) -> Self:
-        """Return what is seen by a writer who looks once at each word, after `LOOK_AFTER` of its letters."""
+        """Return what a writer sees who looks once a word, after `LOOK_AFTER` letters."""
         looks = np.zeros(len(text) + 1, np.bool_)
         looks[[begin + LOOK_AFTER for begin, end in words(text) if begin + LOOK_AFTER < end]] = True
         for _, *ends in unspaced_runs(text):
@@ -133,18 +132,18 @@ class Help:
 
 @dataclass(frozen=True)
 class TypedTexts:
-    """Texts that were typed with one kind of help."""
+    """Texts typed with one kind of help."""
 
     writing: Array
     """(N, 11): see `type_texts`."""
     timed: Array
-    """(N, 11): the same where time is counted: a list is looked at once a word."""
+    """(N, 11): the same, but a list is looked at once a word."""
     places: Array
-    """(N, 3): positions where something right is shown, where anything is shown, and all."""
+    """(N, 3): positions with a right suggestion, with any, and all."""
 
     @classmethod
     def of(cls, texts: Sequence[str], help: Sequence[Help], *, glance: bool) -> Self:
-        """Type texts with help; `glance`: it is looked at once a word where time is counted."""
+        """Type texts; `glance`: help is looked at once a word where time is counted."""
         writing = type_texts(texts, help)
         places = [[each.right.sum(), (each.shown > 0).sum(), len(each.shown)] for each in help]
         glances = [each.once_a_word(text) for each, text in zip(help, texts, strict=True)] if glance else []
@@ -156,9 +155,9 @@ class TypingRuns:
     """Texts typed with each kind of a model's help."""
 
     lists: dict[int, TypedTexts]
-    """With a list of W suggestions, by W."""
+    """By size of the list."""
     ghosts: dict[str, TypedTexts]
-    """With ghost text, by step of the dial."""
+    """By step of the dial."""
     suggested: SuggestedTexts
 
 
@@ -172,7 +171,7 @@ def type_with_help(
     refusals: Refusals = NO_REFUSALS,
     openings: Openings | None = None,
 ) -> TypingRuns:
-    """Type texts as the model sees them with each kind of help; the other arguments as in `suggestion_hits`."""
+    """Type normalised texts with each kind of help; arguments as in `suggestion_hits`."""
     suggested = suggestion_hits(
         model,
         vocabulary,
@@ -220,7 +219,7 @@ def first_ghost_words(
     typed: Sequence[str] | None = None,
     refusals: Refusals = NO_REFUSALS,
 ) -> SuggestedTexts:
-    """Search the first word of ghost text that the text has called for, at every position."""
+    """Search the first word of ghost text at every position, unsolicited ones left out."""
 
     def called_for(prefix: str, added: str) -> bool:
         return strip_unsolicited(prefix, added) == added
@@ -229,7 +228,7 @@ def first_ghost_words(
 
 
 def type_with_random_words(texts: Sequence[str]) -> dict[int, TypedTexts]:
-    """Type texts with lists of W words drawn from all their words, the same at every call, by W."""
+    """Type texts with lists of W words drawn from all their words by a fixed seed; by W."""
     lengths = np.array([len(word) for word in sorted({text[a:b] for text in texts for a, b in words(text)}) or [""]])
     generator = np.random.default_rng(0)
     helps = {width: [Help.random_words(text, width, lengths, generator) for text in texts] for width in WIDTHS}
@@ -243,22 +242,22 @@ def type_with_oracle(texts: Sequence[str]) -> Array:
 
 
 def keystrokes_saved(writing: Array) -> Array:
-    """Return keys saved and keys without help for each text, (N, 11) -> (N, 2)."""
+    """Return keys saved and keys without help, (N, 11) -> (N, 2)."""
     keys, characters, *_ = writing.T
     return np.stack([characters - keys, characters], axis=1)
 
 
 def precision(writing: Array) -> Array:
-    """Return suggestions (lists) accepted and shown for each text, (N, 11) -> (N, 2)."""
+    """Return suggestions (lists) accepted and shown, (N, 11) -> (N, 2)."""
     return writing[:, [3, 2]]
 
 
 def type_texts(texts: Sequence[str], help: Sequence[Help]) -> Array:
-    """Type texts as the model sees them with help, (N, 11).
+    """Type normalised texts with help, (N, 11).
 
-    The columns: keys, characters, suggestions (lists) shown, suggestions accepted, words; ranks of the accepted ones;
-    suggestions (lists) that are newly shown, and so read, the bits of the choices among their words and nothing; wrong
-    ones among those, and the letters that the first word of each adds; words whose end was accepted.
+    Columns: keys, characters, suggestions (lists) shown, suggestions accepted, words; ranks of the accepted ones;
+    suggestions (lists) read, since new, and the bits of choosing among their words or none; wrong ones of these, and
+    the letters that the first word of each adds; words whose end was accepted.
     """
     columns = np.zeros((len(texts), 11))
     for row, text, at_each in zip(columns, texts, help, strict=True):
@@ -268,7 +267,7 @@ def type_texts(texts: Sequence[str], help: Sequence[Help]) -> Array:
         right, rank, shown, new = (x.tolist() for x in (at_each.right, at_each.rank, at_each.shown, at_each.new))
         keys = viewed = accepted = ranks = read = wrong = wrong_letters = words_taken = at = 0
         bits = 0.0
-        extra_space = False  # behind text[:at] stands a space of the interface that the text does not have
+        extra_space = False  # after text[:at] stands a space of the interface that the text lacks
         typed = False  # whether the last key was a character of the text
         while at < len(text) or extra_space:
             keys += 1

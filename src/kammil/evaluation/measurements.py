@@ -1,4 +1,4 @@
-"""What a report measures beyond an evaluation, on as many texts as a few seconds allow; and on which machine."""
+"""Measurements of a report beyond the evaluation, in a few seconds, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -23,37 +23,36 @@ SECONDS = 6.0
 TYPING_SHARE = 0.6
 """Share of the time for the simulated writer."""
 QUOTED = 4
-"""Number of texts that are quoted and explained."""
+"""Texts quoted and explained."""
 SLICED, SLICED_CHARACTERS = 2000, 200_000
-"""Maximum number of texts, and of characters, for the slices."""
+"""Maximum number of texts, and of characters, of the slices."""
 MAX_LENGTH = 280
-"""Characters after which a text is cut before it is typed or quoted."""
+"""Characters of a text that are typed or quoted."""
 _PILOT = 2
-"""Texts that are typed to learn how long one takes."""
+"""Texts typed to learn how long one takes."""
 _BATCHED = 0.5
-"""Time of a text among many, typed in one batch, over that of one of a few."""
+"""Time of a text in a large batch over that in a small one."""
 _TYPED_A_SECOND = 10
-"""Maximum number of texts typed for each second of a report."""
+"""Maximum number of texts typed per second of a report."""
 _PACKAGES = ("kammil", "numpy", "torch", "tokenizers")
-"""Packages whose versions may change what a training becomes."""
+"""Packages whose versions may change the result of a training."""
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """Figures and quotations of a report, measured on texts that the model has not seen."""
+    """Figures and quotations of a report."""
 
     samples: tuple[Sample, ...]
     explanations: tuple[Explanation, ...]
     """Of the same texts."""
     slices: tuple[Slice, ...]
     sliced: int
-    """Number of texts of the slices."""
     typing: TypingReport | None
-    """None where too few texts could be typed in the time."""
+    """None where time allowed too few texts."""
 
 
 def measure(model: Completer, texts: Sequence[str], *, seconds: float = SECONDS) -> Measurements:
-    """Measure a model on texts that it has not seen, as many as there is time for."""
+    """Measure a model on unseen texts, as many as there is time for."""
     normalised = normalised_texts(model, texts)
     scored = within(normalised, SLICED, SLICED_CHARACTERS)
     short = [cut(text, MAX_LENGTH) for text in normalised]
@@ -79,7 +78,7 @@ def _type(model: Completer, texts: Sequence[str], seconds: float) -> TypingRepor
 
 
 def within(texts: Sequence[str], number: int, characters: int) -> list[str]:
-    """Return at most this number of texts and characters, at even distances; one at least."""
+    """Return evenly spread texts within both limits, but always one."""
     chosen = spread(texts, number)
     while len(chosen) > 1 and (total := sum(map(len, chosen))) > characters:
         chosen = spread(chosen, max(1, min(len(chosen) - 1, len(chosen) * characters // total)))
@@ -95,7 +94,7 @@ def cut(text: str, length: int) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Return processor, cores, memory and operating system as far as known, and nothing personal."""
+    """Return processor, cores, memory and operating system, as far as known."""
     total = os.cpu_count() or 0
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
     found = {

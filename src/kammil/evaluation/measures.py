@@ -20,30 +20,29 @@ class Measure:
     title: str
     meaning: str
     better: Literal["lower", "higher", ""] = "higher"
-    """Empty where no value is better than another."""
+    """Empty where no value is better."""
     percent: bool = False
-    """Whether it is shown in per cent."""
     digits: int = 3
-    """Not for per cent."""
+    """Ignored for per cent."""
     zero: str = ""
-    """Shown in place of a 0, if that says more."""
+    """Shown in place of a 0."""
     missing: str = ""
-    """Shown in a table for None, if that says more."""
+    """Shown in a table for None."""
     of: Callable[[Array], Array] = quotient
-    """Function of the sums over texts, (R, K) -> (R,)."""
+    """Function of sums over texts, (R, K) -> (R,)."""
 
     @property
     def scale(self) -> float:
-        """Return the factor of a shown value."""
+        """Return the factor of shown values."""
         return 100.0 if self.percent else 1.0
 
     @property
     def explained(self) -> str:
-        """Return what it means, and which way is better."""
+        """Return its meaning, and which way is better."""
         return f"{self.meaning}; {self.better} is better" if self.better else self.meaning
 
     def show(self, interval: Interval | None, *, bounds: bool = True, signed: bool = False) -> str:
-        """Format a value of this measure, or with its sign a difference of two."""
+        """Format a value or, `signed`, a difference of two."""
         if self.zero and interval is not None and not interval.value and not signed:
             return self.zero
         return show(interval, percent=self.percent, digits=self.digits, bounds=bounds, signed=signed)
@@ -54,9 +53,8 @@ def _share(title: str, meaning: str) -> Measure:
 
 
 KEYS, TAKEN = "keystrokes_saved_", "suggestions_taken_"
-"""Prefixes of the typing measures, before the kind of help."""
+"""Prefixes of typing measures."""
 HELP = {"1": "1 suggestion", "3": "3 suggestions", "5": "5 suggestions", "ghost": "ghost text"}
-"""Kinds of help for the simulated writer."""
 _BITS = "yes/no questions that a character costs on average (cross-entropy, base 2)"
 _GREEDY = "a greedy completion of the first half, the most probable character each time"
 _PLACE = "beside the target place by place, so that one letter too many makes all after it wrong"
@@ -109,7 +107,7 @@ MEASURES = {
 def show(
     interval: Interval | None, *, percent: bool = False, digits: int = 3, bounds: bool = True, signed: bool = False
 ) -> str:
-    """Format a value with its interval, if it has one; empty for None. `digits` are not for per cent."""
+    """Format a value with its interval, if any; empty for None."""
     if interval is None:
         return ""
     scale, digits, unit = (100.0, 1, " %") if percent else (1.0, digits, "")

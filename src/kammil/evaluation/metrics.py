@@ -1,8 +1,8 @@
 """Teacher-forced and free-running metrics of a model on texts it has not seen.
 
-The task is the notebook's: given the first half of a text, the next 30 characters. *Teacher-forced*: each character is
-predicted from all true ones before it. *Free-running*: the model continues its own greedy completion. Every metric is a
-ratio of sums over all texts, so each character weighs the same.
+The task: given the first half of a text, predict the next 30 characters. *Teacher-forced*: each character is predicted
+from the true ones before it. *Free-running*: the model continues its own greedy completion. Metrics are functions of
+sums over all texts, so each character weighs the same.
 
 Shapes: N texts, T characters, V vocabulary.
 """
@@ -31,18 +31,17 @@ from kammil.text import words
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
-"""Maximum number of characters of the target."""
 MAX_TARGET = 1_000
 RANDOM = "random"
-"""Name of the baseline that guesses among all ids alike."""
+"""Baseline that guesses among all ids alike."""
 _BITS = ("target_bits_per_character", "bits_per_character", "bits_per_character_with_end", "perplexity")
-"""Metrics that only probabilities have."""
+"""Metrics that need probabilities."""
 _MAX_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Metrics of one predictor, each with its interval; None without a value. `MEASURES` says what they mean."""
+    """Metrics of one predictor, explained in `MEASURES`; None without a value."""
 
     target_bits_per_character: Interval | None
     target_top1: Interval | None
@@ -51,7 +50,7 @@ class Metrics:
     bits_per_character: Interval | None
     bits_per_character_with_end: Interval | None
     perplexity: Interval | None
-    """2 to the power of `bits_per_character_with_end`, at most 2 ** 1023."""
+    """2 ** `bits_per_character_with_end`, at most 2 ** 1023."""
     top1: Interval | None
     free_running: Interval | None
     first_word: Interval | None
@@ -60,11 +59,11 @@ class Metrics:
     right_prefix: Interval | None
     chrf: Interval | None
     bleu: Interval | None
-    """0 where no completion shares a run of 4 words with its target, None without sacrebleu."""
+    """0 where no completion shares 4 consecutive words with its target, None without sacrebleu."""
 
 
 def check_task(target: int, min_length: int) -> None:
-    """Check the length of the target and of the shortest text; raises `OptionError`."""
+    """Raise `OptionError` for lengths out of range."""
     if not 1 <= target <= MAX_TARGET:
         raise OptionError(f"target is {target}, but it must be a number of characters from 1 to {MAX_TARGET:,}.")
     if min_length < 0:
@@ -85,12 +84,12 @@ def long_enough(texts: Sequence[str], min_length: int) -> list[str]:
 
 
 def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
-    """Normalise texts as the model sees them and strip their ends; empty texts are left out."""
+    """Normalise texts as the model sees them, strip their ends, and leave out empty ones."""
     return [text for text in (model.normalise(text).rstrip() for text in texts) if text]
 
 
 def spread(texts: Sequence[str], number: int) -> list[str]:
-    """Return this number of texts at even distances, or all if there are fewer."""
+    """Return `number` evenly spread texts, or all if there are fewer."""
     number = min(number, len(texts))
     return [texts[i * len(texts) // number] for i in range(number)]
 
@@ -108,7 +107,7 @@ def target_span(text: str, target: int = TARGET) -> slice:
 def compute_metrics(
     model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> Metrics:
-    """Compute all metrics of one language model; texts are as the model sees them, none empty."""
+    """Compute all metrics of a language model on normalised texts, none empty."""
     scores, written = predict(model, vocabulary, texts, target)
     return estimated(metric_columns(scores, written, vocabulary, texts, target))
 
@@ -116,13 +115,13 @@ def compute_metrics(
 def predict(
     model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> tuple[list[TokenScores], list[Ids]]:
-    """Score texts, and complete the first halves of them."""
+    """Score texts, and complete their first halves."""
     written = continuations(model, vocabulary, [text[: half(text)] for text in texts], target)
     return score_in_batches(model, vocabulary, texts), written
 
 
 def score_in_batches(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
-    """Score any number of texts, texts of similar length in one batch; see `score_texts`."""
+    """Score texts with `score_texts`, in batches of similar length."""
     scores: dict[int, TokenScores] = {}
     for batch in tracked(_by_length(texts), "scoring"):
         scores |= zip(batch, score_texts(model, vocabulary, [texts[i] for i in batch]), strict=True)
@@ -144,7 +143,7 @@ def metric_columns(
     texts: Sequence[str],
     target: int,
 ) -> dict[str, Array]:
-    """Return what each text adds to the sums of each metric, given its scores and its greedy completion."""
+    """Return the summands of each metric, (N, K), from scores and greedy completions."""
     spans = [target_span(text, target) for text in texts]
     truth = [text[span] for text, span in zip(texts, spans, strict=True)]
     true = [vocabulary.encode(text) for text in truth]
@@ -173,7 +172,7 @@ def metric_columns(
 
 
 def estimated(columns: Columns) -> Metrics:
-    """Estimate all metrics, with their intervals."""
+    """Estimate all metrics."""
     found = estimates([Statistic(sums, MEASURES[name].of) for name, sums in columns.items()])
     intervals = {name: estimate.interval() for name, estimate in zip(columns, found, strict=True)}
     bits = intervals["bits_per_character_with_end"]
@@ -190,20 +189,21 @@ def _floats(values: Iterable[Any]) -> Array:
 
 
 def _hits(written: Ids, true: Ids) -> NDArray[np.bool_]:
-    """Return which ids stand in the right place; UNK is never written, so never right."""
+    """UNK is never written, so never right."""
     n = min(len(written), len(true))
     return written[:n] == true[:n]
 
 
 def right_prefix(written: Ids, true: Ids) -> int:
-    """Return how many ids are right before the first wrong one."""
+    """Return the number of right ids before the first wrong one."""
     hits = _hits(written, true)
     return int(np.append(hits, False).argmin())
 
 
 def first_word_right(text: str, target: slice, completion: str) -> bool | None:
-    """Return whether a completion has the first word of the target right, the rest of a begun word or the begin of a
-    cut one, and ends it where the text does; None if no word is in the target."""
+    """Return whether a completion writes the target's first word and ends it where the text does; None without a word.
+
+    Of a word that reaches beyond the target only the part inside counts."""
     word = next(((begin, end) for begin, end in words(text) if end > target.start), None)
     if word is None or word[0] >= target.stop:
         return None
@@ -211,14 +211,14 @@ def first_word_right(text: str, target: slice, completion: str) -> bool | None:
     if end > target.stop:
         return completion.startswith(text[target])
     whole = text[: target.start] + completion
-    # Whether a mark or a joiner is part of a word depends on its neighbours, so whole texts are searched.
+    # A mark or joiner belongs to a word by its neighbours, so whole texts are searched.
     return whole[:end] == text[:end] and any(span == (begin, end) for span in words(whole))
 
 
 def most_frequent_metrics(
     counts: NDArray[np.generic], vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> Metrics:
-    """Evaluate a predictor that always answers the most frequent training character; it has no probabilities."""
+    """Evaluate a constant answer, the most frequent training character, without probabilities."""
     answer = SPECIALS + int(np.argmax(counts[SPECIALS:]))
     encoded = [np.append(vocabulary.encode(text), EOS) for text in texts]
     scores = [TokenScores(np.zeros(len(ids)), np.where(ids == answer, 0, vocabulary.size)) for ids in encoded]
@@ -227,8 +227,7 @@ def most_frequent_metrics(
 
 
 def random_metrics(vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Metrics:
-    """Evaluate a guess among all V ids alike: expectations of characters; words, chrF and BLEU of one text that was
-    drawn."""
+    """Evaluate a guess among all ids alike: expectations for characters; words, chrF and BLEU of one drawn text."""
     generator, v = np.random.default_rng(0), vocabulary.size
     known = [vocabulary.encode(text) != UNK for text in texts]
     scores = [TokenScores(uniform(vocabulary, text), np.zeros(len(text) + 1, np.int64)) for text in texts]
@@ -236,7 +235,7 @@ def random_metrics(vocabulary: CharacterVocabulary, texts: Sequence[str], target
     columns = metric_columns(scores, written, vocabulary, texts, target)
     in_target = [k[target_span(text, target)] for k, text in zip(known, texts, strict=True)]
     lengths, targets = _floats(map(len, in_target)), _floats(k.sum() for k in in_target)
-    # A prefix of k characters is right with probability V ** -k, and none reaches beyond an unknown character.
+    # A prefix of k characters is right with probability V ** -k, and ends before an unknown character.
     before_unknown = _floats(np.cumprod(k).sum() for k in in_target)
     expected = {
         "top1": _floats(k.sum() + 1 for k in known) / v,
@@ -252,21 +251,21 @@ def random_metrics(vocabulary: CharacterVocabulary, texts: Sequence[str], target
 
 @dataclass(frozen=True)
 class GreedyPredictions:
-    """The most probable character before each of T characters and after the last, teacher-forced."""
+    """Teacher-forced greedy predictions of T characters and the end."""
 
     right: NDArray[np.bool_]
-    """(T,): whether it is the one that follows."""
+    """(T,)"""
     ends: NDArray[np.bool_]
-    """(T + 1,): whether it ends a word: it is no part of one, or the end of the text."""
+    """(T + 1,): whether the prediction ends a word: no part of one, or the end of the text."""
 
 
 def greedy_predictions(
     model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]
 ) -> list[GreedyPredictions]:
-    """Predict every character of texts as the model sees them, in one pass.
+    """Predict every character of normalised texts in one pass.
 
-    A greedy completion has read true characters only as long as it is right, so one pass tells for every position how
-    long a completion from there would be right.
+    A greedy completion reads true characters as long as it is right, so one pass tells how long a completion from any
+    position is right.
     """
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     ending = CharacterClasses.of(vocabulary).close > 0  # (V,)
@@ -288,7 +287,7 @@ def greedy_predictions(
 def continuations(
     model: LanguageModel, vocabulary: CharacterVocabulary, prompts: Sequence[str], length: int
 ) -> list[Ids]:
-    """Complete each prompt by at most `length` ids, without the end of text; UNK is never written."""
+    """Complete each prompt greedily by at most `length` ids, without UNK and the end of text."""
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     written: dict[int, Ids] = {}
     step = steps("completing", len(prompts))
@@ -315,7 +314,7 @@ def continuations(
 
 
 def completed_from(prediction: GreedyPredictions, begin: int, end: int) -> int:
-    """Return the first position from which a greedy completion finishes the word [begin, end); `end` without any."""
+    """Return the first position from which greedy completion finishes the word [begin, end); `end` without any."""
     if not prediction.ends[end]:
         return end
     wrong = np.flatnonzero(~prediction.right[begin:end])
@@ -323,8 +322,7 @@ def completed_from(prediction: GreedyPredictions, begin: int, end: int) -> int:
 
 
 def next_word_counts(predictions: Sequence[GreedyPredictions], texts: Sequence[str], targets: Sequence[slice]) -> Array:
-    """Count for each text the words predicted right and all words that begin in its target, (N, 2), but for a first
-    word, which nothing stands before."""
+    """Count words predicted right and all words that begin in the targets, (N, 2), without words that begin a text."""
     counts = np.zeros((len(texts), 2))
     for row, prediction, text, target in zip(counts, predictions, texts, targets, strict=True):
         spans = [(a, b) for a, b in words(text) if max(1, target.start) <= a < target.stop]

@@ -1,4 +1,4 @@
-"""The model card: what a stranger must know before trusting a model."""
+"""The model card."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ INTERVAL = "In brackets stand 95 % confidence intervals, by bootstrap over texts
 NO_INTERVAL = f"There are no confidence intervals: fewer than {MIN_TEXTS} texts are too few for them."
 
 SHA256 = "sha256"
-"""Entry of a training record: the SHA-256 of the folder of a model, by its option."""
+"""Entry of a training record: option -> SHA-256 of a model folder."""
 LEARNT_BY_BASE = "learnt_by_base"
-"""Entry of `metrics.json`: the number of validation texts that the base had learnt."""
+"""Entry of `metrics.json`: number of validation texts that the base had learnt."""
 FIGURES = tuple(field.name for field in fields(Metrics))
-"""Measures of a model beside its baselines."""
 SHOWN_POSITIONS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
-"""Positions in the table of accuracy, with the last one."""
+"""Positions in the table of accuracy, besides the last."""
 
 
 def table(evaluation: Evaluation, name: str) -> Table:
-    """Tabulate an evaluation: one row a measure with the model, its interval, and the baselines."""
+    """Tabulate the measures of a model, with intervals, and of its baselines."""
     rows = [
         [
             measure.title,
@@ -64,7 +63,7 @@ def position_table(evaluation: Evaluation) -> Table:
 
 @reading_records("the folder")
 def cautions(model: ModelFiles) -> list[str]:
-    """List what limits the meaning of a model's metrics, one sentence each."""
+    """List what limits the meaning of a model's metrics."""
     description = model.description
     data: dict[str, Any] | None = description.training.get("data")
     if data is None:
@@ -107,7 +106,7 @@ def section(card: str, title: str) -> str:
 
 
 def command(card: str) -> str:
-    """Return the command of a model card that makes such a model again; empty without one."""
+    """Return the training command of a model card; empty without one."""
     return _fenced(card, "```\n")
 
 
@@ -122,7 +121,7 @@ def _fenced(card: str, fence: str) -> str:
 
 
 def quality(metrics: Mapping[str, Any], *, on: str = "texts that chose its settings") -> str:
-    """Describe the figures on the validation texts, which `on` names, a line each; empty without figures."""
+    """Describe the figures on the validation texts, named `on`, in lines; empty without figures."""
     validation: dict[str, Any] = metrics.get("validation") or {}
     counted: dict[str, Any] = (validation.get("baselines") or {}).get(f"{ORDER}-gram") or {}
     names = ("target_top1", "target_top3", "target_bits_per_character")
@@ -141,7 +140,7 @@ def quality(metrics: Mapping[str, Any], *, on: str = "texts that chose its setti
 
 
 def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command: str, toml: str) -> str:
-    """Write the `README.md` of a model folder; `command` and its `recipe.toml` train such a model."""
+    """Write the `README.md` of a model folder; `command` and the recipe `toml` train such a model."""
     training = model.description.training
     data: dict[str, Any] = training["data"]
     recipe: dict[str, Any] = training["recipe"]

@@ -1,7 +1,6 @@
-"""Figures of results, for files, notebooks and reports; nothing is computed here.
+"""Figures of results for files, notebooks and, as SVG in the page's fonts and colours, reports.
 
-matplotlib >= 3.11 shapes and orders Arabic itself. Colours are never the only difference: lines have dashes of their
-own. A report holds a figure as SVG, with the fonts and colours of its page.
+matplotlib >= 3.11 shapes and orders Arabic itself. Colours are never the only difference: lines have dashes.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#0b57d0", "#b3400a", "#1a7f37", "#8a2a9b", "#a1133f", "#00707a", "#6b5500", "#4d4d57")
 _INK, _QUIET, _LINE = "#16181d", "#54585f", "#c9ccd3"
 _VARIABLES = {"ink": _INK, "quiet": _QUIET, "line": _LINE, **{f"s{i}": colour for i, colour in enumerate(_COLOURS)}}
-"""Variable of a page's style sheet -> colour; `style.css` has others for a dark theme."""
+"""Variable of `style.css` -> colour in its light theme."""
 _DASHES = ["-", (0, (6, 3)), (0, (2, 3)), (0, (8, 3, 2, 3)), (0, (12, 4)), (0, (4, 2)), (0, (1, 4)), (0, (10, 2, 2, 2))]
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -58,11 +57,11 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.size": 0,
 }
 _WIDTH = 5.0
-"""Inches of a chart; 360 points, the width of a phone."""
+"""Inches of a chart: the width of a phone."""
 _SHORT, _LINE_HEIGHT = 24, 0.2
-"""Characters of a label that leave room beside it; inches of a line of labels."""
+"""Characters of a label that leave room beside it; inches of a line."""
 MIN_DRAWN = 20
-"""Minimum number of suggestions of a bin that is drawn."""
+"""Minimum number of suggestions of a drawn bin."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def figure(charts: Sequence[Chart], title: str = "") -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the file's ending (png, svg, pdf); `FolderError` if that fails."""
+    """Write a figure in the format of the file's ending; `FolderError` if that fails."""
     try:
         storage.write_atomic(path, _rendered(figure, path.suffix[1:].lower() or "png", dpi=150))
     except (ValueError, FolderError) as error:
@@ -122,7 +121,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """Render a figure as PNG, at the resolution of a notebook."""
+    """Render a figure as PNG for a notebook."""
     return _rendered(figure, "png", dpi=100)
 
 
@@ -134,8 +133,9 @@ def _rendered(figure: Figure, format: str, dpi: int) -> bytes:
 
 
 def svg(chart: Chart) -> str:
-    """Return a chart as an SVG element without styles, which the page's policy forbids, whose colours are variables of
-    the page; `MissingExtraError` without matplotlib."""
+    """Return a chart as SVG in the page's variables of colour, without styles, which its policy forbids.
+
+    Raises: `MissingExtraError` without matplotlib."""
     out = io.BytesIO()
     drawn = figure([chart])
     from matplotlib import rc_context
@@ -169,7 +169,7 @@ def svg(chart: Chart) -> str:
 
 
 def ready() -> None:
-    """Check before long work that matplotlib is installed; raises `MissingExtraError`."""
+    """Raise `MissingExtraError` without matplotlib, before long work."""
     try:
         import_module("matplotlib")
     except ModuleNotFoundError as error:
@@ -179,10 +179,7 @@ def ready() -> None:
 def training_curves(
     history: Sequence[Mapping[str, Any]], name: str, *, members: Sequence[Sequence[Mapping[str, Any]]] = ()
 ) -> list[Chart]:
-    """Chart loss and accuracy by epoch, of a history as in `metrics.json` and of the members of a merged model.
-
-    Raises: `FolderError` without an epoch or for a foreign history.
-    """
+    """Chart loss and accuracy by epoch, from histories of `metrics.json`; `FolderError` if empty or foreign."""
     name = _plain(name)
     histories = [epochs for epochs in (history, *members) if epochs]
     if not histories:
@@ -215,9 +212,9 @@ _COLUMNS = ("epoch", "train_bits", "validation_bits", "train_accuracy", "validat
 
 
 def history_columns(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Return the columns of a history by name; `KeyError`, `TypeError`, `ValueError` or `OverflowError` if foreign."""
+    """Return the columns of a history; `KeyError`, `TypeError`, `ValueError` or `OverflowError` if foreign."""
     columns = {name: [float(entry[name]) for entry in history] for name in _COLUMNS}
-    shares = [float(entry.get("share", 1.0)) for entry in history]  # an epoch that was cut ends where it was cut
+    shares = [float(entry.get("share", 1.0)) for entry in history]  # a cut epoch ends early
     columns["epoch"] = [epoch - 1 + share for epoch, share in zip(columns["epoch"], shares, strict=True)]
     if not np.isfinite(list(columns.values())).all():
         raise ValueError("a figure is no number")
@@ -225,7 +222,7 @@ def history_columns(history: Sequence[Mapping[str, Any]]) -> dict[str, list[floa
 
 
 def best_epoch(columns: Mapping[str, Sequence[float]]) -> float:
-    """Return the epoch whose weights were kept: the last one that was best."""
+    """Return the epoch whose weights were kept: the last best one."""
     epochs = columns["epoch"]
     return max((epoch for epoch, best in zip(epochs, columns["best"], strict=True) if best), default=epochs[-1])
 
@@ -258,8 +255,7 @@ def accuracy_by_position(evaluation: Evaluation) -> Chart:
 
 
 def reliability(models: Mapping[str, Calibration], name: str) -> list[Chart]:
-    """Chart the share of suggestions that were right by their probability, and how many there are; `FolderError`
-    without any."""
+    """Chart a reliability diagram and a histogram of probabilities; `FolderError` without a suggestion."""
     shown = [(model, found, found.error) for model, found in models.items() if found.error is not None]
     if not shown:
         raise FolderError(
@@ -292,7 +288,7 @@ def reliability(models: Mapping[str, Calibration], name: str) -> list[Chart]:
 
 
 def intervals(title: str, rows: Sequence[tuple[str, Interval, int | None]], x: str) -> Chart:
-    """Chart values with their intervals from the top: name, value, and the number of its colour if it has one."""
+    """Chart intervals from the top: name, value, and number of the colour, if any."""
 
     def panel(axes: Axes) -> None:
         for place, (name, interval, number) in enumerate(rows):
@@ -312,8 +308,7 @@ def intervals(title: str, rows: Sequence[tuple[str, Interval, int | None]], x: s
 
 
 def comparison(ranking: Ranking) -> list[Chart]:
-    """Chart how fast each family learns, by validation bits, and how well each row predicts the test texts in the
-    end."""
+    """Chart validation bits by training time, and bits on the test texts."""
     numbers = {row.name: i for i, row in enumerate(row for row in ranking.rows if row.family)}
     found = [(row.name, ranking.figures[row.name].get(RANKED_BY)) for row in ranking.rows]
     measured = sorted(((name, i) for name, i in found if i is not None), key=lambda pair: pair[1].value)
@@ -336,7 +331,7 @@ def comparison(ranking: Ranking) -> list[Chart]:
 
 
 def learning_curve(curve: LearningCurve) -> list[Chart]:
-    """Chart bits, characters right and keystrokes saved against the number of training texts."""
+    """Chart bits, characters right and keystrokes saved by number of training texts."""
 
     def chart(name: str) -> Chart:
         measure = MEASURES[name]
@@ -346,7 +341,7 @@ def learning_curve(curve: LearningCurve) -> list[Chart]:
             from matplotlib.ticker import FixedLocator
 
             value, low, high = _bounds([point.figures[name] for point in points], measure.scale)
-            sides = np.nan_to_num([value - low, high - value])  # no height where the texts are too few
+            sides = np.nan_to_num([value - low, high - value])  # no bar where texts are too few
             texts = [point.texts for point in points]
             axes.errorbar(texts, value, yerr=sides, fmt="o-", color=_COLOURS[0], capsize=3)
             if (guess := curve.random.get(name)) is not None and name != RANKED_BY:
@@ -362,7 +357,6 @@ def learning_curve(curve: LearningCurve) -> list[Chart]:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Leave out the warning of a letter that no font has: a box shows it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         yield
@@ -388,16 +382,16 @@ def _line(number: int) -> dict[str, Any]:
 
 
 def _bounds(intervals: Sequence[Interval], scale: float = 1.0) -> Array:
-    """Return values, lower and upper bounds, (3, N); NaN where there is no bound."""
+    """Return values, lower and upper bounds, (3, N); NaN without a bound."""
     return scale * np.array([(i.value, i.low, i.high) for i in intervals], np.float64).reshape(-1, 3).T
 
 
 def _plain(name: str) -> str:
-    """Return the name of a folder, which may hold bytes that are no text."""
+    """Make a folder name, which may hold foreign bytes, a text."""
     return name.encode("utf-8", "replace").decode()
 
 
 def _named(name: str, length: int = 16) -> str:
-    """Shorten a name, and escape dollars, which would begin a formula."""
+    """Shorten a name and escape dollars, which begin formulas."""
     short = name if len(name) <= length else name[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
     return _plain(short).replace("$", r"\$")

@@ -1,7 +1,6 @@
 """Whether learning helped a user: each text is predicted before it is learnt (*prequentially*, Dawid 1984).
 
-Of two copies of a model one learns each text after it was measured on it, in the order in which they were written, the
-other learns nothing; they are compared text by text, and no text need be held back.
+Two copies of a model are measured on each text in order, and one learns it afterwards; no text need be held back.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Verdict = Literal["helped", "harmed", "mixed", "not yet known"]
 
 @dataclass(frozen=True)
 class Effect:
-    """One measure without and with what was learnt before each text."""
+    """One measure without and with learning."""
 
     without: Interval
     learnt: Interval
@@ -34,7 +33,7 @@ class Effect:
 
     @property
     def sign(self) -> int:
-        """Return the sign of the difference; 0 while its interval holds zero, and without an interval."""
+        """Return the sign of the difference; 0 if its interval holds zero or is missing."""
         low, high = self.difference.low, self.difference.high
         if low is None or high is None or low <= 0 <= high:
             return 0
@@ -43,25 +42,25 @@ class Effect:
 
 @dataclass(frozen=True)
 class LearningReport:
-    """What learning was worth on the texts of one user."""
+    """The effect of learning on the texts of one user."""
 
     texts: int
     repeats: int
-    """Number of texts left out, since they had been learnt already."""
+    """Texts left out, since they were learnt before."""
     characters: int
     bits: Effect
-    """Bits of the characters and ends, per character and end: lower is better."""
+    """Bits per character and end of text."""
     right: Effect
-    """Share of the characters and ends that were the most probable."""
+    """Share of characters and ends that were the most probable."""
     keystrokes: Effect | None
-    """Share of keystrokes that three suggestions save, begun words corrected; None if it was not asked for."""
+    """Share of keystrokes that three suggestions save; None if not asked for."""
 
     @property
     def verdict(self) -> Verdict:
-        """Return whether learning helped, by the bits; mixed where the first guesses say the opposite."""
+        """Return whether learning helped, by the bits; mixed where `right` says the opposite."""
         if self.bits.sign == 0:
             return "not yet known"
-        if self.bits.sign == self.right.sign:  # fewer bits are better, and more right guesses
+        if self.bits.sign == self.right.sign:  # fewer bits and more right guesses are better
             return "mixed"
         return "helped" if self.bits.sign < 0 else "harmed"
 
@@ -71,14 +70,14 @@ class LearningReport:
 
 
 def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = False) -> LearningReport:
-    """Measure what a model would have gained by learning texts one by one, in their order.
+    """Measure what a model would have gained by learning texts in their order.
 
-    A text that was learnt before is learnt again but not measured: it would flatter.
+    A repeated text is learnt again but not measured, since it would flatter.
 
     Args:
-        model: one that can learn; it stays as it is, and what it has learnt so far is not used.
-        texts: of one user, oldest first, such as those of a profile.
-        typing: also type each text with suggestions, which takes longer.
+        model: one that can learn, used without what it has learnt and left unchanged.
+        texts: of one user, oldest first.
+        typing: also measure keystrokes, which takes longer.
 
     Raises: `OptionError` for a model that cannot learn, `DataError` without a text.
     """

@@ -1,6 +1,6 @@
 """Models beside one another on the same texts: a ranking of families, and a learning curve of one recipe.
 
-Sums over texts are kept of a model, not ratios, so that models measured on different days are compared text by text.
+Each text keeps its summands, so that models measured on different days are compared in pairs.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from kammil.evaluation.metrics import (
 )
 
 RANKED_BY = "target_bits_per_character"
-"""The measure that decides: it depends on the whole distribution, not only on its peak."""
+"""The deciding measure: it depends on the whole distribution, not only on its peak."""
 NUM_TIMED = 40
-"""Number of completions that are timed, one by one."""
+"""Completions timed one by one."""
 _SHOWN = (RANKED_BY, "bits_per_character_with_end", "target_top1", "target_top3", "chrf", "bleu")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table, without its measures on the test texts."""
+    """One row, without its measures on the test texts."""
 
     name: str
     family: bool
-    """Whether it can be the best; otherwise it is a reference, such as a compressor."""
+    """Whether it may be the best; else it is a reference, such as a compressor."""
     note: str = ""
-    """Settings that were chosen on validation texts."""
+    """Settings chosen on validation texts."""
     parameters: int | None = None
     folder_bytes: int | None = None
     training_seconds: float | None = None
     completion_seconds: float | None = None
     curve: tuple[tuple[float, float], ...] = ()
-    """Seconds of training, and bits a character on the validation texts."""
+    """Seconds of training, and bits per character on the validation texts."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,17 @@ class Ranking:
 
     rows: tuple[Row, ...]
     best: str
-    """Name of the family with the fewest target bits a character."""
+    """Family with the fewest target bits per character."""
     figures: Mapping[str, Mapping[str, Interval]]
-    """Row -> measure -> value, if it has one."""
+    """Row -> measure -> value."""
     differences: Mapping[str, Mapping[str, Interval]]
-    """Row -> measure -> value of the row minus value of the best, paired."""
+    """Row -> measure -> value minus that of the best, paired."""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Description of the texts."""
     signatures: Mapping[str, str] = field(default_factory=dict[str, str])
-    """sacrebleu's signatures of chrF and BLEU."""
+    """sacrebleu's signatures."""
     left_out: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Row that is missing -> reason."""
+    """Missing row -> reason."""
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to builtins, for JSON."""
@@ -82,32 +82,30 @@ class Ranking:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A model and how good it is."""
+    """One model of a learning curve."""
 
     name: str
-    """Name of the model's folder."""
     texts: int
-    """Number of training texts."""
     characters: int
     training_seconds: float
     figures: Mapping[str, Interval]
-    """Measure of `MEASURES` -> value on the test texts."""
+    """Measure -> value on the test texts."""
     gains: Mapping[str, Interval]
-    """Measure -> value minus that of the point before, paired; empty for the first point."""
+    """Measure -> value minus that of the point before, paired; empty for the first."""
 
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Models of one recipe that learnt from more and more of the same texts."""
+    """Models of one recipe, trained on growing parts of the same texts."""
 
     points: tuple[CurvePoint, ...]
     random: Mapping[str, Interval]
-    """Measures of a guess among all characters alike."""
+    """Measures of a guess among all characters."""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Description of the texts and of the recipe."""
+    """Description of texts and recipe."""
 
     def verdict(self) -> str:
-        """Return a sentence on the last step to more texts, and whether more are worth having."""
+        """Say whether more texts are worth having, by the last step."""
         if len(self.points) < 2:
             return "One amount of text makes no curve; give more shares."
         before, last = self.points[-2:]
@@ -128,10 +126,7 @@ class LearningCurve:
 
 
 def rank(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Ranking:
-    """Estimate the measures of rows and their differences from the best; one row at least is a family with measures.
-
-    `columns`: row -> measure -> summands, of the same texts for all rows.
-    """
+    """Estimate the measures of rows, a family among them, and their differences from the best; `columns` by row."""
     found = _estimates(columns)
     best = min((row.name for row in rows if row.family), key=lambda name: found[name][RANKED_BY].value)
     figures = {row.name: _intervals(found[row.name]) for row in rows}
@@ -142,8 +137,7 @@ def rank(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Ranking:
 def learning_curve(
     points: Sequence[CurvePoint], columns: Mapping[str, Columns], random: Columns, data: Mapping[str, Any]
 ) -> LearningCurve:
-    """Estimate the measures of points, ordered by their numbers of texts, and what each brings beyond the one
-    before."""
+    """Estimate the measures of points, in order, and their gains on the one before."""
     found = _estimates({**columns, "": random})
     before = [{}, *(found[point.name] for point in points)]
     finished = [
@@ -154,7 +148,7 @@ def learning_curve(
 
 
 def _estimates(columns: Mapping[str, Columns]) -> dict[str, dict[str, BootstrapEstimate]]:
-    """Estimate all measures of all rows; statistics over the same texts share their resamples."""
+    """Statistics over the same texts share their resamples."""
     keys = [(name, measure) for name, sums in columns.items() for measure in MEASURES if measure in sums]
     found: dict[str, dict[str, BootstrapEstimate]] = {name: {} for name in columns}
     for texts in {len(columns[name][measure]) for name, measure in keys}:
@@ -168,14 +162,14 @@ def _estimates(columns: Mapping[str, Columns]) -> dict[str, dict[str, BootstrapE
 def _intervals(
     row: Mapping[str, BootstrapEstimate], minus: Mapping[str, BootstrapEstimate] | None = None
 ) -> dict[str, Interval]:
-    """Return the values of a row, or its differences from another; without what has no value."""
+    """Return the values of a row, or its paired differences from another."""
     both = row if minus is None else {name: row[name].minus(minus[name]) for name in row if name in minus}
     found = [(name, both[name].interval()) for name in MEASURES if name in both]
     return {name: interval for name, interval in found if interval is not None}
 
 
 def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> dict[str, Array]:
-    """Measure a model on texts as it sees them, none empty; fewer may be `typed`, which takes longest."""
+    """Measure a model on normalised texts, none empty; fewer may be `typed`, which takes longest."""
     language_model, vocabulary = model.language_model, model.vocabulary
     scores, written = predict(language_model, vocabulary, texts, TARGET)
     measured = metric_columns(scores, written, vocabulary, texts, TARGET)
@@ -193,12 +187,12 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
 
 
 def ceiling(typed: Sequence[str]) -> dict[str, Array]:
-    """Return the columns of an oracle that knows every word before its first letter."""
+    """Return the columns of an oracle of all words."""
     return dict.fromkeys((KEYS + name for name in HELP), keystrokes_saved(type_with_oracle(typed)))
 
 
 def bits_only(texts: Sequence[str], target_bits: Array, bits_with_end: Array) -> dict[str, Array]:
-    """Return the columns of a predictor that only gives bits for each text, (N,) each."""
+    """Return the columns of a predictor that only gives bits, (N,)."""
     lengths = [len(text[target_span(text)]) for text in texts]
     return {
         RANKED_BY: np.stack([target_bits, np.array(lengths, np.float64)], axis=1),
@@ -207,7 +201,7 @@ def bits_only(texts: Sequence[str], target_bits: Array, bits_with_end: Array) ->
 
 
 def completion_seconds(model: Completer, texts: Sequence[str]) -> float:
-    """Return the median seconds of one completion of 30 characters, with default options."""
+    """Return the median seconds of a completion of 30 characters."""
     seconds: list[float] = []
     for i in range(NUM_TIMED):  # fewer texts are repeated
         text = texts[i * len(texts) // NUM_TIMED]

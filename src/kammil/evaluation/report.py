@@ -1,4 +1,4 @@
-"""The report of a model: one HTML page; each section says first how to read it."""
+"""The report of a model: one HTML page."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from kammil.views.page import Beside, Block, Code, Figure, Paragraph, Section, r
 from kammil.views.tables import Table
 
 REPORT = "report.html"
-"""Its file in the folder of a model or of a comparison."""
+"""File name in the folder of a model or comparison."""
 _AUDITED, _AUDITED_CHARACTERS = 20_000, 4_000_000
-"""Maximum number of texts, and of characters, that are audited: three seconds."""
+"""Maximum number of texts, and of characters, audited: three seconds."""
 _RULES = {
     "nfc": "letters and their marks are composed (Unicode NFC)",
     "invisible": "characters that nobody sees are removed",
@@ -45,7 +45,7 @@ _RULES = {
     "spaces": "several spaces become one",
     "numbers": "a phone, card or account number becomes one character, 🔢",
 }
-"""Text rule (`kammil.text.TextRules`) -> what it does."""
+"""Rule of `kammil.text.TextRules` -> effect."""
 _BASELINES = {
     "random": "an even choice among all characters",
     "most frequent": "always the commonest character",
@@ -53,7 +53,7 @@ _BASELINES = {
     "3-gram": "counts of what followed the last two characters",
 }
 _NAMES_OF_PLACES = ("base", "members", "exclude")
-"""Options of a recipe that name files, folders or recipes."""
+"""Options that name files, folders or recipes."""
 _SECTIONS = {
     "summary": "In short: The most important figures in words; the sections below say more.",
     "data": "Training data: What the model has learnt from, {source}, as it reads it: repeats teach nothing new, and "
@@ -94,7 +94,7 @@ _SECTIONS = {
     "reproduce": "Reproduce it: Run this where the texts are, with the same version; a training that ends by minutes "
     "ends elsewhere on another machine, one that ends by epochs does not.",
 }
-"""Section -> its title, and how to read it."""
+"""Section -> title: how to read it."""
 
 
 def model_report(
@@ -114,13 +114,11 @@ def model_report(
     """Measure what the report needs beyond the evaluation, and return the page.
 
     Args:
-        name, files: of the model, and the content of its folder.
-        evaluation: its figures, if there are any.
-        model, texts: what it was evaluated with; without them the page quotes no text.
-        on: what these texts are.
+        model, texts: those of the evaluation; without them the page quotes no text.
+        on: name of these texts.
         chosen: whether the training chose by them what it kept.
-        trained_on: its training texts as it sees them.
-        command, toml: what trains such a model, and the file that it names.
+        trained_on: normalised training texts.
+        command, toml: command that trains such a model, and its recipe.
         seconds: about how long the measuring may take.
 
     Raises: `FolderError` for a folder whose records are foreign.
@@ -150,7 +148,7 @@ def model_report(
 
 
 def stored_evaluation(metrics: Mapping[str, Any]) -> Evaluation | None:
-    """Return the evaluation of `metrics.json`, also of older versions; None if foreign."""
+    """Return the evaluation of `metrics.json`, of older versions too; None if foreign."""
     from pydantic import TypeAdapter, ValidationError
 
     absent = dict.fromkeys(field.name for field in fields(Metrics))
@@ -164,12 +162,12 @@ def stored_evaluation(metrics: Mapping[str, Any]) -> Evaluation | None:
 
 
 def audited_texts(texts: Sequence[str]) -> Audit:
-    """Audit texts, or as many of them, evenly spread, as there is time for."""
+    """Audit texts, or an evenly spread part of many."""
     return audit(within(texts, _AUDITED, _AUDITED_CHARACTERS))
 
 
 def drawn(*charts: plots.Chart) -> list[Block]:
-    """Return figures beside one another; a sentence where matplotlib is missing."""
+    """Return figures side by side; a sentence without matplotlib."""
     try:
         return [Beside([Figure(chart.title, plots.svg(chart)) for chart in charts])]
     except MissingExtraError as error:
@@ -182,7 +180,7 @@ def _section(id: str, *blocks: Block, **said: object) -> Section:
 
 
 def summary(sentences: Sequence[str], cautions: Sequence[str], *, quoted: int) -> Section:
-    """Say in a few sentences what was found; `quoted`: number of texts on the page."""
+    """Summarise; `quoted`: number of texts on the page."""
     number = f"This page quotes {counted(quoted, 'text')} of the data: do not pass it on where the texts are private."
     warnings = (Paragraph(caution, warning=True) for caution in cautions)
     return _section("summary", *warnings, *map(Paragraph, (*sentences, *[number] * bool(quoted))))
@@ -227,7 +225,7 @@ def data(audit: Audit, *, texts: int, source: str) -> Section:
 
 
 def split(training: Mapping[str, Any]) -> Section | None:
-    """Show how the texts were divided, from the record of a training, if it has any."""
+    """Show the split in the record of a training, if any."""
     found: Mapping[str, Any] | None = training.get("data")
     if found is None:
         return None
@@ -256,8 +254,7 @@ def split(training: Mapping[str, Any]) -> Section | None:
 def curves(
     history: Sequence[Mapping[str, Any]], members: Sequence[Sequence[Mapping[str, Any]]] = (), *, counter: bool = False
 ) -> Section:
-    """Show the training curves of a model, or of the members of a merged one; `counter`: one that counts was published
-    in place of it."""
+    """Show training curves, also of merged members; `counter`: an n-gram model was published instead."""
     try:
         charts = plots.training_curves(history, "the model", members=members)
     except (KammilError, TypeError):
@@ -283,7 +280,7 @@ def curves(
 
 
 def figures(evaluation: Evaluation, name: str, *, on: str, chosen: bool) -> Section:
-    """Tabulate figures and baselines; `on` names the texts, by which a model may be `chosen`."""
+    """Tabulate figures and baselines on texts that `on` names; `chosen` as in `model_report`."""
     known = f"{evaluation.seen_texts:,} of them stand in the training texts. " if evaluation.seen_texts else ""
     caution = "What was kept of the training was chosen by these texts: expect a little less on new ones. "
     terms = [["target", f"the {evaluation.target} characters after the middle of each text"]]
@@ -302,7 +299,7 @@ def figures(evaluation: Evaluation, name: str, *, on: str, chosen: bool) -> Sect
 
 
 def positions(evaluation: Evaluation) -> Section | None:
-    """Show accuracy by position after the prompt, if there is any."""
+    """Show accuracy by position, if any."""
     if not evaluation.by_position:
         return None
     chart = plots.accuracy_by_position(evaluation)
@@ -310,7 +307,7 @@ def positions(evaluation: Evaluation) -> Section | None:
 
 
 def measured_sections(measured: Measurements, name: str) -> list[Section | None]:
-    """Return the sections of what was measured for the report."""
+    """Return the sections of measurements."""
     return [
         typing(measured.typing),
         calibration(measured.typing, name),
@@ -321,7 +318,7 @@ def measured_sections(measured: Measurements, name: str) -> list[Section | None]
 
 
 def typing(report: TypingReport | None) -> Section:
-    """Show what a simulated writer saves with the help of the model."""
+    """Show what a simulated writer saves."""
     if report is None:
         few = f"fewer than {MIN_TEXTS} texts could be typed in the time that a report takes"
         return Section("typing", "Typing", f"It was left out: {few}; “kammil report” takes more.", [])
@@ -352,7 +349,7 @@ def typing(report: TypingReport | None) -> Section:
 
 
 def calibration(report: TypingReport | None, name: str) -> Section | None:
-    """Show the reliability diagram of the first suggestion, if any was typed."""
+    """Show the reliability of the first suggestion, if any."""
     if report is None or report.model.calibration.error is None:
         return None
     others = {n: each.calibration for n, each in report.baselines.items()}
@@ -372,7 +369,7 @@ def calibration(report: TypingReport | None, name: str) -> Section | None:
 
 
 def by_slice(found: Sequence[Slice], texts: int) -> Section | None:
-    """Tabulate the figures of kinds of texts, if there are any."""
+    """Tabulate slices, if any."""
     if not found:
         return None
     rows: list[list[str]] = []
@@ -394,7 +391,7 @@ def by_slice(found: Sequence[Slice], texts: int) -> Section | None:
 
 
 def completions(found: Sequence[Sample]) -> Section | None:
-    """Show completions beside what their writers wrote, if there are any."""
+    """Show completions beside the truth, if any."""
     tables: list[Block] = []
     for number, sample in enumerate(found, 1):
         rows = [["beginning, given to the model", sample.input, ""], ["what its writer wrote", sample.truth, ""]]
@@ -406,7 +403,7 @@ def completions(found: Sequence[Sample]) -> Section | None:
 
 
 def surprise(found: Sequence[Explanation]) -> Section | None:
-    """Show heat maps of some texts, if there are any."""
+    """Show heat maps, if any."""
     blocks: list[Block] = []
     for number, explanation in enumerate(found, 1):
         words = [(word, bits) for word, bits in explanation.words() if bits is not None]
@@ -420,7 +417,7 @@ def surprise(found: Sequence[Explanation]) -> Section | None:
 
 
 def settings(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> Section:
-    """Show the settings of a model, of its training, and its text rules, from `model.json` and `metrics.json`."""
+    """Show settings and text rules, from `model.json` and `metrics.json`."""
     training: Mapping[str, Any] = description["training"]
     recipe: Mapping[str, Any] = training.get("recipe", {})
     read = [[rule, _RULES.get(rule, "")] for rule, on in description["rules"].items() if on]
@@ -445,13 +442,13 @@ def settings(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> Sect
 
 
 def environment(machine: Mapping[str, str] | None, versions: Mapping[str, str] | None) -> Section | None:
-    """Show the machine and the software, if the folder says so."""
+    """Show machine and software, if known."""
     rows = [[name, str(value)] for found in (versions, machine) if found for name, value in found.items()]
     return _section("machine", Table(["", ""], rows, "Versions and machine", words=True)) if rows else None
 
 
 def reproduce(command: str, *, data: Mapping[str, Any] | None = None, toml: str = "") -> Section:
-    """Show how to make the same again: a command, its file, and the hash of the texts."""
+    """Show command, recipe, and hash of the texts."""
     blocks: list[Block] = [Code(command, "Command")]
     if toml:
         blocks += [Paragraph("recipe.toml holds:"), Code(toml, "Recipe, in TOML")]
@@ -462,7 +459,7 @@ def reproduce(command: str, *, data: Mapping[str, Any] | None = None, toml: str 
 
 
 def place_name(source: str) -> str:
-    """Return the name of a file without its folders, or the name of a data set."""
+    """Return the name of a file without folders, or of a data set."""
     return Path(source).name if Path(source).is_absolute() else sources.description(source)
 
 

@@ -1,9 +1,9 @@
 """Slices: how well a model predicts kinds of texts, such as those with emoji, each beside all other texts.
 
-A figure over all texts may hide that one kind is predicted badly (Ribeiro et al. 2020, "Beyond accuracy"). Texts of a
-slice differ from others in more than its name: those with emoji are shorter.
+A figure over all texts may hide that one kind is predicted badly (Ribeiro et al. 2020, "Beyond accuracy"). Slices
+differ in more than their names: texts with emoji are shorter.
 
-Shapes: N texts, R resamples.
+Shapes: N texts.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from kammil.evaluation.bootstrap import MIN_TEXTS, Array, Interval, Statistic, e
 from kammil.evaluation.metrics import normalised_texts, score_in_batches
 
 _NO_LETTERS = frozenset({"digits", "emoji", "punctuation", "space", "other"})
-"""Classes of `audit.script` that are no script."""
+"""Classes of `audit.script` other than scripts."""
 _ELONGATED = regex.compile(r"(\p{L})\1\1")
 DIALECT = "likely dialect"
-"""Criterion whose slices are guessed, for texts with Arabic letters."""
+"""Guessed criterion, for texts with Arabic letters."""
 _EMOJI = {True: "with emoji", False: "without emoji"}
 _ELONGATION = {True: "a letter three times in a row", False: "no letter three times in a row"}
 _SCRIPTS = {
@@ -34,26 +34,25 @@ _SCRIPTS = {
     (False, True): "letters of other scripts only",
     (False, False): "no letters",
 }
-"""By whether a text has Latin letters, and whether it has others."""
+"""(Latin letters, others) -> name."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The figures of one kind of texts."""
+    """Figures of one kind of texts."""
 
     criterion: str
-    """Slicing criterion, such as `emoji`."""
     name: str
     texts: int
     bits_per_character: Interval | None
-    """Without the ends of texts; None, as `top1`, for fewer than `MIN_TEXTS` texts."""
+    """Without ends of texts; None, as `top1`, below `MIN_TEXTS` texts."""
     difference: Interval | None
-    """Bits per character minus those of all other texts; None where either are too few."""
+    """Minus the bits of all other texts; None where either are too few."""
     top1: Interval | None
 
 
 def slices(model: Completer, texts: Sequence[str]) -> list[Slice]:
-    """Measure a model on each slice of some texts that has any."""
+    """Measure a model on each slice that has texts."""
     normalised = normalised_texts(model, texts)
     if not normalised:
         return []
@@ -69,7 +68,7 @@ def slices(model: Completer, texts: Sequence[str]) -> list[Slice]:
 
 
 def memberships(texts: Sequence[str]) -> dict[str, tuple[Sequence[str], list[str | None]]]:
-    """Return for each criterion the names of its slices in the order shown, and that of each text."""
+    """Return for each criterion the ordered names of its slices, and that of each text."""
     scripts = [{script(char) for char in set(text)} for text in texts]
     low, high = (int(bound) for bound in np.quantile([*map(len, texts)], [1 / 3, 2 / 3]))
     thirds = [
@@ -94,8 +93,8 @@ def memberships(texts: Sequence[str]) -> dict[str, tuple[Sequence[str], list[str
 
 
 def measure(sums: Array, kinds: Sequence[tuple[str, str, NDArray[np.bool_]]]) -> list[Slice]:
-    """Estimate figures from bits, characters right and characters of each text, (N, 3), for kinds: criterion, name, and
-    which texts are inside, (N,)."""
+    """Estimate figures from bits, right characters and characters, (N, 3), by criterion, name and texts inside,
+    (N,)."""
     statistics: list[Statistic] = []
     enough: list[bool] = []
     for _, _, inside in kinds:

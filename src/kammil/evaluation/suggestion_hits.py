@@ -1,8 +1,8 @@
 """Suggestions at every position of held-out texts, and whether each is what the writer writes next.
 
-A *position* is before a character, or after the last one. The target there is the text up to the end of the next word,
-or in a script without spaces up to the end of any letter. *Slips* in what is typed stay: the model reads them, and only
-a suggestion that replaces such a word can be right.
+A *position* is before a character or after the last. The target there is the text up to the end of the next word, or of
+any letter in a script without spaces. *Slips* in typed letters stay: the model reads them, and only a suggestion that
+replaces such a word can be right.
 
 Shapes: T characters, k suggestions, B texts in a batch, V vocabulary.
 """
@@ -29,34 +29,34 @@ from kammil.text import keys_saved, open_word, space_after, stays, unspaced_runs
 from kammil.vocabulary import BOS, SPECIALS, CharacterVocabulary
 
 _MAX_BATCH = 16
-"""Maximum number of texts in one batch: a row of a model of units may take a hundred kilobytes."""
+"""Texts of a batch: a row of a model of units may take 100 kB."""
 
 
 class SuggestionHits:
-    """The suggestions at each of the T + 1 positions of a text, at most k; none at first."""
+    """At most k suggestions at each of the T + 1 positions of a text; none at first."""
 
     def __init__(self, positions: int, k: int) -> None:
-        self.probabilities = np.zeros((positions, k))  # in the order of `WordSearch.run`; 0 where there is none
-        self.right = np.zeros((positions, k), np.bool_)  # whether the suggestion is a target
-        self.lengths = np.zeros((positions, k), np.int64)  # characters that it adds, without a space before them
-        self.saved = np.zeros((positions, k), np.int64)  # keys that it saves (`text.keys_saved`)
+        self.probabilities = np.zeros((positions, k))  # in the order of `WordSearch.run`; 0 without one
+        self.right = np.zeros((positions, k), np.bool_)  # whether it is a target
+        self.lengths = np.zeros((positions, k), np.int64)  # characters added, without a space before them
+        self.saved = np.zeros((positions, k), np.int64)  # see `text.keys_saved`
         self.ends = np.zeros((positions, k), np.int64)  # where the text goes on after it
-        self.earlier = np.full((positions, k), k)  # its rank one character earlier; k if it is new
+        self.earlier = np.full((positions, k), k)  # rank one character earlier; k if new
         self.complete = np.zeros(positions)  # probability that the word at hand is complete; 0 outside words
         self.spaced, self.spaced_lengths = np.zeros(positions), np.zeros(positions, np.int64)
-        """(T + 1,): at the end of a word, the probability of the best suggestion behind a space of the interface that
-        the text does not have (`text.stays`), and the characters that it adds; else 0."""
+        """At the end of a word, the probability of the best suggestion after a space of the interface that the text
+        lacks (`text.stays`), and its characters; else 0."""
 
 
 @dataclass(frozen=True)
 class SuggestedTexts:
-    """The suggestions of all texts, and the cost of the search."""
+    """Suggestions of all texts, and the cost of the search."""
 
     texts: list[SuggestionHits]
     steps: float
     """Mean number of model steps of a search."""
     proven: float
-    """Share of the positions whose list is proven to be the most probable words."""
+    """Share of lists proven to be the most probable words."""
 
 
 def suggestion_hits(
@@ -72,15 +72,13 @@ def suggestion_hits(
     openings: Openings | None = None,
     keep: Callable[[str, str], bool] = lambda _prefix, _added: True,
 ) -> SuggestedTexts:
-    """Search the `k` best suggestions, none below `threshold`, at all positions of texts as the model sees them.
+    """Search the `k` best suggestions, none below probability `threshold`, at all positions of normalised texts.
 
     Args:
-        model, vocabulary, texts: the model, and what the writer wants to write.
-        k, threshold: maximum number of suggestions, and minimum probability of each.
-        typed: with slips, what stands on the screen: texts of the same lengths with the same words.
-        channel: corrects begun words; None corrects nothing.
+        typed: the texts with slips, of the same lengths and with the same words.
+        channel: corrects begun words, if any.
         refusals, openings: see `WordSearch`.
-        keep: whether a suggestion, given what is typed and what it adds, is shown.
+        keep: whether to show a suggestion, given what is typed and what it adds.
     """
     classes = CharacterClasses.of(vocabulary, first_ids(model))
     search, search_after_space = (
@@ -99,7 +97,7 @@ def suggestion_hits(
     batch_size = max_rows(model, _MAX_BATCH, longest)
     step = steps("typing", sum(len(texts[i]) + 1 for i in order[::batch_size]))
     for begin in range(0, len(order), batch_size):
-        live = order[begin : begin + batch_size]  # the longest first, so that the unfinished texts are the first rows
+        live = order[begin : begin + batch_size]  # longest first, so that unfinished texts are the first rows
         log_probabilities, state = model.step(np.full(len(live), BOS), model.initial_state(len(live)))
         variants: list[BegunWord | None] = [None] * len(live)
         for t in range(len(texts[live[0]]) + 1):
@@ -153,8 +151,7 @@ def _read_on(
     p: NDArray[np.float32],
     state: State,
 ) -> list[BegunWord | None]:
-    """Return the interpretations of the begun words, given those before their last ids; `p`, (B, V), and `state` follow
-    the prefixes."""
+    """Return the begun words after their last ids; `p`, (B, V), and `state` follow the prefixes."""
     read: list[BegunWord | None] = []
     for row, (prefix, id) in enumerate(zip(prefixes, last, strict=True)):
         before = variants[row]
@@ -168,7 +165,7 @@ def _read_on(
 
 
 def _spoilt(text: str, typed: str) -> NDArray[np.bool_]:
-    """Return whether the word at hand has a slip before each position, (T + 1,)."""
+    """Return whether the current word has a slip before each position, (T + 1,)."""
     spoilt = np.zeros(len(text) + 1, np.bool_)
     wrong = np.array([a != b for a, b in zip(text, typed, strict=True)], np.bool_)
     for begin, end in words(text):
@@ -191,8 +188,8 @@ def word_ends(text: str) -> NDArray[np.int64]:
 
 
 def farthest_ends(text: str, max_piece: int) -> NDArray[np.int64]:
-    """Return the farthest end of a right suggestion at each position, (T + 1,), of at most `max_piece` characters in a
-    script without spaces."""
+    """Return the farthest end of a right suggestion at each position, (T + 1,); `max_piece` limits scripts without
+    spaces."""
     ends = word_ends(text)
     for begin, *letter_ends in unspaced_runs(text):
         before = int(np.searchsorted(ends, letter_ends[0]))  # where the text before the run ends
@@ -203,15 +200,15 @@ def farthest_ends(text: str, max_piece: int) -> NDArray[np.int64]:
 
 
 def check_slips(rate: float) -> float:
-    """Return the share of slips; `OptionError` if it is not between 0 and 1."""
+    """Return the rate; `OptionError` if it is not between 0 and 1."""
     if not 0 <= rate <= 1:
         raise OptionError(f"slips is {rate}, but it must be between 0 and 1, such as 0.03.")
     return rate
 
 
 def with_slips(texts: Sequence[str], rate: float, *, seed: int = 0) -> list[str]:
-    """Return texts of the same lengths, typed by hurried fingers: about `rate` of the letters are slips, neighbours on
-    the keyboard or half of the time another spelling (ا for أ, ه for ة)."""
+    """Return texts of the same lengths, with about `rate` of the letters wrong: a neighbouring key or, half of the
+    time, another spelling (ا for أ, ه for ة)."""
     if check_slips(rate) == 0:
         return list(texts)
     generator = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
-"""chrF and BLEU of completions against the true texts: the overlap of their n-grams, wherever those stand.
+"""chrF and BLEU: the overlap of n-grams of completions and true texts, at any place.
 
-The score of a test set is a function of counts summed over texts. BLEU is sacrebleu's (Post 2018), and chrF is defined
-as there; the signatures name the variants. Sources: Popović 2015 (chrF); Papineni et al. 2002 (BLEU).
+Scores are functions of counts summed over texts. BLEU is sacrebleu's (Post 2018), and chrF is defined as
+there. Sources: Popović 2015 (chrF); Papineni et al. 2002 (BLEU).
 
 Shapes: N texts, R resamples.
 """
@@ -17,15 +17,15 @@ from kammil.errors import MissingExtraError
 from kammil.evaluation.bootstrap import Array
 
 _ORDER, _BETA = 6, 2
-"""Longest n-gram of characters in chrF, and the weight of recall: sacrebleu's defaults."""
+"""chrF's longest n-gram of characters, and weight of recall: sacrebleu's defaults."""
 _WORDS = 4
-"""Longest n-gram of words in BLEU."""
+"""BLEU's longest n-gram of words."""
 NO_RUN = f"no run of {_WORDS} words"
-"""Words shown in place of a BLEU of 0."""
+"""Shown for a BLEU of 0."""
 
 
 def chrf_columns(written: Sequence[str], true: Sequence[str]) -> Array:
-    """Count n-grams of 1 to 6 characters in the completion, in the truth, in both, (N, 18)."""
+    """Count n-grams of 1 to 6 characters in the completion, the truth and both, (N, 18)."""
     columns = np.zeros((len(written), _ORDER, 3))
     for text, answer, truth in zip(columns, written, true, strict=True):
         for n, row in enumerate(text, 1):
@@ -41,7 +41,7 @@ def _ngrams(text: str, n: int) -> Counter[str]:
 def chrf(sums: Array) -> Array:
     """Compute chrF, 0 to 100, from summed counts, (R, 18) -> (R,)."""
     written, true, shared = sums.reshape(-1, _ORDER, 3).transpose(2, 0, 1)  # (R, 6) each
-    present = written > 0  # where the truth has none, none is counted either
+    present = written > 0  # 0 where the truth has none
     orders = np.maximum(present.sum(1), 1)
     precision = np.divide(shared, written, out=np.zeros_like(shared), where=present).sum(1) / orders  # (R,)
     recall = np.divide(shared, true, out=np.zeros_like(shared), where=present).sum(1) / orders
@@ -51,13 +51,12 @@ def chrf(sums: Array) -> Array:
 
 
 def bleu_columns(written: Sequence[str], true: Sequence[str]) -> Array:
-    """Count n-grams of 1 to 4 words in both and in the completion, and words of each, (N, 10); NaN without
-    sacrebleu."""
+    """Count n-grams of 1 to 4 words in both and in the completion, and words, (N, 10); NaN without sacrebleu."""
     try:
         from sacrebleu.metrics.bleu import BLEU
     except ModuleNotFoundError:
         return np.full((len(written), 2 * _WORDS + 2), np.nan)
-    metric = BLEU(tokenize="intl", effective_order=True)  # of a single text; the counts do not depend on it
+    metric = BLEU(tokenize="intl", effective_order=True)  # changes the score, not the counts
     scores = [metric.sentence_score(w, [t]) for w, t in zip(written, true, strict=True)]
     counts = [[*score.counts, *score.totals, score.sys_len, score.ref_len] for score in scores]
     return np.array(counts, np.float64).reshape(-1, 2 * _WORDS + 2)
@@ -66,7 +65,7 @@ def bleu_columns(written: Sequence[str], true: Sequence[str]) -> Array:
 def bleu(sums: Array) -> Array:
     """Compute BLEU, 0 to 100, from summed counts, (R, 10) -> (R,).
 
-    Where no text shares a run of 4 words it is 0: smoothing alone would make the score.
+    BLEU is 0 where no text shares 4 consecutive words: smoothing alone would make the score.
     """
     if np.isnan(sums).any():
         return np.full(len(sums), np.nan)
@@ -79,7 +78,7 @@ def bleu(sums: Array) -> Array:
 
 
 def signatures() -> dict[str, str]:
-    """Return sacrebleu's signatures of both variants; `MissingExtraError` without it."""
+    """Return sacrebleu's signatures of both; `MissingExtraError` without it."""
     try:
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF
@@ -87,5 +86,5 @@ def signatures() -> dict[str, str]:
         raise MissingExtraError("the signatures of BLEU and chrF need sacrebleu", "train") from error
     metrics = {"chrF": CHRF(char_order=_ORDER, beta=_BETA), "BLEU": BLEU(tokenize="intl")}
     for metric in metrics.values():
-        metric.corpus_score(["a"], [["a"]])  # the signature is complete only after a first score
+        metric.corpus_score(["a"], [["a"]])  # completes the signature
     return {name: str(metric.get_signature()) for name, metric in metrics.items()}

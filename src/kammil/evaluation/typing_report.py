@@ -1,8 +1,8 @@
 """Keys and time that a writer saves with suggestions of a model, beside a baseline, random words and an oracle.
 
-Time is a model, not a measurement: published times of other people, so differences are worth more than the figures.
-Newly shown ghost text is always read, a list once a word. Reading costs time: Quinn & Zhai 2016, "A cost-benefit study
-of text entry suggestion interaction".
+Time is modelled from published times of other people, so differences are worth more than the figures. Newly shown ghost
+text is always read, a list once a word, and reading costs time (Quinn & Zhai 2016, "A cost-benefit study of text entry
+suggestion interaction").
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ K = TypeVar("K")
 
 MAX_TEXTS = 500
 BASELINE = f"{ORDER}-gram"
-"""The baseline of a model folder that can suggest words."""
+"""The baseline that can suggest words."""
 BINS = 10
-"""Number of bins of the calibration, of equal width."""
+"""Calibration bins, of equal width."""
 CHARACTERS_OF_A_WORD = 5
-"""Spaces included, as is usual for rates of text entry."""
+"""Spaces included, as usual for text entry."""
 DECISION = 0.150
-"""Seconds of a choice for each bit, log2(k + 1) for a list of k: the Hick-Hyman law (Card, Moran & Newell 1983, "The
+"""Seconds per bit of a choice, log2(k + 1) bits for a list of k: the Hick-Hyman law (Card, Moran & Newell 1983, "The
 psychology of human-computer interaction", chapter 2)."""
 EYE_MOVEMENT = 0.230
-"""Seconds of a glance, the way and the fixation (the same)."""
+"""Seconds of a saccade and fixation (same source)."""
 _RECOGNITION = 0.100 + 0.070
-"""Seconds to see a wrong word (the same)."""
+"""Seconds to see a wrong word (same source)."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """The times of one device, in seconds."""
+    """Times of one device, in seconds."""
 
     key: float
-    """The time of a character at the mean rate without help."""
+    """Time of a character without help."""
     look_at_list: float
     look_at_ghost: float
     keys_of_list: int
     """Keys that reach and take the first suggestion; ghost text takes one."""
     keys_of_rank: int
-    """Keys for each suggestion that is passed over."""
+    """Keys for each suggestion passed over."""
     wrong: float
-    """Share of the wrong suggestions read that are taken."""
+    """Share of wrong suggestions read that are taken."""
 
     @property
     def words_a_minute(self) -> float:
@@ -73,8 +73,8 @@ class Device:
 
 
 DEVICES = {
-    # 36.2 words a minute, 2.3 % uncorrected errors (Palin et al. 2019): wrong words are taken as often as wrong letters
-    # are left. The eyes are on the keys. A suggestion is one tap.
+    # 36.2 words a minute, 2.3 % uncorrected errors (Palin et al. 2019), taken for the rate of wrong words. The eyes are
+    # on the keys. A suggestion is one tap.
     "phone": Device(60 / (36.2 * CHARACTERS_OF_A_WORD), EYE_MOVEMENT, EYE_MOVEMENT, 1, 0, wrong=0.023),
     # 51.6 words a minute, 1.2 % uncorrected errors (Dhakal et al. 2018, "Observations on typing from 136 million
     # keystrokes"). The eyes are on the text. Arrow down reaches the list, an arrow its next word, and Enter takes it.
@@ -87,22 +87,22 @@ class Savings:
     """Savings by one kind of help."""
 
     keystrokes: Interval | None
-    """Share of the keys that were saved."""
+    """Share of keys saved."""
     precision: Interval | None
-    """Share of the positions with a suggestion (list) at which it was accepted."""
+    """Share of suggestions (lists) accepted."""
     words: Interval | None
-    """Share of the words that were accepted, not typed to their ends."""
+    """Share of words accepted, not typed to their ends."""
     shown: Interval | None
-    """Share of all positions where something is shown."""
+    """Share of positions where something is shown."""
     right: Interval | None
-    """Share of those where it, or a suggestion of the list, is right."""
+    """Share of shown positions with a right suggestion."""
     speed: dict[str, Interval | None]
     """Words a minute, by device."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Suggestions of about the same probability, and the share that was right."""
+    """Suggestions of similar probability, and the share that was right."""
 
     suggestions: int
     probability: float
@@ -114,9 +114,9 @@ class Calibration:
     """Whether probabilities can be believed (Guo et al. 2017, "On calibration of modern neural networks")."""
 
     error: Interval | None
-    """Expected calibration error, 0 to 1: the mean distance in the bins."""
+    """Expected calibration error, 0 to 1."""
     bins: tuple[Bin, ...]
-    """The bins that are not empty, in ascending order of probability."""
+    """Without empty bins, by probability."""
 
 
 @dataclass(frozen=True)
@@ -124,22 +124,21 @@ class TypingSavings:
     """Savings with the help of one model."""
 
     lists: dict[int, Savings]
-    """By the size of the list."""
+    """By size of the list."""
     ghost: Savings
-    """By the step of the dial where none is chosen."""
+    """At the default step of the dial."""
     ghosts: dict[str, Savings]
     """By step of the dial."""
     calibration: Calibration
-    """Of the first suggestion, over all positions that have one."""
+    """Of the first suggestion at each position."""
     proven: float
-    """Share of the lists that are proven to be the most probable words."""
+    """As in `SuggestedTexts`, like `steps`."""
     steps: float
-    """Mean number of model steps of a search."""
 
 
 @dataclass(frozen=True)
 class TypingReport:
-    """The savings of a model and of its baseline on some texts."""
+    """Savings of a model and its baseline."""
 
     texts: int
     characters: int
@@ -148,11 +147,11 @@ class TypingReport:
     unaided: dict[str, float]
     """Words a minute without help, by device."""
     ceiling: Interval | None
-    """Share of the keys that an oracle saves."""
+    """Share of keys that an oracle saves."""
     model: TypingSavings
     baselines: dict[str, TypingSavings]
     random: dict[int, Savings]
-    """Savings by lists of words drawn from all words of the texts."""
+    """With lists of words drawn from the texts."""
 
 
 def simulate(
@@ -167,13 +166,12 @@ def simulate(
     """Simulate a writer who types texts with the help of a model, and with that of its baseline.
 
     Args:
-        model, texts: the model, and texts that it has not seen.
         threshold: minimum probability of a suggestion.
-        slips: share of the letters that are typed wrong and stay.
+        slips: share of letters typed wrong and left so.
         correct: whether begun words are corrected.
-        max_texts: maximum number of texts, evenly spread; None types all.
+        max_texts: maximum number of evenly spread texts; None types all.
 
-    Raises: `DataError` without any text, `OptionError` for a share of slips that is none.
+    Raises: `DataError` without any text, `OptionError` for slips outside 0 to 1.
     """
     normalised = normalised_texts(model, texts)
     if not normalised:
@@ -235,25 +233,25 @@ def _estimated(runs: Mapping[K, TypedTexts], *, ghost: bool) -> dict[K, Savings]
 
 
 def reading_charge(device: Device) -> float:
-    """Return the time to read a word of ghost text and decide, in keys of the device."""
+    """Return the time to read a ghost word and decide, in keys."""
     return (device.look_at_ghost + DECISION) / device.key
 
 
 def words_and_minutes(writing: Array, device: Device, *, ghost: bool) -> Array:
-    """Return the words and minutes of texts with ghost text, or else a list, from `type_texts`, (N, 11) -> (N, 2)."""
+    """Return words and minutes with ghost text or a list from `type_texts`, (N, 11) -> (N, 2)."""
     keys, characters, _, accepted, _, ranks, read, bits, wrong, letters, _ = writing.T
     if not ghost:
         keys = keys + accepted * (device.keys_of_list - 1) + ranks * device.keys_of_rank
     looks = read * (device.look_at_ghost if ghost else device.look_at_list)
-    # A word taken by mistake: the key that takes it, its letters and its space deleted, and the moment to see it.
+    # A wrong word: the key that takes it, the deletion of its letters and space, and the moment to see it.
     mistakes = device.wrong * (wrong * (2 * device.key + _RECOGNITION) + letters * device.key)
     seconds = keys * device.key + looks + bits * DECISION + mistakes
     return np.stack([characters / CHARACTERS_OF_A_WORD, seconds / 60], axis=1)
 
 
 def calibration(probabilities: Sequence[Array], right: Sequence[NDArray[np.bool_]]) -> Calibration:
-    """Compute the calibration of suggestions by text: their probabilities, above 0, and whether each was right."""
-    columns = np.zeros((len(probabilities), 3, BINS))  # how many, sums of probabilities, how many right
+    """Compute the calibration of suggestions: for each text, probabilities above 0, and whether each was right."""
+    columns = np.zeros((len(probabilities), 3, BINS))  # numbers, sums of probabilities, numbers right
     for row, p, was_right in zip(columns, probabilities, right, strict=True):
         bin_index = np.minimum((p * BINS).astype(np.int64), BINS - 1)
         row[:] = [np.bincount(bin_index, weights, BINS) for weights in (np.ones(len(p)), p, was_right)]
@@ -264,7 +262,7 @@ def calibration(probabilities: Sequence[Array], right: Sequence[NDArray[np.bool_
 
 
 def _calibration_error(sums: Array) -> Array:
-    """Return the expected calibration error, (R, 3 * BINS) -> (R,); NaN without a suggestion."""
+    """(R, 3 * BINS) -> (R,); NaN without a suggestion."""
     counts, predicted, hits = sums.reshape(len(sums), 3, BINS).transpose(1, 0, 2)
     total = counts.sum(axis=1)
     return np.divide(np.abs(predicted - hits).sum(axis=1), total, out=np.full(len(sums), np.nan), where=total > 0)

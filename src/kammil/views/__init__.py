@@ -1,1 +1,1 @@
-"""How results are shown: on a terminal, in Markdown, in HTML and in a notebook. Results know nothing of it."""
+"""Views of results: on a terminal, in Markdown, in HTML and in a notebook."""

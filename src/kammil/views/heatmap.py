@@ -1,7 +1,7 @@
-"""A text coloured by how much each of its words surprised a model: on a terminal, in a notebook, on a page.
+"""A text with each word coloured by its bits: on a terminal, in a notebook, on a page.
 
-Markup never separates the letters of a word, which would break how Arabic joins. On the page of an explanation a script
-lays the colours of single characters over the text, with the CSS Custom Highlight API (W3C).
+Markup inside a word would break how Arabic letters join, so a script of the page colours single characters with the CSS
+Custom Highlight API (W3C).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from kammil.views.page import LIGHT, page, resource
 from kammil.views.tables import Table, markup
 
 _LRM = "\N{LEFT-TO-RIGHT MARK}"
-"""Keeps figures behind a letter in a terminal that orders Arabic."""
+"""Keeps figures after a letter in a terminal that orders Arabic."""
 _WIDE, _NARROW = 130, 70
-"""Columns of a terminal for a whole row, and for one without probability and rank."""
+"""Minimum columns of a terminal for a whole row, and for probability and rank."""
 _MAX_ROWS = 200
-"""Maximum number of rows in a notebook, whose file stores its output."""
+"""Maximum number of rows in a notebook, which stores them."""
 _HEAD = ("character", "bits", "probability", "rank", "what was likely", "believed, and the bits that it saved")
 
 
 def level(bits: float) -> int:
-    """Return the level of a number of bits."""
+    """Return the colour level of bits."""
     return min(max(int(bits), 0), len(LIGHT) - 1)
 
 
 def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None:
-    """Print the text coloured word by word, since letters join only within one colour, then the table."""
+    """Print the text, coloured by word since letters join only within one colour, then the table."""
     from rich.console import Console
     from rich.text import Text
 
@@ -46,7 +46,7 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
         [
             visible_label(place.text) + _LRM,
             f"{place.bits:5.2f}",
-            "█" * min(round(place.bits), len(LIGHT)) if place.text else "",  # a text may be shown before it is finished
+            "█" * min(round(place.bits), len(LIGHT)) if place.text else "",  # a text may be unfinished
             f"{100 * place.probability:5.1f} %",
             _rank(place),
             ", ".join(f"{visible_label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
@@ -69,7 +69,7 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
 
 
 def believed(credits: Sequence[Attribution], most: int) -> str:
-    """Name at most `most` experts that raised a character, the strongest first; else the strongest opponent."""
+    """Name at most `most` experts that raised a character, strongest first; else the strongest opponent."""
     raised = [credit.expert for credit in credits if credit.bits > 0]
     if raised:
         return ", then ".join(raised[:most])
@@ -78,7 +78,7 @@ def believed(credits: Sequence[Attribution], most: int) -> str:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """A text in a report, with the scale of its colours if it is the first."""
+    """A text in a report, with the `scale` of colours."""
 
     title: str
     explanation: Explanation
@@ -96,7 +96,7 @@ class HeatMap:
 
 
 def fragment(explanation: Explanation) -> str:
-    """Return the text, and below it a table of all characters, for a notebook of any theme."""
+    """Return the text and a table of characters, for a notebook of any theme."""
 
     def attributes(bits: float) -> str:
         return f'title="{_mean(bits)}" style="background: {LIGHT[level(bits)]}; color: #111; border-radius: .2em"'
@@ -114,7 +114,7 @@ def fragment(explanation: Explanation) -> str:
 
 
 def explanation_page(explanation: Explanation, name: str) -> str:
-    """Return the page of an explanation; `name` is that of the model."""
+    """Return the page of an explanation of the model `name`."""
     mean = explanation.bits_per_character
     text = marked_words(explanation, lambda bits: f'class="word l{level(bits)}"')
     body = (
@@ -130,7 +130,7 @@ def explanation_page(explanation: Explanation, name: str) -> str:
 
 
 def save(explanation: Explanation, name: str, path: Path) -> None:
-    """Write the page; `FolderError` if that fails, and the file stays as it was."""
+    """Write the page; `FolderError` if that fails, with the file unchanged."""
     content = explanation_page(explanation, name).encode("utf-8")
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout
@@ -142,7 +142,7 @@ def save(explanation: Explanation, name: str, path: Path) -> None:
 
 
 def marked_words(explanation: Explanation, attributes: Callable[[float], str]) -> str:
-    """Return the text with each word in a `span`, with attributes by its mean bits."""
+    """Return the text with a `span` for each word, whose attributes follow its mean bits."""
     return "".join(
         markup(text) if bits is None else f"<span {attributes(bits)}>{markup(text)}</span>"
         for text, bits in explanation.words()
@@ -163,7 +163,7 @@ def _row(place: CharacterScore, style: str) -> str:
         for o in place.alternatives
     )
     saved = "; ".join(f"{markup(c.expert)} {c.bits:+.1f}".replace("-", "\N{MINUS SIGN}") for c in place.credits)
-    shade = level(place.bits) if place.text else 0  # the end stays unpainted: a text may be shown before it is finished
+    shade = level(place.bits) if place.text else 0  # unpainted end: a text may be unfinished
     cells = (f"{100 * place.probability:.1f}&nbsp;%", _rank(place), alternatives, saved)
     return (
         f'<tr data-level="{shade}"><th scope="row"{style}><bdi>{markup(visible_label(place.text))}</bdi></th>'

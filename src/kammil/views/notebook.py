@@ -12,11 +12,11 @@ from kammil.views.heatmap import fragment
 from kammil.views.tables import Table, markup
 
 _METHOD = "_repr_html_"
-"""Method that a notebook asks a value for its HTML."""
+"""Method by which a notebook gets HTML."""
 
 
 def model_table(model: Completer) -> str:
-    """Return the facts of a model's `repr` as a table."""
+    """Return the facts of a model as a table."""
     return Table(["model", model.name], [[name, fact] for name, fact in model.facts().items()]).fragment()
 
 

@@ -1,4 +1,4 @@
-"""One HTML page without other files; its policy allows its own style and script alone."""
+"""One self-contained HTML page, whose policy allows only its own style and script."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from kammil.views.tables import markup
 
 LIGHT = ("#ffffff", "#fff5d6", "#ffe9ad", "#ffd98a", "#ffc27a", "#ffa873", "#fb8d72", "#f27274")
 DARK = ("#1b1b1d", "#2e2a1c", "#42361a", "#57401b", "#6d461f", "#844727", "#994432", "#ad3f41")
-"""Background colours of 0, 1, ... bits, the last for 7 and more: black text is readable on `LIGHT`, white on `DARK`."""
+"""Backgrounds of 0 to 7 bits and more: black text is readable on `LIGHT`, white on `DARK`."""
 
 
 class Block(Protocol):
     """A part of a section."""
 
     def html(self) -> str:
-        """Return its HTML, in which no text is markup."""
+        """Return HTML with all text escaped."""
         ...
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A sentence or several."""
+    """Sentences."""
 
     text: str
     warning: bool = False
@@ -38,7 +38,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Code:
-    """A command, or the content of a file."""
+    """A command or file."""
 
     text: str
     what: str
@@ -55,10 +55,10 @@ class Figure:
 
     title: str
     svg: str
-    """Markup, with its alternative text."""
+    """With alternative text."""
 
     def html(self) -> str:
-        """Return the drawing below its title."""
+        """Return the titled drawing."""
         return f"<figure>\n<figcaption>{markup(self.title)}</figcaption>\n{self.svg}\n</figure>"
 
 
@@ -69,7 +69,7 @@ class Beside:
     blocks: Sequence[Block]
 
     def html(self) -> str:
-        """Return the blocks in boxes of a row."""
+        """Return a row of boxes."""
         kind = "charts" if all(isinstance(block, Figure) for block in self.blocks) else "tables"
         return f'<div class="{kind}">\n' + "\n".join(f"<div>{b.html()}</div>" for b in self.blocks) + "\n</div>"
 
@@ -94,7 +94,7 @@ class Section:
 
 
 def report(name: str, what: str, sections: Sequence[Section]) -> str:
-    """Return the page of a report of a model or comparison; `what` is the kind of report."""
+    """Return the page of a report; `what` is its kind."""
     links = "\n".join(f'<li><a href="#{section.id}">{markup(section.title)}</a></li>' for section in sections)
     main = "\n".join(section.html() for section in sections)
     header = f"<header>\n<h1><bdi>{markup(name)}</bdi>: {markup(what)}</h1>\n</header>"
@@ -103,7 +103,7 @@ def report(name: str, what: str, sections: Sequence[Section]) -> str:
 
 
 def page(title: str, body: str, *, script: str = "") -> str:
-    """Return a page of HTML, with a JavaScript module."""
+    """Return a page with a JavaScript module, if any."""
     style = colours() + resource("style.css")
     policy = f"default-src 'none'; style-src '{_csp_hash(style)}'; base-uri 'none'; form-action 'none'"
     if script:
@@ -128,7 +128,7 @@ def page(title: str, body: str, *, script: str = "") -> str:
 
 
 def colours() -> str:
-    """Return the style rules of all levels, by class and by highlight."""
+    """Return the style rules of all colour levels."""
 
     def rules(shades: Sequence[str]) -> str:
         return "".join(
@@ -140,7 +140,7 @@ def colours() -> str:
 
 
 def resource(name: str) -> str:
-    """Return a style sheet or script of this package."""
+    """Return a file of this package."""
     return resources.files("kammil.views").joinpath(name).read_text("utf-8")
 
 

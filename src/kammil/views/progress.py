@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 QUIET = 10.0
-"""Seconds without a line after which a line names the current phase."""
+"""Seconds without a line before one names the phase."""
 _EVERY = 0.2
-"""Seconds between two updates of a notebook's bar."""
+"""Seconds between updates of a notebook."""
 
 
 class ProgressDisplay(ABC):
-    """Shows events with which it is called, and remembers the current phase."""
+    """Shows events, and remembers the latest step."""
 
     def __init__(self) -> None:
         self.latest: Step | None = None
         self.latest_time = time.monotonic()
-        self.member = ""  # which of several networks that learn side by side told the latest event
+        self.member = ""  # source of the latest event, of several networks
 
     @property
     def activity(self) -> str:
@@ -53,7 +53,7 @@ class ProgressDisplay(ABC):
                 return "at its beginning"
 
     def __call__(self, event: Event) -> None:
-        """Show a step of progress; print any other event as a line."""
+        """Show a step of progress; print any other event."""
         self.member = ""
         if isinstance(event, MemberEvent):
             self.member, event = f"member {event.member}: ", event.event
@@ -67,19 +67,19 @@ class ProgressDisplay(ABC):
 
     @abstractmethod
     def show_progress(self) -> None:
-        """Show the progress of the latest event."""
+        """Show the latest step."""
 
     @abstractmethod
     def print_line(self, text: str) -> None:
         """Print a line."""
 
     def show_epoch(self, event: EpochEnded) -> None:
-        """Show an epoch that has ended."""
+        """Show an ended epoch."""
         self.print_line(self.member + event.sentence)
 
 
 class Lines(ProgressDisplay):
-    """Prints lines, for a pipe or a file: one an epoch, and one after silent seconds."""
+    """Prints lines to a pipe or file: one an epoch, and one after `QUIET` silent seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Lines(ProgressDisplay):
             sys.stderr.flush()
 
     def show_progress(self) -> None:
-        """Print the progress after `QUIET` seconds without a line."""
+        """Print the latest step after `QUIET` seconds."""
         now = time.monotonic()
         if self.latest is None or now - self._printed < QUIET:
             return
@@ -102,20 +102,20 @@ class Lines(ProgressDisplay):
 
 
 class Bar(ProgressDisplay):
-    """Moves a bar through all phases; members that learn side by side have one each."""
+    """Moves a bar through all phases, one for each member."""
 
     def __init__(self, bar: Progress) -> None:
-        """Add a task to a bar of rich, whose columns show the task's field `left`."""
+        """Add a task; the bar's columns show its field `left`."""
         super().__init__()
         self._bar, self._tasks = bar, {"": bar.add_task("", total=None, left="")}
-        self._shown: dict[str, str | int] = {}  # phase or epoch that the bar of each member shows
+        self._shown: dict[str, str | int] = {}  # phase or epoch shown by member
 
     def print_line(self, text: str) -> None:
         """Print a line above the bar."""
         self._bar.console.print(text, markup=False)
 
     def show_progress(self) -> None:
-        """Move the bar to the progress of the latest event."""
+        """Move the bar to the latest step."""
         event = self.latest
         assert event is not None
         if self.member not in self._tasks:
@@ -125,18 +125,18 @@ class Bar(ProgressDisplay):
         self._bar.update(
             self._tasks[self.member],
             description=self.member + harmless(event.label),
-            total=1.0 if event.share else None,  # the bar pulses while the share is unknown
+            total=1.0 if event.share else None,  # pulses while unknown
             completed=event.share,
             left=time_left(event),
         )
         shown = event.epoch if isinstance(event, TrainingProgress) else event.label
         if self._shown.get(self.member) != shown:
             self._shown[self.member] = shown
-            self._bar.refresh()  # which it does ten times a second: what is over sooner would never be seen
+            self._bar.refresh()  # rich refreshes every 0.1 s, too late for short phases
 
 
 class Cell(ProgressDisplay):
-    """Updates a cell of a notebook: a bar, and a table of epochs."""
+    """Updates a cell of a notebook: a bar and a table of epochs."""
 
     def __init__(self) -> None:
         from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
@@ -161,7 +161,7 @@ class Cell(ProgressDisplay):
         self._update()
 
     def show_progress(self) -> None:
-        """Show the latest event, a few times a second."""
+        """Show the latest step, a few times a second."""
         if time.monotonic() - self._updated >= _EVERY:
             self._update()
 
@@ -181,7 +181,7 @@ class Cell(ProgressDisplay):
 
 
 def notebook_display() -> Callable[[Event], None]:
-    """Return a display of training in a notebook, elsewhere a function that ignores events."""
+    """Return a display in a notebook, elsewhere `ignore`."""
     shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return Cell() if hasattr(shell, "kernel") else ignore
 

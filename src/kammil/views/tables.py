@@ -10,23 +10,23 @@ from html import escape
 from kammil.text import visible
 
 COMMAND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tabs and line feeds, and those that turn the direction of the text around them."""
+"""Control characters except tabs and line feeds, and bidirectional controls."""
 _PIPE_WIDTH = 160
 
 
 def harmless(text: str) -> str:
-    """Return a text for a terminal: what could command it becomes U+FFFD."""
+    """Replace what could command a terminal by U+FFFD."""
     return COMMAND.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def markup(text: str) -> str:
-    """Return a text as HTML: nothing of it is markup, invisible, or moves its neighbours."""
+    """Escape a text for HTML, its invisible and bidirectional controls replaced."""
     return escape(visible(text))
 
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, then rows, the first cell of each being its name."""
+    """A head, then rows, each beginning with its name."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -34,15 +34,15 @@ class Table:
     note: str = ""
     """Sentence below the table."""
     words: bool = False
-    """Whether the cells are words or texts; numbers stand at the right."""
+    """Whether cells are words; numbers stand at the right."""
     folded: bool = False
-    """Whether a reader opens it; in print it is open, if it is `printed`."""
+    """Whether a reader opens it; print shows it open, if `printed`."""
     printed: bool = True
     first: bool = False
-    """Whether the first column of figures is set in bold beside others."""
+    """Whether the first column of figures is bold."""
 
     def print(self, *, stderr: bool = False) -> None:
-        """Print the table on stdout, or stderr."""
+        """Print the table."""
         from rich.box import SIMPLE
         from rich.console import Console
         from rich.table import Table as RichTable
@@ -76,7 +76,7 @@ class Table:
         return f"<details{unprinted}><summary>{name}</summary>\n{found}</details>" if self.folded else found
 
     def fragment(self) -> str:
-        """Return the table for a notebook, with its cells at the start."""
+        """Return the table for a notebook."""
         return "<table>" + self._body(markup, ' style="text-align: start"') + "</table>"
 
     def _body(self, cell: Callable[[str], str], style: str = "") -> str:
@@ -91,6 +91,6 @@ class Table:
 
 
 def _number(cell: str) -> str:
-    """Format a figure; its bounds may stand on a line of their own."""
+    """Bounds may stand on their own line."""
     value, bracket, bounds = cell.partition(" (")
     return markup(value) + (f'<span class="bounds"> ({markup(bounds)}</span>' if bracket else "")
