@@ -49,8 +49,7 @@ _SCRIPT = regex.compile(
     regex.V1 | regex.DOTALL,
 )
 _BROKEN = regex.compile(r"[\uFFFD\ud800-\udfff\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
-# UTF-8 read in a Windows code page turns each letter into that of its first byte and one, two or three of the
-# characters below, those of the bytes 80 to BF.
+# UTF-8 read in a Windows code page: the letter of the first byte, then one to three of those of the bytes 80 to BF.
 _WESTERN = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
 _ARABIC = "[\u0080-\u00bf€پ‚ƒ„…†‡ˆ‰ٹ‹Œچژڈگ‘’“”•–—ک™ڑ›œ\u200c\u200dں،؛؟]"
 _TWO_BYTES = regex.compile(f"[Â-ß]{_WESTERN}")
@@ -70,13 +69,13 @@ class Character:
 
 @dataclass(frozen=True)
 class Keyword:
-    """A word of a tenth of a source's texts or more, and seldom elsewhere."""
+    """A word of a tenth or more of a source's texts, and seldom elsewhere."""
 
     word: str
     source: str
     texts: int
     share: float
-    """Of the source's texts, 0 to 1."""
+    """Of the source's texts."""
 
 
 @dataclass(frozen=True)
@@ -95,23 +94,23 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit of a list of texts. Rows are indices into it."""
+    """The audit of a list of texts: numbers of texts, rows as indices, shares from 0 to 1."""
 
     texts: int
     empty: int
-    """Number of texts without a visible character."""
+    """Without a visible character."""
     empty_rows: tuple[int, ...]
     broken: int
-    """Number of texts with damage (`is_broken`)."""
+    """See `is_broken`."""
     broken_rows: tuple[int, ...]
     exact_repeats: int
     """Character by character."""
     folded_repeats: int
-    """By letters and digits; the exact ones included."""
+    """By letters and digits, the exact ones included."""
     near_repeats: int
-    """By near-duplicate groups; the folded ones included."""
+    """By near-duplicate groups, the folded ones included."""
     groups: int
-    """Number of near-duplicate groups, single texts included."""
+    """Single texts included."""
     largest_group: int
     examples: tuple[tuple[int, int], ...]
     """Pairs of near-duplicates from different groups, folded repeats last."""
@@ -119,19 +118,17 @@ class Audit:
     characters: int
     distinct_characters: int
     inventory: tuple[Character, ...]
-    """All characters, the commonest first."""
+    """The commonest first."""
     scripts: Mapping[str, float]
-    """Share of the characters, 0 to 1."""
+    """Of the characters."""
     dialects: Mapping[str, float]
-    """Share of the texts, 0 to 1."""
     sources: Mapping[str, float] | None
-    """Share of the texts, 0 to 1, the largest first; None for texts without sources."""
+    """The largest first; None for texts without sources."""
     keywords: tuple[Keyword, ...]
-    """Words by which sources seem to have been collected."""
     lonely: tuple[str, ...]
     """Characters of one text only: no model can learn and test them."""
     personal: Mapping[str, int]
-    """Number of occurrences by kind."""
+    """Occurrences by kind."""
     leaks: Leakage | None
     """From a training part into these texts."""
 
@@ -189,8 +186,8 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
 
 
 def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
-    """Return the words by which each source seems to have been collected, the largest shares first: a word of 0.6 % of
-    all texts, 24 % of those of one source, came up in 7 % of completions."""
+    """Return words by which sources seem to have been collected, the largest shares first: one in 24 % of a source's
+    texts came up in 7 % of completions."""
     sizes, everywhere = Counter(sources), Counter[str]()
     by_source = Counter[tuple[str, str]]()
     for text, source in zip(texts, sources, strict=True):
@@ -225,9 +222,7 @@ def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
 
 
 def is_broken(text: str) -> bool:
-    """Whether a text holds U+FFFD, lone surrogates or control characters, or looks read in a wrong encoding: a UTF-8
-    letter of three bytes or more, or two of two bytes, as Windows-1252; four in a row as Windows-1256; or a word of
-    accented letters."""
+    """Return whether a text holds damaged characters, or words that look read in a wrong encoding."""
     return bool(
         _BROKEN.search(text)
         or _MORE_BYTES.search(text)
@@ -243,7 +238,7 @@ def script(char: str) -> str:
 
 
 def _examples(keys: Sequence[str], group: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
-    """Return a pair from each group: its first text and the next near one that is no copy, else the next copy."""
+    """Pair the first text of each group with a near one that is no copy, else with a copy."""
     order = np.argsort(group, kind="stable")
     different: list[tuple[int, int]] = []
     copies: list[tuple[int, int]] = []

@@ -1,7 +1,6 @@
-"""Blocked words: how a list is read, and an automaton that finds its entries in texts.
+"""Lists of blocked words (docs/offensive-words.md), and an automaton that finds them in texts.
 
-docs/offensive-words.md says how entries are written and compared. In a text letters may be repeated, and a word have
-the affixes of its language. The automaton can stop anywhere and go on: half of a word may be typed, and half added.
+The automaton can stop anywhere and go on: half of a word may be typed, and half added.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from kammil.text import TATWEEL
 
 Form = Literal["stem", "noun", "word"]
 _MAX_LIST = 1 << 16
-"""Maximum number of bytes of a user's list."""
+"""Bytes of a user's list."""
 _TAIL = 64
-"""Characters of a text's end that make its state: twice as many as an entry has."""
+"""Final characters that make a text's state: twice the length of an entry."""
 _MAX_WORDS = 6
-"""Maximum number of words of an entry."""
+"""Of an entry."""
 SEPARATOR, _MARK = " ", "~"
 _ALTERNATIVES, _CHOICES = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}")
 _PATTERN_SIGNS, _SEPARATORS = regex.compile(r"[(){}|~]"), regex.compile(" +")
@@ -40,14 +39,14 @@ class BlockedWord:
 
     pattern: str
     kind: str = "own"
-    """Kind of offence: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
+    """`sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
     language: str = ""
-    """Name of a language or a variety, such as `levantine` or `arabizi`."""
+    """A language or variety, such as `levantine` or `arabizi`."""
     form: Form = "noun"
 
 
 def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[BlockedWord, ...]:
-    """Read a list; `DataError` names the first wrong line. A stranger's list has no `patterns`: they might stand for
+    """Read a list; `DataError` names the first wrong line. Only trusted lists have `patterns`: one may stand for
     millions of words."""
     entries: list[BlockedWord] = []
     for number, line in enumerate(content.splitlines(), 1):
@@ -68,7 +67,7 @@ def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[Block
 
 
 def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
-    """Read a user's list, one word a line; `DataError` for a file that is none."""
+    """Read a user's list, one word a line; `DataError` if it cannot be read."""
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_LIST + 1)
@@ -80,7 +79,7 @@ def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
 
 
 def spellings(entry: BlockedWord) -> list[str]:
-    """Return the spellings of an entry as its pattern has them, without affixes."""
+    """Return the spellings of an entry, without affixes."""
     return _expanded(entry.pattern.replace(_MARK, ""), _ALTERNATIVES)
 
 
@@ -90,7 +89,6 @@ def _expanded(pattern: str, brackets: regex.Pattern[str]) -> list[str]:
 
 
 def _folded_parts(pattern: str) -> list[list[str]]:
-    """Return the alternatives of each part of a pattern, folded, but for the mark."""
     cut = enumerate(_ALTERNATIVES.split(pattern))
     parts = [[*map(_folded, part.split("|"))] if i % 2 else [_folded(part)] for i, part in cut if part or i % 2]
     parts[0] = [choice.lstrip(SEPARATOR) for choice in parts[0]]
@@ -105,7 +103,7 @@ def _folded(choice: str) -> str:
 
 @pooled
 def fold_character(character: str) -> str:
-    """Return the letters and digits of a character; a space if it separates words, "" if it is skipped."""
+    """Return the letters and digits of a character; a space for a separator, "" for one that is skipped."""
     if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == TATWEEL:
         return ""
     folded = ""
@@ -122,7 +120,7 @@ def fold_character(character: str) -> str:
 
 @dataclass(frozen=True)
 class Match:
-    """A blocked word that was found in a text, from `begin` to `end`."""
+    """A blocked word in a text."""
 
     begin: int
     end: int
@@ -131,7 +129,7 @@ class Match:
 
 @pooled
 def offensive_words() -> Blocklist:
-    """Return the words of all languages, ready to be searched for."""
+    """Return the offensive words of all languages."""
     lists = (language.read("offensive.tsv") for language in known().values())
     return Blocklist([entry for words in lists for entry in read_list(words, "offensive.tsv", patterns=True)])
 
@@ -145,7 +143,7 @@ _NO_AFFIXES = Affixes()
 
 
 def _affixes(entry: BlockedWord) -> Affixes:
-    """Return the affixes of an entry in its language, else in the first one of its script."""
+    """The affixes of its language, else of the first one of its script."""
     languages = [known()[entry.language]] if entry.language in known() else known().values()
     choices = (affixes for language in languages for affixes in language.affixes)
     return next((affixes for affixes in choices if script(affixes.script).search(entry.pattern)), _NO_AFFIXES)
@@ -157,30 +155,28 @@ _Positions = frozenset[int]
 
 
 def _position(node: int, number: int = 0) -> int:
-    """Return a node with the number of an entry, 0 on the way to any, as one number: sets of them are quick."""
+    """Pack a node and the number of an entry, 0 for none yet, into an integer: sets of integers are quick."""
     return node << 16 | number
 
 
 class _Graph:
-    """Entries, what stands before them and their endings as one non-deterministic automaton."""
+    """Prefixes, entries and endings as one non-deterministic automaton."""
 
     def __init__(self) -> None:
         self.children: list[dict[str, int]] = []
         self.letter: list[str] = []
-        """Letter on the edge into each node."""
+        """On the edge into each node."""
         self.known: dict[int, dict[str, set[int]]] = {}
-        """For each node, the letters with which entries become known, and the numbers of these."""
-        self.arrivals: dict[int, list[int]] = {}
-        """Epsilon transitions from each node to positions."""
+        """By node and letter, the numbers of the entries that become known."""
+        self.arrivals: dict[int, list[int]] = {}  # epsilon transitions
 
     def add(self, letter: str = "") -> int:
-        """Add a node."""
         self.children.append({})
         self.letter.append(letter)
         return len(self.letter) - 1
 
     def insert(self, node: int, string: str, known: int = _NEVER, number: int = 0) -> int:
-        """Add the path of a string, on which an entry is known from a letter on; return its last node."""
+        """Add the path of a string, with entry `number` known from letter `known` on; return its last node."""
         for i, letter in enumerate(string):
             if i >= known:
                 self.known.setdefault(node, {}).setdefault(letter, set()).add(number)
@@ -190,17 +186,16 @@ class _Graph:
         return node
 
     def insert_all(self, strings: Iterable[str]) -> tuple[int, set[int]]:
-        """Add the paths of affixes from a new node; return it, and their last nodes."""
+        """Add affixes behind a new node; return it, and their last nodes."""
         root = self.add()
         return root, {self.insert(root, _folded(string)) for string in sorted(strings)}
 
     def join(self, nodes: Iterable[int], position: int) -> None:
-        """Add epsilon transitions from nodes to a position."""
         for node in nodes:
             self.arrivals.setdefault(node, []).append(position)
 
     def insert_pattern(self, node: int, parts: Sequence[Sequence[str]], number: int, *, by_last_letter: bool) -> int:
-        """Add the paths of an entry's pattern behind a node; return where they meet."""
+        """Add the paths of a pattern behind a node; return where they meet."""
         marked = False
         for i, choices in enumerate(parts):
             ends = set[int]()
@@ -216,12 +211,12 @@ class _Graph:
 
 
 class Blocklist:
-    """Entries as a deterministic automaton, made on the way (a lazy subset construction); a state is a number."""
+    """Entries as a deterministic automaton by lazy subset construction; a state is a number."""
 
     def __init__(self, entries: Iterable[BlockedWord]) -> None:
         self.entries = self._numbered = tuple(entries)
         self._dropped: frozenset[int] = frozenset()
-        """Numbers, from 1, of the entries that are left out."""
+        """Numbers, from 1, of entries that are left out."""
         self._graph = graph = _Graph()
         bare, complete, self._any = graph.add(), graph.add(), graph.add()  # the last one: any letters behind a stem
         starts, self._ends = [bare], {complete, self._any}
@@ -256,7 +251,7 @@ class Blocklist:
         self._nowhere, self._begin = self._state(frozenset()), self._state(self._new_word)
 
     def start(self, text: str) -> int:
-        """Return the state after a text that was typed; a blocked word at its end does not block."""
+        """Return the state after a typed text; a blocked word at its end does not block."""
         state = self._nowhere if len(text) > _TAIL else self._begin  # what is cut may end within a word
         state = reduce(self.after, text[-_TAIL:], state)
         if not self.blocked(state):
@@ -282,13 +277,13 @@ class Blocklist:
             return self._state(self._keys[state][0] | self._keys[other][0], typed=self._keys[state][1])
 
     def blocked(self, state: int) -> bool:
-        """Return whether a text in this state must not end there, nor its last word."""
+        """Return whether neither the text nor its last word may end here."""
         if state not in self._blocked:
             self._blocked[state] = not self._keys[state][1] and bool(self.matching(state))
         return self._blocked[state]
 
     def refused(self, state: int) -> tuple[frozenset[str] | None, bool]:
-        """Return which folded letters must not follow, None for all, and whether a separator or the end."""
+        """Return the folded letters that must not follow, None for all, and whether the word must not end."""
         positions, dropped = self._keys[state][0], self._dropped
         if any(position >> 16 == self._any and position & 0xFFFF not in dropped for position in positions):
             return None, self.blocked(state)
@@ -301,20 +296,20 @@ class Blocklist:
         return state == self._nowhere
 
     def matching(self, state: int) -> list[BlockedWord]:
-        """Return the entries that a text in this state ends with."""
+        """Return the entries that end here."""
         ends = [position & 0xFFFF for position in self._keys[state][0] if position >> 16 in self._ends]
         return [self._numbered[number - 1] for number in ends if number not in self._dropped]
 
     def entries_in(self, text: str) -> set[BlockedWord]:
-        """Return all entries that stand in a text."""
+        """Return the entries found in a text."""
         return {entry for *_, state in self._ends_in(text) for entry in self.matching(state)}
 
     def find(self, text: str) -> list[Match]:
-        """Return the blocked words of a text, in order; of those that end together, the shortest."""
+        """Return the blocked words of a text, in order; of those with one end, the shortest."""
         return [self._match(text, begins, end) for begins, end, _ in self._ends_in(text)]
 
     def without(self, exempt: Iterable[BlockedWord]) -> Blocklist:
-        """Return the list without some of its entries, which shares its states."""
+        """Return the list without some entries; both share their states."""
         dropped = set(exempt)
         if not dropped:
             return self
@@ -325,7 +320,7 @@ class Blocklist:
         return shorter
 
     def _ends_in(self, text: str) -> Iterator[tuple[list[int], int, int]]:
-        """Yield where words of a text have begun, where a blocked one ends, and the state there."""
+        """Yield the begins of words so far, the end of a blocked one, and the state there."""
         state, begins, end, in_word = self._begin, list[int](), 0, False
         for i, character in enumerate((*text, SEPARATOR)):
             folded = fold_character(character)
@@ -340,7 +335,6 @@ class Blocklist:
             state = self.after(state, character)
 
     def _match(self, text: str, begins: Sequence[int], end: int) -> Match:
-        """Return the shortest match that ends there, given where words begin."""
         for begin in reversed(begins[-_MAX_WORDS:]):
             state = reduce(self.after, text[begin:end], self._begin)
             if self.blocked(state):

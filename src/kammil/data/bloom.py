@@ -18,11 +18,11 @@ from kammil.text import fold
 
 RUN = 12
 _BITS_PER_RUN, _MIN_BITS_PER_RUN = 8, 1.75
-"""Bits per run in a filter of at most `_SMALL_BITS`, and in a larger one: at most 5 % and 47 % false positives."""
-_SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27  # 1 MiB; 16 MiB, enough for 67 million different runs
-_BLOCK = 10_000  # texts whose runs are hashed at once: some 100 MB of arrays
+"""Bits per run in filters of up to `_SMALL_BITS`, and in larger ones: up to 5 % and 47 % false positives."""
+_SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27  # 1 and 16 MiB
+_BLOCK = 10_000  # texts hashed at once: some 100 MB of arrays
 _LEARNT, _MIN_RUNS = 0.5, 8
-"""Minimum share of known runs of a learnt text, and number of runs from which a share is evidence."""
+"""Minima of the share of known runs, and of the number of runs that make a share evidence."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 _N = TypeVar("_N", np.uint32, np.uint64)
@@ -32,7 +32,7 @@ Novelty = Literal["seen", "new"]
 def build(
     texts: Sequence[str], *, known: Mapping[str, NDArray[np.generic]] | None = None
 ) -> dict[str, NDArray[np.generic]]:
-    """Build the arrays of `seen.safetensors`, added to those of the base, `known`."""
+    """Build the arrays of `seen.safetensors`, united with those of the base, `known`."""
     most = _size(sum(map(len, texts)))
     bits, digests, theirs = np.zeros(most, np.bool_), np.zeros(0, np.uint32), np.zeros(0, np.bool_)
     if known is not None:
@@ -61,7 +61,7 @@ def _size(runs: int) -> int:
 
 
 def _estimated(bits: NDArray[np.bool_]) -> int:
-    """Estimate the number of different runs from the share of set bits (Swamidass and Baldi 2007)."""
+    """By the share of set bits (Swamidass and Baldi 2007)."""
     unset = max(1, len(bits) - int(np.count_nonzero(bits)))
     return round(-len(bits) / 2 * np.log(unset / len(bits)))
 
@@ -91,7 +91,7 @@ class BloomFilter:
         self._bits = bits.astype(np.uint8)
 
     def contains(self, letters: Sequence[str]) -> NDArray[np.bool_]:
-        """Return whether each run of N folded texts of length L is known, (N, max(0, L - 11)); a shorter text is one
+        """Return whether each run of N folded texts of length L is known, (N, max(0, L - 11)), a shorter text being one
         run."""
         hashes = _hashes(_codes(letters))
         first, second = (self._is_set(position) for position in _positions(hashes, 8 * len(self._bits)))
@@ -117,16 +117,14 @@ class BloomFilter:
         return "seen" if self.contains([letters]).all() else "new"
 
     def knows_half(self, text: str) -> bool:
-        """Estimate whether more than half of the runs of a text are known, less the false positives (43 % for one run,
-        2 % for ten)."""
+        """Return whether more than half of a text's runs are known, corrected for false positives."""
         found = self.contains([fold(text)])
         chance = self.false_positives
         return bool(found.size and found.mean() - chance > (1 - chance) / 2)
 
 
 def learnt_texts(arrays: Mapping[str, NDArray[np.generic]], texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Return whether each text, (N,), has been learnt: itself, or half of its runs, by four standard deviations above
-    chance."""
+    """Return whether each text, (N,), or half of its runs is known, four standard deviations above chance."""
     exact, runs = ExactTexts(arrays).contains(texts), BloomFilter(arrays)
     chance = runs.false_positives
     learnt = np.zeros(len(texts), np.bool_)
@@ -146,7 +144,7 @@ def _digests(keys: Iterable[str]) -> NDArray[np.uint32]:
 
 
 def _distinct(known: NDArray[_N], more: NDArray[_N]) -> NDArray[_N]:
-    """Unite two arrays, ascending, faster than `np.unique`, which hashes them."""
+    """Unite arrays, ascending: `np.unique`, which hashes, is slower."""
     numbers = np.sort(np.concatenate([known, more]))
     return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
 

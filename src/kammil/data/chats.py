@@ -1,7 +1,6 @@
-"""Messages of chat exports: WhatsApp's text files, of Android and of iOS, and Telegram's JSON.
+"""Messages of chat exports: WhatsApp's text files, of Android and iOS, and Telegram's JSON.
 
-Names, times, notices of the program and numbers of phones and accounts are left out. Both formats are undocumented and
-vary with the language and region of the phone.
+Names, times, notices and numbers of phones and accounts are left out. Both formats are undocumented and vary by region.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Message:
     sender: str
     """Without marks of direction; "" for none."""
     text: str
-    """Never blank; lines are separated by line feeds."""
+    """Never blank."""
     forwarded: bool = False
     """Whether somebody else wrote the text."""
 
@@ -61,12 +60,12 @@ class Chat:
     program: str
     messages: Sequence[Message]
     media: int
-    """Number of messages without a text."""
+    """Messages without a text."""
     notices: int
-    """Number of lines that nobody wrote, such as "You deleted this message"."""
+    """Such as "You deleted this message"."""
 
     def described(self, sender: str | None = None) -> str:
-        """Return a sentence for the owner of the export: senders, and what is left out."""
+        """Return a sentence on the senders and on what is left out."""
         counts = Counter(message.sender for message in self.messages)
         people = [f"{visible(shortened(name)) or 'nobody named'} ({n:,})" for name, n in counts.most_common(MAX_NAMED)]
         if len(counts) > MAX_NAMED:
@@ -80,7 +79,7 @@ class Chat:
 
 
 def whatsapp(lines: Iterable[str]) -> Chat | None:
-    """Return the messages of a WhatsApp export; None if the first line begins no message, or none has a sender."""
+    """Return the messages of a WhatsApp export; None for other lines."""
     rest = itertools.dropwhile(lambda line: not line.strip(), lines)
     first = next(rest, "")
     if not _HEAD.match(first):
@@ -121,7 +120,7 @@ def telegram(value: object) -> Chat | None:
 
 
 def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
-    """Return the texts of all messages, or of those by a sender (case is ignored) that are not forwarded."""
+    """Return the texts of all messages, or of a sender's (case is ignored) that are not forwarded."""
     messages = list(messages)
     if sender is None:
         return [message.text for message in messages]
@@ -159,7 +158,7 @@ def _is_notice(line: str) -> bool:
 
 
 def _plain_name(name: str) -> str:
-    """Return a name in NFC, without marks of direction and the tilde of strangers."""
+    """NFC, without marks of direction and the tilde of strangers."""
     kept = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) != "Cf")
     return " ".join(kept.replace("~", " ", 1).split() if kept.lstrip().startswith("~") else kept.split())
 

@@ -1,6 +1,6 @@
 """Undo what makers of corpora did to texts: tokens, entities, quoting, spaced punctuation.
 
-A rule that would change texts as people write them is off by default.
+Rules that would change texts as people write them are off by default.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ _SHORT_NAMES = {
 
 @dataclass(frozen=True)
 class CleaningRules:
-    """Rules that each can be switched off."""
+    """Rules, each with its switch."""
 
     retweets: bool = True
     """Remove "RT @name:" at the start."""
     tokens: bool = True
-    """Replace USER, URL, <user> and <url> by the placeholders of `kammil.text`; remove EMOJI, NUM, NEWLINE, <num>."""
+    """Replace USER, URL, <user> and <url> by `kammil.text`'s placeholders; remove EMOJI, NUM, NEWLINE, <num>."""
     arabic_tokens: bool = False
     """Replace مستخدم، رابط، وسم، استفهام، تعجب, which people write too, by their meaning."""
     entities: bool = True
@@ -62,7 +62,7 @@ class CleaningRules:
     emoji_names: bool = False
     """Replace names such as :joy: by the emoji; remove unknown ones."""
     punctuation: bool = False
-    """Remove the spaces of tokenisers beside marks; people write some too."""
+    """Remove spaces of tokenisers beside marks; people write some too."""
     runs: bool = True
     """Keep one of several handles in a row; remove web addresses at the end."""
 

@@ -1,4 +1,4 @@
-"""Rows of a table by one condition in SQL, which can reach nothing but the cells of a row."""
+"""Rows of a table by one SQL condition, which can reach nothing but a row's cells."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _NUMBER_IN = re.compile(r"(?:^|\s)[\d.]|\b(?:ABS|LENGTH|INSTR|ROUND)\b")
 _TEXT_COLUMN = re.compile(r"(?<!CAST \( )(?<!LENGTH \( )(?<!INSTR \( )\bc(\d+)\b")
 _MAX_LENGTH = 100_000  # characters
 _MAX_STEPS = 2_000_000_000
-"""Of SQLite's machine for all rows: some hundred for each of ten million."""
+"""Instructions of SQLite for all rows: hundreds for each of ten million."""
 _MAX_CELL, _MAX_PATTERN = 64 << 20, 1000
-"""Bytes; long patterns of nothing but wildcards take quadratic time."""
+"""Bytes; long patterns of wildcards take quadratic time."""
 _LISTED = 20
 
 
@@ -82,9 +82,9 @@ def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], 
 
 
 def _translate(where: str, table: str, names: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """Return a condition with names of ours and strings as parameters, these strings, and the columns named.
+    """Return a condition with names of ours and parameters for strings, these strings, and the columns named.
 
-    A word of SQL that is the name of a column needs no quotes where a value is due.
+    A column named like a word of SQL needs no quotes where a value is due.
     """
     if len(where) > _MAX_LENGTH:
         raise DataError(f"--where has {len(where):,} characters, and {_MAX_LENGTH:,} are the maximum; shorten it")

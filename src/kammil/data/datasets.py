@@ -1,7 +1,6 @@
 """Named data sets: the catalogue, and their files, downloaded and verified.
 
-A file with the right SHA-256 is looked for in `KAMMIL_DATA_DIR`, a folder that is never written to, then in the user's
-cache (`KAMMIL_CACHE_DIR` names another), and is downloaded into the cache otherwise.
+A file is looked for in `KAMMIL_DATA_DIR`, never written to, then in the cache, and else downloaded into the cache.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from kammil.errors import DataError, nearest
 _TIMEOUT = 30.0  # seconds to connect, and between two chunks
 _CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
 _MAX_BYTES = 64 << 20
-"""Maximum number of bytes of a download: another file at the address must not fill the disk."""
+"""Bytes of a download: another file at the address must not fill the disk."""
 
 Status = Literal["present", "absent", "corrupt"]
 Terms = Literal["open", "research", "unstated"]
-"""An open licence; research alone; or public without terms. None clears the rights of the writers."""
+"""None of them clears the rights of the writers."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Dataset:
     terms: Terms = "unstated"
     dialect: str = "mixed"
     column: str | tuple[str, ...] | None = None
-    """Column of texts, as for `sources.rows`; of several, each row gives one text after the other."""
+    """As for `sources.rows`; of several, each row gives one text after the other."""
     cleaning: CleaningRules | None = None
 
 
@@ -89,11 +88,8 @@ def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
 
 
 def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
-    """Return the verified files of a data set; download missing ones to a folder, by default the cache.
-
-    A file appears when it is complete; `<name>.part` is resumed. `DataError` for other bytes than expected, or a full
-    disk.
-    """
+    """Return the verified files of a data set, the missing ones downloaded to a folder, by default the cache;
+    `DataError` for other bytes than expected, or a full disk."""
     return [_fetch_file(file, folder) for file in find(name).files]
 
 
@@ -159,7 +155,7 @@ def _download(url: str, sha256: str, part: Path) -> None:
 
 
 def _receive(url: str, part: Path) -> bool:
-    """Append the missing bytes, or write all if the server supports no ranges; return whether bytes were kept."""
+    """Append the missing bytes, or write all without ranges; return whether bytes were kept."""
     import requests
 
     start = part.stat().st_size if part.exists() else 0

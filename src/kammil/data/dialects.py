@@ -1,7 +1,7 @@
-"""Guess the dialects of Arabic texts by their words: a log-linear counter, for the audit of a corpus.
+"""Guess the dialects of Arabic texts by their words with a log-linear model, for the audit of a corpus.
 
-`dialects.json`, which `recipes/dialects.py` writes, holds what each of some 2,500 words adds to the log-odds of each
-dialect, and how often guesses were right on other sources. Half of all short texts have no word that tells.
+`dialects.json`, written by `recipes/dialects.py`, holds the weights of some 2,500 words, and precision and recall on
+other sources. Half of all short texts have no word that tells.
 """
 
 from __future__ import annotations
@@ -20,21 +20,19 @@ from kammil.text import fold_spelling, words
 _LANGUAGE = next(language for language in known().values() if language.dialects)
 DIALECTS = tuple(_LANGUAGE.dialects)
 UNCLEAR = "unclear"
-"""The answer where no dialect has a probability of `THRESHOLD`."""
+"""The answer if no dialect has a probability of `THRESHOLD`."""
 THRESHOLD = 0.5
 
 
 class Counts(NamedTuple):
-    """Weights of the words, and the measured errors of the guess."""
+    """Weights of words, and figures of held-out texts."""
 
     words: Mapping[str, NDArray[np.float64]]
-    """Word (`keys`) -> what it adds to the log-probability of each of `DIALECTS`, (6,)."""
+    """(6,) of each of `keys`, added to the log-probabilities of `DIALECTS`."""
     bias: NDArray[np.float64]
-    """(6,)."""
     precision: Mapping[str, float]
-    """Share of the held-out texts called a dialect that are of it, where all have equally many."""
+    """With as many texts of each dialect."""
     recall: Mapping[str, float]
-    """Share of the held-out texts of a dialect that are called it."""
 
 
 @cache
@@ -50,13 +48,13 @@ _key = lru_cache(1 << 16)(fold_spelling)
 
 
 def keys(text: str) -> set[str]:
-    """Return the words of a text in the language's letters, without variants of spelling."""
+    """Return the words of a text in the language's letters, spelling folded."""
     is_letter = script(_LANGUAGE.script)
     return {key for begin, end in words(text) if is_letter.search(key := _key(text[begin:end]))}
 
 
 def likely(text: str, known: Counts | None = None) -> str:
-    """Return the likely dialect of a text, or `UNCLEAR`, by other counts than the language's if given."""
+    """Return the likely dialect of a text, or `UNCLEAR`."""
     known = known or counts()
     found = [weights for key in keys(text) if (weights := known.words.get(key)) is not None]
     if not found:
@@ -68,6 +66,6 @@ def likely(text: str, known: Counts | None = None) -> str:
 
 
 def likely_shares(texts: Iterable[str]) -> dict[str, float]:
-    """Return the share of texts by likely dialect and `UNCLEAR`; of no text, all are 0."""
+    """Return the share of texts by likely dialect and `UNCLEAR`; 0 for no texts."""
     found = Counter(map(likely, texts))
     return {name: found[name] / max(found.total(), 1) for name in (*DIALECTS, UNCLEAR)}

@@ -1,4 +1,4 @@
-"""Bytes of files and standard input to text: gzip and Zstandard undone, encodings checked and guessed."""
+"""Files and standard input to text: gzip and Zstandard undone, encodings checked and guessed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BINARY = (".parquet", ".xlsx")
 ENDINGS = (".txt", ".tsv", ".csv", ".json", ".jsonl", ".ndjson", *BINARY)
 COMPRESSED = (".gz", ".zst")
 MAX_UNPACKED = 2 << 30
-"""Maximum number of bytes that are read or unpacked: a small archive could fill the memory."""
+"""Bytes read or unpacked: a small archive could fill the memory."""
 
 _SIGNATURES = {
     b"PAR1": ("a Parquet file", ".parquet"),
@@ -48,21 +48,19 @@ class ReadOptions:
     """Which part of a file is read, and how."""
 
     column: str | None = None
-    """A name; a path into JSON such as `message.text`; or a number, from 1, of a .tsv, .csv or .xlsx, whose first row
-    is data then, unless it is plainly a header. None: "text", else the only column of text, unless the first row of a
-    .tsv or .csv looks like a text itself."""
+    """A name, a path into JSON such as `message.text`, or a number, from 1, in a .tsv, .csv or .xlsx, whose first row
+    is data then, unless it is plainly a header. None: "text", else the only column of text."""
     where: str | None = None
-    """In SQL, such as "Country = 'lebanon'". A column of nothing but numbers compares with numbers and any other with
-    strings. Without a header, columns are called "1", "2", ..., in double quotes."""
+    """In SQL, such as "Country = 'lebanon'". Only columns of nothing but numbers compare with numbers. Without a
+    header, columns are called "1", "2", ..., in double quotes."""
     encoding: str = "utf-8"
     """A byte-order mark is skipped; one of UTF-16 wins over UTF-8."""
     delimiter: str | None = None
-    """A character, or "tab". None: a tab in a .tsv; in a .csv the one of comma, semicolon, tab and bar that divides the
-    first row and most others alike."""
+    """A character, or "tab". None: a tab in a .tsv; the one that divides most rows of a .csv alike."""
     source_column: str | None = None
     """None: "source", if there is one."""
     sender: str | None = None
-    """Sender whose messages of a chat are read; None: all."""
+    """Of the messages of a chat that are read; None: all."""
 
     @property
     def table(self) -> bool:
@@ -96,7 +94,7 @@ class File:
     """Empty for `BINARY` files."""
 
     def open(self, newline: str = "\n") -> TextIO:
-        """Return the text as a stream, so that it is never in memory as one string."""
+        """Return a stream, so that the text is never one string in memory."""
         return io.TextIOWrapper(io.BytesIO(self.data), self.codec, newline=newline)
 
     @cached_property
@@ -118,10 +116,9 @@ def load_json(text: str) -> object:
 
 
 def read_file(path: Path, options: ReadOptions) -> File:
-    """Return the content of a file, or of standard input for `-`; `DataError` for one that cannot be read.
+    """Return the content of a file, or of standard input for `-`; `DataError` if it cannot be read.
 
-    Without an ending the first bytes tell Parquet, workbooks and JSON; else it is CSV if an option is for tables, else
-    text.
+    Without an ending, the first bytes tell Parquet, workbooks and JSON; else options for tables mean CSV.
     """
     if str(path) == STDIN:
         name, ending, stored = Path("stdin"), "", sys.stdin.buffer.read(MAX_UNPACKED + 1)
@@ -149,8 +146,7 @@ def read_file(path: Path, options: ReadOptions) -> File:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the readable files of a folder and its subfolders, sorted by name, without hidden ones and links to
-    folders."""
+    """Return the readable files of a folder and its subfolders by name, without hidden ones and linked folders."""
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -162,7 +158,6 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def _kind(data: bytes) -> tuple[str, str]:
-    """Return kind and ending by the first bytes; empty strings for any text."""
     return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), ("", ""))
 
 
@@ -222,7 +217,7 @@ def _unpack(name: Path, stored: bytes, compression: str) -> bytes:
 
 
 def _frames(stored: bytes, new_frame: Callable[[], Any]) -> Iterator[bytes]:
-    """Yield the content of all frames and skip zeros behind them; `EOFError` if the last one is cut."""
+    """Yield the content of all frames, skipping zeros behind them; `EOFError` if one is cut."""
     frame = new_frame()
     for start in range(0, len(stored), _CHUNK):
         piece = stored[start : start + _CHUNK]
@@ -236,7 +231,7 @@ def _frames(stored: bytes, new_frame: Callable[[], Any]) -> Iterator[bytes]:
 
 # ---- encodings
 
-_SAMPLE = 1 << 16  # bytes looked at to guess an encoding
+_SAMPLE = 1 << 16  # bytes
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -247,8 +242,7 @@ _OTHER_SCRIPTS = [
     *("cp1251", "koi8_r", "cp866", "iso8859_5", "cp1253", "cp1255", "cp1256", "iso8859_6"),
     *("cp874", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
 ]
-"""Encodings of other scripts in use. Among all 90 of charset-normalizer, a line of Russian in KOI8-R would be
-Japanese."""
+"""Among all 90 encodings of charset-normalizer, a line of Russian in KOI8-R would be Japanese."""
 _WESTERN = "àâäáãåçèéêëìíîïñòóôõöøùúûüÿæß"
 _LATIN = {
     "windows-1252": _WESTERN + "œ",
@@ -256,12 +250,11 @@ _LATIN = {
     "windows-1254": "âçğıîöşûü",
     "windows-1250": "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđß",
 }
-"""Latin encodings and the letters that people write in them; charset-normalizer takes French for Polish."""
+"""Letters that people write in them; charset-normalizer takes French for Polish."""
 
 
 def _codec(path: Path, data: bytes, encoding: str) -> str:
-    """Return the codec of an encoding, which skips a byte-order mark; `DataError` for binary content, and UTF-8 called
-    something else."""
+    """Return a codec that skips a byte-order mark; `DataError` for binary content, and UTF-8 under another name."""
     try:
         name = codecs.lookup(encoding).name.removesuffix("-sig")
         if name == "utf-8":
@@ -285,7 +278,7 @@ def marked_encoding(data: bytes) -> str | None:
 
 
 def undecodable(path: Path, data: bytes, encoding: str) -> str:
-    """Return a sentence on the first byte that does not fit, with the likely encoding."""
+    """Return a sentence on the first bad byte, with the likely encoding."""
     at = _first_undecodable(data, encoding) or 0
     sample = data[max(0, at - _SAMPLE) : at + _SAMPLE]
     text = sample.decode(errors="replace")
@@ -319,7 +312,7 @@ def _first_undecodable(data: bytes, encoding: str) -> int | None:
 def _guess_utf16_or_32(data: bytes) -> str | None:
     if marked := marked_encoding(data):
         return marked
-    # spaces, digits and line ends have their NULs in one half of the byte pairs
+    # ASCII has its NULs in one half of the byte pairs
     even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
     name = "utf-16-le" if odd > even else "utf-16-be"
     text = data[:_SAMPLE].decode(name, errors="replace")
@@ -330,7 +323,7 @@ def _guess_utf16_or_32(data: bytes) -> str | None:
 def _guess_legacy(sample: bytes) -> str | None:
     runs: list[bytes] = re.findall(rb"[\x80-\xff]+", sample)
     high = b"".join(runs)
-    # words of other scripts are runs of high bytes; accented letters and curly quotes stand alone
+    # other scripts are runs of high bytes; accented letters stand alone
     if len(high) < 2 * len(runs):
         likely, best_share = None, 0.6
         for name, letters in _LATIN.items():

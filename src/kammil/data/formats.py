@@ -1,7 +1,7 @@
-"""Files to rows: cells with a character between them, JSON, Parquet and Excel workbooks.
+"""Files to rows: delimited cells, JSON, Parquet and Excel workbooks.
 
-The standard library reads cells and JSON, and can name the line that breaks their rules. polars, which reads Parquet
-and workbooks, refused 14 % of 9,869 well-formed small tables with stray quotes.
+The standard library reads cells and JSON, since it names the line that breaks the rules, and polars refused 14 % of
+9,869 well-formed small tables with stray quotes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def read_table(file: File, options: ReadOptions) -> TextColumn:
     return read_texts(_parquet(file) if file.ending == ".parquet" else _json(file, options.column), options, file)
 
 
-# ---- cells with a character between them
+# ---- delimited cells
 
 _DELIMITERS = ",;\t|"
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t"}
@@ -59,8 +59,8 @@ _LIMIT = threading.Lock()
 
 
 def _delimited(file: File, options: ReadOptions) -> list[list[str]]:
-    """Return the rows of the first dialect in which all are equally wide: tabs outside a .csv may come without quoting.
-    pandas, which always assumes it, loses 1,889 of ATSAD's 58,751 tweets."""
+    """Return the rows of the first dialect that fits: tabs may come without quoting. pandas, which always assumes it,
+    loses 1,889 of ATSAD's 58,751 tweets."""
     delimiter = None if options.delimiter is None else _NAMED_DELIMITERS.get(options.delimiter, options.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataError(f"--delimiter {delimiter!r} is not one character; give one such as ';', or the word tab")
@@ -85,7 +85,7 @@ def _delimited(file: File, options: ReadOptions) -> list[list[str]]:
 
 
 def _sniffed(lines: Callable[[], Iterable[str]]) -> str:
-    """Return the delimiter that divides the first row, and half of the first ones alike; else a comma."""
+    """Return the delimiter that divides the first row and half of the next ones alike, else a comma."""
     found: list[tuple[float, int]] = []
     for rank, delimiter in enumerate(_DELIMITERS):
         try:
@@ -101,7 +101,7 @@ def _sniffed(lines: Callable[[], Iterable[str]]) -> str:
 
 @contextmanager
 def _long_cells() -> Generator[None]:
-    """Lift the limit of cells in `csv`, which is the whole program's."""
+    """Lift the limit of `csv`, which is global."""
     with _LIMIT:
         before = csv.field_size_limit(MAX_UNPACKED - 1)
         try:
@@ -111,7 +111,7 @@ def _long_cells() -> Generator[None]:
 
 
 def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: bool, ragged: bool) -> list[list[str]]:
-    """Return the rows that are not blank; `csv.Error` names the first bad line. `ragged` allows short rows."""
+    """Return the rows that are not blank, short ones if `ragged`; `csv.Error` names the first bad line."""
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quotes, strict=True)
     rows: list[list[str]] = []
@@ -138,9 +138,9 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
 # ---- JSON and Parquet
 
 MAX_ROWS = 1 << 27
-"""Maximum number of rows of Parquet: 16 bytes a column in memory, but next to none in the file."""
+"""Rows of Parquet: 16 bytes a column in memory, but next to none in the file."""
 _SLICE = 10_000
-"""Number of rows that become Python's objects at a time."""
+"""Rows converted at a time."""
 
 
 def _parquet(file: File) -> Table:
@@ -192,7 +192,7 @@ def _object(file: File, number: int, line: str) -> dict[str, Any]:
 
 
 def _objects(file: File, column: str | None) -> list[dict[str, Any]]:
-    """Return the objects of a list, or of the only list of objects inside an object; a string is a column "text"."""
+    """Return the objects of a list, or of the only list of an object; a string is a column "text"."""
     value = file.value
     if isinstance(value, dict):
         top = cast(dict[str, object], value)
@@ -218,13 +218,13 @@ def _are(kind: type, value: object) -> bool:
 # ---- Excel workbooks
 
 MAX_WORKBOOK = 512 << 20
-"""Maximum number of unpacked bytes; XML takes several times as much in memory."""
+"""Unpacked bytes; XML takes several times as much in memory."""
 MAX_EMPTY = 1 << 22
-"""Maximum number of cells up to the last one of a sheet, unless a quarter of them is filled: empty ones take memory."""
+"""Cells up to the last one of a sheet, unless a quarter is filled: empty ones take memory."""
 
 
 def _workbook(file: File) -> list[list[str]]:
-    """Return the cells of the first sheet; of formulas, the saved values."""
+    """Return the cells of the first sheet, formulas as their saved values."""
     name, data = file.name, file.data
     _check(name, data)
     try:
@@ -247,7 +247,7 @@ def _first_paragraph(error: BaseException) -> str:
 
 
 class _Size:
-    """The memory of a workbook: a rectangle up to the last cell of each sheet, and a string wherever a cell uses it."""
+    """The memory of a workbook: sheets are rectangles, and each cell repeats a shared string."""
 
     def __init__(self) -> None:
         self.unpacked, self.sparse, self.sound = 0, False, True
@@ -255,7 +255,7 @@ class _Size:
         self.uses: Counter[int] = Counter()
 
     def measure(self, name: str, stream: IO[bytes]) -> None:
-        """Measure a part; one that is no XML is no sheet, even if a reader is more lenient."""
+        """Only XML can be a sheet, even if a reader is more lenient."""
         self._row = self._column = self._rows = self._columns = self._cells = 0
         self._element = self._index = ""
         self._shared = False
@@ -309,7 +309,7 @@ def _column_number(letters: str) -> int:
 
 
 def _check(name: Path, data: bytes) -> None:
-    """Unpack every part to measure it: the size that an archive states may be wrong."""
+    """Every part is unpacked: the size that an archive states may be wrong."""
     size = _Size()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

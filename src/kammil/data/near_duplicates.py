@@ -1,17 +1,17 @@
 """Find near-duplicate texts, so that none is both learnt from and tested on.
 
-Two texts are near-duplicates when they share at least `MIN_SHARE` of the distinct `SHINGLE`-character runs of the
-one that has fewer (containment), after `kammil.text.fold`. The count is exact. MinHash with LSH finds pairs of high
-*Jaccard* similarity; a containment of 0.3 is a Jaccard of 0.18 for texts of one length and 0.05 where one is five
-times the other. On 100,000 texts LSH set to 0.18 makes 69 % of the joins between texts that are no copies, and takes
-twelve to sixteen times as long (`benchmarks/duplicates.py`).
+Two texts are near-duplicates when they share `MIN_SHARE` or more of the distinct `SHINGLE`-character runs of the one
+that has fewer (containment), after `kammil.text.fold`. The count is exact. MinHash with LSH finds high *Jaccard*
+similarity, and a containment of 0.3 is a Jaccard of 0.18 for texts of one length, 0.05 where one is five times the
+other. On 100,000 texts, LSH set to 0.18 makes 69 % of the joins between texts that are no copies, in twelve to sixteen
+times the time (`benchmarks/duplicates.py`).
 
-How it stays near-linear. An index maps every shingle of two texts or more to its texts.
-- *Prefix filter* (Chaudhuri et al. 2006; Bayardo et al. 2007): a text that must share `need` shingles shares
-  one that is not among its `need - 1` commonest, so only its rarer shingles propose partners.
-- *Levels*: a level compares texts through shingles of at most `cap` texts. Pairs that share nothing rarer can meet
-  only in common shingles, so texts with the same common shingles and the same `need` are one item of the next level,
-  where `cap` doubles. Boilerplate in 20,000 texts becomes a handful of items, not 200 million pairs.
+An index maps every shingle of two texts or more to its texts. Two ideas keep the search near-linear:
+- *Prefix filter* (Chaudhuri et al. 2006; Bayardo et al. 2007): of `need` shared shingles, one is not among a text's
+  `need - 1` commonest, so only its rarer shingles propose partners.
+- *Levels*: a level compares texts through shingles of at most `cap` texts. Texts with the same common shingles and the
+  same `need` are one item of the next level, where `cap` doubles. Boilerplate in 20,000 texts becomes a handful of
+  items, not 200 million pairs.
 
 Data that defies both costs time, never accuracy (50,000 mixtures of 5 out of 30 phrases take 2 minutes). Only hashes
 can collide: the chance that any two of 10^8 shingles agree is below 0.0003.
@@ -30,11 +30,11 @@ from kammil.progress import tracked
 from kammil.text import TextRules, fold, fold_spelling
 
 SHINGLE = 15
-"""Characters without spaces: three Arabic words or so, longer than most common formulas."""
+"""Characters without spaces: some three Arabic words, longer than most formulas."""
 MIN_SHARE = 0.3
-"""Share of the smaller text: a repost cut to a third counts; two long texts with one greeting in common do not."""
+"""Of the smaller text: a repost cut to a third counts, one greeting in two long texts does not."""
 
-_FIRST_CAP = 16  # maximum number of texts of a shingle that are compared pair by pair at first
+_FIRST_CAP = 16  # maximum number of texts of a shingle, at first
 _LOW_MASK = (1 << 32) - 1  # of two numbers that are sorted as one, such as owner << 32 | token
 _BLOCK = 1 << 22  # characters, pairs or shingles at a time: some 100 MB of arrays
 _PARTITION = 1 << 24  # shingles sorted at a time: 0.5 GB
@@ -47,17 +47,17 @@ Hashes = NDArray[np.uint64]
 
 
 def key(text: str) -> str:
-    """Return the fold or, if empty, a space and the visible characters: what copies have in common."""
+    """Return the fold or, if empty, a space and the visible characters."""
     return fold(text) or " " + "".join(_AS_SEEN.normalise(text).split())
 
 
 def loose_key(text: str) -> str:
-    """Return what copies in different spellings have in common."""
+    """Return what copies share in any spelling."""
     return fold_spelling(text) or key(text)
 
 
 def exact_key(text: str) -> str:
-    """Return what exact copies have in common: letters, digits and underscores, else `key`."""
+    """Return what exact copies share: letters, digits and underscores, else `key`."""
     return fold(text, underscores=True) or key(text)
 
 
@@ -67,9 +67,9 @@ class Rule:
 
     shingle: int = SHINGLE
     share: float = MIN_SHARE
-    """Share of its shingles, above 0 and at most 1."""
+    """Above 0 and at most 1."""
     min_shared: int = 1
-    """Minimum number of common shingles of different keys."""
+    """For different keys."""
     key: Callable[[str], str] = key
     longer: bool = False
     """Whether the share is that of the text with more shingles."""
@@ -85,17 +85,17 @@ class Rule:
 RULE = Rule()
 """The rule of splits, audits and counts."""
 QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
-"""Quotations from memory: a changed word here and there breaks runs of 15. 16 shared shingles (23 letters in a row) are
-longer than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
+"""Quotations from memory, where changed words break runs of 15. 16 shared shingles, 23 letters in a row, are longer
+than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
 VERSION_RULE = Rule(share=0.5, longer=True)
-"""Versions share half of the *longer* text. Chains of pairs that share a part of the shorter one lead anywhere: from
-3,119 tweets to 1,604 of 170,000 texts, of which none of 40 resembled a tweet."""
+"""Versions share half of the *longer* text. Chains of parts of the shorter one lead anywhere: from 3,119 tweets to
+1,604 of 170,000 texts, of which none of 40 resembled a tweet."""
 _COMPARED = 100_000
-"""Texts compared at a time: the 8-letter runs that they share would fill the memory."""
+"""Texts compared at a time: their shared 8-letter runs would fill the memory."""
 
 
 def overlap(first: str, second: str, *, shingle: int = SHINGLE) -> float:
-    """Return the share, 0 to 1, of the distinct shingles of the text with fewer that the other has too."""
+    """Return the share of the distinct shingles of the text with fewer that the other has too."""
     a, b = (shingles(key(text), shingle) for text in (first, second))
     return len(a & b) / min(len(a), len(b))
 
@@ -103,8 +103,8 @@ def overlap(first: str, second: str, *, shingle: int = SHINGLE) -> float:
 def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
     """Return the near-duplicate group of every text, (N,), numbered in order of first appearance.
 
-    Groups are the connected components of the pairs. A fold shorter than a shingle matches only itself, and a text
-    without letters or digits only copies, white space aside; all blank texts are one group.
+    Groups are the connected components of the pairs. A fold shorter than a shingle matches only itself, a text without
+    letters or digits only copies; all blank texts are one group.
     """
     keys, unit = _units(texts, rule)
     levels = _levels(keys, rule)
@@ -134,7 +134,7 @@ def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
 
 
 def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = RULE) -> Ints:
-    """Return for every text, (N,), the index in `among` of its first copy, else of a direct near-duplicate, else -1."""
+    """Return for every text, (N,), the index in `among` of its first copy, else of a near-duplicate, else -1."""
     keys, unit = _units([*among, *texts], rule)
     levels = _levels(keys, rule)
     copy = np.full(len(keys), -1)
@@ -162,7 +162,7 @@ def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = 
 def resembling(texts: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
     """Return whether each text, (N,), resembles one of `among`, or is a version of one that does.
 
-    A memorised test text costs more than a pair that a split misses, so three rules apply.
+    Three rules apply, since a memorised test text costs more than a pair that a split misses.
     """
     similar = np.zeros(len(texts), np.bool_)
     for start in range(0, len(texts), _COMPARED):
@@ -184,7 +184,7 @@ class _Level:
 
 
 def _units(texts: Sequence[str], rule: Rule) -> tuple[list[str], Ints]:
-    """Return the distinct keys in order of first appearance, and the number of each text's key."""
+    """Return the distinct keys by first appearance, and the number of each text's key."""
     number: dict[str, int] = {}
     keys = map(rule.key, tracked(texts, "looking for near-duplicates"))
     unit = np.fromiter((number.setdefault(key, len(number)) for key in keys), np.int64, len(texts))
@@ -240,7 +240,7 @@ def _merge(owner: Ints, token: Ints, need: Ints) -> tuple[Ints, _Bools, Ints, In
 def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) -> tuple[Ints, Ints]:
     """Find the near pairs of items, lower need first, that share a token numbered `common` or above.
 
-    Entries, (E,), are item << 32 | token, sorted: items ascend in need, an item's tokens from common to rare.
+    Entries, (E,), are item << 32 | token, sorted: items ascend in need, tokens run from common to rare.
     """
     item, token = entries >> 32, entries & _LOW_MASK
     size = np.bincount(item, minlength=need.size)
@@ -302,10 +302,8 @@ def shingles(folded: str, shingle: int) -> set[str]:
 
 
 def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
-    """Find the shingles that two keys or more hold, one range of hashes in memory at a time.
-
-    Returns owner (index of a key) and token (number of a shingle) of each pair, and the number of shingles of each key.
-    """
+    """Return owner (index of a key) and token (number of a shingle) of all shingles of two keys or more, and each key's
+    number of shingles. One range of hashes is in memory at a time."""
     long = np.array([len(k) >= shingle and not k.startswith(" ") for k in keys], np.bool_)
     size = np.where(long, np.array([len(k) - shingle + 1 for k in keys], np.int64), 1)
     parts = 1 + int(size.sum()) // _PARTITION

@@ -1,7 +1,6 @@
-"""Texts of whatever a user names or a program hands over: the way in.
+"""Texts of whatever a user names or a program hands over.
 
-Frames are recognised by duck typing (names of columns, and a column by its name), so that none of pandas, polars,
-pyarrow and Hugging Face's `datasets` is imported.
+Frames are recognised by duck typing, so that neither pandas, polars, pyarrow nor Hugging Face's `datasets` is imported.
 """
 
 from __future__ import annotations
@@ -44,15 +43,15 @@ BENCHMARK = "lev30"
 """A fixed leak-free split of `arsentd-lev`."""
 PARTS = ("train", "train_other", "validation", "test")
 SEPARATOR = "+"
-"""Joins the names of data sets or parts."""
+"""Between names of data sets or parts."""
 _MAX_FILES, _MAX_ROWS = 3, 5
-"""Maximum number of files, and of rows or keys, in a sentence."""
+"""Files, and rows or keys, in a sentence."""
 
 _T = TypeVar("_T")
 Names = str | PathLike[str] | Sequence[PathLike[str]]
-"""A file, folder or data set, or several paths (strings in a list would be texts)."""
+"""A file, folder or data set, or several paths (strings in a list are texts)."""
 Texts = Names | Iterable[object]
-"""Names; or the texts themselves, or a frame that holds them in a column."""
+"""Names, the texts themselves, or a frame with a column of them."""
 
 
 def is_named(source: Texts) -> TypeIs[Names]:
@@ -69,11 +68,11 @@ def texts(source: Texts, **keywords: Unpack[ReadKeywords]) -> list[str]:
 
 
 def rows(source: Texts, **keywords: Unpack[ReadKeywords]) -> TextColumn:
-    r"""Return all selected rows of files, folders and data sets; or of a list or frame, where `column` alone counts.
+    r"""Return the selected rows of files, folders and data sets, or of a list or frame, where `column` alone counts.
 
-    `-` is standard input; `arsentd-lev` is a data set, downloaded if missing; `sample` is the embedded corpus;
-    `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file has precedence over a data set of
-    its name, for which no keywords but `column` and `where` count.
+    `-` is standard input, `arsentd-lev` a data set, `sample` the embedded corpus, `lev30/train` a part of the
+    benchmark, `shami+atsad` two data sets. A file has precedence over a data set of its name, for which no keywords but
+    `column` and `where` count.
 
     A .txt has one text a line (`\n` or `\r\n`), unless it is a chat of WhatsApp, UTF-16 with tabs (Excel's "Unicode
     text"), or a delimiter is given. A .json is a chat of Telegram, a list of objects, or an object that holds one.
@@ -96,7 +95,7 @@ def sample() -> list[str]:
 
 
 def remarks(read: TextColumn) -> list[str]:
-    """Return sentences on the chats that were read and the headers that were left out."""
+    """Return sentences on chats that were read and headers that were left out."""
     found = list(read.chats[:_MAX_FILES])
     if len(read.chats) > _MAX_FILES:
         found.append(f"and {counted(len(read.chats) - _MAX_FILES, 'chat')} more")
@@ -109,7 +108,7 @@ def remarks(read: TextColumn) -> list[str]:
 
 
 def description(source: Names | Sequence[Path]) -> str:
-    """Return the name of a file without its folders, of several the first ones, or the text that names data sets."""
+    """Return the names of files without their folders, or of data sets."""
     if not isinstance(source, str | PathLike):
         return _first_files([description(path) for path in source])
     if str(source) == STDIN:
@@ -151,7 +150,7 @@ def _several(paths: Sequence[Path], options: ReadOptions) -> TextColumn:
 
 
 def _selected(paths: Iterable[Path], read: Callable[[Path], _T]) -> list[_T]:
-    """Read several files; `NoRowsError` only if nothing is selected in any of them."""
+    """`NoRowsError` only if nothing is selected in any file."""
     found: list[_T] = []
     nothing: NoRowsError | None = None
     for path in paths:
@@ -225,12 +224,12 @@ def _texts(file: File, options: ReadOptions) -> TextColumn:
 
 @cache
 def benchmark() -> Mapping[str, Any]:
-    """Return the split: the data set, the rule, and the row numbers of each part."""
+    """Return the data set, the rule, and the row numbers of each part."""
     return cast(dict[str, Any], json.loads(resources.files("kammil.data").joinpath("lev30.json").read_text("utf-8")))
 
 
 def data_sets(name: str) -> list[str] | None:
-    """Return the data sets of a name, none for the embedded corpus; None for a name of no data set."""
+    """Return the data sets of a name, none for the embedded corpus; None for an unknown name."""
     if _is_joint_name(name):
         return [one for part in name.split(SEPARATOR) for one in data_sets(part) or ()]
     if name.startswith(f"{BENCHMARK}/"):
@@ -360,7 +359,7 @@ def _frame(source: Any) -> Table | None:
 
 
 def _cells(column: object) -> Iterable[object]:
-    """Return the cells as Python's objects; a streamed column is read as far as its cells are looked at."""
+    """Cells as Python's objects; a stream is read as far as they are looked at."""
     for method in ("to_pylist", "to_list"):
         if callable(convert := getattr(column, method, None)):
             return cast(list[object], convert())

@@ -1,4 +1,4 @@
-"""Leak-free splits, which keep near-duplicate groups on one side; and the leaks of other splits, counted."""
+"""Leak-free splits, which keep near-duplicate groups on one side, and the leaks of other splits."""
 
 from __future__ import annotations
 
@@ -28,27 +28,26 @@ class Split:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Held-out texts that a model may have memorised from its training part."""
+    """Numbers and rows of held-out texts that a model may have memorised from its training part."""
 
     exact: int
-    """Number of texts that training texts repeat, apart from links, handles, case, points and punctuation."""
+    """Equal to training texts, apart from links, handles, case, points and punctuation."""
     near: int
-    """Number of near-duplicates of training texts, the exact ones included."""
+    """Near-duplicates of training texts, the exact ones included."""
     total: int
-    """Number of held-out texts."""
     exact_rows: tuple[int, ...]
     """Indices among the held-out texts, ascending."""
     near_rows: tuple[int, ...]
     near_sources: tuple[int, ...]
-    """For each of `near_rows`, the index of one training text that it resembles."""
+    """Index of one training text that each of `near_rows` resembles."""
 
 
 def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Split:
     """Divide texts into train, validation and test so that near-duplicates are never in two parts.
 
-    Shares are of all texts and met within half the smallest group left in training; each part has a minimum of one
-    group. Groups are drawn by the seed. Validation and test keep the first text of a group, so that no text counts
-    twice in a figure. Raises `OptionError` for shares that leave nothing to train on, `DataError` for too few groups.
+    Shares of all texts are met within half the smallest group left in training; each part has a minimum of one group.
+    Validation and test keep the first text of a group, so that no text counts twice in a figure. Raises `OptionError`
+    for shares that leave nothing to train on, `DataError` for too few groups.
     """
     if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise OptionError(
@@ -79,8 +78,7 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
 
 
 def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
-    """Write each part into a new folder, whole or not at all: one text a line, or .jsonl if a text has several
-    lines."""
+    """Write each part into a new folder, whole or not at all: one text a line, or .jsonl for texts of several lines."""
     if folder.exists():
         raise DataError(f"{folder} is there already; name a new folder with --out")
     plain = not any("\n" in text or "\r" in text for texts in parts.values() for text in texts)
@@ -119,7 +117,7 @@ def _fill(sizes: NDArray[np.int64], quota: int, max_chosen: int) -> list[int]:
     """Return positions of one to `max_chosen` sizes, in order while they fit, that sum to nearly `quota`.
 
     The smallest other size is chosen too if that comes nearer. Large sizes come last: one phrase in 2,000 tweets would
-    spend 2,000 texts on a single line of the figure.
+    spend 2,000 texts on a line of the figure.
     """
     chosen: list[int] = []
     left = quota

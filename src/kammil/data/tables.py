@@ -1,4 +1,4 @@
-"""Named columns of a file or of a program's rows, and the one that holds the texts."""
+"""Named columns of a file or of a program's rows, and the column of texts."""
 
 from __future__ import annotations
 
@@ -29,42 +29,42 @@ class TextColumn:
     """The texts of the selected rows, in their order."""
 
     texts: tuple[str, ...]
-    """Stripped of white space; "" for a blank or missing cell."""
+    """Stripped; "" for a blank or missing cell."""
     name: str
-    """Of the file without its folders, the data set, or the kind of object in memory."""
+    """Of the file, the data set, or the kind of object."""
     column: str | None
     """None for lines and lists."""
     sha256: str
     """Of the file or, in memory, of the texts."""
     sources: tuple[str, ...] | None = None
-    """The source of each text; None if none is named."""
+    """None if none is named."""
     chat: str | None = None
     """Its program, such as WhatsApp."""
     chats: tuple[str, ...] = ()
-    """A sentence on each chat, with names of people: for a terminal, never for a file."""
+    """Sentences with names of people: for a terminal, never for a file."""
     headers: tuple[str, ...] = ()
-    """Headers that were left out, such as `a.csv (id, Tweet)`."""
+    """Left out, such as `a.csv (id, Tweet)`."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns, all of the same number of cells."""
+    """Named columns of equal length."""
 
     name: str
     names: Sequence[str]
     cells: Callable[[str], Iterable[object]]
     place: Callable[[int], str]
-    """Returns the place of a row, such as "line 3"."""
+    """Of a row, such as "line 3"."""
     option: str = "--column "
     """Text before a name in advice."""
     numbered: bool = False
-    """Whether a column may be given by its number, and the first row be data."""
+    """Whether columns have numbers, and the first row may be data."""
     header: tuple[str, ...] = ()
-    """The first row if a column was given by number and that row is no data."""
+    """The first row if a column was given by number and the row is no data."""
 
 
 def read_texts(table: Table, options: ReadOptions, file: File) -> TextColumn:
-    """Return the texts of the selected rows of a table, and their sources."""
+    """Return the texts of the selected rows, and their sources."""
     name = file.name.name
     column, source_column = options.column, options.source_column
     if table.header:
@@ -104,15 +104,15 @@ def _numbered(column: str | None, names: Sequence[str]) -> str | None:
 # ---- rows to tables
 
 SNIFFED_ROWS = 100
-"""Maximum number of rows that are read to guess a delimiter or a header."""
+"""Rows read to guess a delimiter or a header."""
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _MAX_DIGITS = 18
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))")
 
 
 def read_rows(rows: list[list[str]], options: ReadOptions, file: File) -> TextColumn:
-    """Return the texts of rows of strings, the first of which is data under the names "1", "2", ... if the column is a
-    number and it is no header. A second column of a name is called by it and its number."""
+    """Return the texts of rows of strings. If the column is a number and the first row is no header, this is data and
+    names are "1", "2", .... A repeated name gets its number."""
     first = rows[0]
     number = column_number(options.column, first)
     titled = number is None or is_header(rows[:SNIFFED_ROWS], number - 1)
@@ -131,7 +131,7 @@ def read_rows(rows: list[list[str]], options: ReadOptions, file: File) -> TextCo
 
 
 def object_table(name: str, rows: Sequence[object], place: Callable[[int], str], option: str = "--column ") -> Table:
-    """Return rows that are mappings as a table, any other row a cell of every column."""
+    """Return mappings as a table, any other row as a cell of every column."""
     maps = (cast(Mapping[object, object], row) for row in rows if isinstance(row, Mapping))
     names = list(dict.fromkeys(str(name) for row in maps for name in row))
 
@@ -154,7 +154,7 @@ def column_number(column: str | None, first: Sequence[str]) -> int | None:
 
 
 def _as_numbers(cells: list[str]) -> Iterable[object]:
-    """Convert cells to numbers if all are numbers or blank, so that `score > 5` compares these."""
+    """Convert cells if all are numbers or blank, so that `score > 5` compares numbers."""
     filled = [cell for cell in cells if cell]
     if not filled or not all(map(_NUMBER.fullmatch, filled)):
         return (cell or None for cell in cells)
@@ -165,18 +165,18 @@ def _as_numbers(cells: list[str]) -> Iterable[object]:
 # ---- the column of texts
 
 _MISSING = ("NAType", "NaTType")
-"""Types of pandas that compare neither true nor false."""
+"""Types of pandas, neither true nor false when compared."""
 _LISTED = 20
 _MAX_GUESSED = 500
-"""Maximum number of columns among which the one of texts is searched, each perhaps to its end."""
+"""Columns, each perhaps read to its end."""
 _GLANCE = 100
-"""Maximum number of rows, columns, paths and levels that are searched for a hint."""
+"""Rows, columns, paths and levels searched for a hint."""
 
 
 def choose(table: Table, column: str | None) -> tuple[Table, str]:
     """Return the named column, else "text", else the only column of text; `DataError` if there is none.
 
-    The column of a path such as `message.text` is added to the table: a row for each item of a list on its way.
+    A path such as `message.text` becomes a column of the table, with a row for each item of a list on its way.
     """
     table = _with_path(table, column)
     named = "text" if column is None and "text" in table.names else column
@@ -209,8 +209,8 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
 
 
 def read_cells(cells: Iterable[object], place: Callable[[int], str], column: str = "") -> tuple[str, ...]:
-    """Return cells as stripped strings, "" for a missing one; `DataError` for a cell that is no text, or for more
-    characters than a file may have: Parquet stores equal cells once, and a list repeats its row."""
+    """Return cells as stripped strings, "" for a missing one; `DataError` for a cell that is no text, and for too many
+    characters: Parquet stores equal cells once, and a list repeats its row."""
     found: list[str] = []
     length = 0
     for cell in cells:
@@ -232,7 +232,6 @@ def is_missing(value: object) -> bool:
 
 
 def _with_path(table: Table, column: str | None) -> Table:
-    """Add the column of a path such as `message.text`: a column, and keys inside its values."""
     parts = [] if column is None else column.split(".")
     splits = ((".".join(parts[:n]), parts[n:]) for n in range(len(parts), 0, -1))
     name, keys = next((split for split in splits if split[0] in table.names), ("", []))
@@ -256,7 +255,7 @@ def _with_path(table: Table, column: str | None) -> Table:
 
 
 def _leaves(value: object, keys: Sequence[str]) -> Iterator[object]:
-    """Yield the values under a path of keys, for each item of the lists on the way; None for a missing key."""
+    """Yield a value for each item of the lists on a path of keys; None for a missing key."""
     waiting = [(value, 0)]
     while waiting:
         value, level = waiting.pop()
@@ -292,8 +291,7 @@ def _paths(table: Table) -> Iterator[str]:
 _SENTENCE = regex.compile(r"[.!?…؟。！？،,;؛](?:\s|\Z)|[@#]\w")
 _LINK_OR_EMOJI = regex.compile(r"https?://|\p{Extended_Pictographic}")
 _CHARACTERS_PER_WORD = 2  # in scripts that put no spaces between words
-_MIN_NUMBERS = 2
-"""A single number below a name may be chance."""
+_MIN_NUMBERS = 2  # one below a name may be chance
 _NUMBER_OR_DATE = regex.compile(r"(?=.*\p{Nd})[\p{Nd}\p{P}\p{Sc}\s+TZ]+", regex.DOTALL)  # or a time, a price
 _NAME = regex.compile(r"\p{L}[^\p{Nd}]*")
 _NO_NUMBER = ("na", "nan", "none", "null", "missing", "unknown", "لايوجد", "غيرمعروف", "مجهول", "غيرمتوفر", "لاشيء")
@@ -313,9 +311,7 @@ _PARTS = regex.compile(r"[\s_\-.:/]+|(?<=\p{Ll})(?=\p{Lu})")  # tweet_text, Twee
 
 
 def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
-    """Guess whether the name of a column is rather its first text: a cell repeats it, it holds a link or an emoji, or
-    it has six words, two and the marks of a sentence, a hashtag or a handle, or three and the length of a quarter of
-    the cells."""
+    """Guess whether the name of a column is rather its first text: repeated below, with a link or an emoji, or long."""
     cells = [cell for cell in cells if cell]
     if name in cells or _LINK_OR_EMOJI.search(name):
         return True
@@ -330,9 +326,8 @@ def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
 
 
 def is_header(rows: Sequence[Sequence[str]], column: int) -> bool:
-    """Guess whether the first of some rows names the columns of a table whose texts are in `column`, counted from 0: no
-    cell of it is blank or looks like a text, and `column` has one of `TEXT_NAMES`, or another column has nothing but
-    numbers or dates, two or more, below a name."""
+    """Guess whether the first row names the columns of a table with texts in `column`, counted from 0: by one of
+    `TEXT_NAMES`, or a name above numbers or dates. Blank cells and texts are no names."""
     if not rows or not 0 <= column < len(rows[0]) or not all(cell.strip() for cell in rows[0]):
         return False
     first, *below = rows

@@ -1,6 +1,6 @@
 """Counts of texts that a blend learns while it runs, added to those of its own table.
 
-A text is counted like a training text, and subtracted again on demand. A gate learns the worth of a count from texts of
+A text is counted like a training text, and can be subtracted again. A gate learns the worth of a count from texts of
 strangers, so the followers of a long context in learnt texts get a bonus.
 
 Shapes: P positions, K context types, T time, n contexts or pairs found, N pairs.
@@ -24,21 +24,20 @@ from kammil.ngrams.index import IndexMatches
 from kammil.vocabulary import BOS, EOS, PAD
 
 ID_BITS = 16
-"""Bits of an id in a pair, key << ID_BITS | id."""
+"""In a pair, key << ID_BITS | id."""
 _ID_MASK = (1 << ID_BITS) - 1
 _MAX_RECENT_PAIRS = 1 << 17
-"""Number of recent pairs beyond which they are merged: to insert a text takes 0.6 ms, 2.7 ms among a thousand texts."""
+"""Merge more recent pairs: inserting a text takes 0.6 ms, 2.7 ms among a thousand texts."""
 _BATCH = 1 << 14
-"""Number of positions hashed at once."""
+"""Positions hashed at once."""
 
 LEVELS = 2
 """Base counts and recent ones."""
 BELIEF = 0.15
 """Score bonus for each character of a context beyond four, if all its occurrences are learnt: 22 of 22 words of a text
-that was learnt once are suggested again, in place of 8. Sixty learnt texts cost texts by other people 0.016 bits or
-less (docs/log.md#why-is-a-learnt-text-not-suggested)."""
+learnt once are suggested again, in place of 8 (docs/log.md#why-is-a-learnt-text-not-suggested)."""
 _WORD_CONTEXT_LENGTHS = {"w1": 6, "w2": 10}
-"""Characters of a context of words, about."""
+"""Characters, about."""
 _MAX_BELIEF_LENGTH = 12
 
 Pairs = NDArray[np.uint64]
@@ -49,17 +48,17 @@ class SortedCounts:
     """Immutable, so that readers need no lock."""
 
     pairs: Pairs = field(default_factory=lambda: np.zeros(0, np.uint64))
-    """(N,): key << ID_BITS | id that followed; ascending, distinct."""
+    """(N,): key << ID_BITS | follower; ascending, distinct."""
     counts: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    """(N,): negative after a text of the base was forgotten, never 0."""
+    """(N,): negative once a text of the base is forgotten, never 0."""
 
     @cached_property
     def addresses(self) -> tuple[int, int, int]:
-        """Of pairs and counts, and N: for the native engine."""
+        """Of pairs and counts, and N."""
         return self.pairs.ctypes.data, self.counts.ctypes.data, len(self.pairs)
 
     def add(self, pairs: Pairs, counts: NDArray[np.int32]) -> SortedCounts:
-        """Return the sums with counts of other pairs, (n,) each, ascending and distinct."""
+        """Add counts of other pairs, (n,) each, ascending and distinct."""
         if not len(self.pairs):
             return SortedCounts(pairs, counts)
         at = self.pairs.searchsorted(pairs)
@@ -79,7 +78,7 @@ class AdaptiveCounts:
         self._contexts = contexts
         lengths = [_context_length(name) for name in contexts.context_types]
         self.beliefs = np.array([BELIEF * max(0, min(_MAX_BELIEF_LENGTH, n) - 4) for n in lengths], np.float32)
-        """(K,): score bonus of each context type."""
+        """(K,): score bonus."""
         self._texts: Counter[bytes] = Counter()
         self._lock = Lock()  # for writers; readers need none
         self.levels = (SortedCounts(), SortedCounts())
@@ -103,7 +102,7 @@ class AdaptiveCounts:
             self._texts.update(ids.tobytes() for ids in texts)
 
     def forget(self, ids: Ids) -> bool:
-        """Subtract a learnt text; return false for one that was not learnt."""
+        """Subtract a text; return false for one that was not learnt."""
         text = ids.tobytes()
         with self._lock:
             if not self._texts[text]:
@@ -113,7 +112,7 @@ class AdaptiveCounts:
             if not self._texts[text]:
                 del self._texts[text]
             if not self._texts:
-                self.levels = (SortedCounts(), SortedCounts())  # drop counts that cancel each other
+                self.levels = (SortedCounts(), SortedCounts())  # counts that cancel each other
         return True
 
     def _add(self, texts: Sequence[Ids], times: int) -> None:
@@ -127,8 +126,7 @@ class AdaptiveCounts:
         self.levels = base, recent
 
     def look_up(self, matches: IndexMatches, keys: Keys, experts: int) -> IndexMatches:
-        """Return the matches of P positions with keys (P, K), as if the learnt texts had been counted in the first
-        table."""
+        """Return the matches of P positions with keys (P, K), as if the first table had counted the learnt texts."""
         added = list(self._followers(keys, experts))
         if not added:
             return matches
@@ -151,7 +149,7 @@ class AdaptiveCounts:
         return IndexMatches(contexts, np.stack([pairs & _ID_MASK, counts]), (bonus * share).astype(np.float32))
 
     def _followers(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
-        """Yield the followers at each level, (n,): (position * experts + type) << ID_BITS | id, and counts."""
+        """Yield followers, (n,): (position * experts + type) << ID_BITS | id, and counts, level by level."""
         context_types, lowest = keys.shape[1], keys.reshape(-1).astype(np.uint64) << np.uint64(ID_BITS)
         for level in self.levels:
             begins = level.pairs.searchsorted(lowest)

@@ -1,8 +1,7 @@
 """Compressed tables of counts, as a model folder holds them.
 
-Sorted keys become gaps, and each array is split into planes (all first bytes, all second bytes, ...) before zlib: small
-numbers leave upper planes empty. A context takes 3 to 5 bytes with its followers. Opening costs about 0.06 s a million
-contexts, nearly all of it in zlib.
+Sorted keys become gaps, and arrays are split into planes (all first bytes, all second bytes, ...) before zlib: small
+numbers leave upper planes empty. A context takes 3 to 5 bytes with its followers.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from kammil.ngrams.count_table import CountTable, Index, Keys, Unsigned
 Arrays = dict[str, NDArray[np.generic]]
 
 _MAX_ENTRIES, _FREE_ENTRIES, _ENTRIES_PER_BYTE = 1 << 28, 1 << 20, 8
-"""Maximum number of contexts, and of followers; beyond the second, the third for each packed byte: a hostile folder
-must not fill the memory. Keys are hashes, so no real table has half as many."""
+"""Maxima of contexts and of followers; beyond the second, the third for each packed byte: a hostile folder must not
+fill the memory."""
 _BYTES_AT_ONCE = 1 << 16
 _NAMES = ("gaps", "widths", "lost", "ids", "counts")
 _SIZES = "sizes"
 
 
 def pack(table: CountTable, prefix: str) -> Arrays:
-    """Return the arrays of a table, their names after `prefix`."""
+    """Return the arrays of a table under names that begin with `prefix`."""
     gaps = np.diff(table.keys.astype(np.int64), prepend=0)
     arrays = (gaps, table.num_followers, table.pruned, table.ids, table.counts)
     packed: Arrays = {prefix + name: _compress(array) for name, array in zip(_NAMES, arrays, strict=True)}
@@ -40,10 +39,10 @@ def unpack(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> CountTable
 
 
 class CompressedTable:
-    """A packed table, with the fields of `CountTable`, of which one is in memory at a time.
+    """A packed table with the fields of `CountTable`, one of which is in memory at a time.
 
-    Each is written into `into`, or a wider array if its type cannot hold the numbers. Raises `KeyError` or
-    `ValueError`, here or in a field, for arrays that `pack` cannot have made.
+    Each is written into `into`, or a wider array if needed. Raises `KeyError` or `ValueError`, here or in a field, for
+    arrays that `pack` cannot have made.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
@@ -86,8 +85,7 @@ class CompressedTable:
         return counts
 
     def common_counts(self, into: NDArray[np.uint16]) -> tuple[Index, Index]:
-        """Unpack the counts into (F,), 0 for those beyond two bytes; return the positions of these, (N,), and their
-        values."""
+        """Unpack the counts into (F,), 0 for those beyond two bytes; return positions and values of these, (N,)."""
         places: list[Index] = [np.zeros(0, np.int64)]
         upper: list[Index] = [np.zeros(0, np.int64)]
         for plane, begin, piece in _decompress(self._arrays[self._prefix + "counts"], len(into)):
@@ -127,7 +125,7 @@ def _write_plane(numbers: Unsigned, plane: int, begin: int, piece: NDArray[np.ui
 
 
 def _decompress(packed: NDArray[np.generic], size: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Yield the number of a plane, an offset in it, and the bytes from there, in pieces that stay in a near cache."""
+    """Yield the number of a plane, an offset in it, and bytes from there, in pieces that fit a near cache."""
     if packed.dtype != np.uint8:
         raise ValueError("a table of counts is not packed")
     stream, waiting, begin = zlib.decompressobj(), memoryview(np.ascontiguousarray(packed, np.uint8).data), 0

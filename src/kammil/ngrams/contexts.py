@@ -27,7 +27,7 @@ _S33, _S29 = np.uint64(33), np.uint64(29)
 
 
 def _mix64(x: Hashes) -> Hashes:
-    """Spread every bit: the finaliser of MurmurHash3 (Appleby 2011), a bijection."""
+    """The finaliser of MurmurHash3 (Appleby 2011), a bijection."""
     x = x ^ (x >> _S33)
     x *= _MIX_A
     x ^= x >> _S33
@@ -40,7 +40,7 @@ class ContextHasher:
     """Hashes the contexts of texts, all at once or character by character.
 
     Args:
-        context_types: names such as `("o1", "o3", "w")`; `ValueError` for another name.
+        context_types: such as `("o1", "o3", "w")`; `ValueError` for another name.
         in_word: whether each id belongs to a word, (V,).
     """
 
@@ -65,18 +65,18 @@ class ContextHasher:
         self.salts = _mix64(np.arange(1, len(self.context_types) + 1, dtype=np.uint64) * _MIX_C)  # (K,)
 
     def initial_state(self, batch: int) -> State:
-        """Return the state before any id: the last ids (B, L), all BOS, and (B, 4) the hashes of the current, previous
-        and earlier word, and whether a word is under way."""
+        """Return the last ids (B, L), all BOS, and (B, 4): hashes of the current, previous and earlier word, and
+        whether a word is under way."""
         return np.full((batch, self.longest), BOS, np.int64), np.zeros((batch, 4), np.uint64)
 
     def hash_contexts(self, ids: Ids, state: State) -> tuple[Hashes, State]:
-        """Read ids (B, T); return the hashes (B, T, K) after each of them, and the new state."""
+        """Read ids (B, T); return the hashes after each, (B, T, K), and the state."""
         recent, words = state
         batch, time = ids.shape
         all_ids = np.concatenate([recent.astype(np.int64), ids], axis=1)  # (B, L + T)
         hashes = np.empty((batch, time, len(self.context_types)), np.uint64)
         if self._orders:
-            back = self._distances[::-1] + np.arange(time)[:, None]  # (T, L): the last id, the one before, ...
+            back = self._distances[::-1] + np.arange(time)[:, None]  # (T, L), the last id first
             id_hashes = self.numbers[self._distances, all_ids[:, back]]  # (B, T, L)
             hashes[..., self._places] = id_hashes.cumsum(axis=-1)[..., self._ends]
         words = words.astype(np.uint64)
@@ -93,8 +93,7 @@ class ContextHasher:
         return _mix64(hashes + self.salts), (all_ids[:, -self.longest :], words)
 
     def _word_hashes(self, ids: Ids, words: Hashes) -> tuple[Hashes, Hashes, Hashes, Hashes]:
-        """Return the hashes, after each id, of the current, previous and earlier word, (B, T) each, and the new
-        state."""
+        """Return the hashes, after each id, of the current, previous and earlier word, (B, T) each, and the state."""
         batch, time = ids.shape
         inside, id_hashes = self.in_word[ids.T], self.numbers[0][ids.T]  # (T, B)
         current = np.empty((time + 1, batch), np.uint64)

@@ -1,7 +1,7 @@
-"""Counts of what followed each context, in sorted arrays, and cutoffs that drop the contexts of little help.
+"""Counts of what followed each context, in sorted arrays, and cutoffs that drop contexts of little help.
 
-A table holds contexts of every type together, sorted by a 32-bit key; an unknown context is taken for a known one with
-a chance of C / 2^32, which for a million contexts is 1 in 4,000.
+A table holds contexts of every type, sorted by a 32-bit key; an unknown context is taken for a known one with a chance
+of C / 2^32.
 
 Shapes: P positions, K context types, C contexts, F followers (pairs of a context and an id), N entries read.
 """
@@ -21,7 +21,7 @@ from kammil.ngrams.contexts import Hashes
 Keys = NDArray[np.uint32]
 Index = NDArray[np.int64]
 Rows = NDArray[np.int32]
-"""Rows of contexts in a table, -1 for none."""
+"""-1 for none."""
 Unsigned = NDArray[np.integer]
 Floats = NDArray[np.float32]
 
@@ -32,27 +32,27 @@ _MAX_COUNT = (1 << 16) - 1
 
 
 def keys_of(hashes: Hashes) -> Keys:
-    """Return the upper 32 bits, by which a table is sorted."""
+    """Return the upper 32 bits."""
     return (hashes >> _HIGH).astype(np.uint32)
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Contexts of P positions that a table knows, with their followers."""
+    """The known contexts of P positions, with their followers."""
 
     totals: Floats
     """(P, K): occurrences of the context."""
     distinct: Floats
-    """(P, K): different followers, each pruned occurrence one."""
+    """(P, K): different followers, and pruned occurrences."""
     flat_index: Index
-    """(N,): position * K + context type of each entry, ascending."""
+    """(N,): position * K + context type, ascending."""
     ids: Ids
     """(N,): ascending within a context."""
     counts: Floats
     """(N,): 1 or more."""
 
     def prune(self, cutoffs: Index) -> Matches:
-        """Drop the contexts seen less often than the cutoff of their type, (K,)."""
+        """Drop contexts seen less often than the cutoff of their type, (K,)."""
         enough = self.totals >= cutoffs  # (P, K)
         kept = enough.reshape(-1)[self.flat_index]
         return Matches(
@@ -69,13 +69,13 @@ class Contribution:
     """Counts that some texts contributed to a table."""
 
     pairs: Index
-    """(U,): row of a context << 16 | id that followed; ascending."""
+    """(U,): row of a context << 16 | follower; ascending."""
     counts: NDArray[np.int32]
     """(U,)."""
 
     @classmethod
     def of(cls, found: Rows, ids: Ids) -> Contribution:
-        """Count the followers, (Q,), of contexts (Q, K). Type by type, to save memory."""
+        """Count the followers, (Q,), of contexts (Q, K), one type at a time to save memory."""
         counted = [
             np.unique(rows[rows >= 0].astype(np.int64) << _ID_BITS | ids[rows >= 0], return_counts=True)
             for rows in found.T
@@ -88,18 +88,18 @@ class Contribution:
         return cls(pairs[first], sums.astype(np.int32))
 
     def followers_of(self, contexts: Index) -> tuple[Index, Ids, NDArray[np.int32]]:
-        """Return index into `contexts`, (n,) with -1 for none, id and count of each follower, (M,) each."""
+        """Return, for each follower, index into `contexts` (n,), id and count, (M,) each."""
         begins, ends = (np.searchsorted(self.pairs, c << _ID_BITS) for c in (contexts, contexts + 1))
         entries = expand(begins, ends - begins)
         return np.repeat(np.arange(len(contexts)), ends - begins), self.pairs[entries] & _ID_MASK, self.counts[entries]
 
 
 class CountTable:
-    """Contexts and their followers, in arrays of any whole-number type; `ValueError` if they do not fit together.
+    """Contexts and their followers, in arrays of whole numbers; `ValueError` if they do not fit together.
 
     Args:
         keys: (C,) ascending.
-        num_followers: (C,): followers kept of each context, 1 or more.
+        num_followers: (C,): kept followers, 1 or more.
         pruned: (C,): occurrences whose followers were not kept.
         ids: (F,): followers, ascending within a context.
         counts: (F,): 1 or more.
@@ -117,10 +117,10 @@ class CountTable:
 
     @classmethod
     def of(cls, parts: Iterable[tuple[Keys, Ids]], *, max_followers: int, min_count: int = 1) -> CountTable:
-        """Count pairs of a key and the id that followed, (n,) each, part by part.
+        """Count pairs of a key and its follower, (n,) each, part by part.
 
-        A context keeps its `max_followers` commonest followers that were seen `min_count` times or more; one that keeps
-        none is dropped.
+        A context keeps its `max_followers` commonest followers seen `min_count` times or more; one that keeps none is
+        dropped.
         """
         return cls.concat([cls(*_count(keys, ids, max_followers, min_count)) for keys, ids in parts])
 
@@ -138,7 +138,7 @@ class CountTable:
 
     @cached_property
     def starts(self) -> Index:
-        """(C + 1,): index of each context's first follower, and F."""
+        """(C + 1,): first follower of each context, and F."""
         return np.concatenate([[0], np.cumsum(self.num_followers, dtype=np.int64)])
 
     @cached_property
@@ -152,15 +152,14 @@ class CountTable:
         return len(self.keys)
 
     def select(self, kept: NDArray[np.bool_]) -> CountTable:
-        """Return the table of the contexts of a mask, (C,)."""
+        """Keep the contexts of a mask, (C,)."""
         followers = np.repeat(kept, self.num_followers)
         return CountTable(
             self.keys[kept], self.num_followers[kept], self.pruned[kept], self.ids[followers], self.counts[followers]
         )
 
     def fit_16_bits(self) -> CountTable:
-        """Divide the counts of the commonest contexts to fit 16 bits, as the compiled engine needs; shares hardly
-        change."""
+        """Divide the counts of the commonest contexts to fit 16 bits, for the compiled engine; shares hardly change."""
         most = np.maximum.reduceat(self.counts, self.starts[:-1]) if len(self.keys) else self.pruned
         divisor = np.maximum(np.maximum(most, self.pruned).astype(np.int64) // (_MAX_COUNT + 1) + 1, 1)  # (C,)
         if (divisor == 1).all():
@@ -169,7 +168,7 @@ class CountTable:
         return CountTable(self.keys, self.num_followers, self.pruned // divisor, self.ids, counts)
 
     def find(self, keys: Unsigned) -> Rows:
-        """Return the row of each key; -1 for an unknown context."""
+        """Return the row of each key, or -1."""
         if not len(self.keys):
             return np.full(keys.shape, -1, np.int32)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -193,8 +192,8 @@ class CountTable:
         )
 
     def read_without(self, found: Rows, contributions: Sequence[Contribution], *, min_count: int = 1) -> Matches:
-        """Return the entries of contexts (P, K) without what R contributions, P / R positions each, put in (leave one
-        out): what a table of the other texts holds, no follower seen less than `min_count` times."""
+        """Return the entries of contexts (P, K) without R contributions of P / R positions each (leave one out), and
+        without followers seen less than `min_count` times in other texts."""
         entries = self.read(found)
         contexts = found.reshape(len(contributions), -1).astype(np.int64)  # (R, P / R * K)
         removed = [part.followers_of(row) for part, row in zip(contributions, contexts, strict=True)]
@@ -225,7 +224,7 @@ class CountTable:
 
 
 def expand(begins: Index, widths: Unsigned) -> Index:
-    """Concatenate the ranges [begin, begin + width)."""
+    """Concatenate ranges [begin, begin + width)."""
     ends = np.cumsum(widths, dtype=np.int64)
     firsts = np.repeat(begins - ends + widths, widths)
     return firsts + np.arange(len(firsts))
@@ -234,7 +233,7 @@ def expand(begins: Index, widths: Unsigned) -> Index:
 def _count(
     keys: Keys, ids: Ids, max_followers: int, min_count: int
 ) -> tuple[Keys, Unsigned, Unsigned, Unsigned, Unsigned]:
-    """Return keys, num_followers, pruned (C,) and ids, counts (F,), in few bytes."""
+    """Return the fields of a table, in few bytes."""
     pairs, counts = np.unique(keys.astype(np.int64) << _ID_BITS | ids, return_counts=True)  # (U,)
     first, size = runs(pairs >> _ID_BITS)  # (C,)
     number = np.repeat(np.arange(len(first)), size)  # context of each pair
@@ -255,7 +254,7 @@ def _count(
 
 
 def runs(numbers: Index) -> tuple[Index, Index]:
-    """Return the begin and the length of each run of equal numbers in a sorted array."""
+    """Return begin and length of each run of equal numbers in a sorted array."""
     new = np.empty(len(numbers), np.bool_)
     new[:1] = True
     np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
@@ -269,9 +268,9 @@ def runs(numbers: Index) -> tuple[Index, Index]:
 # ---- cutoffs
 
 _CONTEXT, _FOLLOWER = 2.3, 0.95
-"""Bytes of a packed context and follower, measured on the tables of the bundled model."""
+"""Bytes of a packed context and follower, measured on the bundled model."""
 _COUNTS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512], np.int64)
-"""Each level holds the contexts seen so often, up to the next; the last is never dropped."""
+"""Levels of occurrences, each up to the next; the last is never dropped."""
 
 
 _PAIR_BITS = 21
@@ -279,16 +278,16 @@ _PAIR_BITS = 21
 
 @dataclass(frozen=True)
 class Level:
-    """Contexts of one type that were seen equally often, or nearly."""
+    """Contexts of one type that were seen about equally often."""
 
     hits: int
-    """Validation positions with one of these contexts and a known follower."""
+    """Validation positions with such a context and a known follower."""
     bytes: float
     """Size when packed."""
 
 
 def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Level]:
-    """Group the contexts of tables, which share no key, by occurrences. Their worth: followers, (P,), that they know at
+    """Group the contexts of tables, which share no key, by occurrences, with their hits on the followers, (P,), at
     `keys` of validation texts."""
     return frequency_levels(
         (table.totals, _CONTEXT + _FOLLOWER * table.num_followers, hits(table, keys, followers)) for table in parts
@@ -296,7 +295,7 @@ def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Leve
 
 
 def hits(table: CountTable, keys: Unsigned, followers: Ids) -> Ids:
-    """Count the positions of validation texts, (P,), that each context of a table helps, (C,)."""
+    """Count the validation positions, (P,), that each context helps, (C,)."""
     rows = table.find(keys)
     found = np.flatnonzero(rows >= 0)
     met, number = np.unique(rows[found], return_inverse=True)
@@ -310,8 +309,7 @@ def hits(table: CountTable, keys: Unsigned, followers: Ids) -> Ids:
 def frequency_levels(
     parts: Iterable[tuple[NDArray[np.number], NDArray[np.floating], NDArray[np.integer]]],
 ) -> list[Level]:
-    """Group contexts by their occurrences, from arrays of C: occurrences, bytes when stored, and positions that each
-    helps."""
+    """Group contexts by occurrences, from arrays of C: occurrences, stored bytes, and positions that each helps."""
     hits, sizes = np.zeros(len(_COUNTS)), np.zeros(len(_COUNTS))
     for totals, stored, helped in parts:
         level = np.searchsorted(_COUNTS, totals, side="right") - 1  # (C,)
@@ -321,11 +319,9 @@ def frequency_levels(
 
 
 def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float | None) -> list[NDArray[np.int64]]:
-    """Return the minimum occurrences of each of a table's K types, (K,), for a budget of megabytes; ones without a
-    budget.
+    """Return the minimum occurrences of each of a table's K types, (K,), for a budget; ones without a budget.
 
-    The rarest contexts of a type that help least for their bytes are dropped first. With a budget for one type alone,
-    its cutoff is at most the one with that budget for all types.
+    The rarest contexts of the type with the fewest hits for their bytes are dropped first.
     """
     cutoffs = [np.ones(len(types), np.int64) for types in tables]
     if megabytes is None:

@@ -1,6 +1,6 @@
-"""Features of counts, those of a text's own past included: of each expert for the gate, of each follower for its score.
+"""Features of counts, those of a text's own past included: of experts for the gate, of followers for their scores.
 
-Each pair of a table and a context type is an *expert*, and so is each context type of the text cache.
+An *expert* is a pair of a table and a context type, or a context type of the text cache.
 
 Shapes: B batch, T time, W window, C context types of the text cache, P positions, K experts, N entries.
 """
@@ -20,7 +20,7 @@ GATE_FEATURES = 5
 SCORE_FEATURES = 2
 """log(1 + 10 count), and count / total of its context."""
 WINDOW = 256
-"""Number of remembered positions; a tweet is shorter (docs/log.md#what-is-the-texts-own-past-worth)."""
+"""Remembered positions; a tweet is shorter (docs/log.md#what-is-the-texts-own-past-worth)."""
 _ID_BITS = 16
 
 
@@ -28,8 +28,8 @@ class ExpertFeatures(NamedTuple):
     """Features of all experts at some positions."""
 
     gate: Floats
-    """(P, GATE_FEATURES * K): of every expert log(1 + total), then log(1 + distinct), then the share of the commonest
-    follower, whether the context is unknown, and whether it had one follower."""
+    """(P, GATE_FEATURES * K): of all experts log(1 + total), log(1 + distinct), share of the commonest follower,
+    whether the context is unknown, whether it had one follower."""
     places: Index
     """(N,): position * K + expert."""
     ids: Index
@@ -39,7 +39,7 @@ class ExpertFeatures(NamedTuple):
 
 
 def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
-    """Compute the features of tables at the same positions; experts are numbered table by table."""
+    """Compute the features of tables at the same positions, experts table by table."""
     widths = [table.totals.shape[1] for table in tables]
     begins = np.cumsum([0, *widths])
     totals = np.concatenate([table.totals for table in tables], axis=1)  # (P, K)
@@ -61,19 +61,18 @@ def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
 
 
 class TextCache:
-    """Counts of what followed the same C contexts earlier in the text: how a name or a hashtag is repeated (Kuhn & De
-    Mori 1990, "A Cache-Based Natural Language Model for Speech Recognition")."""
+    """Counts of what followed the same C contexts earlier in the text (Kuhn & De Mori 1990)."""
 
     def __init__(self, context_types: int) -> None:
         self._context_types = context_types
 
     def initial_state(self, batch: int) -> State:
-        """Return the state before any id: keys (B, n, C) and ids (B, n) of the last n <= W positions; n is 0."""
+        """Return keys (B, n, C) and ids (B, n) of the last n <= W positions; n is 0."""
         return np.zeros((batch, 0, self._context_types), np.uint32), np.zeros((batch, 0), np.int64)
 
     def look_up(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Matches, State]:
         """Read ids (B, T) with keys of the contexts after them (B, T, C); return the matches of the last positions, and
-        the state. PAD matches nothing, and is not remembered."""
+        the state. PAD matches nothing."""
         batch = len(ids)
         old_keys, old_ids = state
         all_ids = np.concatenate([old_ids.astype(np.int64), ids], axis=1)  # (B, W + T)
@@ -105,7 +104,7 @@ class TextCache:
 
     @staticmethod
     def pad_states(states: Sequence[State]) -> list[State]:
-        """Pad states in front to the length of the longest."""
+        """Pad states in front to the longest."""
         longest = max(ids.shape[1] for _, ids in states)
         padded: list[State] = []
         for keys, ids in states:
@@ -118,7 +117,7 @@ class TextCache:
 
 
 def columns_of(chosen: Sequence[str], context_types: Sequence[str]) -> Index:
-    """Return the index of each chosen context type; `ValueError` for an unknown one."""
+    """Return the index of each context type; `ValueError` for an unknown one."""
     if missing := [name for name in chosen if name not in context_types]:
         raise ValueError(f"{missing[0]} is looked up in the text but is no context type that is counted")
     return np.array([context_types.index(name) for name in chosen], np.int64)

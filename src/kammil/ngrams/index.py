@@ -1,10 +1,10 @@
-"""An index over all tables of a blend: finds all contexts of a position at once.
+"""An index over all tables of a blend, which finds all contexts of a position at once.
 
-Keys are hashes: their upper bits choose a bucket of a few keys, all of which are compared at once, in half the time of
-a binary search in tables of a million.
+The upper bits of a hashed key choose a bucket of a few keys, which are compared at once, in half the time of a binary
+search in tables of a million.
 
-Shapes: P positions, K context types, D tables, C contexts of all tables, F followers, W keys of the largest bucket,
-n contexts found.
+Shapes: P positions, K context types, D tables, C contexts of all tables, F followers, W keys of the largest bucket, n
+contexts found.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from kammil.ngrams.compression import CompressedTable
 from kammil.ngrams.count_table import Floats, Index, Keys, Unsigned, runs
 
 _KEYS_PER_BUCKET = 4
-"""On average. Half as many would take twice the memory, 4 bytes a bucket, and save no time."""
+"""On average; two would double the memory, 4 bytes a bucket, and save no time."""
 _KEYS_AT_ONCE = 1 << 16
 _MAX_BUCKET = 64
-"""Hashes need a dozen; a hostile folder could ask for more."""
+"""Hashes need a dozen; a hostile folder might ask for more."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,17 @@ class IndexMatches:
     """Contexts and their followers, context by context."""
 
     contexts: Index
-    """(3, n): position * experts + expert; number of followers, 1 or more; occurrences whose followers were pruned."""
+    """(3, n): position * experts + expert; number of followers, 1 or more; pruned occurrences."""
     followers: Index
-    """(2, N): ids and counts, context by context."""
+    """(2, N): ids and counts."""
     score_bonus: Floats | None = None
-    """(N,): added to the score of each follower; None for nothing."""
+    """(N,): added to each follower's score."""
 
     @classmethod
     def of(
         cls, places: Index, ids: Index, counts: Index, context_types: int, expert: int, experts: int
     ) -> IndexMatches:
-        """Convert the entries of one table, (N,) each, whose first context type is expert number `expert` of
-        `experts`."""
+        """Convert the entries of a table, (N,) each, whose first context type is number `expert` of `experts`."""
         begins, widths = runs(places)
         contexts = np.zeros((3, len(begins)), np.int64)
         row, kind = np.divmod(places[begins], context_types)
@@ -65,30 +64,29 @@ class CountIndex:
     """Finds contexts in several tables at once. The native engine reads its arrays.
 
     Args:
-        tables: D of them; expert number table * K + type looks up one context type in one table.
+        tables: D; expert number table * K + type looks up one context type in one table.
         context_types: K.
-        experts: number of experts in all, D * K or more.
+        experts: D * K or more.
     """
 
     def __init__(self, tables: Sequence[CompressedTable], context_types: int, experts: int) -> None:
         self._experts, self._tables = experts, len(tables)
-        self.table_experts = len(tables) * context_types  # experts that are tables
-        with ThreadPoolExecutor(1, "kammil-unpacking") as pool:  # followers are half of the work; zlib runs beside it
+        self.table_experts = len(tables) * context_types
+        with ThreadPoolExecutor(1, "kammil-unpacking") as pool:  # half of the work; zlib runs beside it
             followers = pool.submit(_unpack_followers, tables)
             self._build(tables, [table.contexts for table in tables], context_types)
             self.ids, self.counts, self.large_positions, self.large_counts = followers.result()
-        """(F,): followers; (F,): their counts, 0 beyond 16 bits; positions and values of such counts, ascending."""
+        """(F,): followers; their counts, 0 beyond 16 bits; positions and values of such counts, ascending."""
 
     def _build(self, tables: Sequence[CompressedTable], contexts: Sequence[int], context_types: int) -> None:
         begins = np.cumsum([0, *(size + _MAX_BUCKET for size in contexts)]).tolist()
         self.keys: Keys = _unpack_all([table.keys for table in tables], contexts, begins, np.uint32).astype(
             np.uint32, copy=False
         )
-        """Keys of the contexts, table by table, zeros behind each table."""
+        """Table by table, zeros behind each."""
         self.pruned = _unpack_all([table.pruned for table in tables], contexts, begins, np.uint16)
-        """Occurrences of each context whose followers were pruned."""
         self.starts = np.zeros(len(self.keys) + 1, np.uint32)
-        """First follower of each context, and F."""
+        """Of each context's followers, and F."""
         widths = _unpack_all([table.num_followers for table in tables], contexts, begins, np.uint8)
         np.cumsum(widths, dtype=np.uint32, out=self.starts[1:])
         self.max_followers = int(widths.max(initial=0))
@@ -97,32 +95,31 @@ class CountIndex:
         bits = [max(1, (size // _KEYS_PER_BUCKET).bit_length()) for size in contexts]
         firsts = np.cumsum([0, *(1 << b for b in bits)]).tolist()
         self.buckets = np.zeros(firsts[-1], np.uint32)
-        """First key of each bucket."""
         self.bucket_size = 1
         """W."""
         for begin, size, b, first in zip(begins, contexts, bits, firsts, strict=False):
             keys, buckets = self.keys[begin : begin + size], self.buckets[first : first + (1 << b)]
             self.bucket_size = max(self.bucket_size, _fill_buckets(keys, 32 - b, buckets))
             buckets += np.uint32(begin)
-            # the first of equal keys is found; no bucket search reaches the others
+            # hide all but the first of equal keys
             keys[1:][keys[1:] == keys[:-1]] ^= np.uint32(1 << 31)
         if self.bucket_size > _MAX_BUCKET:
             raise ValueError("the keys of a table of counts are no hashes")
         self._window = np.arange(self.bucket_size)
-        # zeros follow the last bucket; in a small table, a search of the first bucket reaches them
+        # in a small table, a search of the first bucket reaches the zeros behind the last
         self._small = min(contexts) <= self.bucket_size
         self.shifts = np.repeat(np.array([32 - b for b in bits], np.uint32), context_types)
-        """(D * K,): bits that a key is shifted right by to give its bucket."""
+        """(D * K,): key >> shift is the bucket."""
         self.firsts = np.repeat(np.array(firsts[:-1], np.uint32), context_types)
         """(D * K,): first bucket of each expert's table."""
 
     @property
     def max_id(self) -> int:
-        """The largest id of a follower; -1 for no followers."""
+        """The largest follower; -1 for none."""
         return int(self.ids.max(initial=0)) if len(self.ids) else -1
 
     def look_up(self, keys: Keys) -> IndexMatches:
-        """Find the contexts of P positions by their keys, (P, K). In few NumPy calls, the cost of one position."""
+        """Find the contexts of positions by their keys, (P, K), in few NumPy calls, the cost of one position."""
         wanted = np.concatenate([keys] * self._tables, axis=1) if self._tables > 1 else keys  # (P, D * K)
         begins = self.buckets.take((wanted >> self.shifts) + self.firsts).reshape(-1)  # (P * D * K,)
         among = begins[:, None] + self._window  # (P * D * K, W)
@@ -140,7 +137,7 @@ class CountIndex:
         contexts[1], contexts[2] = widths, self.pruned.take(at)
         ends = contexts[1].cumsum()
         size = int(ends[-1]) if len(ends) else 0
-        shifts = starts - ends  # entry in the tables - position in the result, but for the context's own followers
+        shifts = starts - ends  # entry - position in the result, but for own followers
         entries = (shifts + contexts[1]).repeat(widths)
         entries += np.arange(size)
         followers = np.empty((2, size), np.int64)
@@ -171,11 +168,11 @@ def _unpack_followers(tables: Sequence[CompressedTable]) -> tuple[Unsigned, Unsi
 
 
 def _fill_buckets(keys: Keys, shift: int, begins: Keys) -> int:
-    """Write the first key of each bucket into `begins`, in pieces; return the size of the largest."""
+    """Write each bucket's first key into `begins`, in pieces; return the size of the largest."""
     begins[:] = len(keys)
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         piece = keys[start : start + _KEYS_AT_ONCE] >> np.uint32(shift)
-        # backwards, so that the first key of a bucket is written last
+        # backwards: the first key of a bucket is written last
         begins[piece[::-1]] = np.arange(start, start + len(piece), dtype=np.uint32)[::-1]
     np.minimum.accumulate(begins[::-1], out=begins[::-1])  # an empty bucket begins where the next one does
     return int(np.diff(begins, append=np.uint32(len(keys))).max())
@@ -187,7 +184,7 @@ def _unpack_all(
     begins: Sequence[int],
     kind: type[np.unsignedinteger],
 ) -> Unsigned:
-    """Unpack one field of every table into one array of type `kind` or a wider one, zeros behind each."""
+    """Unpack a field of every table into one array of type `kind` or wider, zeros behind each."""
     joined: Unsigned = np.zeros(begins[-1], kind)
     for field, size, begin in zip(fields, sizes, begins[:-1], strict=True):
         part = field(joined[begin : begin + size])
