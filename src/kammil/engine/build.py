@@ -1,7 +1,7 @@
-"""Selection of the fastest build of `kernel.c` for this machine, of those compiled when the package was built.
+"""Selection of the fastest compiled build of `kernel.c` for this machine.
 
-The first build runs on every processor of its architecture and names the best level. Without a build that is faster
-than NumPy, the portable engine is used.
+The first build runs on every processor of its architecture and names the best level. Where no build beats NumPy, the
+portable engine runs.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from kammil.engine.layout import COLUMN_BLOCK, QuantizedMatrix, disagreement
 
 SOURCE = Path(__file__).with_name("kernel.c")
 PORTABLE = "KAMMIL_PORTABLE"
-"""Environment variable: if it is set, no build is used."""
+"""Environment variable that rules out builds."""
 _INPUTS, _OUTPUTS, _RUNS = 256, 768, 20
-"""Size of the timed product, the recurrent one of a GRU of 256 units, and repetitions."""
+"""Of the timed product, a GRU's recurrent one, and repetitions."""
 
 
 @lru_cache(1)
 def load_native() -> ctypes.CDLL | None:
-    """Return the fastest build of this machine; None for the portable engine."""
+    """Return the fastest build; None for the portable engine."""
     return _find()[0]
 
 
 def engine_name() -> str:
-    """Return a sentence on the engine of blends and GRUs here, and the reason."""
+    """Return a sentence on the engine that runs here, and why."""
     if load_native():
         return "Blends and GRUs run in the compiled engine."
     return f"Blends and GRUs run in the portable engine{_find()[1]}."
@@ -79,8 +79,7 @@ def open_build(path: Path) -> ctypes.CDLL:
 
 
 def _beats_numpy(code: ctypes.CDLL) -> bool:
-    """Whether a build without vector code beats NumPy, which has vector code for more processors: on x86-64 without
-    extensions the scalar loop is slower by half."""
+    """Without vector code, the loop may be slower than NumPy: by half on x86-64 without extensions."""
     x_q = np.full(_INPUTS, 128, np.uint8)
     weights, sums = np.zeros((_OUTPUTS // COLUMN_BLOCK, _INPUTS, COLUMN_BLOCK), np.int8), np.empty(_OUTPUTS, np.int32)
     zero_offsets = np.zeros(_OUTPUTS, np.int32)

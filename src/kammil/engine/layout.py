@@ -1,7 +1,7 @@
-"""The structs and constants that `kernel.c` and Python share, and a check that both define them alike.
+"""The structs and constants that `kernel.c`, which documents the shapes of arrays, and Python share.
 
-`kernel.c` documents the shapes of all arrays. A checksum proves the source of a build; each build exports its
-constants, sizes and offsets too, since this module may disagree with them.
+A checksum proves the source of a build; each build exports its constants, sizes and offsets too, since this module may
+disagree.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from kammil.vocabulary import PAD
 Dtypes = dict[str, type[np.generic]]
 
 COLUMN_BLOCK, INPUT_GROUP = 64, 4
-"""Number of outputs of a matrix, and of inputs of each output, whose weights are stored together."""
+"""Outputs of a matrix, and inputs of each, whose weights are stored together."""
 LOG_TABLE_SIZE = 256
-"""Counts below it have their logarithm in a table."""
+"""Counts with a logarithm in a table."""
 WORD_STATE = 4
-"""Numbers of a text from which word contexts are hashed."""
+"""Numbers from which word contexts are hashed."""
 CONTEXT_OF_WORDS = {name: -1 - i for i, name in enumerate(WORD_CONTEXTS)}
-"""Codes in `context_spec`; other contexts have their number of ids."""
+"""Codes in `context_spec`, where other contexts have their number of ids."""
 MESSAGE_HEADER = 4 + 3 * LEVELS
-"""Numbers before the arrays of a request."""
+"""Numbers before a request's arrays."""
 
 _CONSTANTS = {
     "GATE_FEATURES": GATE_FEATURES,
@@ -72,7 +72,7 @@ class GRUWeights(ctypes.Structure):
 
 
 class Model(ctypes.Structure):
-    """A blend, or a GRU alone, and scratch memory that is kept between calls."""
+    """A blend or a GRU, and scratch memory kept between calls."""
 
     dtypes: ClassVar[Dtypes] = {
         "bias": np.float32,
@@ -115,7 +115,7 @@ class SortedCounts(ctypes.Structure):
 
 
 class Request(ctypes.Structure):
-    """New ids of some texts, and their state; a message holds the arrays themselves."""
+    """New ids of texts, and their state; a message holds the arrays themselves."""
 
     dtypes: ClassVar[Dtypes] = {
         "input_ids": np.int64,
@@ -129,7 +129,7 @@ class Request(ctypes.Structure):
 
 
 class State(ctypes.Structure):
-    """The state of some texts, its arrays in one piece of memory in this order."""
+    """The state of texts, its arrays in one piece of memory in this order."""
 
     dtypes: ClassVar[Dtypes] = {name: kind for name, kind in Request.dtypes.items() if name != "input_ids"}
     _fields_ = [*_pointers(*dtypes), *_numbers("length")]
@@ -140,7 +140,7 @@ class _Entry(ctypes.Structure):
 
 
 def disagreement(code: ctypes.CDLL) -> str | None:
-    """Return the first disagreement of a build and Python; None if they agree."""
+    """Return the first disagreement of a build and Python, if any."""
     code.kammil_layout.restype = ctypes.POINTER(_Entry)
     built: dict[str, int] = {}
     for entry in code.kammil_layout():

@@ -1,7 +1,7 @@
-"""The native engine: calls a build of `kernel.c` to compute what `reference` computes, several times as fast.
+"""The native engine: a build of `kernel.c`, which computes what `reference` computes, several times as fast.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, D tables, K context types, C context
-types that are looked up in the text cache, E = D * K + C experts, P positions, N outputs of a matrix.
+types of the text cache, E = D * K + C experts, P positions, N outputs of a matrix.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _nbytes = attrgetter("nbytes")
 
 
 def suits(index: CountIndex) -> bool:
-    """Return whether the numbers of tables fit 16 bits. Those of an older version may not: a warning is given once."""
+    """Return whether tables fit 16 bits; those of an older version may not, with one warning."""
     wide = [array for array in (index.pruned, index.ids, index.counts) if array.dtype != np.uint16]
     if wide:
         _warn(max(int(array.max(initial=0)) for array in wide))
@@ -67,9 +67,9 @@ class NativeEngine:
     """Computes what `ReferenceEngine` computes, for a blend or for a GRU alone, which has no experts.
 
     Args:
-        code: a build, as `build.load_native` opens it.
-        layers: M networks of one size, whose `output` leads to the logits and to the gates' hidden layers, (H, V + G).
-        bias: (V + M * G,): of the logits and of the gates' hidden layers, for all networks together.
+        code: as `build.load_native` opens it.
+        layers: M networks of one size, whose `output`, (H, V + G), leads to logits and gates.
+        bias: (V + M * G,): of logits and gates, for all networks together.
         size: V.
         blend: the experts and the gate; `suits` must be true of its index.
     """
@@ -149,7 +149,7 @@ class NativeEngine:
 
     @staticmethod
     def initial_state(batch: int) -> State:
-        """Return the empty arrays that follow the hidden states of a GRU alone."""
+        """Return the empty arrays behind the hidden states of a GRU alone."""
         empty = np.zeros((batch, 0), np.int64)
         return empty, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), empty
 
@@ -166,7 +166,7 @@ class NativeEngine:
     def sample(
         self, state: State, chances: NDArray[np.float64], temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """Sample up to n ids in one call, until an end of text; see `BulkSampler.sample`."""
+        """Sample up to n ids, until an end of text; see `BulkSampler.sample`."""
         n, length = len(chances), state[-1].shape[1]
         if refused.shape != (self._size,):
             raise ValueError(f"refused has the shape {refused.shape}, where {(self._size,)} is expected")
@@ -199,7 +199,7 @@ class NativeEngine:
         return log_probs, self._state(after, batch, length)
 
     def fork(self, adaptive: AdaptiveCounts) -> Self:
-        """Return an engine with the same weights and other adaptive counts."""
+        """Return an engine of the same weights with other adaptive counts."""
         forked = copy(self)
         forked._adaptive = adaptive
         forked._origin = self  # its scratch memory is freed with the first engine
@@ -207,12 +207,11 @@ class NativeEngine:
 
     @property
     def _adaptive_counts(self) -> tuple[SortedCounts, ...]:
-        """A snapshot, to be kept while C reads it: learning replaces the arrays."""
+        """A snapshot, held while C reads it: learning replaces the arrays."""
         return self._adaptive.levels if self._adaptive else (SortedCounts(),) * LEVELS
 
     def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[SortedCounts]) -> bytes:
-        """Pack a request as `parse_request` of `kernel.c` takes it apart: NumPy needs a microsecond for each
-        address."""
+        """Pack a request for `parse_request` of `kernel.c`: NumPy takes a microsecond for each address."""
         batch, time = ids.shape
         hidden, recent_ids, word_state, cached_keys, cached_ids = state
         length = cached_ids.shape[1]
@@ -237,7 +236,7 @@ class NativeEngine:
         return 8 * (self._max_order + WORD_STATE + length) + 4 * (self._width + length * self._cache_types)
 
     def _matrix(self, weights: Floats) -> layout.QuantizedMatrix:
-        """Quantize weights (inputs, N) by output, pad them with zeros, and store them in blocks."""
+        """Quantize weights (inputs, N) by output, and store them in blocks padded with zeros."""
         quantized, scales = quantize_rows(weights.T)  # (N, inputs), (N,)
         blocks = (COLUMN_BLOCK, INPUT_GROUP)
         outputs, inputs = (-(-size // block) * block for size, block in zip(quantized.shape, blocks, strict=True))
@@ -255,7 +254,7 @@ class NativeEngine:
     def _pointer(self, values: ArrayLike, kind: DTypeLike) -> int:
         """Return the address of an array that lives as long as the engine."""
         array = np.ascontiguousarray(values, kind)
-        if array.dtype == np.float32 and array.ctypes.data % _ALIGNMENT:  # the order of sums depends on the alignment
+        if array.dtype == np.float32 and array.ctypes.data % _ALIGNMENT:  # alignment decides the order of sums
             memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
             begin = -memory.ctypes.data % _ALIGNMENT
             aligned = memory[begin : begin + array.nbytes].view(array.dtype)

@@ -1,8 +1,7 @@
 """The reference engine: GRUs and blends in NumPy, written like the equations; `native` is tested against it.
 
-Networks run in integers: each column of a matrix is rounded to 7 bits with a scale of its own, a state, which lies
-between -1 and 1, to steps of 1 / 127. Sums of integers below 2^24 are exact in single precision, so a row is the same
-in every batch.
+Networks run in integers: each column of a matrix is rounded to 7 bits with its own scale, a state, between -1 and 1, to
+steps of 1 / 127. Sums below 2^24 are exact in single precision, so a row is the same in every batch.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, K experts, P = B * last positions, n
 contexts found in all, N followers of them.
@@ -40,7 +39,7 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def softmax(x: Floats, mask: Floats | None = None) -> Floats:
-    """Return probabilities along the last axis; `mask` (`visible`) is added to the scores."""
+    """Return probabilities along the last axis; `mask` (`visible`) is added to scores."""
     if mask is not None:
         x = x + mask
     x = np.exp(x - np.maximum.reduce(x, -1, keepdims=True))
@@ -56,8 +55,7 @@ def log_softmax(x: Floats) -> Floats:
 
 
 def visible(queries: int, total: int, window: int) -> Floats | None:
-    """Return the mask of causal attention within a window, (queries, total): 0 or minus infinity; None if all is
-    visible."""
+    """Return the mask of causal attention within a window, (queries, total): 0 or -inf; None if all is visible."""
     if queries == 1 and total <= window:
         return None
     distance = np.arange(total - queries, total)[:, None] - np.arange(total)
@@ -70,10 +68,10 @@ def gru_step(x: Floats, q: Floats, bias: Floats, h: Floats) -> Floats:
         r = sigmoid(x_r + q_r)    z = sigmoid(x_z + q_z)    n = tanh(x_n + r * (q_n + bias))    h' = (1 - z) n + z h
 
     Args:
-        x: input of the gates from the id that is read, (..., 3H), stacked r, z, n; the biases of r and z are in it.
-        q: the state times the recurrent weights, (..., 3H).
+        x: gate inputs from the id, (..., 3H), stacked r, z, n, with the biases of r and z.
+        q: state times recurrent weights, (..., 3H).
         bias: of the recurrent input of n, (..., H).
-        h: the state before, (..., H).
+        h: state before, (..., H).
     """
     size = h.shape[-1]
     gates = sigmoid(x[..., : 2 * size] + q[..., : 2 * size])
@@ -82,10 +80,8 @@ def gru_step(x: Floats, q: Floats, bias: Floats, h: Floats) -> Floats:
 
 
 class QuantizedProduct:
-    """The product x @ weights in integers, for M matrices (H, N) at once.
-
-    Integers are stored as floats for BLAS: in double precision if the sums may reach 2^24.
-    """
+    """The integer product x @ weights for M matrices (H, N), stored as floats for BLAS: in double precision if sums may
+    reach 2^24."""
 
     def __init__(self, weights: Sequence[Floats]) -> None:
         quantized, scales = zip(*(quantize_rows(matrix.T) for matrix in weights), strict=True)  # (N, H), (N,) each
@@ -94,7 +90,7 @@ class QuantizedProduct:
         self._scales = np.stack(scales)[:, None] / np.float32(STATE_MAX)  # (M, 1, N)
 
     def __call__(self, x: Floats) -> Floats:
-        """Multiply x (M, B, H), between -1 and 1; return (M, B, N)."""
+        """Multiply x (M, B, H), between -1 and 1, to (M, B, N)."""
         steps = np.rint(x * np.float32(STATE_MAX)).astype(self._weights.dtype, copy=False)
         return np.matmul(steps, self._weights).astype(np.float32, copy=False) * self._scales
 
@@ -116,7 +112,7 @@ class QuantizedGRUs:
             self._bias[network] = gates[:1, 2 * h :]
 
     def forward(self, ids: Ids, state: Floats, last: int) -> tuple[Floats, Floats]:
-        """Return the states (B, M * H) after ids (B, T), and the outputs at the last positions, (M, P, V + G)."""
+        """Return the states (B, M * H) after ids (B, T), and outputs at the last positions, (M, P, V + G)."""
         batch, time = ids.shape
         h = state.reshape(batch, self.networks, self.hidden).swapaxes(0, 1).astype(np.float32, copy=False)  # (M, B, H)
         states = np.empty((self.networks, batch, last, self.hidden), np.float32)
@@ -166,7 +162,7 @@ class ReferenceEngine:
         return parts, (hidden, *rest)
 
     def _step(self, ids: Ids, state: State, last: int) -> tuple[Floats, Floats, Floats]:
-        """Return the networks' states (B, M * H), their logits (P, V), and their input to the gates, (P, M * G)."""
+        """Return states (B, M * H), logits (P, V), and gate inputs, (P, M * G)."""
         hidden, outputs = self._networks.forward(ids, np.asarray(state[0], np.float32), last)  # (M, P, V + G)
         scores = np.add.reduce(outputs[..., : self._size], 0) + self._bias[: self._size]
         gate_in = (
@@ -176,14 +172,14 @@ class ReferenceEngine:
         return hidden, scores, gate_in
 
     def fork(self, adaptive: AdaptiveCounts) -> Self:
-        """Return an engine with the same weights and other adaptive counts."""
+        """Return an engine of the same weights with other adaptive counts."""
         assert self._blend is not None
         forked = copy(self)
         forked._blend = replace(self._blend, adaptive=adaptive)
         return forked
 
     def _look_up(self, blend: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, State]:
-        """Return the experts' matches at the last positions, and the state of contexts and text cache."""
+        """Return matches at the last positions, and the state of contexts and text cache."""
         batch, time = ids.shape
         _, recent, words, *history = state
         hashes, context = blend.contexts.hash_contexts(ids, (recent, words))
@@ -211,7 +207,7 @@ class ReferenceEngine:
         totals = np.add.reduceat(counts, begins) + pruned.astype(np.float32)  # (n,)
         distinct = (widths + pruned).astype(np.float32)
         gate_features = np.zeros((len(gate_in) * self._experts, GATE_FEATURES), np.float32)
-        rows = np.empty((len(places), GATE_FEATURES), np.float32)  # in the order of `ExpertFeatures.gate`
+        rows = np.empty((len(places), GATE_FEATURES), np.float32)  # as in `ExpertFeatures.gate`
         rows[:, 0], rows[:, 1] = np.log1p(totals), np.log1p(distinct)
         rows[:, 2] = np.maximum.reduceat(counts, begins) / totals
         rows[:, 3], rows[:, 4] = 1, distinct == 1

@@ -1,7 +1,6 @@
-"""Inputs of an engine: the weights of networks and gate, the n-gram experts, and 7-bit integers of weights.
+"""Inputs of an engine: weights of networks and gate, n-gram experts, and weights as 7-bit integers.
 
-Each row of a matrix has its own scale. A matrix that is multiplied would be quantized to the same integers when the
-model runs, so storing them costs no accuracy.
+Each row of a matrix has its own scale. The model runs with the same integers, so storing them costs no accuracy.
 
 Shapes: V vocabulary, M networks, H hidden, G a gate's width, K experts; R rows, C columns of a matrix.
 """
@@ -25,43 +24,43 @@ from kammil.ngrams.index import CountIndex
 Arrays = Mapping[str, NDArray[np.generic]]
 
 _ABSENT = 3
-"""Position of the gate feature that is 1 for an unknown context."""
+"""Index of the gate feature that is 1 for an unknown context."""
 STATE_MAX = 127
-"""Largest integer of a state, whose zero point is 128."""
+"""Of a state, whose zero point is 128."""
 _MAX_WEIGHT = float(np.finfo(np.float16).max)
 WEIGHT_MAX = 63
-"""7 bits, not 8: processors without VNNI add pairs of products in 16 bits, which 255 * 63 * 2 fits and 255 * 127 * 2
-does not (docs/log.md#do-eight-bit-weights-pay)."""
-_ROWS = 128  # quantized at a time, to bound the memory
+"""7 bits, not 8: without VNNI, pairs of products are added in 16 bits, which 255 * 63 * 2 fits and 255 * 127 * 2 does
+not (docs/log.md#do-eight-bit-weights-pay)."""
+_ROWS = 128  # quantized at a time
 _INTEGERS, _SCALES, _SHAPE = ".whole", ".scales", ".shape"
 _MAX_SCALE = 1e6  # no trained weights need a larger one
 _MAX_ELEMENTS = 1 << 26
 _MAX_ALL_ELEMENTS = 1 << 27
-"""Of one matrix, and of all: half a gigabyte, which may be compressed a thousandfold."""
+"""Of all matrices: half a gigabyte, which may be compressed a thousandfold."""
 
 
 @dataclass(frozen=True)
 class GRUWeights:
-    """One GRU: the reset gate is applied after the product. Gates are stacked reset, update, new."""
+    """A GRU, its gates stacked reset, update, new; the reset gate is applied after the product."""
 
     input: Floats
-    """(V, 3H): from each id, the input bias included."""
+    """(V, 3H), input bias included."""
     recurrent: Floats
     """(H, 3H)."""
     bias: Floats
     """(3H,): of the recurrent product."""
     output: Floats
-    """(H, V + G): to the logits, which are summed over networks, and to the gate's hidden layer."""
+    """(H, V + G): to logits, summed over networks, and gate."""
 
 
 @dataclass(frozen=True)
 class GateWeights:
-    """The gate, which weighs the experts; its weights of the networks' states are in `GRUWeights.output`."""
+    """The gate of the experts; its weights of states are in `GRUWeights.output`."""
 
     feature_weights: Floats
-    """(GATE_FEATURES * K, M * G): to the hidden layer, in the order of `ExpertFeatures.gate`."""
+    """(GATE_FEATURES * K, M * G): to the hidden layer; order of `ExpertFeatures.gate`."""
     score_weights: Floats
-    """(M * G, K * SCORE_FEATURES): to the weights of the score features."""
+    """(M * G, K * SCORE_FEATURES)."""
     bias: Floats
     """(K * SCORE_FEATURES,)."""
 
@@ -73,14 +72,14 @@ class GateWeights:
 
 @dataclass(frozen=True)
 class BlendWeights:
-    """The experts and their gate: those of the tables come first, then those of the text cache."""
+    """The experts, of tables and then of the text cache, and their gate."""
 
     contexts: ContextHasher
     index: CountIndex
     adaptive: AdaptiveCounts
-    """Counts learnt at run time, added to those of the first table."""
+    """Added to the counts of the first table."""
     columns: Index
-    """Context types of the text cache."""
+    """Of the text cache."""
     gate: GateWeights
 
 
@@ -95,8 +94,8 @@ def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Flo
 
 
 def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """Return each id's input to the recurrent product, (V, 3H), recurrent bias included, and to the candidate, (V, H),
-    which is added after the reset gate. Half precision changes no figure."""
+    """Return each id's input to the recurrent product, (V, 3H), recurrent bias included, and to the candidate, (V, H).
+    Half precision changes no figure."""
     hidden = layer.recurrent.shape[0]
     gates = layer.input + layer.bias
     gates[:, 2 * hidden :] = layer.bias[2 * hidden :]
@@ -105,7 +104,7 @@ def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.floa
 
 
 def checked(weights: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
-    """Return the named arrays in single precision; `ValueError` for a wrong shape or a value beyond half precision."""
+    """Return named arrays in single precision; `ValueError` for a wrong shape or a value beyond half precision."""
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
@@ -115,7 +114,7 @@ def checked(weights: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
 
 
 def quantize_rows(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Return weights (R, C) as integers, and the scale of each row: weights = integers * scales[:, None]."""
+    """Return integers, (R, C), and the scale of each row."""
     integers, scales = np.empty(weights.shape, np.int8), np.ones(len(weights), np.float32)
     for begin in range(0, len(weights), _ROWS):
         part = slice(begin, begin + _ROWS)
@@ -126,7 +125,7 @@ def quantize_rows(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 
 def pack(weights: Arrays, names: Collection[str]) -> dict[str, NDArray[np.generic]]:
-    """Replace each of the matrices `names` by compressed integers, scales and shape."""
+    """Replace the matrices `names` by compressed integers, scales and shape."""
     packed: dict[str, NDArray[np.generic]] = {}
     for name, value in weights.items():
         if name not in names:
@@ -139,7 +138,7 @@ def pack(weights: Arrays, names: Collection[str]) -> dict[str, NDArray[np.generi
 
 
 def unpack(arrays: Arrays) -> dict[str, NDArray[np.generic]]:
-    """Undo `pack`, in single precision; `ValueError` for what it cannot return."""
+    """Undo `pack`, in single precision; `ValueError` for other arrays."""
     unpacked = {name: value for name, value in arrays.items() if not name.endswith((_INTEGERS, _SCALES, _SHAPE))}
     names = [name.removesuffix(_INTEGERS) for name in arrays if name.endswith(_INTEGERS)]
     if sum(math.prod(_sizes(arrays, name)) for name in names) > _MAX_ALL_ELEMENTS:
@@ -178,21 +177,20 @@ def _matrix(arrays: Arrays, name: str) -> Floats:
 
 @dataclass(frozen=True)
 class Layer:
-    """One array of a model, or one part of a compressed table of counts."""
+    """An array of a model, or a part of a compressed table."""
 
     name: str
-    """Layer and parameter, such as `gru.weight_hh_l0`, as PyTorch names them."""
+    """As in PyTorch, such as `gru.weight_hh_l0`."""
     shape: tuple[int, ...]
     parameters: int
     trainable: bool
-    """Whether gradient descent learns it; otherwise it is counted."""
+    """By gradient descent; other layers are counts."""
 
 
 def layers(arrays: Arrays) -> tuple[Layer, ...]:
     """List the layers of a model, trainable ones first, by name; `ValueError` for arrays that cannot be unpacked.
 
-    Real numbers are those of a network, whole ones those of counts. Bytes are no parameters: they belong to compressed
-    tables, or say which characters are parts of words.
+    Real numbers belong to networks, whole ones to counts. Bytes are no parameters.
     """
     found: list[Layer] = []
     for name, array in unpack(arrays).items():
@@ -205,5 +203,5 @@ def layers(arrays: Arrays) -> tuple[Layer, ...]:
 
 
 def count_parameters(arrays: Arrays) -> int:
-    """Count weights and counts; of compressed tables, the contexts and followers in them."""
+    """Count weights, and the contexts and followers of tables."""
     return sum(layer.parameters for layer in layers(arrays))
