@@ -1,1 +1,1 @@
-"""Files to texts that may be trusted: reading, the catalog, near-duplicate groups, leak-free splits, the audit."""
+"""Files to texts that may be trusted: reading, catalogue, near-duplicates, leak-free splits, audit."""

@@ -1,4 +1,4 @@
-"""Audit a data set before anything is learnt from it: rows, repeats, lengths, characters, leaks."""
+"""Audit a data set before anything is learnt from it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from kammil.errors import DataError
 from kammil.text import PERSONAL, counted, personal_counts
 
 MIN_TEXTS = 50
-"""A tenth of fewer texts, for validation, is less than five."""
+"""A validation tenth of fewer is less than five."""
 MIN_MEAN_LENGTH, MAX_MEAN_LENGTH = 4.0, 2000.0
-"""Hardly a word, and a chapter rather than a post."""
+"""Hardly a word; a chapter."""
 MAX_EXAMPLES = 3
 
 KEYWORD_SHARE, KEYWORD_OWN, KEYWORD_TIMES, KEYWORD_TEXTS = 1 / 10, 2 / 3, 2, 500
-"""Minima of a keyword's share of its source's texts, of the source's share of all texts with it, of the ratio of its
-frequencies there and elsewhere, and of the source's texts."""
-WORD = regex.compile(r"\w{5,}")  # words that people search for are seldom shorter
+"""Minima: share of its source's texts, the source's share of texts with it, ratio of its frequencies there and
+elsewhere, texts of the source."""
+WORD = regex.compile(r"\w{5,}")  # search terms are seldom shorter
 
 SCRIPTS = (
     *("Arabic", "Latin", "Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "kana", "Hangul"),
     *("digits", "emoji", "punctuation", "space", "other"),
 )
 
-# Vowel points belong to no script, so Arabic ones are known by their block.
+# Vowel points belong to no script, but to a block.
 _SCRIPT = regex.compile(
     r"(?P<space>\s)|(?P<digits>\p{Nd})"
     r"|(?P<emoji>[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\uFE0F\u20E3])"
@@ -43,13 +43,13 @@ _SCRIPT = regex.compile(
         rf"|(?P<{name}>[[\p{{L}}\p{{M}}\p{{N}}]&&\p{{Script={name}}}])"
         for name in ("Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "Hangul")
     )
-    # The stroke that lengthens a vowel belongs to both kinds of kana, so to no script.
+    # The vowel-lengthening stroke is of both kana, so of no script.
     + r"|(?P<kana>[[\p{L}\p{M}]&&[\p{Script=Hiragana}\p{Script=Katakana}\u30FC\uFF70]])"
     r"|(?P<punctuation>[\p{P}\p{S}])|(?P<other>.)",
     regex.V1 | regex.DOTALL,
 )
 _BROKEN = regex.compile(r"[\uFFFD\ud800-\udfff\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
-# UTF-8 read in a Windows code page: the letter of the first byte, then one to three of those of the bytes 80 to BF.
+# UTF-8 read in a Windows code page: the letter of a first byte, then one to three of the bytes 80 to BF.
 _WESTERN = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
 _ARABIC = "[\u0080-\u00bf€پ‚ƒ„…†‡ˆ‰ٹ‹Œچژڈگ‘’“”•–—ک™ڑ›œ\u200c\u200dں،؛؟]"
 _TWO_BYTES = regex.compile(f"[Â-ß]{_WESTERN}")
@@ -113,7 +113,7 @@ class Audit:
     """Single texts included."""
     largest_group: int
     examples: tuple[tuple[int, int], ...]
-    """Pairs of near-duplicates from different groups, folded repeats last."""
+    """Near-duplicate pairs of different groups, folded repeats last."""
     lengths: Lengths
     characters: int
     distinct_characters: int
@@ -126,7 +126,7 @@ class Audit:
     """The largest first; None for texts without sources."""
     keywords: tuple[Keyword, ...]
     lonely: tuple[str, ...]
-    """Characters of one text only: no model can learn and test them."""
+    """Of one text alone: no model can learn and test them."""
     personal: Mapping[str, int]
     """Occurrences by kind."""
     leaks: Leakage | None
@@ -138,7 +138,7 @@ class Audit:
 
 
 def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources: Sequence[str] | None = None) -> Audit:
-    """Audit texts, each of a source, and count their leaks from the training texts `against`."""
+    """Audit texts, and count their leaks from the training texts `against`."""
     if not texts:
         raise DataError("There is no text to audit; give a file with at least one.")
     keys = [near_duplicates.key(text) for text in texts]
@@ -186,8 +186,8 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
 
 
 def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
-    """Return words by which sources seem to have been collected, the largest shares first: one in 24 % of a source's
-    texts came up in 7 % of completions."""
+    """Return words by which sources seem to have been collected, the commonest first: one came up in 7 % of
+    completions."""
     sizes, everywhere = Counter(sources), Counter[str]()
     by_source = Counter[tuple[str, str]]()
     for text, source in zip(texts, sources, strict=True):
@@ -206,7 +206,7 @@ def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
 
 
 def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
-    """Return cautions on a number of training texts and their mean length in characters."""
+    """Return cautions on the number and mean length of training texts."""
     beside = ", beside those of the base" if has_base else ""
     few = f"Only {counted(texts, 'text')} to learn from{beside}: with fewer than {MIN_TEXTS}, figures say little about"
     mean = f"The texts have {length:,.{0 if length > MAX_MEAN_LENGTH else 1}f} characters on average"
@@ -238,7 +238,7 @@ def script(char: str) -> str:
 
 
 def _examples(keys: Sequence[str], group: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
-    """Pair the first text of each group with a near one that is no copy, else with a copy."""
+    """Pair the first text of a group with a near one that is no copy, else with a copy."""
     order = np.argsort(group, kind="stable")
     different: list[tuple[int, int]] = []
     copies: list[tuple[int, int]] = []

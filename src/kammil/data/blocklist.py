@@ -1,6 +1,6 @@
-"""Lists of blocked words (docs/offensive-words.md), and an automaton that finds them in texts.
+"""Lists of blocked words (docs/offensive-words.md), and an automaton that finds them.
 
-The automaton can stop anywhere and go on: half of a word may be typed, and half added.
+It can stop anywhere and go on: half of a word may be typed, and half added.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[Block
 
 
 def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
-    """Read a user's list, one word a line; `DataError` if it cannot be read."""
+    """Read a user's list; `DataError` if it cannot be read."""
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_LIST + 1)
@@ -103,7 +103,7 @@ def _folded(choice: str) -> str:
 
 @pooled
 def fold_character(character: str) -> str:
-    """Return the letters and digits of a character; a space for a separator, "" for one that is skipped."""
+    """Return the letters and digits of a character, a space for a separator, or ""."""
     if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == TATWEEL:
         return ""
     folded = ""
@@ -143,7 +143,6 @@ _NO_AFFIXES = Affixes()
 
 
 def _affixes(entry: BlockedWord) -> Affixes:
-    """The affixes of its language, else of the first one of its script."""
     languages = [known()[entry.language]] if entry.language in known() else known().values()
     choices = (affixes for language in languages for affixes in language.affixes)
     return next((affixes for affixes in choices if script(affixes.script).search(entry.pattern)), _NO_AFFIXES)
@@ -155,7 +154,7 @@ _Positions = frozenset[int]
 
 
 def _position(node: int, number: int = 0) -> int:
-    """Pack a node and the number of an entry, 0 for none yet, into an integer: sets of integers are quick."""
+    """Pack a node and an entry's number, 0 for none yet: sets of integers are quick."""
     return node << 16 | number
 
 
@@ -167,7 +166,7 @@ class _Graph:
         self.letter: list[str] = []
         """On the edge into each node."""
         self.known: dict[int, dict[str, set[int]]] = {}
-        """By node and letter, the numbers of the entries that become known."""
+        """Numbers of the entries that become known, by node and letter."""
         self.arrivals: dict[int, list[int]] = {}  # epsilon transitions
 
     def add(self, letter: str = "") -> int:
@@ -176,7 +175,7 @@ class _Graph:
         return len(self.letter) - 1
 
     def insert(self, node: int, string: str, known: int = _NEVER, number: int = 0) -> int:
-        """Add the path of a string, with entry `number` known from letter `known` on; return its last node."""
+        """Add the path of a string, with entry `number` known from letter `known` on; return its end."""
         for i, letter in enumerate(string):
             if i >= known:
                 self.known.setdefault(node, {}).setdefault(letter, set()).add(number)
@@ -186,7 +185,6 @@ class _Graph:
         return node
 
     def insert_all(self, strings: Iterable[str]) -> tuple[int, set[int]]:
-        """Add affixes behind a new node; return it, and their last nodes."""
         root = self.add()
         return root, {self.insert(root, _folded(string)) for string in sorted(strings)}
 
@@ -195,7 +193,7 @@ class _Graph:
             self.arrivals.setdefault(node, []).append(position)
 
     def insert_pattern(self, node: int, parts: Sequence[Sequence[str]], number: int, *, by_last_letter: bool) -> int:
-        """Add the paths of a pattern behind a node; return where they meet."""
+        """Add a pattern behind a node; return where its paths meet."""
         marked = False
         for i, choices in enumerate(parts):
             ends = set[int]()
@@ -216,7 +214,7 @@ class Blocklist:
     def __init__(self, entries: Iterable[BlockedWord]) -> None:
         self.entries = self._numbered = tuple(entries)
         self._dropped: frozenset[int] = frozenset()
-        """Numbers, from 1, of entries that are left out."""
+        """Numbers, from 1, of absent entries."""
         self._graph = graph = _Graph()
         bare, complete, self._any = graph.add(), graph.add(), graph.add()  # the last one: any letters behind a stem
         starts, self._ends = [bare], {complete, self._any}
@@ -244,10 +242,10 @@ class Blocklist:
         self._new_word = self._arrived(map(_position, starts))
         self._states: dict[tuple[_Positions, bool], int] = {}
         self._keys: list[tuple[_Positions, bool]] = []
-        """Positions of each state, and whether its last word was typed."""
+        """Positions, and whether the last word was typed."""
         self._blocked: dict[int, bool] = {}
         self._next: list[dict[str, int]] = []
-        self._lock = threading.Lock()  # a server's event loop and its scheduler make states of one list
+        self._lock = threading.Lock()  # event loop and scheduler share a list
         self._nowhere, self._begin = self._state(frozenset()), self._state(self._new_word)
 
     def start(self, text: str) -> int:
@@ -272,7 +270,7 @@ class Blocklist:
         return following
 
     def either(self, state: int, other: int) -> int:
-        """Return the state of a text that may be either of two."""
+        """Return the state of a text that is either of two."""
         with self._lock:
             return self._state(self._keys[state][0] | self._keys[other][0], typed=self._keys[state][1])
 
@@ -305,7 +303,7 @@ class Blocklist:
         return {entry for *_, state in self._ends_in(text) for entry in self.matching(state)}
 
     def find(self, text: str) -> list[Match]:
-        """Return the blocked words of a text, in order; of those with one end, the shortest."""
+        """Return the blocked words of a text, in order."""
         return [self._match(text, begins, end) for begins, end, _ in self._ends_in(text)]
 
     def without(self, exempt: Iterable[BlockedWord]) -> Blocklist:
@@ -320,7 +318,7 @@ class Blocklist:
         return shorter
 
     def _ends_in(self, text: str) -> Iterator[tuple[list[int], int, int]]:
-        """Yield the begins of words so far, the end of a blocked one, and the state there."""
+        """Yield begins of words so far, end of a blocked one, and state."""
         state, begins, end, in_word = self._begin, list[int](), 0, False
         for i, character in enumerate((*text, SEPARATOR)):
             folded = fold_character(character)

@@ -1,4 +1,4 @@
-"""A Bloom filter of the 12-letter runs of the training texts, and hashes of whole texts (`seen.safetensors`)."""
+"""A Bloom filter of the 12-letter runs of training texts, and hashes of whole texts (`seen.safetensors`)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kammil.text import fold
 
 RUN = 12
 _BITS_PER_RUN, _MIN_BITS_PER_RUN = 8, 1.75
-"""Bits per run in filters of up to `_SMALL_BITS`, and in larger ones: up to 5 % and 47 % false positives."""
+"""Bits per run in filters of up to `_SMALL_BITS` and in larger ones: 5 % and 47 % false positives."""
 _SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27  # 1 and 16 MiB
 _BLOCK = 10_000  # texts hashed at once: some 100 MB of arrays
 _LEARNT, _MIN_RUNS = 0.5, 8
-"""Minima of the share of known runs, and of the number of runs that make a share evidence."""
+"""Minima of the share of known runs, and of runs that make it evidence."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 _N = TypeVar("_N", np.uint32, np.uint64)
@@ -32,7 +32,7 @@ Novelty = Literal["seen", "new"]
 def build(
     texts: Sequence[str], *, known: Mapping[str, NDArray[np.generic]] | None = None
 ) -> dict[str, NDArray[np.generic]]:
-    """Build the arrays of `seen.safetensors`, united with those of the base, `known`."""
+    """Build the arrays of `seen.safetensors`, united with those of the base."""
     most = _size(sum(map(len, texts)))
     bits, digests, theirs = np.zeros(most, np.bool_), np.zeros(0, np.uint32), np.zeros(0, np.bool_)
     if known is not None:
@@ -51,7 +51,7 @@ def build(
             distinct = _distinct(distinct, hashes)
     size = min(most, _size(len(distinct) if len(distinct) < full else max(full, _estimated(bits))))
     size = max(size, len(theirs))
-    # A position in a smaller filter is the lower bits of that in a larger one.
+    # A smaller filter takes the lower bits of positions.
     return {"bits": np.packbits(bits.reshape(-1, size).any(axis=0)), "texts": digests}
 
 
@@ -91,7 +91,7 @@ class BloomFilter:
         self._bits = bits.astype(np.uint8)
 
     def contains(self, letters: Sequence[str]) -> NDArray[np.bool_]:
-        """Return whether each run of N folded texts of length L is known, (N, max(0, L - 11)), a shorter text being one
+        """Return whether each run of N folded texts of length L is known, (N, max(0, L - 11)); a shorter text is a
         run."""
         hashes = _hashes(_codes(letters))
         first, second = (self._is_set(position) for position in _positions(hashes, 8 * len(self._bits)))
@@ -108,7 +108,7 @@ class BloomFilter:
         return share**2
 
     def novelty(self, text: str, prompt: str = "") -> Novelty:
-        """Return `seen` if every run of `text` is known; a short text is extended by its prompt."""
+        """Return `seen` if every run is known; a short text is extended by its prompt."""
         letters = fold(text)
         if not letters:
             return "new"
@@ -155,7 +155,7 @@ def _codes(letters: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _hashes(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Hash each run of (N, L) code points to 64 bits, (N, max(0, L - 11)); (N, 1) if L is 1 to 11."""
+    """(N, L) code points to 64 bits of each run, (N, max(0, L - 11)); (N, 1) if L is 1 to 11."""
     width = min(RUN, codes.shape[1])
     if width == 0:
         return np.zeros(codes.shape, np.uint64)

@@ -1,6 +1,6 @@
-"""Messages of chat exports: WhatsApp's text files, of Android and iOS, and Telegram's JSON.
+"""Messages of chat exports: WhatsApp's text files and Telegram's JSON, both undocumented and varying by region.
 
-Names, times, notices and numbers of phones and accounts are left out. Both formats are undocumented and vary by region.
+Names, times, notices and numbers of phones and accounts are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_NAMED = 8
 
 _MARKS = r"[\u200E\u200F\u061C\u202A-\u202E\u2066-\u2069\uFEFF]*+"
 _DATE = rf"\p{{Nd}}{{1,4}}{_MARKS}[./-]{_MARKS} ?\p{{Nd}}{{1,2}}{_MARKS}[./-]{_MARKS} ?\p{{Nd}}{{1,4}}\.?"
-# "AM", "p. m.", "ص", "下午", and words such as German "um" stand before or after the time.
+# "AM", "p. m.", "ص", "下午", German "um": before or after the time.
 _WORDS = r"(?:[\s\u200E\u200F\u061C]?[\p{L}.][\p{L}.\s]{0,11})?"
 _TIME = rf"{_WORDS}\s?{_MARKS}\p{{Nd}}{{1,2}}[:.]\p{{Nd}}{{2}}(?:[:.]\p{{Nd}}{{2}})?{_MARKS}{_WORDS}{_MARKS}"
 _STAMP = rf"{_DATE}{_MARKS}[,،]?{_MARKS}\s?{_TIME}"
@@ -46,7 +46,7 @@ class Message:
     """A message of a chat."""
 
     sender: str
-    """Without marks of direction; "" for none."""
+    """Without direction marks; "" for none."""
     text: str
     """Never blank."""
     forwarded: bool = False
@@ -55,7 +55,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Chat:
-    """An export of one chat or several."""
+    """An export of one or more chats."""
 
     program: str
     messages: Sequence[Message]
@@ -65,7 +65,7 @@ class Chat:
     """Such as "You deleted this message"."""
 
     def described(self, sender: str | None = None) -> str:
-        """Return a sentence on the senders and on what is left out."""
+        """Return a sentence on senders and omissions."""
         counts = Counter(message.sender for message in self.messages)
         people = [f"{visible(shortened(name)) or 'nobody named'} ({n:,})" for name, n in counts.most_common(MAX_NAMED)]
         if len(counts) > MAX_NAMED:
@@ -120,7 +120,7 @@ def telegram(value: object) -> Chat | None:
 
 
 def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
-    """Return the texts of all messages, or of a sender's (case is ignored) that are not forwarded."""
+    """Return the texts of all messages, or of a sender's that are not forwarded."""
     messages = list(messages)
     if sender is None:
         return [message.text for message in messages]
@@ -152,7 +152,7 @@ def _messages(lines: Iterable[str]) -> Iterator[tuple[str | None, list[str]]]:
 
 
 def _is_notice(line: str) -> bool:
-    """iOS begins each notice with a mark, which nobody types."""
+    """iOS begins notices with a mark, which nobody types."""
     plain = _EDGES.sub("", line.strip())
     return line.startswith("\u200e") or any(kind.fullmatch(plain) for kind in (_MEDIA, _NOTICE))
 

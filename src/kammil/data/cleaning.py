@@ -1,6 +1,6 @@
 """Undo what makers of corpora did to texts: tokens, entities, quoting, spaced punctuation.
 
-Rules that would change texts as people write them are off by default.
+Rules that change what people write are off by default.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SHORT_NAMES = {
     "see_no_evil": "🙈", "clap": "👏", "unamused": "😒", "roll_eyes": "🙄", "sunglasses": "😎", "kissing_heart": "😘",
     "thinking": "🤔", "blush": "😊", "pleading_face": "🥺", "shrug": "🤷", "muscle": "💪", "smirk": "😏",
 }  # fmt: skip
-"""Names of emoji that are not those of Unicode."""
+"""Names unknown to Unicode."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class CleaningRules:
     entities: bool = True
     """Replace HTML entities by their characters."""
     quotes: bool = True
-    """Undo the quoting of CSV and remove a backslash at the end."""
+    """Undo the quoting of CSV; remove a final backslash."""
     emoji_names: bool = False
     """Replace names such as :joy: by the emoji; remove unknown ones."""
     punctuation: bool = False
     """Remove spaces of tokenisers beside marks; people write some too."""
     runs: bool = True
-    """Keep one of several handles in a row; remove web addresses at the end."""
+    """Keep one of several handles in a row; remove final web addresses."""
 
     def clean(self, text: str) -> str:
         """Return the cleaned text; idempotent and never longer."""
         rules = [rule for name, rule in _RULES.items() if getattr(self, name)]
-        while True:  # a rule may make room for another: "&amp;lt;"; each change shortens the text
+        while True:  # "&amp;lt;": a rule may make room for another, and shortens the text
             cleaned = text
             for rule in rules:
                 cleaned = rule(cleaned)
@@ -102,4 +102,4 @@ _RULES: dict[str, Callable[[str], str]] = {
     "punctuation": lambda text: _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", _MARK_AFTER_MARK.sub("", text))),
     "runs": lambda text: _LAST_LINKS.sub("", _PEOPLE.sub(r"\1", text)),
 }
-"""In the order of their application."""
+"""In order."""

@@ -1,4 +1,4 @@
-"""Rows of a table by one SQL condition, which can reach nothing but a row's cells."""
+"""Rows of a table by one SQL condition, which reaches nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def listed_columns(names: Sequence[str]) -> str:
 
 
 def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], Iterable[object]]) -> list[bool]:
-    """Return whether each row of a table meets a condition; `NoRowsError` if none does."""
+    """Return whether each row meets a condition; `NoRowsError` if none does."""
     import sqlite3
 
     statement, strings, used = _translate(where, table, names)
@@ -82,9 +82,9 @@ def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], 
 
 
 def _translate(where: str, table: str, names: Sequence[str]) -> tuple[str, list[str], list[str]]:
-    """Return a condition with names of ours and parameters for strings, these strings, and the columns named.
+    """Return a condition with names of ours and parameters for strings, these, and the columns named.
 
-    A column named like a word of SQL needs no quotes where a value is due.
+    A column named like an SQL word needs no quotes where a value is due.
     """
     if len(where) > _MAX_LENGTH:
         raise DataError(f"--where has {len(where):,} characters, and {_MAX_LENGTH:,} are the maximum; shorten it")

@@ -1,6 +1,6 @@
-"""Named data sets: the catalogue, and their files, downloaded and verified.
+"""Named data sets: the catalogue, and their verified files.
 
-A file is looked for in `KAMMIL_DATA_DIR`, never written to, then in the cache, and else downloaded into the cache.
+Files come from `KAMMIL_DATA_DIR`, never written to, or the cache, into which missing ones are downloaded.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from kammil.data.cleaning import CleaningRules
 from kammil.errors import DataError, nearest
 
 _TIMEOUT = 30.0  # seconds to connect, and between two chunks
-_CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
+_CHUNK = 1 << 14  # bytes; lost where a connection breaks off
 _MAX_BYTES = 64 << 20
-"""Bytes of a download: another file at the address must not fill the disk."""
+"""Bytes of a download, lest another file fill the disk."""
 
 Status = Literal["present", "absent", "corrupt"]
 Terms = Literal["open", "research", "unstated"]
-"""None of them clears the rights of the writers."""
+"""None clears the rights of the writers."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class File:
     """A file of a data set."""
 
     path: str
-    """Relative to the cache folder or `KAMMIL_DATA_DIR`."""
+    """Relative to cache or `KAMMIL_DATA_DIR`."""
     url: str
     sha256: str
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Files of one format, read one after the other."""
+    """Files of one format, read in order."""
 
     name: str
     files: tuple[File, ...]
@@ -48,7 +48,7 @@ class Dataset:
     terms: Terms = "unstated"
     dialect: str = "mixed"
     column: str | tuple[str, ...] | None = None
-    """As for `sources.rows`; of several, each row gives one text after the other."""
+    """As for `sources.rows`; several give a text each."""
     cleaning: CleaningRules | None = None
 
 
@@ -68,7 +68,7 @@ CATALOG = {name: _entry(name, entry) for name, entry in tomllib.loads(_STORED).i
 
 
 def find(name: str) -> Dataset:
-    """Return the data set of a name; `DataError` for an unknown one."""
+    """Return a data set by name; `DataError` for an unknown one."""
     if name not in CATALOG:
         hint = nearest(name, CATALOG)
         raise DataError(f"there is no data set {name!r}{hint}; the known ones are {', '.join(CATALOG)}")
@@ -76,20 +76,20 @@ def find(name: str) -> Dataset:
 
 
 def cache_folder() -> Path:
-    """Return `KAMMIL_CACHE_DIR`, else the usual folder of caches."""
+    """Return `KAMMIL_CACHE_DIR`, else the user's cache."""
     import pooch
 
     return Path(os.environ.get("KAMMIL_CACHE_DIR") or pooch.os_cache("kammil"))
 
 
 def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
-    """Return the status of each file by its path; `corrupt`: a wrong SHA-256."""
+    """Return the status of each file by path; `corrupt`: a wrong SHA-256."""
     return {file.path: _status(file, folder) for file in find(name).files}
 
 
 def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
-    """Return the verified files of a data set, the missing ones downloaded to a folder, by default the cache;
-    `DataError` for other bytes than expected, or a full disk."""
+    """Return the verified files of a data set, downloading what is missing; `DataError` for wrong bytes, or a full
+    disk."""
     return [_fetch_file(file, folder) for file in find(name).files]
 
 
@@ -159,7 +159,7 @@ def _receive(url: str, part: Path) -> bool:
     import requests
 
     start = part.stat().st_size if part.exists() else 0
-    # offsets count the bytes of the file, so the server must not compress
+    # offsets count bytes of the uncompressed file
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
         partial = bool(start) and response.status_code == requests.codes.partial

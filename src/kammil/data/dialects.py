@@ -1,7 +1,7 @@
 """Guess the dialects of Arabic texts by their words with a log-linear model, for the audit of a corpus.
 
-`dialects.json`, written by `recipes/dialects.py`, holds the weights of some 2,500 words, and precision and recall on
-other sources. Half of all short texts have no word that tells.
+`dialects.json` (`recipes/dialects.py`) holds the weights of some 2,500 words, and precision and recall on other
+sources. Half of all short texts have no telling word.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from kammil.text import fold_spelling, words
 _LANGUAGE = next(language for language in known().values() if language.dialects)
 DIALECTS = tuple(_LANGUAGE.dialects)
 UNCLEAR = "unclear"
-"""The answer if no dialect has a probability of `THRESHOLD`."""
+"""For dialects below `THRESHOLD`."""
 THRESHOLD = 0.5
 
 
 class Counts(NamedTuple):
-    """Weights of words, and figures of held-out texts."""
+    """Weights, and figures of held-out texts."""
 
     words: Mapping[str, NDArray[np.float64]]
     """(6,) of each of `keys`, added to the log-probabilities of `DIALECTS`."""

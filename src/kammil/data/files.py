@@ -1,4 +1,4 @@
-"""Files and standard input to text: gzip and Zstandard undone, encodings checked and guessed."""
+"""Files and standard input to text: decompression, encodings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BINARY = (".parquet", ".xlsx")
 ENDINGS = (".txt", ".tsv", ".csv", ".json", ".jsonl", ".ndjson", *BINARY)
 COMPRESSED = (".gz", ".zst")
 MAX_UNPACKED = 2 << 30
-"""Bytes read or unpacked: a small archive could fill the memory."""
+"""Bytes: a small archive could fill the memory."""
 
 _SIGNATURES = {
     b"PAR1": ("a Parquet file", ".parquet"),
@@ -49,18 +49,18 @@ class ReadOptions:
 
     column: str | None = None
     """A name, a path into JSON such as `message.text`, or a number, from 1, in a .tsv, .csv or .xlsx, whose first row
-    is data then, unless it is plainly a header. None: "text", else the only column of text."""
+    is then data, unless plainly a header. None: "text", else the only column of text."""
     where: str | None = None
     """In SQL, such as "Country = 'lebanon'". Only columns of nothing but numbers compare with numbers. Without a
     header, columns are called "1", "2", ..., in double quotes."""
     encoding: str = "utf-8"
     """A byte-order mark is skipped; one of UTF-16 wins over UTF-8."""
     delimiter: str | None = None
-    """A character, or "tab". None: a tab in a .tsv; the one that divides most rows of a .csv alike."""
+    """A character, or "tab". None: a tab in a .tsv, guessed in a .csv."""
     source_column: str | None = None
     """None: "source", if there is one."""
     sender: str | None = None
-    """Of the messages of a chat that are read; None: all."""
+    """Of the messages of a chat to read."""
 
     @property
     def table(self) -> bool:
@@ -94,7 +94,7 @@ class File:
     """Empty for `BINARY` files."""
 
     def open(self, newline: str = "\n") -> TextIO:
-        """Return a stream, so that the text is never one string in memory."""
+        """Return a stream: the text is never one string in memory."""
         return io.TextIOWrapper(io.BytesIO(self.data), self.codec, newline=newline)
 
     @cached_property
@@ -118,7 +118,7 @@ def load_json(text: str) -> object:
 def read_file(path: Path, options: ReadOptions) -> File:
     """Return the content of a file, or of standard input for `-`; `DataError` if it cannot be read.
 
-    Without an ending, the first bytes tell Parquet, workbooks and JSON; else options for tables mean CSV.
+    Without an ending, the first bytes tell the format, and options for tables mean CSV.
     """
     if str(path) == STDIN:
         name, ending, stored = Path("stdin"), "", sys.stdin.buffer.read(MAX_UNPACKED + 1)
@@ -146,7 +146,7 @@ def read_file(path: Path, options: ReadOptions) -> File:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """Return the readable files of a folder and its subfolders by name, without hidden ones and linked folders."""
+    """Return the readable files of a folder and its subfolders by name, but no hidden ones or linked folders."""
     found: list[Path] = []
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -217,7 +217,7 @@ def _unpack(name: Path, stored: bytes, compression: str) -> bytes:
 
 
 def _frames(stored: bytes, new_frame: Callable[[], Any]) -> Iterator[bytes]:
-    """Yield the content of all frames, skipping zeros behind them; `EOFError` if one is cut."""
+    """Yield all frames, skipping zeros behind them; `EOFError` if one is cut."""
     frame = new_frame()
     for start in range(0, len(stored), _CHUNK):
         piece = stored[start : start + _CHUNK]
@@ -242,7 +242,7 @@ _OTHER_SCRIPTS = [
     *("cp1251", "koi8_r", "cp866", "iso8859_5", "cp1253", "cp1255", "cp1256", "iso8859_6"),
     *("cp874", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
 ]
-"""Among all 90 encodings of charset-normalizer, a line of Russian in KOI8-R would be Japanese."""
+"""Among all 90 of charset-normalizer, Russian in KOI8-R would be Japanese."""
 _WESTERN = "àâäáãåçèéêëìíîïñòóôõöøùúûüÿæß"
 _LATIN = {
     "windows-1252": _WESTERN + "œ",
@@ -250,11 +250,11 @@ _LATIN = {
     "windows-1254": "âçğıîöşûü",
     "windows-1250": "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđß",
 }
-"""Letters that people write in them; charset-normalizer takes French for Polish."""
+"""Letters in use; charset-normalizer takes French for Polish."""
 
 
 def _codec(path: Path, data: bytes, encoding: str) -> str:
-    """Return a codec that skips a byte-order mark; `DataError` for binary content, and UTF-8 under another name."""
+    """Return a codec that skips a byte-order mark; `DataError` for binary content, and UTF-8 named otherwise."""
     try:
         name = codecs.lookup(encoding).name.removesuffix("-sig")
         if name == "utf-8":
@@ -334,7 +334,7 @@ def _guess_legacy(sample: bytes) -> str | None:
         return likely
     from charset_normalizer import from_bytes
 
-    # the usual threshold, 0.2, refuses short lines with much punctuation
+    # the default, 0.2, refuses short lines with much punctuation
     found = from_bytes(sample, cp_isolation=_OTHER_SCRIPTS, threshold=0.3, enable_fallback=False).best()
     if found is None:
         return None

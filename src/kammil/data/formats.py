@@ -1,7 +1,7 @@
 """Files to rows: delimited cells, JSON, Parquet and Excel workbooks.
 
-The standard library reads cells and JSON, since it names the line that breaks the rules, and polars refused 14 % of
-9,869 well-formed small tables with stray quotes.
+The standard library reads cells: it names the line that breaks the rules, and polars refused 14 % of 9,869 well-formed
+small tables with stray quotes.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ _LIMIT = threading.Lock()
 
 
 def _delimited(file: File, options: ReadOptions) -> list[list[str]]:
-    """Return the rows of the first dialect that fits: tabs may come without quoting. pandas, which always assumes it,
-    loses 1,889 of ATSAD's 58,751 tweets."""
+    """Return the rows of the first dialect that fits: tabs may come without quoting, which pandas assumes, losing 1,889
+    of ATSAD's 58,751 tweets."""
     delimiter = None if options.delimiter is None else _NAMED_DELIMITERS.get(options.delimiter, options.delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise DataError(f"--delimiter {delimiter!r} is not one character; give one such as ';', or the word tab")
@@ -85,7 +85,7 @@ def _delimited(file: File, options: ReadOptions) -> list[list[str]]:
 
 
 def _sniffed(lines: Callable[[], Iterable[str]]) -> str:
-    """Return the delimiter that divides the first row and half of the next ones alike, else a comma."""
+    """Return the delimiter that divides the first row and half of the next alike, else a comma."""
     found: list[tuple[float, int]] = []
     for rank, delimiter in enumerate(_DELIMITERS):
         try:
@@ -111,7 +111,7 @@ def _long_cells() -> Generator[None]:
 
 
 def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: bool, ragged: bool) -> list[list[str]]:
-    """Return the rows that are not blank, short ones if `ragged`; `csv.Error` names the first bad line."""
+    """Return the rows that are not blank; `csv.Error` names the first bad line."""
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quotes, strict=True)
     rows: list[list[str]] = []
@@ -138,7 +138,7 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
 # ---- JSON and Parquet
 
 MAX_ROWS = 1 << 27
-"""Rows of Parquet: 16 bytes a column in memory, but next to none in the file."""
+"""16 bytes a column in memory, but next to none in the file."""
 _SLICE = 10_000
 """Rows converted at a time."""
 
@@ -220,7 +220,7 @@ def _are(kind: type, value: object) -> bool:
 MAX_WORKBOOK = 512 << 20
 """Unpacked bytes; XML takes several times as much in memory."""
 MAX_EMPTY = 1 << 22
-"""Cells up to the last one of a sheet, unless a quarter is filled: empty ones take memory."""
+"""Cells of a sheet's rectangle, unless a quarter is filled: empty ones take memory."""
 
 
 def _workbook(file: File) -> list[list[str]]:
@@ -247,7 +247,7 @@ def _first_paragraph(error: BaseException) -> str:
 
 
 class _Size:
-    """The memory of a workbook: sheets are rectangles, and each cell repeats a shared string."""
+    """Memory of a workbook: sheets as rectangles, shared strings repeated in cells."""
 
     def __init__(self) -> None:
         self.unpacked, self.sparse, self.sound = 0, False, True
@@ -255,7 +255,7 @@ class _Size:
         self.uses: Counter[int] = Counter()
 
     def measure(self, name: str, stream: IO[bytes]) -> None:
-        """Only XML can be a sheet, even if a reader is more lenient."""
+        """Only XML is a sheet, even if a reader is more lenient."""
         self._row = self._column = self._rows = self._columns = self._cells = 0
         self._element = self._index = ""
         self._shared = False
@@ -309,7 +309,7 @@ def _column_number(letters: str) -> int:
 
 
 def _check(name: Path, data: bytes) -> None:
-    """Every part is unpacked: the size that an archive states may be wrong."""
+    """Unpacked, since an archive may state wrong sizes."""
     size = _Size()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -35,7 +35,7 @@ MIN_SHARE = 0.3
 """Of the smaller text: a repost cut to a third counts, one greeting in two long texts does not."""
 
 _FIRST_CAP = 16  # maximum number of texts of a shingle, at first
-_LOW_MASK = (1 << 32) - 1  # of two numbers that are sorted as one, such as owner << 32 | token
+_LOW_MASK = (1 << 32) - 1  # of two numbers in one, such as owner << 32 | token
 _BLOCK = 1 << 22  # characters, pairs or shingles at a time: some 100 MB of arrays
 _PARTITION = 1 << 24  # shingles sorted at a time: 0.5 GB
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
@@ -63,7 +63,7 @@ def exact_key(text: str) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """Near-duplicates have equal keys, or share some shingles of one of them."""
+    """Near-duplicates have equal keys, or share shingles."""
 
     shingle: int = SHINGLE
     share: float = MIN_SHARE
@@ -72,7 +72,7 @@ class Rule:
     """For different keys."""
     key: Callable[[str], str] = key
     longer: bool = False
-    """Whether the share is that of the text with more shingles."""
+    """Whether it is the share of the text with more shingles."""
 
     def __post_init__(self) -> None:
         """Raise `OptionError` for a number out of range."""
@@ -88,8 +88,8 @@ QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
 """Quotations from memory, where changed words break runs of 15. 16 shared shingles, 23 letters in a row, are longer
 than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
 VERSION_RULE = Rule(share=0.5, longer=True)
-"""Versions share half of the *longer* text. Chains of parts of the shorter one lead anywhere: from 3,119 tweets to
-1,604 of 170,000 texts, of which none of 40 resembled a tweet."""
+"""Versions share half of the *longer* text: chains of parts of the shorter one led from 3,119 tweets to 1,604 of
+170,000 texts, of which none of 40 resembled a tweet."""
 _COMPARED = 100_000
 """Texts compared at a time: their shared 8-letter runs would fill the memory."""
 
@@ -175,10 +175,10 @@ def resembling(texts: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class _Level:
-    """Items that represent their members: if two items are near, so is every pair of their members."""
+    """If two items are near, so is every pair of their members."""
 
-    up: Ints  # (members,) the item of each member, which is an item of the level below; -1 for none
-    solid: _Bools  # (items,) whether the members of an item are near-duplicates of each other
+    up: Ints  # (members,) item of each item of the level below; -1 for none
+    solid: _Bools  # (items,) whether its members are near-duplicates
     left: Ints  # (pairs,) first items of the near pairs ...
     right: Ints  # ... and second items
 
@@ -203,7 +203,7 @@ def _levels(keys: list[str], rule: Rule) -> list[_Level]:
     levels: list[_Level] = []
     cap = _FIRST_CAP
     while True:
-        # tokens are numbered from the commonest to the rarest; those of one item only are of no use
+        # tokens are numbered from common to rare, without those of one item
         held = np.bincount(token)
         order = np.argsort(-held, kind="stable")
         place = np.empty_like(order)
@@ -252,11 +252,11 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) 
     place[by_token] = np.arange(by_token.size)
     holder = item[by_token]
     asking = np.flatnonzero(asks)
-    after = place[asking] + 1  # its partners of equal or higher need stand behind it among the token's holders
+    after = place[asking] + 1  # partners of equal or higher need stand behind it
     partners = np.cumsum(held)[token[asking]] - after
     lefts: list[Ints] = []
     rights: list[Ints] = []
-    # askers stand in order of items, so a pair's shared tokens are listed together (but at a block's edge)
+    # a pair's shared tokens stand together, but at a block's edge
     for block in _blocks(partners):
         width, asker = partners[block], item[asking[block]]
         left = np.repeat(asker, width)

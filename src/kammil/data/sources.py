@@ -1,6 +1,6 @@
 """Texts of whatever a user names or a program hands over.
 
-Frames are recognised by duck typing, so that neither pandas, polars, pyarrow nor Hugging Face's `datasets` is imported.
+Duck typing recognises frames, without imports of pandas, polars, pyarrow or Hugging Face's `datasets`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ _MAX_FILES, _MAX_ROWS = 3, 5
 
 _T = TypeVar("_T")
 Names = str | PathLike[str] | Sequence[PathLike[str]]
-"""A file, folder or data set, or several paths (strings in a list are texts)."""
+"""A file, folder or data set, or paths (strings in a list are texts)."""
 Texts = Names | Iterable[object]
-"""Names, the texts themselves, or a frame with a column of them."""
+"""Names, the texts themselves, or a frame of them."""
 
 
 def is_named(source: Texts) -> TypeIs[Names]:
@@ -71,15 +71,15 @@ def rows(source: Texts, **keywords: Unpack[ReadKeywords]) -> TextColumn:
     r"""Return the selected rows of files, folders and data sets, or of a list or frame, where `column` alone counts.
 
     `-` is standard input, `arsentd-lev` a data set, `sample` the embedded corpus, `lev30/train` a part of the
-    benchmark, `shami+atsad` two data sets. A file has precedence over a data set of its name, for which no keywords but
-    `column` and `where` count.
+    benchmark, `shami+atsad` two data sets. A file has precedence over a data set of its name, for which only `column`
+    and `where` count.
 
     A .txt has one text a line (`\n` or `\r\n`), unless it is a chat of WhatsApp, UTF-16 with tabs (Excel's "Unicode
     text"), or a delimiter is given. A .json is a chat of Telegram, a list of objects, or an object that holds one.
     Other files are tables, in which a blank line is no row.
 
-    The source of a text is the data set, or the file if there are several, unless the file names sources. Chats, whose
-    files are named after people, have none. A listener (`kammil.progress`) is told the `remarks`.
+    The source of a text is the data set, or one of several files, unless the file names sources. Chats, whose files are
+    named after people, have none. A listener (`kammil.progress`) hears the `remarks`.
     """
     if not is_named(source):
         return from_python(source, column=keywords.get("column"))
@@ -95,7 +95,7 @@ def sample() -> list[str]:
 
 
 def remarks(read: TextColumn) -> list[str]:
-    """Return sentences on chats that were read and headers that were left out."""
+    """Return sentences on chats that were read and headers left out."""
     found = list(read.chats[:_MAX_FILES])
     if len(read.chats) > _MAX_FILES:
         found.append(f"and {counted(len(read.chats) - _MAX_FILES, 'chat')} more")
@@ -108,7 +108,7 @@ def remarks(read: TextColumn) -> list[str]:
 
 
 def description(source: Names | Sequence[Path]) -> str:
-    """Return the names of files without their folders, or of data sets."""
+    """Return names of files without folders, or of data sets."""
     if not isinstance(source, str | PathLike):
         return _first_files([description(path) for path in source])
     if str(source) == STDIN:
@@ -229,7 +229,7 @@ def benchmark() -> Mapping[str, Any]:
 
 
 def data_sets(name: str) -> list[str] | None:
-    """Return the data sets of a name, none for the embedded corpus; None for an unknown name."""
+    """Return the data sets of a name, none for the embedded corpus; None if unknown."""
     if _is_joint_name(name):
         return [one for part in name.split(SEPARATOR) for one in data_sets(part) or ()]
     if name.startswith(f"{BENCHMARK}/"):
@@ -330,7 +330,7 @@ def from_python(source: Iterable[object], *, column: str | None = None) -> TextC
 
 
 def left_out(texts: Sequence[str]) -> str | None:
-    """Return a sentence on the rows without a text; None if there are none."""
+    """Return a sentence on the rows without a text, if any."""
     blank = [i for i, text in enumerate(texts) if not text]
     if not blank:
         return None
@@ -359,7 +359,7 @@ def _frame(source: Any) -> Table | None:
 
 
 def _cells(column: object) -> Iterable[object]:
-    """Cells as Python's objects; a stream is read as far as they are looked at."""
+    """Python's objects; a stream is read as far as needed."""
     for method in ("to_pylist", "to_list"):
         if callable(convert := getattr(column, method, None)):
             return cast(list[object], convert())

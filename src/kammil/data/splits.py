@@ -1,4 +1,4 @@
-"""Leak-free splits, which keep near-duplicate groups on one side, and the leaks of other splits."""
+"""Leak-free splits, and the leaks of other splits."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Numbers and rows of held-out texts that a model may have memorised from its training part."""
+    """Held-out texts that a model may have memorised."""
 
     exact: int
-    """Equal to training texts, apart from links, handles, case, points and punctuation."""
+    """Equal but for links, handles, case, points and punctuation."""
     near: int
-    """Near-duplicates of training texts, the exact ones included."""
+    """Near-duplicates, the exact ones included."""
     total: int
     exact_rows: tuple[int, ...]
     """Indices among the held-out texts, ascending."""
@@ -43,11 +43,11 @@ class Leakage:
 
 
 def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Split:
-    """Divide texts into train, validation and test so that near-duplicates are never in two parts.
+    """Divide texts so that near-duplicates are never in two parts.
 
     Shares of all texts are met within half the smallest group left in training; each part has a minimum of one group.
-    Validation and test keep the first text of a group, so that no text counts twice in a figure. Raises `OptionError`
-    for shares that leave nothing to train on, `DataError` for too few groups.
+    Validation and test keep the first text of a group, so that none counts twice in a figure. Raises `OptionError` for
+    shares that leave nothing to train on, `DataError` for too few groups.
     """
     if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise OptionError(
@@ -78,7 +78,7 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
 
 
 def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
-    """Write each part into a new folder, whole or not at all: one text a line, or .jsonl for texts of several lines."""
+    """Write parts into a new folder, whole or not at all: a text a line, or .jsonl for texts of several lines."""
     if folder.exists():
         raise DataError(f"{folder} is there already; name a new folder with --out")
     plain = not any("\n" in text or "\r" in text for texts in parts.values() for text in texts)
@@ -98,7 +98,7 @@ def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
 
 
 def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
-    """Count the held-out texts that training texts repeat, exactly and nearly (`near_duplicates.RULE`)."""
+    """Count the held-out texts that training texts repeat, exactly and nearly."""
     source = near_duplicates.nearest_duplicates(held_out_texts, train_texts)
     near_rows = np.flatnonzero(source >= 0).tolist()
     train_keys = {exact_key(text) for text in train_texts}
@@ -117,7 +117,7 @@ def _fill(sizes: NDArray[np.int64], quota: int, max_chosen: int) -> list[int]:
     """Return positions of one to `max_chosen` sizes, in order while they fit, that sum to nearly `quota`.
 
     The smallest other size is chosen too if that comes nearer. Large sizes come last: one phrase in 2,000 tweets would
-    spend 2,000 texts on a line of the figure.
+    make one line of the figure.
     """
     chosen: list[int] = []
     left = quota

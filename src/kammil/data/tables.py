@@ -1,4 +1,4 @@
-"""Named columns of a file or of a program's rows, and the column of texts."""
+"""Named columns of a file or a program's rows, and that of texts."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _SHOWN_HEADER = 60
 
 @dataclass(frozen=True)
 class TextColumn:
-    """The texts of the selected rows, in their order."""
+    """The texts of the selected rows."""
 
     texts: tuple[str, ...]
-    """Stripped; "" for a blank or missing cell."""
+    """Stripped; "" for a missing cell."""
     name: str
-    """Of the file, the data set, or the kind of object."""
+    """Of the file, data set, or kind of object."""
     column: str | None
     """None for lines and lists."""
     sha256: str
-    """Of the file or, in memory, of the texts."""
+    """Of the file or the texts."""
     sources: tuple[str, ...] | None = None
     """None if none is named."""
     chat: str | None = None
     """Its program, such as WhatsApp."""
     chats: tuple[str, ...] = ()
-    """Sentences with names of people: for a terminal, never for a file."""
+    """With names of people: for a terminal, never for a file."""
     headers: tuple[str, ...] = ()
     """Left out, such as `a.csv (id, Tweet)`."""
 
@@ -60,11 +60,11 @@ class Table:
     numbered: bool = False
     """Whether columns have numbers, and the first row may be data."""
     header: tuple[str, ...] = ()
-    """The first row if a column was given by number and the row is no data."""
+    """The first row where a column has a number and the row is no data."""
 
 
 def read_texts(table: Table, options: ReadOptions, file: File) -> TextColumn:
-    """Return the texts of the selected rows, and their sources."""
+    """Return the texts of the selected rows and their sources."""
     name = file.name.name
     column, source_column = options.column, options.source_column
     if table.header:
@@ -111,8 +111,8 @@ _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|
 
 
 def read_rows(rows: list[list[str]], options: ReadOptions, file: File) -> TextColumn:
-    """Return the texts of rows of strings. If the column is a number and the first row is no header, this is data and
-    names are "1", "2", .... A repeated name gets its number."""
+    """Return the texts of rows of strings. Names are "1", "2", ... if the column is a number and the first row no
+    header; a repeated name gets its number."""
     first = rows[0]
     number = column_number(options.column, first)
     titled = number is None or is_header(rows[:SNIFFED_ROWS], number - 1)
@@ -142,7 +142,7 @@ def object_table(name: str, rows: Sequence[object], place: Callable[[int], str],
 
 
 def place_of(file: File, i: int) -> str:
-    """Return the place of a row in a sentence."""
+    """Return a row's place, for a sentence."""
     return f"row {i + 1} of {file.name}"
 
 
@@ -154,7 +154,7 @@ def column_number(column: str | None, first: Sequence[str]) -> int | None:
 
 
 def _as_numbers(cells: list[str]) -> Iterable[object]:
-    """Convert cells if all are numbers or blank, so that `score > 5` compares numbers."""
+    """Numbers if all are or blank, so that `score > 5` compares numbers."""
     filled = [cell for cell in cells if cell]
     if not filled or not all(map(_NUMBER.fullmatch, filled)):
         return (cell or None for cell in cells)
@@ -165,7 +165,7 @@ def _as_numbers(cells: list[str]) -> Iterable[object]:
 # ---- the column of texts
 
 _MISSING = ("NAType", "NaTType")
-"""Types of pandas, neither true nor false when compared."""
+"""Pandas' types that compare neither true nor false."""
 _LISTED = 20
 _MAX_GUESSED = 500
 """Columns, each perhaps read to its end."""
@@ -209,8 +209,8 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
 
 
 def read_cells(cells: Iterable[object], place: Callable[[int], str], column: str = "") -> tuple[str, ...]:
-    """Return cells as stripped strings, "" for a missing one; `DataError` for a cell that is no text, and for too many
-    characters: Parquet stores equal cells once, and a list repeats its row."""
+    """Return cells as stripped strings, "" for a missing one; `DataError` for a cell that is no text, or too many
+    characters: Parquet stores equal cells once."""
     found: list[str] = []
     length = 0
     for cell in cells:
@@ -255,7 +255,7 @@ def _with_path(table: Table, column: str | None) -> Table:
 
 
 def _leaves(value: object, keys: Sequence[str]) -> Iterator[object]:
-    """Yield a value for each item of the lists on a path of keys; None for a missing key."""
+    """Yield the values on a path of keys, for each item of lists; None for a missing key."""
     waiting = [(value, 0)]
     while waiting:
         value, level = waiting.pop()
@@ -269,7 +269,6 @@ def _leaves(value: object, keys: Sequence[str]) -> Iterator[object]:
 
 
 def _paths(table: Table) -> Iterator[str]:
-    """Yield the paths of texts inside the first cells."""
     waiting = deque(
         (name, value, 0) for name in table.names[:_GLANCE] for value in itertools.islice(table.cells(name), _GLANCE)
     )
@@ -311,7 +310,7 @@ _PARTS = regex.compile(r"[\s_\-.:/]+|(?<=\p{Ll})(?=\p{Lu})")  # tweet_text, Twee
 
 
 def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
-    """Guess whether the name of a column is rather its first text: repeated below, with a link or an emoji, or long."""
+    """Guess whether the name of a column is rather its first text: repeated below, with a link or emoji, or long."""
     cells = [cell for cell in cells if cell]
     if name in cells or _LINK_OR_EMOJI.search(name):
         return True
@@ -326,8 +325,8 @@ def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
 
 
 def is_header(rows: Sequence[Sequence[str]], column: int) -> bool:
-    """Guess whether the first row names the columns of a table with texts in `column`, counted from 0: by one of
-    `TEXT_NAMES`, or a name above numbers or dates. Blank cells and texts are no names."""
+    """Guess whether the first row is a header, given the column of texts, from 0: it has one of `TEXT_NAMES` there, or
+    a name above numbers or dates, and neither blanks nor texts."""
     if not rows or not 0 <= column < len(rows[0]) or not all(cell.strip() for cell in rows[0]):
         return False
     first, *below = rows

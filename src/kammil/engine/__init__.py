@@ -1,1 +1,1 @@
-"""How a GRU and a blend are stepped: a reference that is easy to check, and C."""
+"""Steps of GRUs and blends: a reference that is easy to check, and C."""

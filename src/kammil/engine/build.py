@@ -1,7 +1,6 @@
 """Selection of the fastest compiled build of `kernel.c` for this machine.
 
-The first build runs on every processor of its architecture and names the best level. Where no build beats NumPy, the
-portable engine runs.
+The first build runs on every processor of its architecture and names the best level.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ def open_build(path: Path) -> ctypes.CDLL:
 
 
 def _beats_numpy(code: ctypes.CDLL) -> bool:
-    """Without vector code, the loop may be slower than NumPy: by half on x86-64 without extensions."""
+    """Without vector code, the loop may be slower, by half on x86-64 without extensions."""
     x_q = np.full(_INPUTS, 128, np.uint8)
     weights, sums = np.zeros((_OUTPUTS // COLUMN_BLOCK, _INPUTS, COLUMN_BLOCK), np.int8), np.empty(_OUTPUTS, np.int32)
     zero_offsets = np.zeros(_OUTPUTS, np.int32)

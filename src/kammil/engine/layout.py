@@ -1,7 +1,6 @@
 """The structs and constants that `kernel.c`, which documents the shapes of arrays, and Python share.
 
-A checksum proves the source of a build; each build exports its constants, sizes and offsets too, since this module may
-disagree.
+Each build exports its constants, sizes and offsets, since this module may disagree with a right source.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The native engine: a build of `kernel.c`, which computes what `reference` computes, several times as fast.
+"""The native engine: `kernel.c` computes what `reference` computes, several times as fast.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, D tables, K context types, C context
 types of the text cache, E = D * K + C experts, P positions, N outputs of a matrix.
@@ -47,7 +47,7 @@ _nbytes = attrgetter("nbytes")
 
 
 def suits(index: CountIndex) -> bool:
-    """Return whether tables fit 16 bits; those of an older version may not, with one warning."""
+    """Return whether tables fit 16 bits; older ones may not, with one warning."""
     wide = [array for array in (index.pruned, index.ids, index.counts) if array.dtype != np.uint16]
     if wide:
         _warn(max(int(array.max(initial=0)) for array in wide))
@@ -64,14 +64,14 @@ def _warn(number: int) -> None:
 
 
 class NativeEngine:
-    """Computes what `ReferenceEngine` computes, for a blend or for a GRU alone, which has no experts.
+    """Computes what `ReferenceEngine` computes, for a blend or a GRU alone.
 
     Args:
         code: as `build.load_native` opens it.
-        layers: M networks of one size, whose `output`, (H, V + G), leads to logits and gates.
-        bias: (V + M * G,): of logits and gates, for all networks together.
+        layers: M networks of one size, with `output`, (H, V + G), to logits and gates.
+        bias: (V + M * G,), for all networks together.
         size: V.
-        blend: the experts and the gate; `suits` must be true of its index.
+        blend: experts and gate; `suits` must be true of its index.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class NativeEngine:
         return log_probs, self._state(after, batch, length)
 
     def fork(self, adaptive: AdaptiveCounts) -> Self:
-        """Return an engine of the same weights with other adaptive counts."""
+        """Return an engine with other adaptive counts."""
         forked = copy(self)
         forked._adaptive = adaptive
         forked._origin = self  # its scratch memory is freed with the first engine
@@ -207,11 +207,11 @@ class NativeEngine:
 
     @property
     def _adaptive_counts(self) -> tuple[SortedCounts, ...]:
-        """A snapshot, held while C reads it: learning replaces the arrays."""
+        """Held while C reads it: learning replaces the arrays."""
         return self._adaptive.levels if self._adaptive else (SortedCounts(),) * LEVELS
 
     def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[SortedCounts]) -> bytes:
-        """Pack a request for `parse_request` of `kernel.c`: NumPy takes a microsecond for each address."""
+        """For `parse_request` of `kernel.c`: NumPy takes a microsecond for each address."""
         batch, time = ids.shape
         hidden, recent_ids, word_state, cached_keys, cached_ids = state
         length = cached_ids.shape[1]
@@ -236,7 +236,7 @@ class NativeEngine:
         return 8 * (self._max_order + WORD_STATE + length) + 4 * (self._width + length * self._cache_types)
 
     def _matrix(self, weights: Floats) -> layout.QuantizedMatrix:
-        """Quantize weights (inputs, N) by output, and store them in blocks padded with zeros."""
+        """Quantize weights (inputs, N) by output, in blocks padded with zeros."""
         quantized, scales = quantize_rows(weights.T)  # (N, inputs), (N,)
         blocks = (COLUMN_BLOCK, INPUT_GROUP)
         outputs, inputs = (-(-size // block) * block for size, block in zip(quantized.shape, blocks, strict=True))
@@ -252,7 +252,7 @@ class NativeEngine:
         )
 
     def _pointer(self, values: ArrayLike, kind: DTypeLike) -> int:
-        """Return the address of an array that lives as long as the engine."""
+        """The array lives as long as the engine."""
         array = np.ascontiguousarray(values, kind)
         if array.dtype == np.float32 and array.ctypes.data % _ALIGNMENT:  # alignment decides the order of sums
             memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)

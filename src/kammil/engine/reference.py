@@ -1,10 +1,10 @@
 """The reference engine: GRUs and blends in NumPy, written like the equations; `native` is tested against it.
 
-Networks run in integers: each column of a matrix is rounded to 7 bits with its own scale, a state, between -1 and 1, to
-steps of 1 / 127. Sums below 2^24 are exact in single precision, so a row is the same in every batch.
+Matrix columns are rounded to 7 bits with their own scales, states to steps of 1 / 127. Sums of integers below 2^24 are
+exact in single precision, so a row is the same in every batch.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, K experts, P = B * last positions, n
-contexts found in all, N followers of them.
+contexts found, N followers of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from kammil.ngrams.index import IndexMatches
 
 
 def sigmoid(x: Floats) -> Floats:
-    """Return 1 / (1 + exp(-x)) by a tanh, which cannot overflow."""
+    """Return the logistic function by a tanh, which cannot overflow."""
     return np.tanh(x * np.float32(0.5)) * np.float32(0.5) + np.float32(0.5)
 
 
@@ -63,15 +63,15 @@ def visible(queries: int, total: int, window: int) -> Floats | None:
 
 
 def gru_step(x: Floats, q: Floats, bias: Floats, h: Floats) -> Floats:
-    """Return the next state of GRUs, PyTorch's variant (the reset gate is applied after the product).
+    """Return the next state of GRUs, PyTorch's variant (reset gate after the product).
 
         r = sigmoid(x_r + q_r)    z = sigmoid(x_z + q_z)    n = tanh(x_n + r * (q_n + bias))    h' = (1 - z) n + z h
 
     Args:
-        x: gate inputs from the id, (..., 3H), stacked r, z, n, with the biases of r and z.
+        x: gate inputs, (..., 3H), stacked r, z, n, with the biases of r and z.
         q: state times recurrent weights, (..., 3H).
-        bias: of the recurrent input of n, (..., H).
-        h: state before, (..., H).
+        bias: recurrent bias of n, (..., H).
+        h: state, (..., H).
     """
     size = h.shape[-1]
     gates = sigmoid(x[..., : 2 * size] + q[..., : 2 * size])
@@ -80,8 +80,7 @@ def gru_step(x: Floats, q: Floats, bias: Floats, h: Floats) -> Floats:
 
 
 class QuantizedProduct:
-    """The integer product x @ weights for M matrices (H, N), stored as floats for BLAS: in double precision if sums may
-    reach 2^24."""
+    """x @ weights in integers for M matrices (H, N), as floats for BLAS: double precision if sums may reach 2^24."""
 
     def __init__(self, weights: Sequence[Floats]) -> None:
         quantized, scales = zip(*(quantize_rows(matrix.T) for matrix in weights), strict=True)  # (N, H), (N,) each
@@ -112,7 +111,7 @@ class QuantizedGRUs:
             self._bias[network] = gates[:1, 2 * h :]
 
     def forward(self, ids: Ids, state: Floats, last: int) -> tuple[Floats, Floats]:
-        """Return the states (B, M * H) after ids (B, T), and outputs at the last positions, (M, P, V + G)."""
+        """Return states (B, M * H) after ids (B, T), and outputs at the last positions, (M, P, V + G)."""
         batch, time = ids.shape
         h = state.reshape(batch, self.networks, self.hidden).swapaxes(0, 1).astype(np.float32, copy=False)  # (M, B, H)
         states = np.empty((self.networks, batch, last, self.hidden), np.float32)
@@ -172,14 +171,14 @@ class ReferenceEngine:
         return hidden, scores, gate_in
 
     def fork(self, adaptive: AdaptiveCounts) -> Self:
-        """Return an engine of the same weights with other adaptive counts."""
+        """Return an engine with other adaptive counts."""
         assert self._blend is not None
         forked = copy(self)
         forked._blend = replace(self._blend, adaptive=adaptive)
         return forked
 
     def _look_up(self, blend: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, State]:
-        """Return matches at the last positions, and the state of contexts and text cache."""
+        """Return matches at the last positions, and the state."""
         batch, time = ids.shape
         _, recent, words, *history = state
         hashes, context = blend.contexts.hash_contexts(ids, (recent, words))
@@ -198,7 +197,7 @@ class ReferenceEngine:
         return matches.extended(cached), (*context, *history)
 
     def _weigh(self, blend: BlendWeights, gate_in: Floats, matches: IndexMatches) -> tuple[NDArray[np.int64], Floats]:
-        """Return for each follower, (N,), position * K + expert and what is added to its logit."""
+        """Return position * K + expert of each follower, (N,), and what its logit gains."""
         places, widths, pruned = matches.contexts
         counts = matches.followers[1].astype(np.float32)
         if not len(places):

@@ -1,6 +1,6 @@
 """Inputs of an engine: weights of networks and gate, n-gram experts, and weights as 7-bit integers.
 
-Each row of a matrix has its own scale. The model runs with the same integers, so storing them costs no accuracy.
+The model runs with the same integers, so storing them costs no accuracy.
 
 Shapes: V vocabulary, M networks, H hidden, G a gate's width, K experts; R rows, C columns of a matrix.
 """
@@ -24,7 +24,7 @@ from kammil.ngrams.index import CountIndex
 Arrays = Mapping[str, NDArray[np.generic]]
 
 _ABSENT = 3
-"""Index of the gate feature that is 1 for an unknown context."""
+"""The gate feature that is 1 for an unknown context."""
 STATE_MAX = 127
 """Of a state, whose zero point is 128."""
 _MAX_WEIGHT = float(np.finfo(np.float16).max)
@@ -36,12 +36,12 @@ _INTEGERS, _SCALES, _SHAPE = ".whole", ".scales", ".shape"
 _MAX_SCALE = 1e6  # no trained weights need a larger one
 _MAX_ELEMENTS = 1 << 26
 _MAX_ALL_ELEMENTS = 1 << 27
-"""Of all matrices: half a gigabyte, which may be compressed a thousandfold."""
+"""Of all: half a gigabyte, perhaps compressed a thousandfold."""
 
 
 @dataclass(frozen=True)
 class GRUWeights:
-    """A GRU, its gates stacked reset, update, new; the reset gate is applied after the product."""
+    """A GRU, gates stacked reset, update, new; the reset gate is applied after the product."""
 
     input: Floats
     """(V, 3H), input bias included."""
@@ -55,10 +55,10 @@ class GRUWeights:
 
 @dataclass(frozen=True)
 class GateWeights:
-    """The gate of the experts; its weights of states are in `GRUWeights.output`."""
+    """Weights of the gate, but for those of states (`GRUWeights.output`)."""
 
     feature_weights: Floats
-    """(GATE_FEATURES * K, M * G): to the hidden layer; order of `ExpertFeatures.gate`."""
+    """(GATE_FEATURES * K, M * G), as `ExpertFeatures.gate`."""
     score_weights: Floats
     """(M * G, K * SCORE_FEATURES)."""
     bias: Floats
@@ -72,7 +72,7 @@ class GateWeights:
 
 @dataclass(frozen=True)
 class BlendWeights:
-    """The experts, of tables and then of the text cache, and their gate."""
+    """Experts, of tables and then of the text cache, and gate."""
 
     contexts: ContextHasher
     index: CountIndex
@@ -86,7 +86,7 @@ class BlendWeights:
 def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Floats, Floats]:
     """Return the bias of logits and gate, (V + M * G,), and the feature weights, (K, GATE_FEATURES, M * G).
 
-    The constant feature of an unknown context is in the bias; a known one subtracts it.
+    The bias has the feature of unknown contexts; a known one subtracts it.
     """
     weights = gate.feature_weights.reshape(GATE_FEATURES, gate.experts, -1).swapaxes(0, 1)
     bias = np.concatenate([bias[:size], bias[size:] + weights[:, _ABSENT].sum(axis=0)])
@@ -94,8 +94,8 @@ def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Flo
 
 
 def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """Return each id's input to the recurrent product, (V, 3H), recurrent bias included, and to the candidate, (V, H).
-    Half precision changes no figure."""
+    """Return each id's input to the recurrent product, (V, 3H), with its bias, and to the candidate, (V, H). Half
+    precision changes no figure."""
     hidden = layer.recurrent.shape[0]
     gates = layer.input + layer.bias
     gates[:, 2 * hidden :] = layer.bias[2 * hidden :]
@@ -188,7 +188,7 @@ class Layer:
 
 
 def layers(arrays: Arrays) -> tuple[Layer, ...]:
-    """List the layers of a model, trainable ones first, by name; `ValueError` for arrays that cannot be unpacked.
+    """List layers, trainable ones first, by name; `ValueError` for arrays that cannot be unpacked.
 
     Real numbers belong to networks, whole ones to counts. Bytes are no parameters.
     """

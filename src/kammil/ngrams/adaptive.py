@@ -1,7 +1,7 @@
 """Counts of texts that a blend learns while it runs, added to those of its own table.
 
-A text is counted like a training text, and can be subtracted again. A gate learns the worth of a count from texts of
-strangers, so the followers of a long context in learnt texts get a bonus.
+A text is counted like a training text, and can be subtracted again. A gate learns the worth of counts from texts of
+strangers, so followers of long contexts in learnt texts get a bonus.
 
 Shapes: P positions, K context types, T time, n contexts or pairs found, N pairs.
 """
@@ -27,17 +27,17 @@ ID_BITS = 16
 """In a pair, key << ID_BITS | id."""
 _ID_MASK = (1 << ID_BITS) - 1
 _MAX_RECENT_PAIRS = 1 << 17
-"""Merge more recent pairs: inserting a text takes 0.6 ms, 2.7 ms among a thousand texts."""
+"""Recent pairs are merged beyond it: inserting a text takes 0.6 ms, 2.7 ms among a thousand texts."""
 _BATCH = 1 << 14
 """Positions hashed at once."""
 
 LEVELS = 2
 """Base counts and recent ones."""
 BELIEF = 0.15
-"""Score bonus for each character of a context beyond four, if all its occurrences are learnt: 22 of 22 words of a text
-learnt once are suggested again, in place of 8 (docs/log.md#why-is-a-learnt-text-not-suggested)."""
+"""Score bonus for each character of a context beyond four, if all its occurrences are learnt
+(docs/log.md#why-is-a-learnt-text-not-suggested)."""
 _WORD_CONTEXT_LENGTHS = {"w1": 6, "w2": 10}
-"""Characters, about."""
+"""Approximate characters."""
 _MAX_BELIEF_LENGTH = 12
 
 Pairs = NDArray[np.uint64]
@@ -92,7 +92,7 @@ class AdaptiveCounts:
         return copied
 
     def __len__(self) -> int:
-        """Return the number of learnt texts, repeats included."""
+        """Return the number of learnt texts, with repeats."""
         return self._texts.total()
 
     def learn(self, texts: Sequence[Ids]) -> None:
@@ -149,7 +149,7 @@ class AdaptiveCounts:
         return IndexMatches(contexts, np.stack([pairs & _ID_MASK, counts]), (bonus * share).astype(np.float32))
 
     def _followers(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
-        """Yield followers, (n,): (position * experts + type) << ID_BITS | id, and counts, level by level."""
+        """Yield (position * experts + type) << ID_BITS | follower, and counts, (n,), level by level."""
         context_types, lowest = keys.shape[1], keys.reshape(-1).astype(np.uint64) << np.uint64(ID_BITS)
         for level in self.levels:
             begins = level.pairs.searchsorted(lowest)

@@ -1,7 +1,7 @@
-"""Compressed tables of counts, as a model folder holds them.
+"""Compressed tables of counts.
 
-Sorted keys become gaps, and arrays are split into planes (all first bytes, all second bytes, ...) before zlib: small
-numbers leave upper planes empty. A context takes 3 to 5 bytes with its followers.
+Keys become gaps, and arrays planes (all first bytes, all second bytes, ...) before zlib: small numbers leave upper
+planes empty. A context takes 3 to 5 bytes with its followers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from kammil.ngrams.count_table import CountTable, Index, Keys, Unsigned
 Arrays = dict[str, NDArray[np.generic]]
 
 _MAX_ENTRIES, _FREE_ENTRIES, _ENTRIES_PER_BYTE = 1 << 28, 1 << 20, 8
-"""Maxima of contexts and of followers; beyond the second, the third for each packed byte: a hostile folder must not
-fill the memory."""
+"""Maxima of contexts and of followers; beyond the second, the third a packed byte: a hostile folder must not fill the
+memory."""
 _BYTES_AT_ONCE = 1 << 16
 _NAMES = ("gaps", "widths", "lost", "ids", "counts")
 _SIZES = "sizes"
@@ -33,16 +33,16 @@ def pack(table: CountTable, prefix: str) -> Arrays:
 
 
 def unpack(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> CountTable:
-    """Return a packed table; `KeyError` or `ValueError` for arrays that `pack` cannot have made."""
+    """Return a packed table; errors as for `CompressedTable`."""
     packed = CompressedTable(arrays, prefix)
     return CountTable(packed.keys(), packed.num_followers(), packed.pruned(), packed.ids(), packed.counts())
 
 
 class CompressedTable:
-    """A packed table with the fields of `CountTable`, one of which is in memory at a time.
+    """A packed table with the fields of `CountTable`, one in memory at a time.
 
-    Each is written into `into`, or a wider array if needed. Raises `KeyError` or `ValueError`, here or in a field, for
-    arrays that `pack` cannot have made.
+    Each is written into `into`, or a wider array. Raises `KeyError` or `ValueError`, here or in a field, for arrays
+    that `pack` cannot have made.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
@@ -125,7 +125,7 @@ def _write_plane(numbers: Unsigned, plane: int, begin: int, piece: NDArray[np.ui
 
 
 def _decompress(packed: NDArray[np.generic], size: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """Yield the number of a plane, an offset in it, and bytes from there, in pieces that fit a near cache."""
+    """Yield a plane's number, an offset, and bytes from there, in pieces that fit a near cache."""
     if packed.dtype != np.uint8:
         raise ValueError("a table of counts is not packed")
     stream, waiting, begin = zlib.decompressobj(), memoryview(np.ascontiguousarray(packed, np.uint8).data), 0

@@ -1,4 +1,4 @@
-"""Hashes of the contexts of a position, one for each type of context that the blend counts.
+"""Hashes of the contexts of a position, one for each type of context.
 
 Types are `o1` ... `o32`, the last n ids, and four of words (runs of letters, marks, digits, underscores): `w`, the word
 so far; `w1`, with the word before; `w2`, with two; `w1s`, with the word before the previous one. Hashes of ids are
@@ -37,7 +37,7 @@ def _mix64(x: Hashes) -> Hashes:
 
 
 class ContextHasher:
-    """Hashes the contexts of texts, all at once or character by character.
+    """Hashes contexts of texts, all at once or step by step.
 
     Args:
         context_types: such as `("o1", "o3", "w")`; `ValueError` for another name.
@@ -93,13 +93,13 @@ class ContextHasher:
         return _mix64(hashes + self.salts), (all_ids[:, -self.longest :], words)
 
     def _word_hashes(self, ids: Ids, words: Hashes) -> tuple[Hashes, Hashes, Hashes, Hashes]:
-        """Return the hashes, after each id, of the current, previous and earlier word, (B, T) each, and the state."""
+        """Return hashes of the current, previous and earlier word after each id, (B, T) each, and the state."""
         batch, time = ids.shape
         inside, id_hashes = self.in_word[ids.T], self.numbers[0][ids.T]  # (T, B)
         current = np.empty((time + 1, batch), np.uint64)
         current[0] = words[:, 0]
         for t in range(time):
-            # a word's hash begins with that of the character before it
+            # a running hash of the word
             current[t + 1] = _mix64(current[t] * inside[t] + id_hashes[t])
         in_word_before = np.concatenate([words[None, :, 3] > 0, inside[:-1]])
         ended = in_word_before & ~inside  # (T, B): a word just ended

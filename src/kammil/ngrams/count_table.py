@@ -1,7 +1,6 @@
 """Counts of what followed each context, in sorted arrays, and cutoffs that drop contexts of little help.
 
-A table holds contexts of every type, sorted by a 32-bit key; an unknown context is taken for a known one with a chance
-of C / 2^32.
+Contexts of all types are sorted by a 32-bit key: an unknown one is taken for a known one with a chance of C / 2^32.
 
 Shapes: P positions, K context types, C contexts, F followers (pairs of a context and an id), N entries read.
 """
@@ -38,7 +37,7 @@ def keys_of(hashes: Hashes) -> Keys:
 
 @dataclass(frozen=True)
 class Matches:
-    """The known contexts of P positions, with their followers."""
+    """Known contexts of P positions, and their followers."""
 
     totals: Floats
     """(P, K): occurrences of the context."""
@@ -75,7 +74,7 @@ class Contribution:
 
     @classmethod
     def of(cls, found: Rows, ids: Ids) -> Contribution:
-        """Count the followers, (Q,), of contexts (Q, K), one type at a time to save memory."""
+        """Count the followers, (Q,), of contexts (Q, K), type by type to save memory."""
         counted = [
             np.unique(rows[rows >= 0].astype(np.int64) << _ID_BITS | ids[rows >= 0], return_counts=True)
             for rows in found.T
@@ -119,8 +118,7 @@ class CountTable:
     def of(cls, parts: Iterable[tuple[Keys, Ids]], *, max_followers: int, min_count: int = 1) -> CountTable:
         """Count pairs of a key and its follower, (n,) each, part by part.
 
-        A context keeps its `max_followers` commonest followers seen `min_count` times or more; one that keeps none is
-        dropped.
+        A context keeps its `max_followers` commonest followers seen `min_count` times or more, or is dropped.
         """
         return cls.concat([cls(*_count(keys, ids, max_followers, min_count)) for keys, ids in parts])
 
@@ -159,7 +157,7 @@ class CountTable:
         )
 
     def fit_16_bits(self) -> CountTable:
-        """Divide the counts of the commonest contexts to fit 16 bits, for the compiled engine; shares hardly change."""
+        """Divide the counts of the commonest contexts to fit 16 bits, for the compiled engine."""
         most = np.maximum.reduceat(self.counts, self.starts[:-1]) if len(self.keys) else self.pruned
         divisor = np.maximum(np.maximum(most, self.pruned).astype(np.int64) // (_MAX_COUNT + 1) + 1, 1)  # (C,)
         if (divisor == 1).all():
@@ -192,8 +190,8 @@ class CountTable:
         )
 
     def read_without(self, found: Rows, contributions: Sequence[Contribution], *, min_count: int = 1) -> Matches:
-        """Return the entries of contexts (P, K) without R contributions of P / R positions each (leave one out), and
-        without followers seen less than `min_count` times in other texts."""
+        """Return the entries of contexts (P, K) without R contributions of P / R positions each (leave one out), nor
+        followers then seen less than `min_count` times."""
         entries = self.read(found)
         contexts = found.reshape(len(contributions), -1).astype(np.int64)  # (R, P / R * K)
         removed = [part.followers_of(row) for part, row in zip(contributions, contexts, strict=True)]
@@ -211,7 +209,7 @@ class CountTable:
             for weight in (counts[left], None)
         )
         subtracted = np.bincount(place, times, found.size).reshape(found.shape)
-        # two contexts with one key share their counts: never below zero
+        # contexts with one key share their counts
         pruned = np.maximum(entries.totals - subtracted - rest, 0)
         has_followers = different > 0
         return Matches(
@@ -233,7 +231,6 @@ def expand(begins: Index, widths: Unsigned) -> Index:
 def _count(
     keys: Keys, ids: Ids, max_followers: int, min_count: int
 ) -> tuple[Keys, Unsigned, Unsigned, Unsigned, Unsigned]:
-    """Return the fields of a table, in few bytes."""
     pairs, counts = np.unique(keys.astype(np.int64) << _ID_BITS | ids, return_counts=True)  # (U,)
     first, size = runs(pairs >> _ID_BITS)  # (C,)
     number = np.repeat(np.arange(len(first)), size)  # context of each pair
@@ -249,7 +246,7 @@ def _count(
         num_followers[stays].astype(np.int32),
         pruned[stays].astype(np.int32),
         (pairs[kept] & _ID_MASK).astype(np.uint16),
-        counts[kept].astype(np.int32),  # not capped: a cap would hide the contribution of a text
+        counts[kept].astype(np.int32),  # a cap would hide a text's contribution
     )
 
 
@@ -270,7 +267,7 @@ def runs(numbers: Index) -> tuple[Index, Index]:
 _CONTEXT, _FOLLOWER = 2.3, 0.95
 """Bytes of a packed context and follower, measured on the bundled model."""
 _COUNTS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512], np.int64)
-"""Levels of occurrences, each up to the next; the last is never dropped."""
+"""Occurrences, each up to the next; the last level is never dropped."""
 
 
 _PAIR_BITS = 21
@@ -287,8 +284,8 @@ class Level:
 
 
 def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Level]:
-    """Group the contexts of tables, which share no key, by occurrences, with their hits on the followers, (P,), at
-    `keys` of validation texts."""
+    """Group the contexts of tables, which share no key, by occurrences, with hits on followers, (P,), at `keys` of
+    validation texts."""
     return frequency_levels(
         (table.totals, _CONTEXT + _FOLLOWER * table.num_followers, hits(table, keys, followers)) for table in parts
     )
@@ -319,9 +316,9 @@ def frequency_levels(
 
 
 def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float | None) -> list[NDArray[np.int64]]:
-    """Return the minimum occurrences of each of a table's K types, (K,), for a budget; ones without a budget.
+    """Return the minimum occurrences of each of a table's K types, (K,), for a budget.
 
-    The rarest contexts of the type with the fewest hits for their bytes are dropped first.
+    The rarest contexts of the type with the fewest hits a byte are dropped first.
     """
     cutoffs = [np.ones(len(types), np.int64) for types in tables]
     if megabytes is None:

@@ -1,4 +1,4 @@
-"""Features of counts, those of a text's own past included: of experts for the gate, of followers for their scores.
+"""Features of counts, a text's own past included: of experts for the gate, of followers for their scores.
 
 An *expert* is a pair of a table and a context type, or a context type of the text cache.
 
@@ -29,7 +29,7 @@ class ExpertFeatures(NamedTuple):
 
     gate: Floats
     """(P, GATE_FEATURES * K): of all experts log(1 + total), log(1 + distinct), share of the commonest follower,
-    whether the context is unknown, whether it had one follower."""
+    unknown context, single follower."""
     places: Index
     """(N,): position * K + expert."""
     ids: Index
@@ -71,8 +71,8 @@ class TextCache:
         return np.zeros((batch, 0, self._context_types), np.uint32), np.zeros((batch, 0), np.int64)
 
     def look_up(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Matches, State]:
-        """Read ids (B, T) with keys of the contexts after them (B, T, C); return the matches of the last positions, and
-        the state. PAD matches nothing."""
+        """Read ids (B, T) with keys after them (B, T, C); return matches of the last positions, and the state. PAD
+        matches nothing."""
         batch = len(ids)
         old_keys, old_ids = state
         all_ids = np.concatenate([old_ids.astype(np.int64), ids], axis=1)  # (B, W + T)

@@ -1,7 +1,6 @@
 """An index over all tables of a blend, which finds all contexts of a position at once.
 
-The upper bits of a hashed key choose a bucket of a few keys, which are compared at once, in half the time of a binary
-search in tables of a million.
+A key's upper bits choose a bucket of a few keys, compared at once, in half the time of binary search.
 
 Shapes: P positions, K context types, D tables, C contexts of all tables, F followers, W keys of the largest bucket, n
 contexts found.
@@ -19,7 +18,7 @@ from kammil.ngrams.compression import CompressedTable
 from kammil.ngrams.count_table import Floats, Index, Keys, Unsigned, runs
 
 _KEYS_PER_BUCKET = 4
-"""On average; two would double the memory, 4 bytes a bucket, and save no time."""
+"""On average; two would double the memory and save no time."""
 _KEYS_AT_ONCE = 1 << 16
 _MAX_BUCKET = 64
 """Hashes need a dozen; a hostile folder might ask for more."""
@@ -61,10 +60,10 @@ class IndexMatches:
 
 
 class CountIndex:
-    """Finds contexts in several tables at once. The native engine reads its arrays.
+    """Finds contexts in several tables. The native engine reads its arrays.
 
     Args:
-        tables: D; expert number table * K + type looks up one context type in one table.
+        tables: D; expert table * K + type looks up one type in one table.
         context_types: K.
         experts: D * K or more.
     """
@@ -86,7 +85,7 @@ class CountIndex:
         """Table by table, zeros behind each."""
         self.pruned = _unpack_all([table.pruned for table in tables], contexts, begins, np.uint16)
         self.starts = np.zeros(len(self.keys) + 1, np.uint32)
-        """Of each context's followers, and F."""
+        """First follower of each context, and F."""
         widths = _unpack_all([table.num_followers for table in tables], contexts, begins, np.uint8)
         np.cumsum(widths, dtype=np.uint32, out=self.starts[1:])
         self.max_followers = int(widths.max(initial=0))
@@ -106,7 +105,7 @@ class CountIndex:
         if self.bucket_size > _MAX_BUCKET:
             raise ValueError("the keys of a table of counts are no hashes")
         self._window = np.arange(self.bucket_size)
-        # in a small table, a search of the first bucket reaches the zeros behind the last
+        # in small tables, a search reaches the zeros behind
         self._small = min(contexts) <= self.bucket_size
         self.shifts = np.repeat(np.array([32 - b for b in bits], np.uint32), context_types)
         """(D * K,): key >> shift is the bucket."""
