@@ -37,7 +37,7 @@ class MissingExtraError(KammilError):
         self.what, self.extras = what, extras
 
     def __str__(self) -> str:
-        """Return the sentence, made here since another process rebuilds the error from its arguments."""
+        """Return the sentence; another process rebuilds the error from its arguments alone."""
         return f"{self.what}; run: {_install_command(','.join(self.extras))}"
 
 

@@ -45,10 +45,10 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Artifacts:
-    """Data that define a model together with its settings."""
+    """A model but for its settings."""
 
     weights: Mapping[str, NDArray[np.generic]]
-    """Arrays of `weights.safetensors`."""
+    """In `weights.safetensors`."""
     documents: Mapping[str, str] = field(default_factory=dict[str, str])
     """JSON texts by the names in `DOCUMENTS`."""
 
@@ -84,7 +84,7 @@ class LanguageModel(ABC):
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:
-        """Return the state of `batch` rows before any id; the first to read is BOS."""
+        """Return the state of `batch` rows before BOS."""
 
     @abstractmethod
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
@@ -104,7 +104,7 @@ class LanguageModel(ABC):
 
     @final
     def step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
-        """Read one id a row, (B,); return log-probabilities (B, V) of the next and the new state."""
+        """Read one id a row, (B,); return log-probabilities (B, V) and the new state."""
         log_probabilities, state = self.forward(ids[:, None], state, last=1)  # (B, 1, V)
         return log_probabilities[:, 0], state
 
@@ -186,7 +186,7 @@ def max_positions(count: int, size: int) -> int:
 
 
 def max_rows(model: LanguageModel, count: int, length: int, *, each: int = 1) -> int:
-    """Return how many of `count` texts of `length` ids, `each` in as many rows, to step at once; at least 1."""
+    """Return how many of `count` texts, of `length` ids and `each` rows, to step at once; at least 1."""
     positions = max_positions(count, each * model.vocabulary_size)
     return max(1, min(positions, MAX_STATE_NUMBERS // max(1, each * model.state_size(length))))
 

@@ -1,4 +1,4 @@
-"""Model folders: self-describing, versioned, without pickle, written atomically, safe to open."""
+"""Model folders: self-describing, versioned, without pickle, written atomically, safe to open; else `FolderError`."""
 
 from __future__ import annotations
 
@@ -163,19 +163,19 @@ def locate(name: Path) -> Path:
 
 
 def summary(folder: Path) -> tuple[ModelConfig, Mapping[str, Any]]:
-    """Return configuration and metrics of a model; raises `FolderError` as `read` does."""
+    """Return configuration and metrics of a model."""
     folder, description = _read_config(folder)
     return description, _json(folder, METRICS) if (folder / METRICS).exists() else {}
 
 
 def card(folder: Path) -> str:
-    """Return the model card, or ""; raises `FolderError` as `read` does."""
+    """Return the model card, or ""."""
     folder, _ = _read_config(folder)
     return _text(folder, CARD) if (folder / CARD).exists() else ""
 
 
 def seen(folder: Path) -> Arrays:
-    """Return the arrays of a model's Bloom filter; raises `FolderError` as `read` does."""
+    """Return the arrays of the Bloom filter, for `data.bloom`."""
     return _arrays(locate(folder), SEEN)
 
 
@@ -248,7 +248,7 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
 
 
 def _bytes(folder: Path, name: str, most: int = _MAX_FILE_BYTES) -> bytes:
-    """Read a regular file inside the folder, of at most `most` bytes."""
+    """Read a regular file inside the folder."""
     path = folder / name
     try:
         if not path.resolve(strict=True).is_relative_to(folder.resolve()) or not path.is_file():

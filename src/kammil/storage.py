@@ -107,7 +107,7 @@ def restore(target: Path) -> None:
 
 
 def recover(path: Path) -> bool:
-    """Restore a model that a killed program moved aside, unless the lock is held; return whether it is there."""
+    """Restore a model that a killed program moved aside, unless it is locked; return whether it is there."""
     try:
         place = Path(os.path.realpath(path))
         if os.path.lexists(place) or not leftovers(place):
@@ -122,7 +122,7 @@ def recover(path: Path) -> bool:
 
 
 def training_folder(out: Path) -> Path:
-    """Return the folder beside a model for the lock of its training and the files to resume from."""
+    """Return the folder, beside a model, of its training's lock and checkpoint."""
     return out.with_name(f".{out.name}.training")
 
 
@@ -178,7 +178,7 @@ def _holder(place: Path) -> str:
 
 
 def interrupted(out: Path) -> bool:
-    """Return whether there is a checkpoint, if only of one member, to resume the training of `out`."""
+    """Return whether there is a checkpoint of `out`, if only of one member."""
     return any(training_folder(out).glob(f"*{CHECKPOINT}"))
 
 

@@ -24,9 +24,9 @@ TATWEEL = "\N{ARABIC TATWEEL}"
 MAX_OPEN_WORD = 1_000
 """Characters at the end of a text searched for the open word at every key."""
 UNSPACED_SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
-"""Scripts without spaces; each letter is a word, since only a dictionary knows words."""
+"""Scripts without spaces, where each letter counts as a word."""
 UNSPACED_COMMON = "〆〱-〵〼ーｰ"
-"""Japanese letters of no script; Script_Extensions would add the Ukrainian apostrophe."""
+"""Japanese letters of no script; Script_Extensions adds the Ukrainian apostrophe."""
 GIVES_WAY = r"^[\p{White_Space}\p{Terminal_Punctuation}\p{Pe}\p{Pf}…%٪]"
 """Beginnings that remove the space after an accepted word; browsers read this and `UNSPACED`, too."""
 UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS) + f"|[{UNSPACED_COMMON}ﾞﾟ])$"
@@ -119,12 +119,12 @@ class TextRules:
         return cast(dict[str, bool], asdict(self))
 
     def to_stored(self) -> dict[str, bool]:
-        """Return the rules for `model.json`, without `numbers` where off, so that older versions read them."""
+        """Return the rules for `model.json`, without `numbers` if off, for older versions."""
         return {name: on for name, on in self.to_dict().items() if on or name != "numbers"}
 
     @classmethod
     def from_dict(cls, rules: Mapping[str, bool]) -> TextRules:
-        """Return the rules of a mapping; raises `FolderError` for an unknown name."""
+        """Return the rules of a mapping; `FolderError` for an unknown name."""
         unknown = set(rules) - set(asdict(cls()))
         if unknown:
             raise FolderError(f"the model has the text rule {min(unknown)!r}, which is none of ours; update Kammil.")

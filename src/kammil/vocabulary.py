@@ -84,7 +84,7 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
 
 
 class CharacterVocabulary:
-    """One id for each code point of `characters`, sorted, after the four specials; others encode as UNK."""
+    """An id for each code point of `characters`, sorted, after the specials; others encode as UNK."""
 
     def __init__(self, characters: Iterable[str]) -> None:
         self.characters: tuple[str, ...] = tuple(sorted(set(characters)))
@@ -113,7 +113,7 @@ class CharacterVocabulary:
 
     @property
     def unknown_bits(self) -> float:
-        """Bits of an unknown character beyond UNK's: a uniform choice among the code points not covered."""
+        """Bits of an unknown character beyond UNK's: a uniform choice among all others."""
         return math.log2(CODE_POINTS - len(self.characters))
 
     def encode(self, text: str) -> NDArray[np.int64]:
@@ -121,7 +121,7 @@ class CharacterVocabulary:
         return np.fromiter(map(self._ids.__getitem__, text), np.int64, len(text))
 
     def encode_all(self, texts: Sequence[str]) -> EncodedTexts:
-        """Return the ids of many texts, as `encode` returns them."""
+        """Return the ids of many texts."""
         kind = np.uint16 if self.size <= 1 << 16 else np.uint32
         id_of = np.full(CODE_POINTS, UNK, kind)
         id_of[[ord(character) for character in self.characters]] = np.arange(SPECIALS, self.size)
@@ -166,7 +166,7 @@ class CharacterVocabulary:
 
     @classmethod
     def from_json(cls, content: str) -> CharacterVocabulary:
-        """Read `vocabulary.json`; raises `FolderError` for content that `to_json` does not write."""
+        """Read `vocabulary.json`; `FolderError` for content that `to_json` does not write."""
         try:
             data: Any = json.loads(content)
         except (ValueError, RecursionError) as error:
