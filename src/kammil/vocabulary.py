@@ -113,7 +113,7 @@ class CharacterVocabulary:
 
     @property
     def unknown_bits(self) -> float:
-        """Bits of an unknown character beyond UNK's: a uniform choice among all others."""
+        """Bits of an unknown character beyond UNK's: uniform over the code points not covered."""
         return math.log2(CODE_POINTS - len(self.characters))
 
     def encode(self, text: str) -> NDArray[np.int64]:
