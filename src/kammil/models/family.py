@@ -1,7 +1,6 @@
-"""Families of models: a `Learner`, which trains a model, and a `SavedModel`, which runs a trained one.
+"""Families of models: each has a `Learner`, which trains, and a `SavedModel`, which runs.
 
-Both sides are imported when they are used, so that completing text needs no PyTorch. A learner counts, or asks for
-gradient descent, or does both; the training loop is passed in and depends on no family.
+Both are imported on use, so completing text needs no PyTorch. The training loop is passed in and knows no family.
 """
 
 from __future__ import annotations
@@ -28,73 +27,72 @@ if TYPE_CHECKING:  # `kammil --help` would wait for them
     from kammil.vocabulary import CharacterVocabulary
 
 FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "pretrained", "blend"]
-"""Names of `FAMILIES`."""
 Weights: TypeAlias = "Mapping[str, NDArray[np.generic]]"
 N = TypeVar("N", bound="nn.Module")
 S = TypeVar("S", bound="Settings")
 S_co = TypeVar("S_co", bound="Settings", covariant=True)
 LossTerms: TypeAlias = "list[tuple[Tensor, float]]"
-"""Logits (B, T, V) and weights: the training loss is the weighted sum of their losses."""
+"""Logits (B, T, V) and the weights of their losses in the sum."""
 
 
 @dataclass(frozen=True)
 class TrainingTexts:
-    """The texts of a run, encoded, and the model that training starts from."""
+    """The texts of a run, and the model that it starts from."""
 
     texts: Sequence[str]
     """Training texts, normalised."""
     train: Sequence[Ids]
-    """The training texts, encoded, without special ids."""
+    """`texts` without special ids."""
     validation: Sequence[Ids]
-    """Encoded texts that share no near-duplicate with the training texts."""
+    """Share no near-duplicate with `train`."""
     vocabulary: CharacterVocabulary
     base: ModelFiles | None = None
     base_texts: Sequence[str] = ()
-    """Training texts of the base, where they are known."""
+    """Training texts of the base, if known."""
     weights: NDArray[np.float64] | None = None
-    """Expected draws of each training text in an epoch of gradient descent, (N,); None: one each."""
+    """Expected draws of each training text in an epoch, (N,); None: one each."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a text, at most a block long: one row of a batch."""
+    """A piece of a text: one row of a batch."""
 
     ids: Ids
-    """(T + 1,): all ids but the last are inputs, all but the first are targets."""
+    """(T + 1,): inputs are all but the last, targets all but the first."""
     first: int
-    """First target position that enters the loss."""
+    """First target position in the loss."""
     stop: int
-    """One past the last of them."""
+    """One past the last."""
     text: int = 0
     """Index of its text."""
     begin: int = 0
-    """Its position in the text."""
+    """Position in its text."""
 
 
 @dataclass(frozen=True)
 class NetworkTask(Generic[N]):
-    """Networks to train on the same texts, each separately and with its own seed."""
+    """Networks to train on the same texts, each with its own seed."""
 
     build: Callable[[], N]
-    """Returns a new network, drawn by PyTorch's global generator."""
+    """Draws a network from PyTorch's global generator."""
     train: Sequence[Ids]
     validation: Sequence[Ids]
     widths: Ids | None = None
-    """Number of characters of each id, (V,), where ids are units."""
+    """Characters of each id, (V,), where ids are units."""
     extra_inputs: Callable[..., tuple[NDArray[np.generic], ...]] | None = None
-    """(chunks, width, learning=) -> arrays that `forward` takes beside the ids of `width` positions a row."""
+    """(chunks, width, learning=) -> further arrays for `forward`."""
     count: int = 1
     """Number of networks."""
     bases: Sequence[Weights] = ()
     """Weights to start from, in turn."""
     rare: Sequence[int] | None = None
-    """Ids that are replaced by UNK half of the time; None: the characters that only one text has."""
+    """Ids replaced by UNK half of the time; None: characters of only one text."""
     assemble: Callable[[Sequence[N]], tuple[Settings, Artifacts]] | None = None
-    """Returns the model of the networks as they are: one of untrained networks is timed."""
+    """Builds a model of networks as they are, so that untrained ones can be timed."""
 
 
 class GradientDescent(Protocol):
-    """The training loop that all families share."""
+    """The training loop of all families."""
 
     def __call__(self, task: NetworkTask[N]) -> list[N]:
         """Return the trained networks, in evaluation mode."""
@@ -103,13 +101,13 @@ class GradientDescent(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Learner(ABC, Generic[S_co]):
-    """Trains the models of a family."""
+    """Trains a family's models."""
 
     settings: type[S_co]
     training: Mapping[str, float] = field(default_factory=dict[str, float])
     """Defaults of the training loop that differ from the common ones."""
     of_base: tuple[str, ...] = ()
-    """Settings that decide the shapes of weights: a run takes them from its base where they are not given."""
+    """Settings that shape the weights, by default those of a base."""
 
     def training_defaults(self, values: Mapping[str, Any]) -> Mapping[str, float]:
         """Return `training` for settings of these values."""
@@ -130,15 +128,15 @@ class Learner(ABC, Generic[S_co]):
 
     @abstractmethod
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S_co, Artifacts]:
-        """Train a model; return the resolved settings and its artifacts."""
+        """Train a model; return its resolved settings and artifacts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CountingLearner(Learner[S]):
-    """Trains by counting: no epochs, no gradient."""
+    """Trains by counting alone."""
 
     count: Callable[[Sequence[Ids], Sequence[Ids], int, S], tuple[S, Artifacts]]
-    """(training texts, validation texts, V, settings) -> the settings chosen on validation, and the counts."""
+    """(training texts, validation texts, V, settings) -> resolved settings and counts."""
 
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S, Artifacts]:
         """Count the texts."""
@@ -153,7 +151,7 @@ class NetworkLearner(Learner[S], Generic[S, N]):
     build: Callable[[int, S], N]
     """(V, settings) -> new network."""
     segment: Callable[[Sequence[Ids], CharacterVocabulary, S], Segmenter] | None = None
-    """(training texts, vocabulary, settings) -> units, for a network over units, whose number `build` is given."""
+    """(training texts, vocabulary, settings) -> units, for a network over units."""
 
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S, Artifacts]:
         """Train one network."""
@@ -175,48 +173,48 @@ class NetworkLearner(Learner[S], Generic[S, N]):
 
 
 def export(network: nn.Module, **arrays: NDArray[np.generic]) -> Artifacts:
-    """Return the weights of a network by PyTorch's names, and other arrays of its model."""
+    """Return a network's weights by PyTorch's names, with other arrays."""
     from kammil.language_model import Artifacts
 
     return Artifacts({name: value.detach().cpu().numpy() for name, value in network.state_dict().items()} | arrays)
 
 
 class MergingLearner(Learner[S_co]):
-    """Trains networks on top of counts, as the blend does: several models can be merged into one."""
+    """Trains networks on counts; several models merge into one."""
 
     @abstractmethod
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
-        """Return the options that a number of characters of text, minutes and CPU threads decide."""
+        """Return the options that characters, minutes and CPU threads decide."""
 
     @abstractmethod
     def from_base(self, values: Mapping[str, Any], base: ModelConfig) -> Mapping[str, float] | None:
-        """Return defaults for a run that keeps the counts of its base, and so its vocabulary; None where it cannot."""
+        """Return defaults for a run that keeps its base's counts; None where it cannot."""
 
     @abstractmethod
     def merge(self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]) -> tuple[S_co, Artifacts]:
-        """Merge models that were trained separately on the same texts; `ValueError` where they do not fit."""
+        """Merge models of the same texts; `ValueError` where they do not fit."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """One family, whose sides are named by their place in this package."""
+    """One family."""
 
     name: FamilyName
     learning_side: str
     """Module and name of its `Learner`."""
     running_side: str
-    """Module and class of its `SavedModel`; the module's `graph` builds the ONNX graph, if there is one."""
+    """Module and class of its `SavedModel`; the module's `graph`, if any, builds the ONNX graph."""
     onnx: str | None = None
-    """Reason why a whole model does not fit into ONNX."""
+    """Why a whole model does not fit into ONNX."""
     part: bool = False
-    """Whether the graph is that of its networks alone."""
+    """Whether the graph has the networks alone."""
     extra: str = "train"
-    """Extra of the package that its learner needs."""
+    """Package extra of its learner."""
     needs_base: bool = False
-    """Whether the option `base` must name a model to start from."""
+    """Whether the option `base` is required."""
 
     def check_base(self, settings: Mapping[str, Any]) -> None:
-        """Raise `OptionError` if the family needs a base and the settings name none."""
+        """Raise `OptionError` if a required base is missing."""
         if self.needs_base and settings.get("base") is None:
             raise OptionError(
                 f"the {self.name} family needs a model to start from; give --base with its name on the Hugging Face "
@@ -224,7 +222,7 @@ class Family:
             )
 
     def learner(self) -> Learner[Settings]:
-        """Import the learner; `MissingExtraError` if it needs libraries that are not installed."""
+        """Import the learner; `MissingExtraError` without its libraries."""
         try:
             return resolve_name(f"kammil.models.{self.learning_side}")
         except ModuleNotFoundError as error:
@@ -237,15 +235,15 @@ class Family:
         return resolve_name(f"kammil.models.{self.running_side}")
 
     def graph(self, settings: Mapping[str, Any], weights: Weights) -> ModelProto:
-        """Build the ONNX graph of a model, or of its networks."""
+        """Build the ONNX graph."""
         return resolve_name(f"kammil.models.{self.running_side.partition(':')[0]}:graph")(settings, weights)
 
     def can(self, capability: type) -> bool:
-        """Whether its models have a capability: `AdaptiveModel`, `BulkSampler` or `ExpertAttribution`."""
+        """Whether its models have a capability, such as `AdaptiveModel`."""
         return issubclass(self.model(), capability)
 
     def open(self, settings: Mapping[str, Any], artifacts: Artifacts) -> SavedModel:
-        """Open a saved model; `FolderError` if its settings or its arrays are not valid."""
+        """Open a saved model; `FolderError` for invalid settings or arrays."""
         from pydantic import ValidationError
 
         try:
@@ -253,7 +251,7 @@ class Family:
         except ValidationError as error:
             name, _, why = _first_error(error)
             reason = f"setting {name!r} is not valid ({why.lower()})"
-        except (KeyError, ValueError, RecursionError) as error:  # RecursionError: a configuration that is nested deeply
+        except (KeyError, ValueError, RecursionError) as error:  # RecursionError: deeply nested settings
             reason = f"arrays do not fit ({error})"
         raise FolderError(f"the {self.name} model's {reason}; copy the model folder again.")
 
@@ -294,7 +292,7 @@ def family(name: str) -> Family:
 
 
 def load_model(name: str, settings: Mapping[str, Any], artifacts: Artifacts) -> SavedModel:
-    """Open a saved model; `FolderError` if the family is unknown or its parts are not valid."""
+    """Open a saved model; `FolderError` for an unknown family or invalid parts."""
     if name not in FAMILIES:
         names = ", ".join(FAMILIES)
         raise FolderError(f"the model is of family {name!r}, and this Kammil knows {names}; update Kammil.")

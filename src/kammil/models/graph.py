@@ -1,9 +1,7 @@
-"""ONNX graphs, written node by node with the `onnx` package: the `model.py` of a family that has one builds it.
+"""ONNX graphs, written node by node: no PyTorch is needed, and no exporter's version changes a file.
 
-No PyTorch is needed, and no exporter's version changes a file. Every graph reads `ids` (B, T), `last` (1,) and
-`state_0`, `state_1`, ..., and gives `log_probabilities` (B, last, V) and `next_state_0`, ...; see `docs/export.md`.
-
-Shapes: B batch, T time, S positions in memory, V vocabulary.
+Every graph reads `ids` (B, T), `last` (1,) and `state_0`, ..., and gives `log_probabilities` (B, last, V) and
+`next_state_0`, ...; see `docs/export.md`.
 """
 
 from __future__ import annotations
@@ -20,30 +18,30 @@ IDS, LAST, LOG_PROBABILITIES = "ids", "last", "log_probabilities"
 STATE_IN, STATE_OUT = "state_{}", "next_state_{}"
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 GROWING = "S"
-"""Name of the only dynamic dimension of a state, the ids in memory: 0 at the start."""
+"""The dynamic dimension of a state, the ids in memory: 0 at the start."""
 _END = int(np.iinfo(np.int64).max)
 IR, OPSET = 8, 17
-"""Versions of the format and its operators, which every ONNX Runtime since 1.12 reads."""
+"""Every ONNX Runtime since 1.12 reads these."""
 
 Value = str | NDArray[np.generic] | np.generic
-"""Input of a node: the name of what another node computes, or a constant."""
+"""A node's input: another node's output, or a constant."""
 
 
 class Graph:
-    """Builds a graph node by node; each method returns the name of what it computes."""
+    """Builds a graph; each method returns the name of what it computes."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, NDArray[np.generic]] = {}
 
     def constant(self, value: NDArray[np.generic] | np.generic, name: str | None = None) -> str:
-        """Add a number or an array to the graph."""
+        """Add a constant."""
         name = name or f"constant_{len(self._constants)}"
         self._constants[name] = np.asarray(value)
         return name
 
     def ints(self, *values: int) -> str:
-        """Add a constant of integers, (n,), such as axes, bounds and shapes; equal ones are stored once."""
+        """Add integers, (n,); equal ones are stored once."""
         return self.constant(np.array(values, np.int64), "_".join(["ints", *map(str, values)]))
 
     def add_many(self, n: int, op: str, *inputs: Value, **attributes: Any) -> list[str]:
@@ -54,7 +52,7 @@ class Graph:
         return outputs
 
     def add(self, op: str, *inputs: Value, output: str | None = None, **attributes: Any) -> str:
-        """Add a node with one output, which is called `output` if the contract names it."""
+        """Add a node with one output; `output` is its name in the contract."""
         (name,) = self.add_many(1, op, *inputs, **attributes)
         if output is not None:
             self._nodes[-1].output[0] = output
@@ -65,13 +63,13 @@ class Graph:
         return self.add("Slice", x, self.add("Neg", count), self.ints(_END), self.ints(axis))
 
     def append(self, state: int, new: str, *, axis: int, window: int) -> str:
-        """Append `new` to the memory in state number `state`, whose next value is the last `window` of both."""
+        """Append `new` to a state, which keeps the last `window` entries; return all."""
         joined = self.add("Concat", STATE_IN.format(state), new, axis=axis)
         self.add("Slice", joined, self.ints(-window), self.ints(_END), self.ints(axis), output=STATE_OUT.format(state))
         return joined
 
     def mask(self, num_queries: str, num_keys: str, window: int) -> str:
-        """Return a causal mask (Q, S): 0 where one of the last Q positions sees one of the S in memory, else -inf."""
+        """Return a causal mask (Q, S), 0 or -inf, of the last Q positions over S in memory."""
         zero, one = np.int64(0), np.int64(1)
         total = self.add("Squeeze", num_keys)
         begin = self.add("Sub", total, self.add("Squeeze", num_queries))
@@ -82,7 +80,7 @@ class Graph:
         return self.add("Where", visible, np.float32(0), np.float32(-np.inf))
 
     def finish(self, name: str, vocabulary_size: int, states: Sequence[Sequence[int | str]]) -> onnx.ModelProto:
-        """Return the model; `states` gives the shape of each state without the batch."""
+        """Return the model; `states` are shapes without batch."""
 
         def value(name: str, shape: Sequence[int | str], number: int = FLOAT) -> onnx.ValueInfoProto:
             return helper.make_tensor_value_info(name, number, shape)
@@ -90,7 +88,7 @@ class Graph:
         inputs = [value(IDS, ["B", "T"], INT64), value(LAST, [1], INT64)]
         inputs += [value(STATE_IN.format(i), ["B", *shape]) for i, shape in enumerate(states)]
         outputs = [value(LOG_PROBABILITIES, ["B", "last", vocabulary_size])]
-        # The dynamic dimension has another size after a call, so it needs another name.
+        # Another size after a call needs another name.
         later = [["S_next" if n == GROWING else n for n in shape] for shape in states]
         outputs += [value(STATE_OUT.format(i), ["B", *shape]) for i, shape in enumerate(later)]
         constants = [numpy_helper.from_array(array, name) for name, array in self._constants.items()]

@@ -1,10 +1,9 @@
 """A GRU that looks back over its own text, and may copy what it finds there.
 
-A recurrent network squeezes all that was read into H numbers. So this one also keeps an entry for each character read:
-the state before it (the key), what came of it (the value), and the character itself. The present state asks which keys
-fit (attention: Bahdanau et al. 2015, arXiv:1409.0473). The mean of the values is put beside the state for the softmax,
-and the same weights, laid on the characters that stood there, are a second distribution: what followed then may follow
-now. A gate mixes the two (pointer: See et al. 2017, arXiv:1704.04368).
+Memory holds an entry for each character read: a key from the state before it, a value from the state after it, and the
+character. The state attends to the keys (Bahdanau et al. 2015, arXiv:1409.0473); the mean value enters the output layer
+beside the state, and the attention weights of the stored characters are a second distribution. A gate mixes the two
+(pointer: See et al. 2017, arXiv:1704.04368).
 
 Shapes: B batch, T time, S characters in memory, V vocabulary, E embedding, H hidden, A attention.
 """
@@ -40,7 +39,7 @@ class AttentionSettings(Settings):
 
 
 class PointerGRU(nn.Module):
-    """A GRU with attention over its past states and a pointer to copy characters: ids (B, T) to logits (B, T, V)."""
+    """A GRU with attention over past states and a pointer: ids (B, T) to log-probabilities (B, T, V)."""
 
     def __init__(self, vocabulary_size: int, settings: AttentionSettings) -> None:
         super().__init__()
@@ -54,15 +53,15 @@ class PointerGRU(nn.Module):
         self.dropout = SeededDropout(settings.dropout)
         self.output = nn.Linear(hidden + attention, vocabulary_size)
         with torch.no_grad():
-            self.key.weight.copy_(self.query.weight)  # so attention begins with the similarity of states
-            self.gate.bias.fill_(-2.5)  # a copy is a bad guess before the keys mean anything: 8 % is 0.1 bits
+            self.key.weight.copy_(self.query.weight)  # attention begins as similarity of states
+            self.gate.bias.fill_(-2.5)  # copy little (8 %) before the keys mean anything
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the log-probabilities of what follows each position; padding comes after the text."""
+        """Padding must come after the text."""
         h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         before = F.pad(h[:, :-1], (0, 0, 1, 0))  # (B, T, H)
         fit = self.query(h) @ self.key(before).mT / math.sqrt(self.key.out_features)  # (B, T, T)
-        weights = fit.masked_fill(~causal_mask(ids.shape[1], WINDOW, ids.device), -math.inf).softmax(-1)  # (B, T, T)
+        weights = fit.masked_fill(~causal_mask(ids.shape[1], WINDOW, ids.device), -math.inf).softmax(-1)
         y = torch.cat([h, weights @ self.value(h)], -1)  # (B, T, H + A)
         generated = self.output(self.dropout(y)).log_softmax(-1)  # (B, T, V)
         copied = torch.zeros_like(generated).scatter_add(2, ids[:, None].expand_as(weights), weights)  # (B, T, V)

@@ -1,6 +1,6 @@
-"""The n-gram experts of a blend in training: counts of the texts, read for each without the text itself.
+"""The n-gram experts of a blend in training: counts of the texts, read for each text without its own.
 
-Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts, N entries.
+Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 _MARK = regex.compile(r"\p{M}")
 _LONG, _MAX_KEPT_BYTES = 1024, 1 << 28
-"""Counts of a group of near-duplicates with more positions are kept, up to this number of bytes
+"""Minimum positions of a near-duplicate group whose counts are kept, and maximum bytes of all kept
 (docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts)."""
 _IN_MEMORY = 1 << 25
-"""Bytes of the keys of a context type in memory; more lie in a temporary file, for one type is read at a time."""
+"""Maximum bytes of a context type's keys in memory; more go to a temporary file."""
 _PART = 1 << 23
-"""Positions that are counted at once, about."""
+"""Approximate number of positions counted at once."""
 
 
 @dataclass(frozen=True)
 class _Positions:
-    """Contexts of all positions of some texts and what followed, in any order."""
+    """Contexts and followers at all positions of some texts, in any order."""
 
     keys: Sequence[SpooledTemporaryFile[bytes]]
-    """Keys of each context type, as bytes of P 32-bit numbers."""
+    """P 32-bit keys of each context type."""
     followers: NDArray[np.uint16]
-    """(P,): the id that followed."""
+    """(P,)."""
 
     def take(self, context_type: int) -> Keys:
         """Return the keys of a context type, (P,), and delete them."""
@@ -51,7 +51,7 @@ class _Positions:
 
 
 class _Counts(NamedTuple):
-    """Counts of one context type: tables that share no key, without the contexts that the budget cannot hold."""
+    """Counts of one context type, within the budget; no two tables share a key."""
 
     tables: Sequence[CountTable]
     levels: Sequence[Level]
@@ -62,23 +62,22 @@ def _select(tables: Sequence[CountTable], cutoff: int) -> list[CountTable]:
 
 
 class KeptCounts(NamedTuple):
-    """The counts of a base, which stay in a separate table."""
+    """A base's counts, which stay in a separate table."""
 
     table: CountTable
     packed: Mapping[str, NDArray[np.generic]]
-    """The same as arrays of the base's folder, by their names without a prefix."""
+    """The table as stored in the base's folder, by names without prefix."""
     is_counted: Sequence[bool]
-    """Whether each training text was counted there: it cannot be subtracted, so it is not looked up while learning."""
+    """Whether each training text is counted there: as it cannot be subtracted, learning does not look it up."""
 
 
 class NgramExperts:
     """The tables of a training run, and the features of its texts.
 
     Args:
-        train, validation: encoded texts.
         kin: near-duplicate group of each training text.
-        background: encoded texts that are counted in a separate table; the network does not learn them.
-        kept: the separate table as it is, in place of `background`.
+        background: encoded texts counted in a separate table, which the network does not learn.
+        kept: that table, in place of `background`.
     """
 
     def __init__(
@@ -107,20 +106,20 @@ class NgramExperts:
         cutoffs = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
         self._cutoffs = dict(zip(counted, cutoffs, strict=True))
         self._min_count = settings.min_count
-        # The gate must learn from the counts that the folder will hold, so rare contexts are pruned before training.
+        # Pruned before training: the gate must learn from the counts that the folder will hold.
         self.tables = {
             prefix: CountTable.concat(
                 [table for kind, n in zip(kinds, self._cutoffs[prefix], strict=True) for table in _select(kind[0], n)]
             ).fit_16_bits()
             for prefix, kinds in counted.items()
         }
-        self._is_counted = None if kept is None else np.array(kept.is_counted, np.bool_)  # (texts,)
+        self._is_counted = None if kept is None else np.array(kept.is_counted, np.bool_)
         self._packed = None if kept is None else kept.packed
         if kept is not None:
             self.tables[BACKGROUND] = kept.table
-        _, self._kin, sizes = np.unique(kin, return_inverse=True, return_counts=True)  # (texts,), ..., (groups,)
-        self._by_group = np.argsort(self._kin, kind="stable")  # (texts,): the texts of a group stand side by side ...
-        self._group_begins = np.append(0, np.cumsum(sizes))  # ... from here on
+        _, self._kin, sizes = np.unique(kin, return_inverse=True, return_counts=True)
+        self._by_group = np.argsort(self._kin, kind="stable")  # texts of a group side by side
+        self._group_begins = np.append(0, np.cumsum(sizes))
         self._kept: dict[int, Contribution] = {}
         self._kept_bytes = 0
         self._states: dict[tuple[bool, int], dict[int, State]] = {}
@@ -131,10 +130,9 @@ class NgramExperts:
         return len(self._contexts.context_types) * len(self.tables) + len(self._columns)
 
     def features(self, rows: Sequence[Chunk], width: int, *, learning: bool) -> ExpertFeatures:
-        """Compute the features of rows of `width` positions; those beyond a text's end match nothing.
+        """Compute the features of rows of `width` positions; positions beyond a text's end match nothing.
 
-        While learning, rows are of training texts, and each is looked up in the counts of all texts that are no
-        near-duplicates of it; else rows are of validation texts.
+        While learning, rows are of training texts, without the counts of their near-duplicates; else of validation.
         """
         experts = len(self._contexts.context_types)
         lengths = np.array([len(row.ids) - 1 for row in rows])
@@ -164,7 +162,7 @@ class NgramExperts:
         return expert_features([first, *(table.read(rows_found) for table, rows_found in pairs[1:]), cached])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the tables and the word characters as arrays of a model folder."""
+        """Return the arrays of a model folder."""
         arrays: dict[str, NDArray[np.generic]] = {IN_WORD: self._in_word.astype(np.uint8)}
         for prefix, table in self.tables.items():
             if prefix == BACKGROUND and self._packed is not None:
@@ -174,7 +172,7 @@ class NgramExperts:
         return arrays
 
     def _contribution(self, row: Chunk, rows_found: Rows) -> Contribution:
-        """Return the counts of a text and its near-duplicates; `rows_found`, (T, K), are those of one of its chunks."""
+        """Return the counts of a text and its near-duplicates; `rows_found`, (T, K), are those of the chunk."""
         group = int(self._kin[row.text])
         if group in self._kept:
             return self._kept[group]
@@ -196,7 +194,6 @@ class NgramExperts:
         return contribution
 
     def _state_before(self, text: int, begin: int, *, learning: bool) -> State:
-        """Return the state of the contexts before `begin`, which is 0 for all but long texts."""
         if not begin:
             return self._contexts.initial_state(1)
         known = self._states.setdefault((learning, text), {0: self._contexts.initial_state(1)})
@@ -207,7 +204,6 @@ class NgramExperts:
         return known[begin]
 
     def _read(self, texts: Sequence[Ids]) -> _Positions:
-        """Hash the contexts of texts, those of similar length together."""
         keys = [SpooledTemporaryFile[bytes](_IN_MEMORY) for _ in self._contexts.context_types]
         lengths = np.array([len(text) for text in texts], np.int64)
         followers = np.empty(int((lengths + 1).sum()), np.uint16)
@@ -235,12 +231,10 @@ class NgramExperts:
         settings: BlendSettings,
         min_count: int,
     ) -> list[_Counts]:
-        """Count the followers of each context type, and group the contexts by their totals.
-
-        Contexts that the budget could not hold if it were for their type alone are dropped at once.
+        """Count each context type; drop contexts that even the whole budget could not hold.
 
         Args:
-            validation: (P, K): keys of the contexts of the validation texts.
+            validation: (P, K): keys of the validation texts.
             followers: (P,): ids that followed them.
         """
         positions = self._read(texts)
@@ -248,7 +242,7 @@ class NgramExperts:
         counted: list[_Counts] = []
         for kind in tracked(range(len(positions.keys)), "counting"):
             keys = positions.take(kind)
-            # By the key, so that parts share none.
+            # Parts are ranges of keys, so they share none.
             part_of = ((keys >> np.uint32(16)) * np.uint32(parts) >> np.uint32(16)).astype(np.uint16)
             chosen = (part_of == n for n in range(parts))
             pairs = ((keys[part], positions.followers[part].astype(np.int64)) for part in chosen)
@@ -260,7 +254,7 @@ class NgramExperts:
 
 
 def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:
-    """Return which ids belong to words, (V,): letters, digits, marks, underscores, and unknown characters."""
+    """Return which ids belong to words, (V,): letters, digits, marks, underscores and UNK."""
     characters = [c.isalnum() or c == "_" or _MARK.match(c) is not None for c in vocabulary.characters]
     specials = [i == UNK for i in range(SPECIALS)]
     return np.array(specials + characters, np.bool_)

@@ -1,6 +1,6 @@
 """The blend at run time: quantized GRUs, tables of counts and a gate.
 
-Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K experts, G gate, N entries.
+Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K experts, G gate.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ Kind = Literal[
     "o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9", "o10", "o12", "o16", "w", "w1", "w2", "w1s"
 ]  # fmt: skip
 OWN, BACKGROUND = "counts.", "background."
-"""Prefixes of the arrays of the two tables."""
+"""Array prefixes of the two tables."""
 IN_WORD = "in_word"
-"""Name of the array that says which ids belong to words, (V,)."""
+"""Array of which ids belong to words, (V,)."""
 _PIECE = 256
-"""Positions that are computed at a time, which bounds the memory of a long text."""
+"""Positions computed at a time, which bounds memory."""
 _MAX_ELEMENTS = 1 << 26
-"""Of the matrix from all states to all gates in the largest blend that is opened."""
+"""Maximum size of the matrix from all states to all gates."""
 
 
 class BlendSettings(Settings):
@@ -105,15 +105,12 @@ class BlendSettings(Settings):
 
 
 def member_prefixes(networks: int) -> list[str]:
-    """Return the prefix of each network's arrays; that of the first is empty, as in a GRU alone."""
+    """Return the array prefix of each network, empty for the first."""
     return ["", *(f"others.{i}." for i in range(networks - 1))]
 
 
 class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
-    """Adds the scores of n-gram experts, weighted by the gate, to the logits of the networks.
-
-    Raises: `KeyError` or `ValueError` for arrays that do not fit together.
-    """
+    """Adds gated scores of n-gram experts to the networks' logits; `KeyError` or `ValueError` if arrays do not fit."""
 
     def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         v = len(weights["output.bias"])
@@ -129,7 +126,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         self._adaptive = adaptive = AdaptiveCounts(contexts)
         self._names = ["network", *(f"{p[:-1]} {kind}" for p in prefixes for kind in settings.kinds)]
         self._names += [f"this text {kind}" for kind in settings.history]
-        if index.max_id >= v or index.max_followers > v:  # a context with millions would fill the memory when it is met
+        if index.max_id >= v or index.max_followers > v:  # millions would fill the memory
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         self.vocabulary_size = v
         layers, bias, gate = _parts(settings, unpack(weights), v, experts)
@@ -147,42 +144,42 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return cls(BlendSettings.model_validate(settings), artifacts.weights)
 
     def initial_state(self, batch: int) -> State:
-        """Return the hidden states (B, M * H), all zero, and the initial states of contexts and text cache."""
+        """Return zero hidden states (B, M * H), and those of contexts and text cache."""
         hidden = np.zeros((batch, self._width), np.float32)
         return hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch)
 
     def pad_states(self, states: Sequence[State]) -> list[State]:
-        """Pad the text caches to the length of the longest."""
+        """Pad the text caches."""
         histories = self._history.pad_states([state[3:] for state in states])
         return [(*state[:3], *history) for state, history in zip(states, histories, strict=True)]
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids (B, T), a piece at a time; see `LanguageModel.forward`."""
+        """Read ids in pieces."""
         return read_in_pieces(self._engine.forward, ids, state, last, _PIECE)
 
     def can_sample(self, temperature: float) -> bool:
-        """Return whether the native engine runs and temperature > 0: states of greedy completions are to be kept."""
+        """Return whether the native engine runs and sampling is not greedy, whose states are to be kept."""
         return temperature > 0 and isinstance(self._engine, NativeEngine)
 
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """Sample in one call; see `BulkSampler.sample`."""
+        """Sample in one call."""
         assert isinstance(self._engine, NativeEngine)
         return self._engine.sample(state, chances, temperature, refused)
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """Names of the experts: the networks as one, and every context type of every table and of the text cache."""
+        """Names of the experts; the networks count as one."""
         return tuple(self._names)
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """See `ExpertAttribution.expert_scores`; the first expert is the mean logit of the networks."""
+        """Return what each expert adds; the first is the networks' mean logit."""
         added, later = self._engine.expert_scores(ids, state)
         return added.reshape(*ids.shape, -1, self.vocabulary_size), later
 
     def learn(self, ids: Ids) -> None:
-        """Count a text as if it were one of the training texts."""
+        """Count a text like a training text."""
         self._adaptive.learn([ids])
         self.version += 1
 
@@ -192,13 +189,13 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         self.version += 1
 
     def forget(self, ids: Ids) -> bool:
-        """Subtract a learnt text from the counts; return whether it had been learnt."""
+        """Subtract a learnt text; return whether it had been learnt."""
         forgotten = self._adaptive.forget(ids)
         self.version += forgotten
         return forgotten
 
     def fork(self, *, learnt: bool = False) -> Self:
-        """See `AdaptiveModel.fork`; the fork may run in another thread."""
+        """Return a fork, which may run in another thread."""
         forked = copy(self)
         forked._adaptive = self._adaptive.copy() if learnt else AdaptiveCounts(self._contexts)
         forked._engine = self._engine.fork(forked._adaptive)
@@ -211,8 +208,7 @@ def _parts(
 ) -> tuple[list[GRUWeights], Floats, GateWeights]:
     """Return the networks, the bias (V + M * G,) of logits and gates, and the rest of the gates.
 
-    The output of a network, (H, V + G), leads to its share of the mean logits and to its gate; the M gates are one of
-    M times the width.
+    A network's output matrix, (H, V + G), serves logits and gate; the M gates form one of M times the width.
     """
     h, g, m = settings.hidden, settings.gate, settings.networks
     if m * m * h * g > _MAX_ELEMENTS:

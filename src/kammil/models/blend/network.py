@@ -1,13 +1,11 @@
 """The blend: n-gram counts and a GRU, trained together and weighted by a gate.
 
-A GRU gives every character a logit. Every expert, one context type looked up in a table of counts, adds to the logits
-of the characters that it has seen follow; a small network, the gate, reads features of the counts and the GRU's state,
-and weights the experts: a product of experts (Hinton 2002), as in context-mixing compressors (Mahoney 2005). A weighted
-mean of probabilities, with the same gate, is 0.04 bits a character behind.
+A GRU gives every character a logit. Each expert, one context type in a table of counts, adds to the logits of the
+followers it has seen; the gate, a small network, weights experts by features of the counts and the GRU's state: a
+product of experts (Hinton 2002), as in context-mixing compressors (Mahoney 2005).
 
-While learning, every text is looked up in the counts of the *other* texts (leave one out; near-duplicates are left out
-with it): else long contexts would predict everything, and the gate would give them all the weight. Members trained
-under a common loss do not become different enough to gain, so each has its own seed, gate and loss.
+Learning leaves a text and its near-duplicates out of the counts: else long contexts would predict everything. Members
+need their own seed, gate and loss; under a common loss they do not differ enough to gain.
 
 Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, G the gate's width, K experts, N entries.
 """
@@ -40,24 +38,24 @@ from kammil.progress import note
 from kammil.vocabulary import PAD
 
 FIRST_WEIGHT = 0.1
-"""Weight of every expert's scores in a new gate."""
+"""Initial weight of every expert's scores."""
 _NETWORK_LOSS = 0.3
-"""Weight of the loss of the network alone, which must predict where no context was ever seen."""
+"""Weight of the network's own loss: it must predict where no context was seen."""
 SPEED = 8_000
-"""Characters that a member of 384 units learns in a second of one core, counting and figures included."""
+"""Characters a second that a member of 384 units learns on one core, counting included."""
 MEMBERS, PASSES = 4, 8
-"""Maximum number of members, since a fourth brings 0.003 bits, and passes after which one over-fits."""
+"""Maximum numbers of members (a fourth gains 0.003 bits) and of passes before over-fitting."""
 _MIN_PASSES = 6
-"""Passes that a member must have time for before there is one more."""
+"""Passes that each member must have time for."""
 _WIDE = 4_000_000
-"""Characters, of the text and learnt, from which on a network has 512 units; that they gain there is not measured."""
+"""Minimum characters, of the text and learnt, for 512 units; their gain is not measured."""
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
 _PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
-"""Prefixes of the first member's weights; the names of the other members' weights begin with another prefix."""
+"""Prefixes of the first member's weights."""
 
 
 class ExpertTensors(NamedTuple):
-    """`ExpertFeatures` of the P positions of a batch, row by row, as tensors."""
+    """`ExpertFeatures` of a batch as tensors."""
 
     gate: Tensor
     places: Tensor
@@ -66,7 +64,7 @@ class ExpertTensors(NamedTuple):
 
 
 class BlendNetwork(nn.Module):
-    """A GRU and a gate over n-gram experts; ids (B, T) and `ExpertTensors` to logits (B, T, V)."""
+    """A GRU and a gate over n-gram experts."""
 
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
         super().__init__()
@@ -80,7 +78,7 @@ class BlendNetwork(nn.Module):
         nn.init.constant_(self.gate_out.bias, FIRST_WEIGHT)
 
     def forward(self, ids: Tensor, *extra: Tensor) -> tuple[Tensor, LossTerms]:
-        """Return the logits, and the loss's terms: these, and the network's alone."""
+        """Return logits (B, T, V) for ids (B, T) and `ExpertTensors`, and the loss's terms."""
         experts = ExpertTensors(*extra)
         h = self.dropout(gru_forward(self.gru, self.embedding, ids))  # (B, T, H)
         network = self.output(h).float()  # (B, T, V)
@@ -89,11 +87,11 @@ class BlendNetwork(nn.Module):
         return logits, [(logits, 1.0), (network, _NETWORK_LOSS)]
 
     def gate_parameters(self) -> list[nn.Parameter]:
-        """Return what `initial_weights` trains first: the gate, and the bias of the characters."""
+        """Return what `initial_weights` trains first."""
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
     def forward_gate(self, ids: Tensor, *extra: Tensor) -> Tensor:
-        """Return logits of the characters' bias and the counts, without the network."""
+        """Return logits of bias and counts, without the network."""
         experts = ExpertTensors(*extra)
         network = self.output.bias.expand(*ids.shape, -1).contiguous()
         weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, FEATURES * K)
@@ -101,7 +99,6 @@ class BlendNetwork(nn.Module):
         return self._add_experts(network, pre_activation, experts)
 
     def _add_experts(self, network: Tensor, pre_activation: Tensor, experts: ExpertTensors) -> Tensor:
-        """Logits (B, T, V) of network and experts; `pre_activation` (B, T, G) is that of the gate's hidden layer."""
         weights = self.gate_out(torch.relu(pre_activation))  # (B, T, FEATURES * K)
         added = (weights.reshape(-1, SCORE_FEATURES)[experts.places] * experts.scores).sum(-1)  # (N,)
         num_experts = weights.shape[-1] // SCORE_FEATURES
@@ -111,11 +108,7 @@ class BlendNetwork(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class BlendLearner(MergingLearner[BlendSettings]):
-    """Trains by counting and gradient descent.
-
-    On the benchmark's validation texts 6 passes in batches of 16 ended at 2.88 bits, 8 in batches of 8 at 2.89; more
-    than 8 passes over-fit.
-    """
+    """Trains by counting and gradient descent."""
 
     settings: type[BlendSettings] = BlendSettings
     training: Mapping[str, float] = field(default_factory=lambda: {"batch_size": 16, "epochs": PASSES})
@@ -123,7 +116,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
         """See docs/log.md#what-should-minutes-buy; one member learns on one thread."""
-        learnt = SPEED * 60 * minutes  # characters that one thread learns
+        learnt = SPEED * 60 * minutes  # by one thread
         passes = [learnt * min(1, threads / members) / max(1, characters) for members in range(1, MEMBERS + 1)]
         members = max(1, sum(enough >= _MIN_PASSES for enough in passes))
         return {"hidden": 512 if min(characters, learnt) >= _WIDE else 384, "networks": members, "epochs": PASSES}
@@ -136,7 +129,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     def fit(
         self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent
     ) -> tuple[BlendSettings, Artifacts]:
-        """Count the texts, and train the members on the counts of the other texts."""
+        """Count the texts, then train the members."""
         settings = self.check(values)
         experts = NgramExperts(
             texts.train,
@@ -167,7 +160,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     def merge(
         self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]
     ) -> tuple[BlendSettings, Artifacts]:
-        """Merge blends of the same texts: their networks become the members of one blend."""
+        """Merge blends of the same texts into one with all their members."""
         checked, tables = [self.check(values) for values in settings], _tables(weights[0])
         first = checked[0]
         members: list[Weights] = []
@@ -182,7 +175,6 @@ class BlendLearner(MergingLearner[BlendSettings]):
         return merged, Artifacts({**_packed(members), **tables})
 
     def _kept_counts(self, settings: BlendSettings, texts: TrainingTexts) -> KeptCounts | None:
-        """Return the counts of a base folder that stay; None if there are none."""
         base = texts.base
         if base is None or texts.base_texts or not settings.base_counts or base.description.family != "blend":
             return None
@@ -194,7 +186,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
             return None
         arrays, prefix = base.artifacts.weights, OWN
         if any(name.startswith(BACKGROUND) for name in arrays):
-            prefix = BACKGROUND  # one table has room; it is that of most texts
+            prefix = BACKGROUND  # only one table has room: that of most texts
             note("of the base, the counts of its own texts do not stay; name these texts, too, or what it started from")
         packed = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         seen = BloomFilter(base.seen)
@@ -202,7 +194,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
 
 
 def _obstacle(values: Mapping[str, Any], base: ModelConfig) -> str | None:
-    """Return why the counts of the base, whose contexts are hashes of ids, cannot stay; None if they can."""
+    """Return why the base's counts cannot stay."""
     if base.family != "blend":
         return "it is no blend"
     same = list(base.settings["kinds"]) == list(values["kinds"])
@@ -210,7 +202,7 @@ def _obstacle(values: Mapping[str, Any], base: ModelConfig) -> str | None:
 
 
 def export(networks: Sequence[BlendNetwork]) -> Artifacts:
-    """Return the members' weights as integers and in half precision, which changes no figure; without the tables."""
+    """Return the members' weights as integers and in half precision, without the tables."""
     states = [network.state_dict() for network in networks]
     members = [{name: value.detach().cpu().numpy().astype(np.float16) for name, value in s.items()} for s in states]
     return Artifacts(_packed(members))
@@ -225,12 +217,12 @@ def _bases(base: ModelFiles, settings: BlendSettings, experts: int) -> list[Weig
 
 
 def with_new_experts(weights: Weights, settings: BlendSettings, base: BlendSettings, experts: int) -> Weights:
-    """Return a member's weights for a gate over `experts`: those of the base become those of the background.
+    """Return a member's weights for a gate over `experts`: the base's own counts become the background.
 
-    Nothing is changed where context types or the gate's width differ, or where the base has a background itself.
+    Weights stay as they are where context types or gate width differ, or where the base has a background.
     """
-    old = len(settings.kinds) + len(settings.history)  # experts of the base
-    new = experts - old  # experts that the base lacks
+    old = len(settings.kinds) + len(settings.history)
+    new = experts - old
     same = all(getattr(settings, n) == getattr(base, n) for n in ("kinds", "history", "gate"))
     if new != len(settings.kinds) or not same or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
         return weights
@@ -248,17 +240,14 @@ def with_new_experts(weights: Weights, settings: BlendSettings, base: BlendSetti
 
 
 def _background(texts: TrainingTexts) -> list[str]:
-    """Return the base's texts that resemble no training text.
-
-    A copy in the background would predict a training text exactly: 0.9 bits on training texts, 40 on new ones.
-    """
+    """Return the base's texts that resemble no training text, for a copy would predict it exactly."""
     train = set(texts.texts)
     new = [text for text in texts.base_texts if text not in train]
     return [text for text, drop in zip(new, resembling(new, list(texts.texts)), strict=True) if not drop]
 
 
 def _members(weights: Weights) -> list[Weights]:
-    """Return each member's weights, by the names of the first; of a model that is no blend, all its weights."""
+    """Return each member's weights, by the names of the first."""
     networks = 1
     while f"{member_prefixes(networks + 1)[-1]}output.bias" in weights:
         networks += 1

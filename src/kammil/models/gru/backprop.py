@@ -1,9 +1,8 @@
-"""A GRU layer over whole texts, with its backward pass written by hand: faster on a CPU than PyTorch's own.
+"""A GRU layer over whole texts with a backward pass by hand, faster on a CPU than PyTorch's.
 
-It computes what `network.textbook_gru` defines (docs/log.md#is-a-backward-pass-written-by-hand-worth-its-lines).
-PyTorch's own pass adds up the gradient of the recurrent weights character by character. Here states are columns,
-(H, B), and that gradient is one product at the end; the embedding is folded into a table of gate inputs.
-Under `torch.autocast` the factors of the recurrent products are in bfloat16; states, gates and sums are not.
+It computes `network.textbook_gru` (docs/log.md#is-a-backward-pass-written-by-hand-worth-its-lines). States are columns,
+(H, B); the gradient of the recurrent weights is one product at the end, not one a character; the embedding is folded
+into a table of gate inputs. Under `torch.autocast` only factors of recurrent products are in bfloat16.
 
     r = sigmoid(x_r + W_r h)    z = sigmoid(x_z + W_z h)    q = W_n h + b_n
     n = tanh(x_n + r * q)       h' = (1 - z) * n + z * h
@@ -21,13 +20,13 @@ from torch import Tensor, nn
 
 
 def gru_forward(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
-    """Return `textbook_gru(gru, embedding(ids))`: the states (B, T, H) of a one-layer GRU after each of ids (B, T)."""
+    """Return the states (B, T, H) of a one-layer GRU after each of ids (B, T)."""
     if not torch.is_grad_enabled() or ids.device.type != "cpu":
         return gru(embedding(ids))[0]
     weights_in, recurrent, bias_in, bias = (
         cast(Tensor, getattr(gru, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
-    fixed = 2 * gru.hidden_size  # the biases of these two gates are only ever added to each other
+    fixed = 2 * gru.hidden_size  # both biases of r and z are only added
     with torch.autocast("cpu", enabled=False):
         table = torch.addmm(
             bias_in + F.pad(bias[:fixed], (0, gru.hidden_size)), embedding.weight, weights_in.t()
@@ -41,12 +40,11 @@ class _Recurrence(torch.autograd.Function):
 
     @classmethod
     def run(cls, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        """Call `apply`, with types."""
         return cast(Tensor, cls.apply(x, weights, bias))
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        """Return all states (T, H, B); the gate inputs become the gates r, z, n in place."""
+        """Return the states (T, H, B); gate inputs become the gates r, z, n in place."""
         time, _, batch = x.shape
         size = len(bias)
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype  # of the factors of products
@@ -70,7 +68,6 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the gradients of gate inputs, weights and bias."""
         recurrent, states, factors, gates, inner = cast(tuple[Tensor, ...], ctx.saved_tensors)
         time, size, batch = inner.shape
         back = recurrent.t().contiguous()  # (H, 3H)

@@ -18,25 +18,25 @@ from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _MIN_GAIN = 0.01
-"""Minimum gain in bits a character of a longer order."""
+"""Minimum bits a character that a longer order must gain."""
 _MAX_SORTED = 1 << 24
-"""Maximum number of positions that are sorted at once: a gigabyte."""
+"""Maximum positions sorted at once: a gigabyte."""
 _MAX_VALIDATION_CHARACTERS, _MAX_PRUNING_CHARACTERS = 20_000, 200_000
-"""Maximum numbers of validation characters that choose the order, and that say which contexts help."""
+"""Maximum validation characters to choose the order, and to prune contexts."""
 _PART = 10_000
-"""Texts whose rare characters are looked for at once."""
+"""Texts searched for rare characters at once."""
 _MAX_ID = 1 << 21
-"""More than any id, so that text and character make one sortable number."""
+"""Above any id: text and character make one sortable number."""
 _CONTEXT_BYTES = 12
-"""Bytes of a context in the folder: its key and where its followers begin."""
+"""Bytes of a stored context: key and offset."""
 
 
 def fit(
     train: Sequence[Ids], validation: Sequence[Ids], size: int, settings: NGramSettings
 ) -> tuple[NGramSettings, Artifacts]:
-    """Count the training texts; return settings with an order, and the counts within the settings' megabytes.
+    """Count the training texts within the settings' megabytes.
 
-    Without a set order, the shortest is chosen that is nearly the best on the validation texts.
+    Where no order is set, the shortest nearly best one on the validation texts is chosen.
     """
     longest = settings.order or MAX_ORDER
     levels = _count(train, longest, _first(validation, _MAX_PRUNING_CHARACTERS), settings.megabytes)
@@ -70,26 +70,26 @@ def _bits(model: NGramModel, texts: Sequence[Ids]) -> float:
 
 @dataclass(frozen=True)
 class _Counts:
-    """The two kinds of counts of one context length."""
+    """Both kinds of counts of one context length."""
 
     table: CountTable
-    """Occurrences of each follower: used for the longest contexts of a model."""
+    """Occurrences, for the longest contexts of a model."""
     preceded: NDArray[np.int32]
-    """(F,): number of different longer contexts before each follower: used for all shorter contexts."""
+    """(F,): number of different characters before context and follower, for shorter contexts."""
     levels: Sequence[Level] = ()
-    """How much the contexts helped on validation texts, by their counts."""
+    """How much contexts helped on validation texts, by their counts."""
     discounts: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-    """Those of `table` and of `preceded` before contexts were left out; None where none was."""
+    """Discounts of `table` and `preceded` before pruning; None if nothing was pruned."""
 
     def graded(self, keys: Keys, followers: Ids) -> _Counts:
-        """Return the counts with their levels, by contexts and followers of validation texts, (P,)."""
+        """Add levels, by contexts and followers of validation texts, (P,)."""
         table = self.table
         stored = _narrow(table.ids).itemsize + _narrow(table.counts).itemsize
         sizes = (_CONTEXT_BYTES + stored * table.num_followers).astype(np.float64)
         return replace(self, levels=frequency_levels([(table.totals, sizes, hits(table, keys, followers))]))
 
     def select(self, cutoff: int) -> _Counts:
-        """Return the counts of contexts with this total; of the most frequent ones if there is none."""
+        """Keep contexts of this total or more, or else the most frequent ones."""
         table, totals = self.table, self.table.totals
         kept = totals >= min(cutoff, int(totals.max()))
         if kept.all():
@@ -111,12 +111,11 @@ def _within(levels: Sequence[_Counts], megabytes: float | None) -> list[_Counts]
 def _count(
     texts: Sequence[Ids], order: int, validation: Sequence[Ids] = (), megabytes: float | None = None
 ) -> list[_Counts]:
-    """Count the followers of every context of 0 to order - 1 characters.
+    """Count the followers of every context of 0 to order - 1 characters, the longest first.
 
-    Only the longest contexts are counted position by position; their pairs are then merged by contexts that are one
-    character shorter, and so on. Contexts that the megabytes could not hold for their length alone are dropped at once.
+    Pairs of shorter contexts are merged from longer ones. Contexts that even all megabytes could not hold are dropped.
     """
-    stream, at = _stream(texts, order)  # (S,), (N,)
+    stream, at = _stream(texts, order)
     occurrences = preceded = np.ones(len(at), np.int32)
     held_out = [*_positions(validation, order)] if megabytes is not None else []
     levels: list[_Counts] = []
@@ -137,12 +136,12 @@ def _count(
             ((cutoff,),) = count_cutoffs([[level.levels]], megabytes)
             level = level.select(int(cutoff))
         levels.append(level)
-        preceded = np.ones(len(at), np.int32)  # for the next level each pair is one longer context
+        preceded = np.ones(len(at), np.int32)  # each pair is one longer context of the next level
     return levels[::-1]
 
 
 def _positions(texts: Sequence[Ids], order: int) -> Iterator[tuple[Keys, Ids]]:
-    """Yield contexts and followers at all positions, for contexts of 0 to order - 1 characters, sorted by context."""
+    """Yield contexts and followers at all positions, sorted by context, for each length below the order."""
     keys: list[list[Keys]] = [[np.empty(0, np.uint64)] for _ in range(order)]
     for text in texts:
         history = np.concatenate([np.full(order - 1, PAD), [BOS], text])[None]
@@ -156,7 +155,7 @@ def _positions(texts: Sequence[Ids], order: int) -> Iterator[tuple[Keys, Ids]]:
 
 
 def _stream(texts: Sequence[Ids], order: int) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
-    """Join all texts, (S,), each as order - 1 PAD, BOS, text, EOS; returns the stream and the positions of targets."""
+    """Join the texts, each as order - 1 PAD, BOS, text, EOS; return the stream, (S,), and target positions, (N,)."""
     lengths = np.array([len(text) for text in texts], np.int64) + order + 1
     starts = lengths.cumsum() - lengths
     stream = np.full(int(lengths.sum()), PAD, np.int32)
@@ -177,9 +176,9 @@ def _distinct_pairs(
     preceded: NDArray[np.int32],
     k: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], Keys]:
-    """Return position, counts and key of each distinct pair of a context of k ids and a follower, in their order.
+    """Return positions, counts and keys of the distinct pairs of a context of k ids and a follower, sorted.
 
-    Parts of the keys, by their highest bits, are sorted one by one.
+    To bound memory, keys are sorted in parts by their highest bits.
     """
     parts = min(256, max(1, len(at) // _MAX_SORTED))
     key = np.zeros(len(at), np.uint64)
@@ -199,15 +198,15 @@ def _distinct_pairs(
         columns[1].append(np.add.reduceat(occurrences[chosen], firsts))
         columns[2].append(np.add.reduceat(preceded[chosen], firsts))
         columns[3].append(keys[firsts])
-    place, counted, contexts, keys = (np.concatenate(columns.pop(0)) for _ in range(4))  # each part is freed in turn
+    place, counted, contexts, keys = (np.concatenate(columns.pop(0)) for _ in range(4))  # frees each in turn
     return place, counted, contexts, keys
 
 
 def _sorted_pairs(keys: Keys, ids: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the order of pairs of a key and an id, (N,), by key and then by id.
+    """Return the order of pairs of a key and an id, (N,).
 
-    The id takes the place of the lowest bits of the key: one number is sorted five times as fast as two. Where keys
-    differ in these bits alone, which hardly ever happens, both are sorted.
+    The id replaces the lowest bits of the key, since one number sorts five times as fast as two; where keys differ in
+    these bits alone, which is rare, both are sorted.
     """
     low = np.uint64((1 << int(ids.max()).bit_length()) - 1)
     order = np.argsort(keys & ~low | ids.astype(np.uint64))
@@ -219,7 +218,6 @@ def _sorted_pairs(keys: Keys, ids: NDArray[np.int32]) -> NDArray[np.int64]:
 
 
 def _artifacts(levels: Sequence[_Counts], size: int) -> Artifacts:
-    """Return the arrays of a model whose longest contexts are the last level."""
     weights: dict[str, NDArray[np.generic]] = {"size": np.array([size], np.int64)}
     for k, level in enumerate(levels):
         longest, table = k == len(levels) - 1, level.table
@@ -238,7 +236,7 @@ def _narrow(numbers: NDArray[np.integer]) -> np.dtype[np.generic]:
 
 
 def _expected_unknown(texts: Sequence[Ids]) -> int:
-    """Return the count of UNK: half the number of characters that only one text has (compare Good 1953)."""
+    """Return the count of UNK: half the number of characters in only one text (compare Good 1953)."""
     in_texts = np.zeros(_MAX_ID, np.int64)
     for begin in range(0, len(texts), _PART):
         part = texts[begin : begin + _PART]

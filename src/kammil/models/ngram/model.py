@@ -1,12 +1,11 @@
-"""N-gram model: how often did each character follow the last few? Interpolated modified Kneser-Ney smoothing.
+"""N-gram model with interpolated modified Kneser-Ney smoothing.
 
-The estimate after a context of k characters is the relative frequency there, a little discounted; the freed probability
-goes to the estimate after the last k - 1 characters, and so on down to a uniform choice. Below the longest context a
-character is counted once for each different character before it (Kneser & Ney 1995; Chen & Goodman 1999, "An empirical
-study of smoothing techniques", section 3: three discounts for each order, from the counts of counts). Where `counting`
-left a context out, the estimate is that of the next shorter one.
+After a context of k characters, relative frequencies are discounted, and the freed probability goes to the estimate
+after the last k - 1 characters, down to a uniform choice. Below the longest context a character counts once for each
+different character before it (Kneser & Ney 1995; Chen & Goodman 1999, section 3: three discounts for each order). A
+context that was pruned has the estimate of the next shorter one.
 
-Shapes: B batch, T time, V vocabulary, N = B * T positions, K order.
+Shapes: B batch, T time, V vocabulary, N = B * T positions, K order, C contexts, F followers.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class NGramSettings(Settings):
 
 
 class NGramModel(SavedModel):
-    """Looks up the last K - 1 ids in the counts; `KeyError` or `ValueError` for arrays that do not fit."""
+    """Runs an n-gram model; `KeyError` or `ValueError` for arrays that do not fit."""
 
     def __init__(self, settings: NGramSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         if settings.order is None:
@@ -56,11 +55,11 @@ class NGramModel(SavedModel):
         return cls(NGramSettings.model_validate(settings), artifacts.weights)
 
     def initial_state(self, batch: int) -> State:
-        """Return the last K - 1 ids, (B, K - 1): all PAD."""
+        """Return the last K - 1 ids, (B, K - 1), all PAD."""
         return (np.full((batch, self._order - 1), PAD, np.int64),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Look up the contexts of the last positions; see `LanguageModel.forward`."""
+        """Look up the contexts of the last positions."""
         history = np.concatenate([state[0].astype(np.int64), ids], axis=1)  # (B, K - 1 + T)
         wanted = ids.shape[1] if last is None else last
         keys = list(context_keys(history, wanted, self._order))  # (N,) each
@@ -77,7 +76,7 @@ class NGramModel(SavedModel):
 
 
 class _Level:
-    """Smoothed probabilities after contexts of k ids: of each follower, and the mass for shorter contexts."""
+    """Smoothed probabilities of followers after contexts of k ids, and the mass for shorter contexts."""
 
     def __init__(self, weights: Mapping[str, NDArray[np.generic]], k: int, size: int) -> None:
         keys, offsets, ids, counts = (
@@ -86,7 +85,7 @@ class _Level:
         ids, counts, starts = ids.astype(np.int64), counts.astype(np.float64), offsets[:-1].astype(np.int64)
         if len(keys) == 0 or len(offsets) != len(keys) + 1 or offsets[0] != 0 or offsets[-1] != len(ids):
             raise ValueError("the counts are not consistent")
-        if (offsets[1:] <= offsets[:-1]).any() or ((ids < UNK) | (ids >= size)).any():  # no differences: they may wrap
+        if (offsets[1:] <= offsets[:-1]).any() or ((ids < UNK) | (ids >= size)).any():  # differences may wrap
             raise ValueError("the counts are not consistent")
         widths = np.diff(offsets.astype(np.int64))
         self._table = CountTable(keys.astype(np.uint64), widths, np.zeros_like(widths), ids, counts.astype(np.int64))
@@ -98,7 +97,7 @@ class _Level:
         self._backoff = np.add.reduceat(discount, starts) / totals  # (C,)
 
     def refine(self, p: NDArray[np.float64], keys: Keys) -> None:
-        """Interpolate estimates (N, V) after shorter contexts with those after the contexts of these keys, in place."""
+        """Interpolate estimates p, (N, V), of shorter contexts with those of keys, (N,), in place."""
         table, found = self._table, self._table.find(keys)
         rows = np.flatnonzero(found >= 0)
         found = found[rows]
@@ -115,7 +114,6 @@ def _whole_numbers(array: NDArray[np.generic]) -> NDArray[np.integer]:
 
 
 def _discounts(array: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Return stored discounts, (4,); `ValueError` unless each is positive and less than its count."""
     values = array.astype(np.float64)
     if values.shape != (4,) or not ((values[1:] > 0) & (values[1:] < [1, 2, 3])).all():
         raise ValueError("the discounts are not consistent")
@@ -130,7 +128,7 @@ def _vocabulary_size(array: NDArray[np.generic]) -> int:
 
 
 def context_keys(history: Ids, last: int, order: int) -> Iterator[Keys]:
-    """Yield the keys (B * last,) of contexts of 0 to order - 1 ids that end at the last positions of history (B, S)."""
+    """Yield the keys (B * last,) of contexts of 0 to order - 1 ids at the last positions of history (B, S)."""
     end = history.shape[1]
     key = np.zeros((len(history), last), np.uint64)
     for k in range(order):
@@ -141,15 +139,15 @@ def context_keys(history: Ids, last: int, order: int) -> Iterator[Keys]:
 
 
 def extend_keys(key: Keys, older: NDArray[np.uint64]) -> Keys:
-    """Return the keys of contexts that reach one character further back."""
+    """Return the keys of contexts one character longer."""
     key = (key ^ (older + np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
     return key ^ (key >> np.uint64(32))
 
 
 def discounts(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the discounts of counts 0, 1, 2, and 3 or more, (4,), by Chen & Goodman's formula, within (0, count)."""
+    """Return Chen & Goodman's discounts of counts 0, 1, 2, and 3 or more, (4,), within (0, count)."""
     n = np.array([0.0] + [(counts == c).sum() for c in (1, 2, 3, 4)])
-    if not n[1:].all():  # too little text for counts of counts
+    if not n[1:].all():  # too little text
         return np.array([0.0, 0.5, 0.75, 0.75])
     y = n[1] / (n[1] + 2 * n[2])
     raw = [c - (c + 1) * y * n[c + 1] / n[c] for c in (1, 2, 3)]

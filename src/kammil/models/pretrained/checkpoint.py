@@ -1,6 +1,6 @@
 """Causal language models of transformers, opened as bases or built from a model folder.
 
-No code of others runs, no pickle is read, and only opening a base by its name on the Hub fetches anything.
+No foreign code runs, no pickle is read, and only a base named on the Hub is fetched.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from kammil.language_model import CONFIG, TOKENIZER
 from kammil.models.pretrained.model import ARRAYS, TokenUnits, without_code
 from kammil.vocabulary import BOS, EOS, UNK
 
-# Bounds on a configuration: a foreign folder must not keep the machine busy.
+# Bounds, so that a foreign configuration cannot keep the machine busy.
 _MAX_REPEATS, _REPEATED = 1024, ("layer", "layers", "experts")
-"""Maximum number of layers or experts, and ends of the names of such numbers."""
+"""Maximum number of layers or experts, and how such names end."""
 _MAX_NUMBER = 1 << 16
-"""Highest whole number that is no size, position or id, and maximum number of entries of a list."""
+"""Maximum whole number other than a size, and maximum length of a list."""
 _MAX_NESTED = 64
-"""Maximum number of entries of a list in a list, which says how often something is repeated."""
+"""Maximum length of nested lists, whose numbers are repetitions."""
 _SIZES = re.compile(r"(size|vocab\w*|offset|positions?|embeddings|length|len|ctx|window|floor|theta|ids?|index|base)$")
-"""Ends of the names of numbers that may be higher: arrays without memory take no time, whatever their size."""
+"""Ends of names of sizes, positions and ids, which may be higher: arrays without memory take no time."""
 _CALLS_PER_ARRAY, _MORE_CALLS = 16, 1000
-"""Maximum number of calls of PyTorch that build a model without memory: 185 families take 2.4 to 6.6 an array."""
+"""Maximum PyTorch calls to build a model without memory: 185 families take 2.4 to 6.6 an array."""
 _MAX_BUFFER_BYTES = 1 << 28
-"""Maximum number of bytes of the arrays that are not among the weights."""
+"""Maximum bytes of arrays that are no weights."""
 _NO_LIMIT = 1 << 20
-"""Positions of a model whose configuration names no number of them."""
+"""Positions where a configuration names no maximum."""
 _SAME = 1e-5
-"""Largest difference of log-probabilities that are taken to be the same."""
+"""Tolerance of equal log-probabilities."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,14 @@ class Base:
 
     model: PreTrainedModel
     tokenizer: str
-    """Its tokenizer, as the JSON text of the library `tokenizers`."""
+    """JSON text of the library `tokenizers`."""
     bos: int | None
-    """Token before a text."""
     eos: int | None
-    """Token after a text."""
     unknown: int | None
-    """Token of what the tokenizer cannot cut."""
 
 
 def open_base(name: str) -> Base:
-    """Open a pretrained model by its name on the Hub or its folder; `OptionError` if it cannot be."""
+    """Open a pretrained model by Hub name or folder; `OptionError` where that fails."""
     if (Path(name) / folders.MODEL).exists():
         return _open_ours(name)
     try:
@@ -81,7 +78,7 @@ def open_base(name: str) -> Base:
                 name, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
             )
             text = tokenizer.backend_tokenizer.to_str()
-    except Exception as error:  # the library raises whatever the files and the network lead to
+    except Exception as error:  # the library raises anything
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise OptionError(
             f"base is {name!r}, which cannot be opened ({reason}); name a causal language model with a fast tokenizer "
@@ -123,21 +120,21 @@ def _open_ours(name: str) -> Base:
 def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]]) -> PreTrainedModel:
     """Build a causal language model; `ValueError` where configuration and weights do not fit.
 
-    It is first built without memory, so that a configuration that does not fit the weights allocates nothing.
+    A first build without memory compares shapes before anything is allocated.
     """
     safe = without_code(config)
     _check_numbers("", safe)
     try:
         with _quietly(), torch.device("meta"), _Budget(_CALLS_PER_ARRAY * len(weights) + _MORE_CALLS):
             sketch = _from_config(safe)
-    except Exception as error:  # the library raises whatever a foreign configuration leads to
+    except Exception as error:  # the library raises anything
         raise ValueError(f"{CONFIG} describes no causal language model") from error
     expected = {name: tuple(value.shape) for name, value in own_weights(sketch).items()}
     if expected != {name: array.shape for name, array in weights.items()}:
         raise ValueError(f"the weights are not those of {CONFIG}")
     if sum(buffer.numel() * buffer.element_size() for buffer in sketch.buffers()) > _MAX_BUFFER_BYTES:
         raise ValueError(f"{CONFIG} asks for more memory than a model of ours")
-    # Weights are drawn first, since to skip that the library changes PyTorch for all threads.
+    # Skipping the random weights would change PyTorch for all threads.
     with _quietly(), torch.random.fork_rng(devices=[]):
         model = _from_config(safe)
     with torch.no_grad():
@@ -150,25 +147,25 @@ def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]])
 
 
 def own_weights(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Return parameters and saved buffers by name; of tied ones, such as embedding and output, one."""
+    """Return parameters and saved buffers by name, tied ones once."""
     parameters: dict[str, Tensor] = dict(model.named_parameters())
     saved = model.state_dict().keys()
     return parameters | {name: buffer for name, buffer in model.named_buffers() if name in saved}
 
 
 def config_text(config: PreTrainedConfig) -> str:
-    """Return the content of `config.json`, without what names code, kernels or paths."""
+    """Return `config.json` without names of code, kernels or paths."""
     return json.dumps(without_code(json.loads(config.to_json_string())), indent=2, ensure_ascii=False)
 
 
 def positions(config: PreTrainedConfig) -> int:
-    """Return the maximum number of tokens that a model reads."""
+    """Return the maximum number of tokens read."""
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else _NO_LIMIT
 
 
 class _Budget(TorchFunctionMode):
-    """Ends the building of a model, on this thread, after a number of calls of PyTorch."""
+    """Stops this thread after a number of PyTorch calls."""
 
     def __init__(self, calls: int) -> None:
         super().__init__()
@@ -182,7 +179,7 @@ class _Budget(TorchFunctionMode):
 
 
 def _check_numbers(name: str, value: object, lists: int = 0) -> None:
-    """Raise `ValueError` for a number that could keep the machine busy before anything is built."""
+    """Raise `ValueError` for numbers beyond the bounds."""
     is_size = _SIZES.search(name)
     if isinstance(value, dict):
         for key, below in cast(dict[str, object], value).items():
@@ -195,7 +192,7 @@ def _check_numbers(name: str, value: object, lists: int = 0) -> None:
         for below in entries:
             _check_numbers(name, below, lists + 1)
     elif isinstance(value, int | float):
-        if name.endswith(_REPEATED) or (lists > 1 and not is_size):  # what stands in a list in a list says how often
+        if name.endswith(_REPEATED) or (lists > 1 and not is_size):  # nested numbers repeat
             most: float = _MAX_REPEATS
         else:
             most = _MAX_NUMBER if isinstance(value, int) and not is_size else float("inf")

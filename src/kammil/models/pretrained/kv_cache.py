@@ -1,11 +1,9 @@
-"""A causal language model of transformers, with the keys and values of earlier tokens kept.
+"""A causal language model of transformers with a key-value cache.
 
-The cache holds an entry for each sequence and each of its beginnings; the least recently used are dropped. Keys and
-values are not part of the state of the model: the hypotheses of a text have most tokens in common, and each would hold
-megabytes of its own.
+The cache has an entry for each sequence and each of its prefixes, and drops the least recently used. Keys and values
+are no part of the model's state, since hypotheses of a text share most tokens, and each would hold megabytes.
 
-Shapes: K sequences, P tokens read before, N new tokens, T tokens of the vocabulary, F numbers of a token's keys and
-values in all layers.
+Shapes: K sequences, P tokens before, N new tokens, T tokens of the vocabulary, F numbers of a token's keys and values.
 """
 
 from __future__ import annotations
@@ -28,17 +26,17 @@ Context = tuple[int, ...]
 
 _MAX_BYTES = 1 << 29
 _MAX_LOGITS = 1 << 24
-"""Maximum number of logits that are computed at once."""
+"""Maximum number of logits computed at once."""
 _TOLERANCE = 1e-3
-"""Maximum difference of log-probabilities between a pass in two steps and one, at which keys and values are kept."""
+"""Maximum difference of log-probabilities between reading in two steps and in one."""
 
 
 @dataclass(slots=True)
 class _Entry:
     keys_values: Tensor | None
-    """Keys and values of the last token in all layers, (F,); None where they are not kept."""
+    """(F,), of the last token."""
     log_probabilities: LogProbabilities | None = None
-    """Of the next token, (T,)."""
+    """(T,), of the next token."""
 
     @property
     def bytes(self) -> int:
@@ -46,33 +44,33 @@ class _Entry:
 
 
 class KeyValueCache:
-    """Log-probabilities of the next token after sequences; the model is in evaluation mode."""
+    """Predicts next tokens; the model must be in evaluation mode."""
 
     def __init__(self, model: PreTrainedModel, max_bytes: int = _MAX_BYTES) -> None:
         self._model, self._max_bytes, self._bytes, self._lock = model, max_bytes, 0, Lock()
-        self._entries: dict[Context, _Entry] = {}  # least recently used first, a sequence before its beginnings
+        self._entries: dict[Context, _Entry] = {}  # least recently used first, sequences before their prefixes
         self._parameters = inspect.signature(model.forward).parameters
         self._cache_name = "cache" if "cache" in self._parameters else "past_key_values"
-        self._layers: list[tuple[int, int]] = []  # heads and their size, of the keys and of the values of each layer
+        self._layers: list[tuple[int, int]] = []  # heads and head size of keys, of values, ...
         with torch.inference_mode():
             self.size = int(model(input_ids=torch.zeros((1, 1), dtype=torch.long)).logits.shape[-1])
             """T."""
             self.incremental = self._supports_cache()
-            """Whether keys and values are kept; otherwise every sequence is read as a whole."""
+            """Whether keys and values are kept; else sequences are read whole."""
 
     def _supports_cache(self) -> bool:
-        """Compare a pass in two steps with one, in a batch of two sequences of different lengths."""
+        """Compare reading in two steps with one, for sequences of different lengths."""
         tokens = [[i % self.size for i in (1, 2, 3, 4)], [i % self.size for i in (5, 6, 7)]]
         try:
             kept = [self._read([sequence[:-1]], [[]])[1][0] for sequence in tokens]
             scores, _ = self._read([sequence[-1:] for sequence in tokens], [[*each] for each in kept])
-        except Exception:  # an architecture without keys and values raises whatever it meets
+        except Exception:  # architectures without keys and values raise anything
             return False
         whole = torch.stack([self._read_whole(torch.tensor([sequence]))[0, -1] for sequence in tokens])
         return bool((scores[:, -1] - whole).abs().max() < _TOLERANCE)
 
     def log_probabilities(self, contexts: Sequence[Context]) -> LogProbabilities:
-        """Return the log-probabilities of the next token after each context, (K, T); a context has a token or more."""
+        """Return the log-probabilities of the next token after each context, (K, T); no context is empty."""
         with self._lock, torch.inference_mode():
             entries = {context: self._entries.get(context) for context in contexts}
             self._compute(sorted(c for c, e in entries.items() if e is None or e.log_probabilities is None))
@@ -82,14 +80,14 @@ class KeyValueCache:
         return scores
 
     def _use(self, context: Context) -> LogProbabilities:
-        """Return the scores of a context; it and its beginnings become the most recently used."""
+        """Return a context's scores; make it and its prefixes the most recently used."""
         for length in range(len(context), 0, -1):
             if (entry := self._entries.pop(context[:length], None)) is not None:
                 self._entries[context[:length]] = entry
         return cast(LogProbabilities, self._entries[context].log_probabilities)
 
     def _compute(self, missing: Sequence[Context]) -> None:
-        """Read what is unknown of contexts, those with equally many new tokens in a batch."""
+        """Read contexts, batched by their number of new tokens."""
         groups: dict[int, list[tuple[Context, int]]] = defaultdict(list)
         for context in missing:
             known = len(context) - 1 if self.incremental else 0  # the last token is always read
@@ -114,7 +112,7 @@ class KeyValueCache:
         return [cast(Tensor, self._entries[context[: n + 1]].keys_values) for n in range(len(context))]
 
     def _add(self, context: Context, known: int, scores: LogProbabilities, kept: Tensor | None) -> None:
-        """Add a context, and keys and values (N, F) of its tokens after those that are known."""
+        """Add a context, and keys and values (N, F) of its new tokens."""
         for length in range(len(context) if kept is None else known + 1, len(context) + 1):
             if context[:length] not in self._entries:
                 entry = _Entry(None if kept is None else kept[length - known - 1].clone())
@@ -127,9 +125,9 @@ class KeyValueCache:
         return torch.log_softmax(self._model(input_ids=tokens, use_cache=False).logits.float(), -1)
 
     def _read(self, new: list[list[int]], before: list[list[Tensor]]) -> tuple[Tensor, Tensor]:
-        """Read N new tokens each after sequences of known keys and values, which are padded at the left.
+        """Read N new tokens after known keys and values, padded at the left.
 
-        Returns: log-probabilities (K, N, T), and keys and values of the new tokens (K, N, F).
+        Returns: log-probabilities (K, N, T), and new keys and values (K, N, F).
         """
         tokens = torch.tensor(new)
         count, width = len(new), max(map(len, before))
@@ -154,7 +152,7 @@ class KeyValueCache:
         return torch.log_softmax(output.logits.float(), -1), kept
 
     def _split(self, past: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Split keys and values (K, P, F) into those of each layer, (K, heads, P, numbers) each."""
+        """Split keys and values (K, P, F) by layer, (K, heads, P, numbers) each."""
         parts = past.split([heads * numbers for heads, numbers in self._layers], -1)
         shaped = [
             part.unflatten(-1, layer).transpose(1, 2).contiguous()

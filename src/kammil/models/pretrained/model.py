@@ -1,8 +1,8 @@
-"""A pretrained model as a character model: the next character's probability over all ways to cut what was read.
+"""A pretrained model as a character model, which sums over all ways to cut a text into tokens.
 
-A *unit* is the shortest run of the network's tokens that is whole text: a token of bytes may be half an emoji.
-`TokenNetwork` gives the probability of every next unit, and `UnitModel` sums over units; so a prompt may end anywhere
-in a word. Running it needs PyTorch and transformers; nothing is fetched, and code and kernels of others are refused.
+A *unit* is the shortest run of tokens that is whole text: a token of bytes may be half an emoji. `TokenNetwork`
+predicts units, and `UnitModel` sums over them, so a prompt may end anywhere in a word. Nothing is fetched, and foreign
+code and kernels are refused.
 
 Shapes: B batch, T time, V vocabulary, U units, M hypotheses, W window, K rows, N tokens of all units together.
 """
@@ -24,19 +24,18 @@ from kammil.models.subwords.model import Beam, UnitModel, UnitVocabulary, cumula
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 HYPOTHESES = 8
-"""Maximum number of hypotheses, M."""
+"""Maximum M."""
 MIN_SHARE = 1e-4
-"""Minimum weight of a hypothesis that is kept."""
+"""Minimum weight of a hypothesis."""
 EXPANDED = 1e-2
-"""Minimum probability of a beginning of units after which the network is asked what follows."""
+"""Minimum probability of an incomplete unit for which the network is asked what follows."""
 ARRAYS = "units."
-"""The names of all arrays of the units begin so; those of no weight of a network do."""
+"""Prefix of the units' arrays, which no weight of a network has."""
 TOKENS, OFFSETS, SHARES, PREFIX = "units.tokens", "units.token_offsets", "units.shares", "units.prefix"
-"""Names of the arrays: the concatenated tokens of all units, (N,); where each begins, and the end, (U + 1,); the
-shares, (U,); the prefix."""
+"""Arrays: tokens of all units, (N,); their offsets, (U + 1,); shares, (U,); prefix."""
 _UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype", "num_labels")
-"""Parts of a configuration that name code, kernels or another format of the weights; and the number of labels, for each
-of which transformers makes a name, though a language model has none."""
+"""Parts of a configuration that name code, kernels or weight formats, and the number of labels, each of which
+transformers would name."""
 
 Context = tuple[int, ...]
 
@@ -58,15 +57,15 @@ class PretrainedSettings(Settings):
 
 @dataclass(frozen=True)
 class TokenUnits:
-    """Units, and what each is in tokens. Raises `ValueError` for parts that do not fit together."""
+    """Units and their tokens; `ValueError` for parts that do not fit."""
 
     units: UnitVocabulary
     tokens: Sequence[Context]
-    """Tokens of each unit, U of them: none for PAD, one for UNK, BOS and EOS."""
+    """(U,): none for PAD, one for UNK, BOS and EOS."""
     shares: NDArray[np.float32]
-    """Share of each unit in the probability of its first token, (U,); 0 for PAD and BOS. The rest is that of UNK."""
+    """(U,): share of each unit in the probability of its first token, 0 for PAD and BOS; the rest is UNK's."""
     prefix: Ids
-    """Characters that are read after BOS: a tokenizer of the SentencePiece kind puts a space before every text."""
+    """Characters read after BOS: SentencePiece puts a space before every text."""
 
     def __post_init__(self) -> None:
         """Check the parts."""
@@ -81,13 +80,13 @@ class TokenUnits:
             raise ValueError("the prefix is no character")
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Convert to arrays, for the model folder."""
+        """Convert to arrays of a model folder."""
         tokens, offsets = joined(self.tokens)
         return self.units.arrays() | {TOKENS: tokens, OFFSETS: offsets, SHARES: self.shares, PREFIX: self.prefix}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> TokenUnits:
-        """Convert the arrays of `arrays` back; `KeyError` or `ValueError` for anything else."""
+        """Convert arrays back; `KeyError` or `ValueError` for invalid ones."""
         if (shares := arrays[SHARES]).dtype != np.float32:
             raise ValueError("the shares of the units are no shares")
         units, tokens = UnitVocabulary.from_arrays(arrays), split(arrays[TOKENS], arrays[OFFSETS])
@@ -95,7 +94,7 @@ class TokenUnits:
 
 
 def without_code(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without what is in `_UNSAFE`, and without other names of code, kernels and paths."""
+    """Return a configuration without names of code, kernels and paths."""
     kept = {
         name: value
         for name, value in config.items()
@@ -111,12 +110,12 @@ class NextTokens(Protocol):
     """Number of tokens, T."""
 
     def log_probabilities(self, contexts: Sequence[Context]) -> LogProbabilities:
-        """Return the log-probabilities of the next token after each context, (K, T); a context has a token or more."""
+        """Return the log-probabilities of the next token after each context, (K, T); no context is empty."""
         ...
 
 
 def extend(context: Context, tokens: Sequence[int], window: int) -> Context:
-    """Append tokens to a context; whenever it has `window` tokens, the older half of them is dropped first."""
+    """Append tokens to a context; a full window first drops its older half."""
     for token in tokens:
         context = (*(context[window // 2 :] if len(context) >= window else context), token)
     return context
@@ -124,20 +123,21 @@ def extend(context: Context, tokens: Sequence[int], window: int) -> Context:
 
 @dataclass(frozen=True)
 class _Branch:
-    """Units that begin with the same tokens, which are no text, and their shares, which sum to one."""
+    """Units that begin with the same tokens, which are no text."""
 
     units: Ids
     shares: NDArray[np.float64]
+    """Sum to one."""
     last: Ids
     """Tokens that complete a unit."""
     completed: Ids
-    """The units that they complete."""
+    """The units completed."""
     longer: dict[int, _Branch]
     """Longer beginnings by their last token."""
 
     @classmethod
     def of(cls, chosen: Sequence[int], depth: int, units: TokenUnits) -> _Branch:
-        """Build the branch of units that have their first `depth` tokens in common."""
+        """Build the branch of units that share their first `depth` tokens."""
         groups: dict[int, list[int]] = defaultdict(list)
         ends: dict[int, int] = {}
         for unit in chosen:
@@ -154,13 +154,10 @@ class _Branch:
 
 
 class TokenNetwork(LanguageModel):
-    """Runs a network over tokens, unit by unit: the probability of every unit after the units read so far.
+    """Runs a network over tokens, unit by unit; `ValueError` for a unit with an unknown token.
 
-    Where a token that is no text has the probability `expanded` or more, the network is asked what follows it; else the
-    units share it as they do in the training texts. The state holds the tokens of each row, (K, W), and their number,
-    (K,).
-
-    Raises: `ValueError` if a unit has a token that the network does not know.
+    The network is asked what follows an incomplete unit of probability `expanded` or more; else units share that
+    probability as in the training texts. The state holds each row's tokens, (K, W), and their number, (K,).
     """
 
     def __init__(self, network: NextTokens, units: TokenUnits, window: int, *, expanded: float = EXPANDED) -> None:
@@ -178,11 +175,11 @@ class TokenNetwork(LanguageModel):
         self._partial = np.array(list(self._branches), np.int64)
 
     def initial_state(self, batch: int) -> State:
-        """Return rows without a token."""
+        """Return empty rows."""
         return np.zeros((batch, self._window), np.int32), np.zeros(batch, np.int64)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read units (K, T) one after the other; see `LanguageModel.forward`."""
+        """Read units (K, T) one by one."""
         contexts = _contexts(state)
         wanted = ids.shape[1] if last is None else last
         outputs: list[LogProbabilities] = []
@@ -201,7 +198,7 @@ class TokenNetwork(LanguageModel):
         return self._scores(_contexts(state))
 
     def _scores(self, contexts: Sequence[Context]) -> LogProbabilities:
-        """Return the log-probabilities of the unit after each context, (K, U); equal ones after none."""
+        """Return the log-probabilities of the next unit, (K, U), uniform after an empty context."""
         scores = np.full((len(contexts), self.vocabulary_size), -np.log(self.vocabulary_size), np.float32)
         read = [row for row, context in enumerate(contexts) if context]
         if read:
@@ -242,8 +239,8 @@ def _contexts(state: State) -> list[Context]:
 class PretrainedModel(UnitModel):
     """Runs a pretrained network, one character at a time.
 
-    The state is that of `UnitModel` without the cumulative probabilities, megabytes with a large vocabulary: they are
-    computed anew, from keys and values that are found by the tokens.
+    The state is that of `UnitModel` without cumulative probabilities, which are recomputed: with a large vocabulary
+    they take megabytes.
     """
 
     def __init__(
@@ -274,11 +271,11 @@ class PretrainedModel(UnitModel):
         return cls(TokenNetwork(KeyValueCache(model.eval()), units, checked.window), units)
 
     def initial_state(self, batch: int) -> State:
-        """Return one hypothesis a row, at a new unit, before any token."""
+        """Return one hypothesis a row, before any token."""
         return self._new_hypotheses(batch)
 
     def state_size(self, length: int) -> int:
-        """Return the numbers of a row while it is read, mostly the cumulative unit probabilities of its hypotheses."""
+        """Count the numbers of a row while it is read, cumulative probabilities included."""
         return super().state_size(length) + self._max_hypotheses * self._units.size
 
     def _beam(self, state: State) -> Beam:
@@ -289,7 +286,7 @@ class PretrainedModel(UnitModel):
         return super()._beam((weights, nodes, sums, *tokens))
 
     def _after(self, beam: Beam, ids: Ids) -> None:
-        """Read the prefix after BOS; the texts are conditioned on it, so they still sum to one."""
+        """Read the prefix after BOS: texts are conditioned on it, so they still sum to one."""
         rows = np.flatnonzero(ids == BOS)
         if not len(self._prefix) or not len(rows):
             return

@@ -1,7 +1,6 @@
-"""Fine-tuning: a network that others trained on much text learns the user's texts on top (Howard & Ruder 2018).
+"""Fine-tuning of a pretrained network, with its own subwords (Howard & Ruder 2018).
 
-The network keeps its own subwords. Losses are those of the tokenizer's own cut of each text, an upper bound of what the
-running model is charged, which sums over cuts.
+Losses are those of the tokenizer's own cut, an upper bound of those of the running model, which sums over cuts.
 
 Shapes: B batch, T time, D = SPECIALS + tokens of the network.
 """
@@ -28,16 +27,16 @@ from kammil.models.pretrained.tokenizer import SubwordTokenizer, segment
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 MAX_PARAMETERS = 1 << 29
-"""Maximum number of parameters of a base: in single precision the 2 GiB that a file of a model folder may have."""
+"""Maximum parameters of a base: 2 GiB in single precision, the maximum of a file in a model folder."""
 _FULL, _LORA = 1e-4, 1e-3
-"""Learning rates of all weights and of LoRA: usual ones, not tuned here."""
+"""Usual learning rates, not tuned here."""
 
 
 class PretrainedNetwork(nn.Module):
-    """A causal language model over the ids of the training loop; ids (B, T) to logits (B, T, D).
+    """A causal language model; ids (B, T) to logits (B, T, D).
 
-    Id `SPECIALS` + n is token n; UNK, BOS and EOS stand for the tokens `unknown`, `bos` and `eos`. Beyond `window`
-    tokens, each piece of half a window is read after the one before.
+    Id `SPECIALS` + n is token n; UNK, BOS and EOS stand for `unknown`, `bos` and `eos`. Beyond `window` tokens, each
+    half window is read after the one before.
     """
 
     def __init__(self, model: nn.Module, *, unknown: int, bos: int, eos: int, window: int) -> None:
@@ -45,7 +44,7 @@ class PretrainedNetwork(nn.Module):
         self.model, self._unknown, self._bos, self._eos, self._window = model, unknown, bos, eos, window
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the logits of what follows each position."""
+        """Return the logits."""
         tokens = ids - SPECIALS
         for id, token in ((PAD, self._eos), (UNK, self._unknown), (BOS, self._bos), (EOS, self._eos)):
             tokens = tokens.masked_fill(ids == id, token)
@@ -67,12 +66,12 @@ class PretrainedNetwork(nn.Module):
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return what is trained, each tied weight once: the rest is in the base."""
+        """Return what is trained, tied weights once."""
         del args, kwargs
         return {name: value.detach() for name, value in self.named_parameters() if value.requires_grad}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load what `state_dict` returned; `RuntimeError` for anything else."""
+        """Load trained weights; `RuntimeError` for others."""
         del assign
         if strict and state_dict.keys() != self.state_dict().keys():
             raise RuntimeError("these are the weights of another network")
@@ -90,7 +89,7 @@ class PretrainedLearner(Learner[PretrainedSettings]):
     def fit(
         self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent
     ) -> tuple[PretrainedSettings, Artifacts]:
-        """Open the base, cut the texts, fine-tune, and merge what LoRA added."""
+        """Open the base, cut the texts, fine-tune and merge LoRA."""
         settings = self.check(values)
         assert settings.base is not None, "`Family.check_base`"
         base = open_base(settings.base)
@@ -119,26 +118,26 @@ class PretrainedLearner(Learner[PretrainedSettings]):
             documents = {CONFIG: config_text(model.config), TOKENIZER: base.tokenizer}
             return Artifacts(weights | cut.units.arrays(), documents)
 
-        untrained = settings, artifacts(base.model)  # before LoRA renames its layers; on a CPU the arrays are shared
+        untrained = settings, artifacts(base.model)  # before LoRA renames layers
         task = NetworkTask(build, cut.train, cut.validation, cut.widths, rare=(), assemble=lambda _: untrained)
         (network,) = descend(task)
         return settings, artifacts(merged(network))
 
 
 def with_lora(model: PreTrainedModel, settings: PretrainedSettings) -> nn.Module:
-    """Return the model to train: itself, or LoRA matrices beside its linear layers."""
+    """Add LoRA matrices to the linear layers, if the settings ask for them."""
     if not settings.lora_rank:
         return model
     config = peft.LoraConfig(
         r=settings.lora_rank, lora_alpha=cast(int, settings.lora_alpha), target_modules="all-linear"
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that GPT-2 stores its matrices the other way round, peft finds out by itself
+        warnings.simplefilter("ignore")  # peft finds by itself that GPT-2's matrices are transposed
         return peft.get_peft_model(model, config)
 
 
 def merged(network: PretrainedNetwork) -> PreTrainedModel:
-    """Return the model of transformers in a network, with what LoRA added."""
+    """Return the network's model, with LoRA merged."""
     model = network.model
     if isinstance(model, peft.PeftModel):
         model = cast(Any, model).merge_and_unload()

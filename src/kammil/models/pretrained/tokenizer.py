@@ -1,8 +1,8 @@
 """A pretrained model's own tokenizer: texts to tokens, and which runs of its tokens are text.
 
-Vocabularies of *bytes* (GPT-2, Llama 3) write each byte with a stand-in; those of the *SentencePiece* kind (Llama 2)
-write ▁ for a space and `<0x41>` for a byte, and put a space before every text. Where a tokenizer changes letters, the
-longest tokens that spell a text are taken instead. Left out: marks of the ends or insides of words (`</w>`, `##`).
+Byte vocabularies (GPT-2, Llama 3) write each byte with a stand-in; SentencePiece (Llama 2) writes ▁ for a space and
+`<0x41>` for a byte, and puts a space before every text. Where a tokenizer changes letters, the longest tokens that
+spell the text are taken. Marks of word ends or insides (`</w>`, `##`) are not supported.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from kammil.models.subwords.model import UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary, rare_characters
 
 Run = tuple[int, ...]
-"""Tokens that are whole text together, and no fewer of them are."""
+"""The shortest sequence of tokens that is whole text."""
 
 _SPACE = "▁"
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _NO_TEXT = b"\xff"
-"""A byte that no text in UTF-8 has."""
+"""A byte that UTF-8 never has."""
 _MAX_RUNS = 1 << 16
-"""Maximum number of runs of several tokens that become units: the most frequent."""
+"""Maximum number of runs of several tokens that become units."""
 
 
 def _visible_bytes() -> dict[str, int]:
@@ -46,15 +46,12 @@ _BYTES = _visible_bytes()
 
 
 class SubwordTokenizer:
-    """Cuts texts into tokens of a pretrained model.
+    """Cuts texts into tokens of a pretrained model; `OptionError` for a tokenizer of another kind.
 
     Args:
-        content: the JSON text of the library `tokenizers`.
+        content: JSON text of the library `tokenizers`.
         size: number of tokens that the network predicts.
-        bos, eos: tokens before and after a text; one of them may be missing.
-        unknown: token of what cannot be cut; None where there is none.
-
-    Raises: `OptionError` for a tokenizer of another kind.
+        bos, eos: tokens before and after a text; one may be missing.
     """
 
     def __init__(self, content: str, size: int, *, bos: int | None, eos: int | None, unknown: int | None) -> None:
@@ -97,7 +94,7 @@ class SubwordTokenizer:
         return token.replace(_SPACE, " ").encode("utf-8", "surrogatepass")
 
     def _unknown(self, named: int | None) -> int:
-        """Choose the tokenizer's own, the replacement character if it is one token, or a byte that no text has."""
+        """Choose the tokenizer's own, the replacement character if one token, or a byte that no text has."""
         if named is not None and named < self.size and named not in (self.bos, self.eos):
             return named
         replacement = self._tokens("\N{REPLACEMENT CHARACTER}")
@@ -118,7 +115,7 @@ class SubwordTokenizer:
 
     @cached_property
     def whole(self) -> dict[str, int]:
-        """Tokens that are text by themselves, by their text. Of several the tokenizer's own is taken."""
+        """Tokens that are text alone, by text; of several, the tokenizer's choice."""
         found: dict[str, list[int]] = {}
         for token, spelled in enumerate(self.spelled):
             if spelled and token != self.unknown and (text := _text(spelled)) is not None:
@@ -134,7 +131,7 @@ class SubwordTokenizer:
         return max(map(len, self.whole), default=1)
 
     def runs(self, text: str, *, begins: bool) -> list[Run]:
-        """Cut a text, or the rest of one that does not begin here, into runs that spell it."""
+        """Cut a text, or where `begins` is false the rest of one, into runs that spell it."""
         if not text:
             return []
         spaced = self.puts_space and begins
@@ -145,7 +142,6 @@ class SubwordTokenizer:
         return self._longest_tokens(" " * spaced + text)
 
     def _grouped(self, tokens: Sequence[int]) -> list[Run]:
-        """Group tokens into the shortest runs that are text."""
         runs, run, spelled = list[Run](), list[int](), b""
         for token in tokens:
             run.append(token)
@@ -156,7 +152,6 @@ class SubwordTokenizer:
         return runs
 
     def _longest_tokens(self, text: str) -> list[Run]:
-        """Cut a text into the longest tokens, from left to right."""
         runs, at = list[Run](), 0
         while at < len(text):
             ends = range(min(len(text), at + self._longest), at, -1)
@@ -166,7 +161,7 @@ class SubwordTokenizer:
         return runs
 
     def spell(self, text: str) -> Run:
-        """Return the tokens of one token's text or of one character; else the unknown token."""
+        """Return the tokens of a token's text or of a character, or the unknown token."""
         if text in self.whole:
             return (self.whole[text],)
         wanted = text.encode("utf-8", "surrogatepass")
@@ -185,12 +180,12 @@ class Segmentation:
 
     units: TokenUnits
     train: Sequence[Ids]
-    """Training texts as ids: `SPECIALS` + a token, or a special id. Every second character that only one text has is
-    UNK, so that the network learns where unknown characters stand."""
+    """`SPECIALS` + token, or a special id. Half of the characters that only one text has are UNK, so that the network
+    learns where unknown ones stand."""
     validation: Sequence[Ids]
     widths: Ids
-    """Characters that begin in the bytes of each id, (SPECIALS + T,); of a text and its end they sum to its length
-    and one, also where a space is put before it."""
+    """Characters that begin in each id, (SPECIALS + T,): a text and its end sum to its length and one, without the
+    space put before."""
 
 
 def segment(
@@ -199,7 +194,7 @@ def segment(
     validation: Sequence[Ids],
     vocabulary: CharacterVocabulary,
 ) -> Segmentation:
-    """Cut encoded texts into tokens, and choose the units."""
+    """Cut texts into tokens, and choose units."""
     known = set(vocabulary.characters)
     hidden = sorted(rare_characters([vocabulary.decode(ids) for ids in train]))[::2]
     hidden_ids = vocabulary.encode("".join(hidden))
@@ -242,7 +237,7 @@ def segment(
 
 
 def _cut(tokenizer: SubwordTokenizer, ids: Ids, vocabulary: CharacterVocabulary, unspelled: set[int]) -> list[Run]:
-    """Cut an encoded text into runs; each character that is unknown or cannot be spelled is one of its own."""
+    """Cut a text into runs; each unknown or unspelled character is its own run."""
     spaced = tokenizer.puts_space and " " in vocabulary.characters
     begins, runs = not tokenizer.puts_space or spaced, list[Run]()
     for unknown, part in groupby(ids.tolist(), key=lambda id: id in unspelled):

@@ -1,8 +1,8 @@
-"""Words and subwords as a character model: a network over units that gives the probabilities of the next character.
+"""Words and subwords as a character model: a network over units that predicts characters.
 
-A text can be cut into units in many ways, so several *hypotheses* are kept: the complete units, and the beginning of
-the next. A character that ends a unit splits a hypothesis in two. With all of them this is the sum over all cuts (Cao &
-Rimell 2021); with the M heaviest it is still a causal distribution over characters.
+As a text can be cut into units in many ways, several *hypotheses* are kept: complete units, and the beginning of the
+next. A character that ends a unit splits a hypothesis in two. The sum over all of them is that over all cuts (Cao &
+Rimell 2021); the M heaviest still give a causal distribution over characters.
 
 Shapes: B batch, T time, V characters, U units, M hypotheses, K network steps, N nodes, L ids of all longer units.
 """
@@ -21,32 +21,30 @@ from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.vocabulary import CODE_POINTS, SPECIALS
 
 HYPOTHESES = 8
-"""Maximum number of hypotheses, M. Bits a character of a model of words on validation tweets, by M: 2: 3.346, 4: 3.305,
-8: 3.291, 16: 3.290; each doubling takes twice the time."""
+"""Maximum M. Bits a character of words on validation tweets for M of 2: 3.346, 4: 3.305, 8: 3.291, 16: 3.290; twice as
+many take twice the time."""
 MIN_SHARE = 1e-5
-"""Minimum weight of a hypothesis that is kept."""
+"""Minimum weight of a hypothesis."""
 _BOUNDARY = 1e-9
-"""Minimum weight of the best hypothesis at a new unit: only there may the text end, or any character follow."""
+"""Minimum weight of the best hypothesis at a new unit, where alone the text may end or any character follow."""
 _EVEN = 1e-6
-"""Weight of the uniform distribution that is mixed in: smaller probabilities would be lost in cumulative sums."""
+"""Weight of a uniform distribution, since cumulative sums would lose smaller probabilities."""
 
 CHARACTERS, IDS, OFFSETS = "units.characters", "units.ids", "units.offsets"
-"""Names of the arrays: V, (1,); the concatenated ids of all longer units, (L,); where each begins, and the end,
-(U - V + 1,)."""
+"""Arrays: V, (1,); ids of all longer units, (L,); their offsets, (U - V + 1,)."""
 ROOT = 0
-"""Node of the empty beginning."""
 NONE = -1
-"""Stands for a node or unit that does not exist."""
+"""No node or unit."""
 _MAX_IDS = 1 << 22
-"""Maximum number of ids of all longer units together: a foreign folder must not keep the machine busy."""
+"""Maximum L, so that a foreign folder cannot keep the machine busy."""
 
 _Numbers = NDArray[np.float64]
 
 
 class UnitVocabulary:
-    """The vocabulary of units: ids 0 to V - 1 are the `characters` themselves, specials included; longer units follow.
+    """Units: ids 0 to V - 1 are the `characters`, specials included; longer units follow.
 
-    Raises: `ValueError` unless `longer` has different units of two characters or more, without specials.
+    Raises: `ValueError` unless `longer` has distinct units of two characters or more, without specials.
     """
 
     def __init__(self, characters: int, longer: Sequence[tuple[int, ...]]) -> None:
@@ -65,17 +63,17 @@ class UnitVocabulary:
 
     @property
     def widths(self) -> NDArray[np.int64]:
-        """Number of characters of each unit, (U,); one for a special."""
+        """Characters of each unit, (U,); one for a special."""
         return np.array([1] * self.characters + [len(unit) for unit in self.longer], np.int64)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Convert the units to arrays, for the model folder."""
+        """Convert to arrays of a model folder."""
         ids, offsets = joined(self.longer)
         return {CHARACTERS: np.array([self.characters], np.int64), IDS: ids, OFFSETS: offsets}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> UnitVocabulary:
-        """Convert the arrays of `arrays` back; `KeyError` or `ValueError` for anything else."""
+        """Convert arrays back; `KeyError` or `ValueError` for invalid ones."""
         (characters,) = whole_numbers(arrays[CHARACTERS]).tolist()
         if arrays[IDS].size > _MAX_IDS:
             raise ValueError("the units are not consistent")
@@ -83,13 +81,13 @@ class UnitVocabulary:
 
 
 def joined(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return rows of numbers as one array, and where each begins, with the end."""
+    """Concatenate rows of numbers; return them and their offsets."""
     flat = np.array([number for row in rows for number in row], np.int32)
     return flat, np.cumsum([0, *map(len, rows)]).astype(np.int32)
 
 
 def split(flat: NDArray[np.generic], offsets: NDArray[np.generic]) -> list[tuple[int, ...]]:
-    """Return the rows that were joined; `ValueError` for arrays that `joined` cannot have returned."""
+    """Undo `joined`; `ValueError` for arrays that it cannot have returned."""
     numbers, at = whole_numbers(flat).tolist(), whole_numbers(offsets).tolist()
     if not at or at[0] != 0 or at[-1] != len(numbers) or any(b < a for a, b in pairwise(at)):
         raise ValueError("the units are not consistent")
@@ -97,32 +95,32 @@ def split(flat: NDArray[np.generic], offsets: NDArray[np.generic]) -> list[tuple
 
 
 def whole_numbers(array: NDArray[np.generic]) -> Ids:
-    """Convert one row of whole numbers to int64; `ValueError` for anything else."""
+    """Convert whole numbers, (n,), to int64; `ValueError` for anything else."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError("the units are not whole numbers")
     return array.astype(np.int64)
 
 
 class Trie:
-    """The trie of the beginnings of units.
+    """The trie of units.
 
-    Units are sorted by their characters, so those below a node are a range, whose probability is the difference of two
-    cumulative sums. A unit that ends at a node is the first in that node's range.
+    Units are sorted by characters, so a node's units are a range, whose probability is the difference of two cumulative
+    sums. A unit that ends at a node is the first of its range.
     """
 
     def __init__(self, units: UnitVocabulary) -> None:
-        # Nodes are built level by level, those of one level in the order of their characters.
+        # Nodes are built level by level, in the order of their characters.
         characters_of = [(id,) for id in range(units.characters)] + list(units.longer)
         order = sorted(range(units.size), key=characters_of.__getitem__)
         self.order: Ids = np.array(order, np.int64)
-        """(U,): units, sorted by their characters."""
+        """(U,): units, sorted by characters."""
         lengths = np.array([len(characters_of[u]) for u in order], np.int64)  # (U,)
         starts = lengths.cumsum() - lengths
         flat = np.array([id for u in order for id in characters_of[u]], np.int64)
         first, stop = [np.array([0])], [np.array([units.size])]
         parents, characters = list[Ids](), list[Ids]()
         unit = [np.array([NONE])]
-        at = np.full(units.size, ROOT)  # the node above each unit
+        at = np.full(units.size, ROOT)  # each unit's node
         nodes = 1
         for depth in range(int(lengths.max())):
             alive = np.flatnonzero(lengths > depth)
@@ -137,38 +135,36 @@ class Trie:
             at[alive] = nodes + np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(alive))))
             nodes += len(begins)
         self.first: Ids = np.concatenate(first)
-        """(N,): begin of the range of each node."""
+        """(N,): begin of each node's range."""
         self.stop: Ids = np.concatenate(stop)
         """(N,): end of the range, exclusive."""
         self.unit: Ids = np.concatenate(unit)
-        """(N,): the unit that ends at the node, or NONE."""
+        """(N,): unit that ends here, or NONE."""
         self.below: Ids = self.first + (self.unit != NONE)
-        """(N,): begin of the range of units that are longer than the path to the node."""
+        """(N,): begin of the range of longer units."""
         self.characters: Ids = np.concatenate([[NONE], *characters])
-        """(N,): the last character of each node."""
+        """(N,): last character of each node."""
         above = np.concatenate(parents)
         self.children: Ids = np.searchsorted(above, np.arange(nodes + 1)) + 1
-        """(N + 1,): the children of node n are the nodes children[n] to children[n + 1] - 1."""
+        """(N + 1,): node n has children[n] to children[n + 1] - 1."""
         self.heads = units.characters
-        """V: the root's children are all characters, in order."""
+        """V: the root's children are all characters in order."""
         self.bounds: Ids = np.append(self.first[1 : self.heads + 1], units.size)
-        """(V + 1,): begin of the range of units with each first character, and the end."""
+        """(V + 1,): offsets of units by first character."""
         self._keys = above * self.heads + self.characters[1:]  # ascending: node n has key n - 1
 
     def child(self, nodes: Ids, characters: Ids) -> Ids:
-        """Return the child of each node for a character, or NONE; shapes are broadcast."""
+        """Return each node's child for a character, or NONE; shapes are broadcast."""
         wanted = nodes * self.heads + characters
         found = np.searchsorted(self._keys, wanted).clip(max=len(self._keys) - 1)
         return np.where(self._keys[found] == wanted, found + 1, NONE)
 
 
 class UnitModel(SavedModel):
-    """Runs a network over units, one character at a time.
+    """Runs a network over units; `ValueError` for units of another network, or a network whose state grows.
 
-    The state holds for each row and hypothesis: its weight (B, M), 0 for none; its node in the trie of units (B, M);
-    the cumulative unit probabilities after its complete units (B, M, U + 1); the network's own state there (B, M, ...).
-
-    Raises: `ValueError` if the units are not those of the network, or if its state grows.
+    The state holds for each hypothesis: weight (B, M), 0 for none; node in the trie (B, M); cumulative unit
+    probabilities (B, M, U + 1) and network state (B, M, ...) after its complete units.
     """
 
     def __init__(
@@ -191,12 +187,12 @@ class UnitModel(SavedModel):
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
-        """Open a network over units, and the units."""
+        """Open a network over units."""
         del settings
         return cls(SinglePrecisionGRU(artifacts.weights), UnitVocabulary.from_arrays(artifacts.weights))
 
     def initial_state(self, batch: int) -> State:
-        """Return one hypothesis a row, at a new unit with uniform probabilities: the first id read, BOS, is a unit."""
+        """Return one hypothesis a row, before a unit of uniform probability: BOS, read first, is one."""
         weights, nodes, *network_state = self._new_hypotheses(batch)
         sums = np.zeros((batch, self._max_hypotheses, self._units.size + 1))
         sums[:, 0] = np.arange(self._units.size + 1) / self._units.size
@@ -210,15 +206,15 @@ class UnitModel(SavedModel):
         return weights, nodes, *(a.reshape(batch, self._max_hypotheses, *a.shape[1:]) for a in network_state)
 
     def state_size(self, length: int) -> int:
-        """Return the numbers of a row, mostly the cumulative unit probabilities of its hypotheses."""
+        """Count the numbers of a row, mostly cumulative probabilities."""
         return self._max_hypotheses * (self._units.size + 3 + self._network.state_size(length))
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read one character after the other; see `LanguageModel.forward`."""
+        """Read one character after the other."""
         beam = self._beam(state)
         first = 0 if last is None else ids.shape[1] - last
         rows = np.empty((len(ids), ids.shape[1] - first, self.vocabulary_size), np.float32)
-        with np.errstate(divide="ignore", invalid="ignore"):  # 0 and NaN only come from a foreign network
+        with np.errstate(divide="ignore", invalid="ignore"):  # 0 and NaN of a foreign network
             for t in range(ids.shape[1]):
                 beam.read(ids[:, t])
                 self._after(beam, ids[:, t])
@@ -230,14 +226,14 @@ class UnitModel(SavedModel):
         return Beam(self._network, self._trie, self._min_share, *state)
 
     def _after(self, beam: Beam, ids: Ids) -> None:
-        """Do what a family does once `ids`, (B,), were read."""
+        """Let a family act once `ids`, (B,), were read."""
 
     def _state(self, beam: Beam) -> State:
         return beam.weights, beam.nodes, beam.sums, *beam.network_state
 
 
 class Beam:
-    """The hypotheses while texts are read: copies of the arrays of `UnitModel`'s state, changed in place."""
+    """The hypotheses while texts are read: a copy of `UnitModel`'s state, changed in place."""
 
     def __init__(
         self,
@@ -273,7 +269,7 @@ class Beam:
         return p
 
     def read(self, ids: Ids) -> None:
-        """Read one character in each row, (B,): follow the trie, split hypotheses, prune them, step the network."""
+        """Read a character in each row, (B,): follow the trie, split and prune hypotheses, step the network."""
         trie, (batch, num_slots) = self.trie, self.weights.shape
         row, slot = np.arange(batch)[:, None], np.arange(num_slots)
         child = trie.child(self.nodes, ids[:, None])  # (B, M)
@@ -282,7 +278,7 @@ class Beam:
         mass = self._mass(row, slot, trie.first[child], trie.stop[child])
         share = self.weights / self._mass(row, slot, trie.below[self.nodes], trie.stop[self.nodes])
         share = np.where(possible, share, 0)
-        share /= (share * mass).sum(-1, keepdims=True)  # weight per probability mass, normalised
+        share /= (share * mass).sum(-1, keepdims=True)  # weight per mass
         continuing = share * self._mass(row, slot, trie.below[child], trie.stop[child])
         unit = np.where(possible, trie.unit[child], NONE)
         completing = np.where(unit != NONE, share * self._mass(row, slot, trie.first[child], trie.below[child]), 0)
@@ -301,7 +297,7 @@ class Beam:
         self.weights /= self.weights.sum(-1, keepdims=True)
 
     def _heaviest(self, continuing: _Numbers, completing: _Numbers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Choose M of the 2M hypotheses: which (B, M) continue their unit, and which begin a new one, always one."""
+        """Choose M of 2M hypotheses: which (B, M) continue their unit, and which, at least one, begin another."""
         rows = np.arange(len(completing))
         best = completing.argmax(-1)  # (B,)
         completing[rows, best] = np.maximum(completing[rows, best], _BOUNDARY)
@@ -318,7 +314,7 @@ class Beam:
 
 
 def cumulative(log_probabilities: LogProbabilities, trie: Trie) -> _Numbers:
-    """Return the cumulative probabilities (K, U + 1) of units (K, U) in the order of the trie, none of them zero."""
+    """Return the cumulative probabilities (K, U + 1) of units (K, U) in the trie's order, none zero."""
     p = np.exp(log_probabilities[:, trie.order].astype(np.float64))
     p *= (1 - _EVEN) / p.sum(-1, keepdims=True)
     p += _EVEN / p.shape[1]

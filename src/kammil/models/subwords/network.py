@@ -1,8 +1,7 @@
-"""Words and subwords: the network of `models/gru` over units, which are frequent words or byte-pair units.
+"""Words and subwords: the network of `models/gru` over frequent words or byte-pair units.
 
-A text is split into *pretokens*: runs of letters, of digits, or of signs, with the space before them; each becomes one
-unit or several. Every character is a unit as well, so any text can be written (compare Mielke & Eisner 2019,
-arXiv:1804.08205). `UnitModel` turns the output of the network into characters.
+*Pretokens*, runs of letters, digits or signs with the space before them, become one unit or several. Every character is
+a unit too, so any text can be written (compare Mielke & Eisner 2019, arXiv:1804.08205).
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from kammil.models.subwords.model import UnitVocabulary
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 Pretoken = tuple[int, ...]
-"""The character ids of a pretoken, or of a unit."""
+"""Character ids of a pretoken or unit."""
 
 _PRETOKENS = regex.compile(r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s")
 _FIRST, _LAST = 0xF0000, 0x10FFFF
-"""Code points for private use, which stand for characters while merges are learnt: the library rejects surrogates."""
+"""Private code points stand for characters while merges are learnt: the library rejects surrogates."""
 
 
 class WordSettings(GRUSettings):
@@ -48,7 +47,7 @@ class SubwordSettings(GRUSettings):
 
 
 class Segmenter:
-    """Segments texts into characters and `longer` units, as `cut` does a pretoken."""
+    """Segments texts into units; `cut` splits a pretoken."""
 
     def __init__(
         self,
@@ -61,7 +60,7 @@ class Segmenter:
         self._cache: dict[Pretoken, list[int]] = {}
 
     def encode(self, ids: Ids) -> Ids:
-        """Convert the character ids of a text to unit ids that spell the same characters."""
+        """Convert character ids to unit ids."""
         units: list[int] = []
         for piece in pretokens(ids, self._vocabulary):
             if piece not in self._cache:
@@ -71,20 +70,20 @@ class Segmenter:
 
 
 def pretokens(ids: Ids, vocabulary: CharacterVocabulary) -> list[Pretoken]:
-    """Split a text into pretokens, in order; joined they are the text."""
-    text, values = vocabulary.decode(ids), ids.tolist()  # one character an id: a text has no PAD, BOS or EOS
+    """Split a text into pretokens."""
+    text, values = vocabulary.decode(ids), ids.tolist()  # one character an id, as there is no PAD, BOS or EOS
     return [tuple(values[match.start() : match.end()]) for match in _PRETOKENS.finditer(text)]
 
 
 def _joinable_characters(texts: Sequence[Ids], size: int) -> NDArray[np.bool_]:
-    """Return which characters, (V,), are in two texts or more: a rarer one is UNK at times, so it is a unit alone."""
+    """Return which characters, (V,), are in two texts or more: rarer ones, at times UNK, are units alone."""
     in_texts = np.bincount(np.concatenate([np.unique(text) for text in texts]), minlength=size)
     in_texts[:SPECIALS] = 0
     return in_texts > 1
 
 
 def word_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: WordSettings) -> Segmenter:
-    """Choose the frequent words of the training texts, each with the space before it."""
+    """Choose the frequent words, with the space before."""
     in_texts = Counter(piece for text in texts for piece in set(pretokens(text, vocabulary)))
     joinable = _joinable_characters(texts, vocabulary.size)
     frequent = [
@@ -96,16 +95,16 @@ def word_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settin
 
 
 def bpe_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: SubwordSettings) -> Segmenter:
-    """Learn byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909) from the pretokens of the training texts.
+    """Learn byte-pair encoding (Sennrich et al. 2016, arXiv:1508.07909), but of characters.
 
-    Pairs are of characters, not of bytes: half of an Arabic letter means nothing.
+    Half of an Arabic letter means nothing.
     """
     joinable = np.flatnonzero(_joinable_characters(texts, vocabulary.size))[: _LAST - _FIRST + 1].tolist()
     code_points = {id: chr(_FIRST + i) for i, id in enumerate(joinable)}
     character_ids = {c: id for id, c in code_points.items()}
 
     def runs(piece: Pretoken) -> Iterator[tuple[bool, list[int]]]:
-        """Split a pretoken around characters that must not be merged."""
+        """Split around characters that must not be merged."""
         return ((joins, list(run)) for joins, run in groupby(piece, key=lambda id: id in code_points))
 
     def shown(run: Sequence[int]) -> str:

@@ -1,9 +1,7 @@
-"""Forward pass of the Transformer in NumPy; `network` explains the architecture.
+"""Forward pass of the Transformer in NumPy; `network` explains architecture and shapes.
 
-The state is a key-value cache for each layer. Keys are cached without rotary embedding, which is applied by their
-position in the cache, for only distances matter. A rotary pair is one complex number: a rotation is one product.
-
-Shapes: B batch, T time, S characters in cache, V vocabulary, D width, L layers, N heads, K = D / N, M inner width.
+The state is a key-value cache for each layer. Since only distances matter, keys are rotated by their position in the
+cache when they are read. A rotary pair is one complex number.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ if TYPE_CHECKING:
 EPSILON, THETA = 1e-6, 10_000.0
 """Llama's constants, of norms and of rotary embedding."""
 MAX_STATE = 1 << 24
-"""Maximum number of numbers in the state of one text."""
+"""Maximum size of the state of one text."""
 _PIECE = 512
-"""Maximum number of ids read at a time: attention takes quadratic memory, for 4096 ids 64 times as much as for 512."""
+"""Maximum number of ids read at a time, since attention takes quadratic memory."""
 
 
 class TransformerSettings(Settings):
@@ -64,14 +62,14 @@ class TransformerSettings(Settings):
 
     @property
     def inner(self) -> int:
-        """Inner width of the gated network, M: 8/3 D, rounded up to a multiple of 16."""
+        """M: 8/3 D, rounded up to a multiple of 16."""
         return -(-8 * self.width // 48) * 16
 
 
 class TransformerModel(SavedModel):
-    """Runs a Transformer from its weights, by their Llama names; `KeyError` or `ValueError` for arrays that do not fit.
+    """Runs a Transformer; `KeyError` or `ValueError` for arrays that do not fit.
 
-    Norms are folded into the matrices after them, the scale of the scores into the queries.
+    Norms are folded into the matrices after them, and the scale of scores into the queries.
     """
 
     def __init__(self, settings: TransformerSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
@@ -104,19 +102,18 @@ class TransformerModel(SavedModel):
         return cls(TransformerSettings.model_validate(settings), artifacts.weights)
 
     def initial_state(self, batch: int) -> State:
-        """Return empty caches: keys and values of each layer, (B, N, S, K) with S = 0."""
+        """Return empty keys and values of each layer, (B, N, S, K) with S = 0."""
         return (np.zeros((batch, self._heads, 0, self._head_size), np.float32),) * (2 * self._layers)
 
     def state_size(self, length: int) -> int:
-        """Return the numbers of keys and values of all layers."""
+        """Count the numbers of the caches."""
         return 2 * self._layers * self._heads * self._head_size * min(length, self._window)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids in pieces; see `LanguageModel.forward`."""
+        """Read ids in pieces."""
         return read_in_pieces(self._read, ids, state, last, _PIECE)
 
     def _read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        """Read one piece, all positions in parallel."""
         batch, time = ids.shape
         total = state[0].shape[2] + time  # S + T
         if len(self._rotations) < total:
@@ -156,7 +153,7 @@ def _rotations(places: int, size: int) -> NDArray[np.complex64]:
 
 
 def rotary_frequencies(size: int) -> Floats:
-    """Return the radians a position by which each pair of a head rotates, (K / 2,): from 1 down to about 1 / theta."""
+    """Return the radians a position by which each pair of a head rotates, (K / 2,)."""
     return (THETA ** (-np.arange(0, size, 2, dtype=np.float64) / size)).astype(np.float32)
 
 
@@ -177,7 +174,7 @@ def shapes_of(vocabulary_size: int, settings: TransformerSettings) -> dict[str, 
 
 
 def llama_config(vocabulary_size: int, settings: TransformerSettings) -> dict[str, Any]:
-    """Return the `config.json` with which `LlamaForCausalLM` loads the weights as they are stored."""
+    """Return the `config.json` with which `LlamaForCausalLM` loads the stored weights."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -201,7 +198,7 @@ def llama_config(vocabulary_size: int, settings: TransformerSettings) -> dict[st
 
 
 def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelProto:
-    """Build the ONNX graph; its states are keys and values, layer by layer."""
+    """Build the ONNX graph."""
     from kammil.models.graph import FLOAT, GROWING, IDS, LOG_PROBABILITIES, STATE_IN, Graph
 
     sizes = TransformerSettings.model_validate(settings)
