@@ -1,1 +1,1 @@
-"""Measure how good a model is: metrics of the model that ships, with confidence intervals, beside baselines."""
+"""Metrics of a model, with confidence intervals, beside baselines."""

@@ -28,7 +28,6 @@ ORDERS = (4, 6, 8, 10, 12, 16)
 """Orders of PPMd that validation chooses from, in bytes (an Arabic letter takes two)."""
 _NGRAM = "ngram."
 _PART = 10_000
-"""Texts counted at once."""
 _MEMORY_BYTES = 1 << 28
 """Memory of PPMd, which forgets all contexts when it is full."""
 
@@ -95,13 +94,11 @@ def uniform(vocabulary: CharacterVocabulary, text: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class CompressedBits:
-    """Bits that PPMd needed for each text."""
+    """Bits of PPMd for each text, (N,) each; its end is a separator."""
 
     order: int
     target_bits: Array
-    """(N,), of the target characters."""
     bits_with_end: Array
-    """(N,), of the text and its separator."""
 
 
 def ppmd(
@@ -124,7 +121,6 @@ def ppmd(
 
 
 def _output_growth(order: int, training: bytes, pieces: Sequence[bytes]) -> list[int]:
-    """Return the bytes that PPMd writes for each piece, after the training texts."""
     try:
         import pyppmd
     except ModuleNotFoundError as error:

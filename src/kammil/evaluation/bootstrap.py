@@ -23,7 +23,7 @@ MIN_TEXTS = 10
 """Minimum number of texts for an interval: simulated 95 % intervals over 3, 10 and 60 texts cover the truth in 76, 89
 and 94 % of cases."""
 _MAX_DRAWS = 1 << 18
-"""Random numbers drawn in one call: bounds the memory."""
+"""Random numbers at once: bounds memory."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Count the texts of a run with an n-gram model, which takes seconds, to compare the trained model with.
+"""An n-gram model of a run's texts, counted in seconds, to compare the trained model with.
 
-If the user chose no family, the counter is published unless the other model is ahead beyond chance.
+If the user chose no family, it is published unless the other model is ahead beyond chance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kammil.vocabulary import CharacterVocabulary
 
 FAMILY = "ngram"
 _SECONDS, _A_MINUTE = 2_000_000, 500_000
-"""Training characters that are counted in seconds, and those that a network reads in a minute."""
+"""Characters counted in seconds, and those that a network reads in a minute."""
 _ERRORS = 2.0
 
 
@@ -30,21 +30,21 @@ class Counter:
     settings: Settings
     artifacts: Artifacts
     costs: Array
-    """Its bits on each validation text, and the number of characters and end, (N, 2)."""
+    """See `costs`, of the validation texts."""
 
     @property
     def bits(self) -> float:
-        """Return its bits per character and end of text."""
+        """Return bits per character and end on the validation texts."""
         return bits(self.costs)
 
 
 def worth_counting(characters: int, minutes: float | None) -> bool:
-    """Return whether a run on this number of characters may end behind a counter of them."""
+    """Return whether a run may end worse than a counter of its training characters."""
     return characters <= _SECONDS or (minutes is not None and characters > _A_MINUTE * minutes)
 
 
 def count(vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Sequence[str]) -> Counter:
-    """Count all training texts, with the order that is best on the validation texts."""
+    """Count training texts, with the order that is best on the validation texts."""
     encoded = [vocabulary.encode(text) for text in validation]
     settings, artifacts = ngram_counting.fit(train, encoded, vocabulary.size, ngram_model.NGramSettings())
     model = ngram_model.NGramModel(settings, artifacts.weights)
@@ -63,8 +63,7 @@ def bits(costs: Array) -> float:
 
 
 def shown_ahead(model: Array, counter: Array) -> bool:
-    """Return whether a model is ahead of a counter by more than `_ERRORS` standard errors of the difference over
-    texts."""
+    """Return whether a model is ahead of a counter by more than `_ERRORS` standard errors over texts."""
     difference, number = model[:, 0] - counter[:, 0], counter[:, 1]
     mean = difference.sum() / number.sum()
     error = np.sqrt(((difference - mean * number) ** 2).sum()) / number.sum()

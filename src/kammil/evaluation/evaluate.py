@@ -56,13 +56,13 @@ class Evaluation:
     baselines: dict[str, Metrics]
     by_position: tuple[PositionAccuracy, ...]
     target: int = TARGET
-    """Maximum number of characters of a target."""
+    """Maximum length of a target."""
     min_length: int = 0
     short_texts: int = 0
     """Texts left out."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
+        """Convert for JSON."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""The task by examples: texts as prompt and target, the vocabulary with its counts, completions beside the truth."""
+"""The task by examples: prompts and targets, the vocabulary with counts, completions beside the truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kammil.text import RAW, TextRules
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
-"""0 is greedy, the others are the notebook's."""
+"""0 is greedy."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SampledText:
     temperature: float
     text: str
     novelty: Novelty
-    """`seen` if its letters stand in the training texts."""
+    """`seen` if all its runs of letters stand in the training texts."""
 
 
 @dataclass(frozen=True)

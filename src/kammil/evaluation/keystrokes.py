@@ -41,8 +41,8 @@ from kammil.vocabulary import CharacterVocabulary
 WIDTHS = (1, 3, 5)
 """Sizes of the list, W."""
 LOOK_AFTER = 2
-"""Letters of a word before the glance at the list when time is counted: gives 31 words a minute on a phone, where
-people with word prediction write 33 (Palin et al. 2019)."""
+"""Letters before the glance at the list when time is counted: gives 31 words a minute on a phone, measured are 33
+(Palin et al. 2019)."""
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -51,7 +51,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Help:
-    """What a writer is shown at each position of a text; all arrays are (T + 1,)."""
+    """Suggestions shown at each position of a text; all arrays are (T + 1,)."""
 
     right: Flags
     """Whether a suggestion is right, as in `suggestion_hits`."""
@@ -71,7 +71,7 @@ class Help:
 
     @classmethod
     def of(cls, text: str, right: Flags, shown: Flags, spaced: Flags) -> Self:
-        """Return help of one suggestion at a time that adds no letters and reaches the farthest right end."""
+        """Return help of one suggestion at a time, reaching the farthest right end."""
         none = np.zeros(len(right), np.int64)
         ends = farthest_ends(text, MAX_PIECE)
         return cls(right, none, shown.astype(np.int64), shown, none, spaced.astype(np.int64), none, ends)
@@ -219,7 +219,7 @@ def first_ghost_words(
     typed: Sequence[str] | None = None,
     refusals: Refusals = NO_REFUSALS,
 ) -> SuggestedTexts:
-    """Search the first word of ghost text at every position, unsolicited ones left out."""
+    """Search the first word of ghost text at every position, without unsolicited ones."""
 
     def called_for(prefix: str, added: str) -> bool:
         return strip_unsolicited(prefix, added) == added

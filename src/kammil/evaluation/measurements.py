@@ -21,9 +21,7 @@ from kammil.evaluation.typing_report import TypingReport, simulate
 SECONDS = 6.0
 """Time for one report: little beside the shortest useful training."""
 TYPING_SHARE = 0.6
-"""Share of the time for the simulated writer."""
 QUOTED = 4
-"""Texts quoted and explained."""
 SLICED, SLICED_CHARACTERS = 2000, 200_000
 """Maximum number of texts, and of characters, of the slices."""
 MAX_LENGTH = 280
@@ -35,7 +33,7 @@ _BATCHED = 0.5
 _TYPED_A_SECOND = 10
 """Maximum number of texts typed per second of a report."""
 _PACKAGES = ("kammil", "numpy", "torch", "tokenizers")
-"""Packages whose versions may change the result of a training."""
+"""Packages that may change the result of a training."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ def cut(text: str, length: int) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Return processor, cores, memory and operating system, as far as known."""
+    """Describe processor, cores, memory and operating system, as far as known."""
     total = os.cpu_count() or 0
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
     found = {

@@ -29,7 +29,7 @@ class Measure:
     missing: str = ""
     """Shown in a table for None."""
     of: Callable[[Array], Array] = quotient
-    """Function of sums over texts, (R, K) -> (R,)."""
+    """Sums over texts, (R, K) -> (R,)."""
 
     @property
     def scale(self) -> float:
@@ -53,7 +53,6 @@ def _share(title: str, meaning: str) -> Measure:
 
 
 KEYS, TAKEN = "keystrokes_saved_", "suggestions_taken_"
-"""Prefixes of typing measures."""
 HELP = {"1": "1 suggestion", "3": "3 suggestions", "5": "5 suggestions", "ghost": "ghost text"}
 _BITS = "yes/no questions that a character costs on average (cross-entropy, base 2)"
 _GREEDY = "a greedy completion of the first half, the most probable character each time"

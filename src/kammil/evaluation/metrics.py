@@ -84,7 +84,7 @@ def long_enough(texts: Sequence[str], min_length: int) -> list[str]:
 
 
 def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
-    """Normalise texts as the model sees them, strip their ends, and leave out empty ones."""
+    """Normalise texts as the model does, strip their ends, and leave out empty ones."""
     return [text for text in (model.normalise(text).rstrip() for text in texts) if text]
 
 
@@ -201,7 +201,7 @@ def right_prefix(written: Ids, true: Ids) -> int:
 
 
 def first_word_right(text: str, target: slice, completion: str) -> bool | None:
-    """Return whether a completion writes the target's first word and ends it where the text does; None without a word.
+    """Tell whether a completion writes the target's first word and ends it where the text does; None without a word.
 
     Of a word that reaches beyond the target only the part inside counts."""
     word = next(((begin, end) for begin, end in words(text) if end > target.start), None)

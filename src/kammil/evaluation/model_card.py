@@ -1,4 +1,4 @@
-"""The model card."""
+"""The model card, and what is read from it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ NO_INTERVAL = f"There are no confidence intervals: fewer than {MIN_TEXTS} texts 
 SHA256 = "sha256"
 """Entry of a training record: option -> SHA-256 of a model folder."""
 LEARNT_BY_BASE = "learnt_by_base"
-"""Entry of `metrics.json`: number of validation texts that the base had learnt."""
+"""Entry of `metrics.json`: validation texts that the base had learnt."""
 FIGURES = tuple(field.name for field in fields(Metrics))
 SHOWN_POSITIONS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
-"""Positions in the table of accuracy, besides the last."""
 
 
 def table(evaluation: Evaluation, name: str) -> Table:

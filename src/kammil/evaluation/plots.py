@@ -133,7 +133,7 @@ def _rendered(figure: Figure, format: str, dpi: int) -> bytes:
 
 
 def svg(chart: Chart) -> str:
-    """Return a chart as SVG in the page's variables of colour, without styles, which its policy forbids.
+    """Return a chart as SVG in the page's colour variables, without styles, which its policy forbids.
 
     Raises: `MissingExtraError` without matplotlib."""
     out = io.BytesIO()
@@ -239,7 +239,7 @@ def accuracy_by_position(evaluation: Evaluation) -> Chart:
         ):
             value, low, high = _bounds(shares, 100)
             (line,) = axes.plot(positions, value, marker="o", label=label)
-            if not np.isnan(low).all():  # the band is where there are texts enough
+            if not np.isnan(low).all():  # no band without bounds
                 axes.fill_between(positions, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
         for name, label, colour in (
             ("most frequent", "always the most frequent character", _QUIET),
@@ -382,12 +382,12 @@ def _line(number: int) -> dict[str, Any]:
 
 
 def _bounds(intervals: Sequence[Interval], scale: float = 1.0) -> Array:
-    """Return values, lower and upper bounds, (3, N); NaN without a bound."""
+    """Return values, lower and upper bounds, (3, N), NaN if missing."""
     return scale * np.array([(i.value, i.low, i.high) for i in intervals], np.float64).reshape(-1, 3).T
 
 
 def _plain(name: str) -> str:
-    """Make a folder name, which may hold foreign bytes, a text."""
+    """Replace bytes of a folder name that are no text."""
     return name.encode("utf-8", "replace").decode()
 
 

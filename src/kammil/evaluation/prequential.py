@@ -65,7 +65,7 @@ class LearningReport:
         return "helped" if self.bits.sign < 0 else "harmed"
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
+        """Convert for JSON."""
         return {"verdict": self.verdict} | asdict(self)
 
 

@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The finished comparison."""
+    """A finished comparison."""
 
     rows: tuple[Row, ...]
     best: str
@@ -65,14 +65,12 @@ class Ranking:
     differences: Mapping[str, Mapping[str, Interval]]
     """Row -> measure -> value minus that of the best, paired."""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Description of the texts."""
     signatures: Mapping[str, str] = field(default_factory=dict[str, str])
-    """sacrebleu's signatures."""
     left_out: Mapping[str, str] = field(default_factory=dict[str, str])
     """Missing row -> reason."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
+        """Convert for JSON."""
         found = asdict(self)
         figures, differences = found.pop("figures"), found.pop("differences")
         for row in found["rows"]:
@@ -121,7 +119,7 @@ class LearningCurve:
         return f"{step}: whether more texts help cannot be told from this test."
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
+        """Convert for JSON."""
         return asdict(self) | {"verdict": self.verdict()}
 
 
@@ -162,7 +160,7 @@ def _estimates(columns: Mapping[str, Columns]) -> dict[str, dict[str, BootstrapE
 def _intervals(
     row: Mapping[str, BootstrapEstimate], minus: Mapping[str, BootstrapEstimate] | None = None
 ) -> dict[str, Interval]:
-    """Return the values of a row, or its paired differences from another."""
+    """Return the values of a row, or its paired differences."""
     both = row if minus is None else {name: row[name].minus(minus[name]) for name in row if name in minus}
     found = [(name, both[name].interval()) for name in MEASURES if name in both]
     return {name: interval for name, interval in found if interval is not None}

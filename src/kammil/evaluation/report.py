@@ -45,7 +45,6 @@ _RULES = {
     "spaces": "several spaces become one",
     "numbers": "a phone, card or account number becomes one character, 🔢",
 }
-"""Rule of `kammil.text.TextRules` -> effect."""
 _BASELINES = {
     "random": "an even choice among all characters",
     "most frequent": "always the commonest character",
@@ -53,7 +52,6 @@ _BASELINES = {
     "3-gram": "counts of what followed the last two characters",
 }
 _NAMES_OF_PLACES = ("base", "members", "exclude")
-"""Options that name files, folders or recipes."""
 _SECTIONS = {
     "summary": "In short: The most important figures in words; the sections below say more.",
     "data": "Training data: What the model has learnt from, {source}, as it reads it: repeats teach nothing new, and "
@@ -148,7 +146,7 @@ def model_report(
 
 
 def stored_evaluation(metrics: Mapping[str, Any]) -> Evaluation | None:
-    """Return the evaluation of `metrics.json`, of older versions too; None if foreign."""
+    """Return the evaluation of `metrics.json`, even an older one; None if foreign."""
     from pydantic import TypeAdapter, ValidationError
 
     absent = dict.fromkeys(field.name for field in fields(Metrics))
@@ -459,7 +457,7 @@ def reproduce(command: str, *, data: Mapping[str, Any] | None = None, toml: str 
 
 
 def place_name(source: str) -> str:
-    """Return the name of a file without folders, or of a data set."""
+    """Return a file name without folders, or the name of a data set."""
     return Path(source).name if Path(source).is_absolute() else sources.description(source)
 
 

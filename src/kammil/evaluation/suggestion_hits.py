@@ -50,11 +50,11 @@ class SuggestionHits:
 
 @dataclass(frozen=True)
 class SuggestedTexts:
-    """Suggestions of all texts, and the cost of the search."""
+    """Suggestions of all texts, and cost of the search."""
 
     texts: list[SuggestionHits]
     steps: float
-    """Mean number of model steps of a search."""
+    """Mean number of model steps."""
     proven: float
     """Share of lists proven to be the most probable words."""
 

@@ -102,7 +102,7 @@ class Savings:
 
 @dataclass(frozen=True)
 class Bin:
-    """Suggestions of similar probability, and the share that was right."""
+    """Suggestions of similar probability, and their share right."""
 
     suggestions: int
     probability: float
@@ -116,19 +116,17 @@ class Calibration:
     error: Interval | None
     """Expected calibration error, 0 to 1."""
     bins: tuple[Bin, ...]
-    """Without empty bins, by probability."""
+    """Without empty bins."""
 
 
 @dataclass(frozen=True)
 class TypingSavings:
-    """Savings with the help of one model."""
+    """Savings with one model, as in `TypingRuns`."""
 
     lists: dict[int, Savings]
-    """By size of the list."""
     ghost: Savings
     """At the default step of the dial."""
     ghosts: dict[str, Savings]
-    """By step of the dial."""
     calibration: Calibration
     """Of the first suggestion at each position."""
     proven: float
