@@ -1,1 +1,1 @@
-"""`kammil serve`: an OpenAI-compatible API, and a page to try it. Needs the extra `serve`."""
+"""`kammil serve`: an OpenAI-compatible API and a playground. Needs the extra `serve`."""

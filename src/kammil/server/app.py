@@ -1,4 +1,4 @@
-"""The application: its routes, its models, and what an operator asks."""
+"""The FastAPI application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger("kammil.server")
 
 
 def create(settings: ServerSettings) -> FastAPI:
-    """Create the application; it opens no model before it starts."""
+    """Create the application, which opens its models once it runs."""
     routers = (completions.router, text_routes.router)
     paths = {route.path for router in routers for route in router.routes if isinstance(route, APIRoute)}
     metrics = Metrics({"/", "/health", "/metrics", *paths})
@@ -69,7 +69,7 @@ def create(settings: ServerSettings) -> FastAPI:
 
 @contextmanager
 def _reload_on_sighup(pool: ModelPool) -> Generator[None]:
-    """Reload on SIGHUP, where that exists and this is the main thread, which alone gets signals."""
+    """Reload on SIGHUP. Windows has none, and only the main thread gets signals."""
     if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -89,20 +89,18 @@ def _reload_on_sighup(pool: ModelPool) -> Generator[None]:
 
 
 async def _supervise(pool: ModelPool, metrics: Metrics, *, workers: bool) -> None:
-    """Every second, update the metrics of this worker, and reopen models whose thread has ended."""
     parent = os.getppid()
     while True:
         metrics.update(pool.stats)
         await pool.reopen_stopped()
         if workers and os.getppid() != parent:
             log.error("the supervisor has died, so this worker ends")
-            shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)  # which the supervisor would do
+            shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)  # as the supervisor would
             signal.raise_signal(signal.SIGTERM)
         await asyncio.sleep(1)
 
 
 def _log_failure(opening: asyncio.Task[Any]) -> None:
-    """Log why a model did not open."""
     if not opening.cancelled() and (error := opening.exception()) is not None:
         log.error("%s", error)
 
@@ -125,7 +123,6 @@ def _add_operator_routes(app: FastAPI, pool: ModelPool, metrics: Metrics) -> Non
 
 
 async def _asset(request: Request) -> Response:
-    """Return a file of the playground."""
     body, headers = playground.assets()[request.url.path.removeprefix("/")].answer(
         request.headers.get("accept-encoding", "")
     )

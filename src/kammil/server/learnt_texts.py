@@ -1,4 +1,4 @@
-"""The texts that clients taught a model."""
+"""Texts that clients taught a model."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Session = str | None
 
 
 class LearntTexts:
-    """The learnt texts of each session, within the bounds of a profile, as the model knows them.
+    """Each session's learnt texts, bounded like a profile, together with those of its `siblings`.
 
-    Only the scheduler's thread may use it, in updates that run to their ends, but for `user_allowed_words` and
-    `check_fits`. `siblings` returns the lists that share the bounds, which may be passed by one text for each.
+    Only the scheduler's thread may use it, except `user_allowed_words` and `check_fits`. Siblings that learn at once
+    may exceed the bounds by one text each.
     """
 
     def __init__(self, completer: Completer, siblings: Callable[[], Iterable[LearntTexts]] = tuple) -> None:
@@ -26,13 +26,12 @@ class LearntTexts:
         self.size = (0, 0)
         """Number of texts, and of their characters."""
         self._texts: dict[Session, deque[tuple[str, int, frozenset[BlockedWord]]]] = {}
-        """Oldest first, each with its length after normalisation, and its offensive words."""
+        """Oldest first: text, normalised length, offensive words."""
         self._allowed: dict[Session, frozenset[BlockedWord]] = {}
-        """Offensive words in the texts of each session."""
         self._words_of_profile = completer.user_allowed_words
 
     def check_fits(self, text: str) -> int:
-        """Return the normalised length of a text; `ApiError` if it is empty, or no more fit."""
+        """Return the normalised length of a text; `ApiError` if it is empty or does not fit."""
         size = len(self._completer.normalise(text))
         if not size:
             message = "the text is empty, so there is nothing to learn; give one with characters."
@@ -45,12 +44,12 @@ class LearntTexts:
         return size
 
     def learn(self, session: Session, text: str) -> int:
-        """Teach the model a text and return the session's number of texts; `ApiError` if no more fit."""
+        """Teach a text and return the session's number of texts; `ApiError` as in `check_fits`."""
         self._add(session, text, self.check_fits(text), frozenset(offensive_words().entries_in(text)))
         return len(self._texts[session])
 
     def restore(self, other: LearntTexts) -> None:
-        """Learn all texts of a model whose thread has ended."""
+        """Learn all texts of another model."""
         for session, texts in other._texts.items():
             for learnt in texts:
                 self._add(session, *learnt)
@@ -83,5 +82,5 @@ class LearntTexts:
         return {session: len(texts) for session, texts in self._texts.items()}
 
     def user_allowed_words(self, session: Session) -> frozenset[BlockedWord]:
-        """Return the offensive words that a session may be shown: its own, and the profile's."""
+        """Return offensive words that a session may be shown, since it or the profile wrote them."""
         return self._words_of_profile | self._allowed.get(session, frozenset())

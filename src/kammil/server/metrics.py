@@ -14,13 +14,13 @@ from kammil.server.scheduler.requests import EngineRequest, Generation
 from kammil.server.scheduler.scheduler import SchedulerStats
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable of Prometheus's client: the folder where workers leave their metrics."""
+"""Prometheus's environment variable for the folder that workers share."""
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 TOKEN_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 
 
 class Metrics:
-    """The metrics of a process; paths that are none of its routes are counted together."""
+    """Metrics of a process; paths other than its routes are counted together."""
 
     def __init__(self, routes: Iterable[str]) -> None:
         self._routes, self._registry = frozenset(routes), CollectorRegistry()
@@ -56,7 +56,7 @@ class Metrics:
         self._request_seconds.labels(route).observe(seconds)
 
     def count_answered(self, model: str, call: EngineRequest[object], tokens: int) -> None:
-        """Count a request that a scheduler answered, for which `tokens` were read."""
+        """Count a request that a scheduler answered after reading `tokens`."""
         self._prompt_tokens.labels(model).inc(tokens)
         if call.started_at is None:
             return
@@ -69,7 +69,7 @@ class Metrics:
                 self._token_seconds.labels(model).observe(seconds / decided)
 
     def update(self, all_stats: Sequence[SchedulerStats]) -> None:
-        """Read the numbers of all schedulers."""
+        """Add the schedulers' numbers."""
         self._queue.set(sum(stats.waiting for stats in all_stats))
         self._live.set(sum(stats.live for stats in all_stats))
         for stats in all_stats:
@@ -79,7 +79,7 @@ class Metrics:
             stats.exported = steps, rows
 
     def render(self) -> tuple[bytes, str]:
-        """Return all metrics as text, and its media type."""
+        """Return all metrics as text and their media type."""
         registry = self._registry
         if MULTIPROCESS_DIR in os.environ:
             registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The models of a server, each opened when it is first used."""
+"""Models of a server, opened when first used."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from kammil.server.scheduler.scheduler import Scheduler, SchedulerStats
 from kammil.server.settings import ServerSettings, model_name
 
 SHARED_MEGABYTES = 64.0
-"""Megabytes of the state cache of all clients without a session."""
+"""State cache of all clients without a session."""
 SESSION_MEGABYTES = 2.0
-"""Megabytes of one session's state cache: 170 characters with the bundled model."""
+"""One session's state cache: 170 characters with the bundled model."""
 MAX_PRIVATE = 32
-"""Maximum number of private copies of a model, each with a thread."""
+"""Private copies of a model, each with a thread."""
 RETRY_SECONDS = 30.0
-"""Seconds until a model that could not be reopened is tried again without a request for it."""
+"""Delay after a failed reopening, unless a request comes first."""
 
 OnAnswered = Callable[[str, EngineRequest[Any], int], None]
-"""Takes a model's name, a request that was answered, and the number of tokens read for it."""
+"""Takes the model's name, the answered request, and its number of prompt tokens."""
 Answer = TypeVar("Answer")
 
 log = logging.getLogger("kammil.server")
@@ -50,7 +50,7 @@ log = logging.getLogger("kammil.server")
 class LoadedModel:
     """An open model, which no other code may use, with its scheduler, sessions and learnt texts.
 
-    Its fingerprint changes whenever the same seed could give another text (OpenAI's `system_fingerprint`).
+    OpenAI's `system_fingerprint` changes whenever the same seed could give another text.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class LoadedModel:
         self._as_opened = completer.fork(learnt=True) if self.can_learn else None
         """The model as no client has taught it."""
         self.private: dict[str, LoadedModel] = {}
-        """Copies for sessions that taught a text of their own; the weights are shared."""
+        """Copies by session, which share the weights."""
         self.learnt_texts = LearntTexts(completer, self._all_learnt)
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
         self.num_users, self.replaced = 0, False
-        completer.character_classes  # noqa: B018 # computed now, not by the first request for suggestions
+        completer.character_classes  # noqa: B018 # computed before the first request
 
     def deadline(self) -> float:
-        """Return when a request that begins now must have ended."""
+        """Return the deadline of a request that begins now."""
         return time.monotonic() + self.settings.timeout
 
     async def update(self, action: Callable[[], Answer]) -> Answer:
@@ -79,7 +79,7 @@ class LoadedModel:
         return await self.scheduler.run(ModelUpdate(self.deadline(), action))
 
     def log_prompt(self, prompt: object) -> None:
-        """Log a prompt, if the settings say so."""
+        """Log a prompt if the settings ask for it."""
         if self.settings.log_prompts:
             log.info("prompt: %r", prompt)
 
@@ -87,7 +87,7 @@ class LoadedModel:
         return [self.learnt_texts, *(own.learnt_texts for own in list(self.private.values()))]
 
     def of(self, session: str | None) -> LoadedModel:
-        """Return the private copy of a session, or else this model."""
+        """Return the session's private copy, or else this model."""
         return self.private.get(session, self) if session is not None else self
 
     @contextmanager
@@ -102,8 +102,8 @@ class LoadedModel:
 
     @contextmanager
     def private_copy(self, session: str) -> Generator[LoadedModel]:
-        """Keep a session's private copy open for a block; one that is taught nothing is dropped again. None gives way
-        to another: `ApiError` for too many."""
+        """Keep a session's private copy open for a block, and drop it if it learnt nothing; `ApiError` if too many
+        exist, since no copy is evicted."""
         own = self.private.get(session)
         if own is None:
             if len(self.private) >= MAX_PRIVATE:
@@ -127,7 +127,7 @@ class LoadedModel:
         return own
 
     async def take_over(self, stopped: LoadedModel) -> None:
-        """Learn what a stopped model was taught, and take over its private copies."""
+        """Take over a stopped model's learnt texts and private copies."""
         await asyncio.to_thread(self.learnt_texts.restore, stopped.learnt_texts)
         kept = {session: own for session, own in stopped.private.items() if own.num_users or own.learnt_texts.size[0]}
         self.private, stopped.private = kept, {}
@@ -135,49 +135,48 @@ class LoadedModel:
             own.learnt_texts.siblings = self._all_learnt
 
     async def reopen_private(self) -> None:
-        """Replace private copies whose threads have ended by new ones that know the same texts."""
+        """Replace private copies whose threads have ended, and teach them the same texts."""
         for session, stopped in list(self.private.items()):
             if stopped.scheduler.alive:
                 continue
             left = own = self._copy()
             try:
                 await asyncio.to_thread(own.learnt_texts.restore, stopped.learnt_texts)
-                if self.of(session) is stopped and not self.replaced:  # nobody had it forgotten meanwhile
+                if self.of(session) is stopped and not self.replaced:  # not forgotten meanwhile
                     self.private[session], left = own, stopped
             finally:
                 left.retire()
 
     def drop_private(self, session: str) -> None:
-        """Drop the private copy of a session, once no request uses it."""
+        """Drop a session's private copy once no request uses it."""
         self.private.pop(session).retire()
 
     def retire(self) -> None:
-        """Close the model and its copies, once no request uses them."""
+        """Close the model and its copies once no request uses them."""
         for model in (self, *self.private.values()):
             model.replaced = True
             model.close_if_unused()
 
     def state_cache(self, session: str | None) -> StateCache:
-        """Return the state cache of a session."""
+        """Return a session's state cache; the longest unused gives way."""
         if session is None or not self.settings.sessions:
             return self.completer.state_cache
         cache = self._sessions.pop(session, None)
         if cache is None:
             cache = StateCache(self.completer.language_model, SESSION_MEGABYTES)
-        self._sessions[session] = cache  # the one used last
+        self._sessions[session] = cache
         while len(self._sessions) > self.settings.sessions:
             self._clear_later(self._sessions.popitem(last=False)[1])
         return cache
 
     def _clear_later(self, state_cache: StateCache) -> None:
-        """Clear a cache on the scheduler's thread, which may be working with it."""
-        if self.scheduler.alive:
+        if self.scheduler.alive:  # whose thread may be working with the cache
             self.scheduler.submit(ModelUpdate(math.inf, state_cache.clear))
         else:
             state_cache.clear()
 
     def close_if_unused(self) -> None:
-        """Close the scheduler of a replaced model that no request uses."""
+        """Close the scheduler if the model is replaced and unused."""
         if self.replaced and not self.num_users:
             for state_cache in (self.completer.state_cache, *self._sessions.values()):
                 self._clear_later(state_cache)
@@ -195,21 +194,20 @@ class ModelPool:
         self._retry_at = 0.0
         self._reload_lock = asyncio.Lock()
         self._reload_requested = False
-        """Whether a requested reload has not begun."""
 
     @property
     def names(self) -> list[str]:
-        """All models; the first is the default."""
+        """Names of all models, the default first."""
         return list(self._folders)
 
     @property
     def ready(self) -> bool:
-        """Whether the first model is open, and all open ones, private copies included, run."""
+        """Whether the default model is open, and the threads of all open models run."""
         return self.names[0] in self._loaded and all(model.scheduler.alive for model in self.running)
 
     @property
     def loaded(self) -> list[LoadedModel]:
-        """The models that are open."""
+        """The open models."""
         return list(self._loaded.values())
 
     @property
@@ -219,21 +217,21 @@ class ModelPool:
 
     @property
     def stats(self) -> list[SchedulerStats]:
-        """Numbers of all schedulers, for metrics."""
+        """All schedulers' numbers."""
         return [model.scheduler.stats for model in self.running]
 
     def entries(self) -> list[schemas.ModelEntry]:
-        """Describe all models, without opening them."""
+        """Describe all models without opening them."""
         return [_entry(name, folder, self._settings) for name, folder in self._folders.items()]
 
     @asynccontextmanager
     async def use(self, name: str | None, session: str | None = None) -> AsyncGenerator[LoadedModel]:
-        """Keep a model, or a session's private copy, open for a block; `ApiError` for no model."""
+        """Keep a model, or a session's private copy, open for a block; `ApiError` for an unknown name."""
         with (await self.open(name)).of(session).used() as loaded:
             yield loaded
 
     async def open(self, name: str | None = None) -> LoadedModel:
-        """Return an open model, opening it first if necessary."""
+        """Return a model, opened if necessary; `ApiError` for an unknown name."""
         name = name or self.names[0]
         if name not in self._folders:
             message = f"there is no model of that name; there is: {', '.join(self.names)}."
@@ -260,13 +258,10 @@ class ModelPool:
                 log.error("%s could not be reopened: %s", name, error)
 
     async def reload(self) -> None:
-        """Read the folders of all open models again; requests at work keep the old model.
-
-        A reload that is requested while another runs follows it, since two would replace the same model twice.
-        """
+        """Read the folders of open models again, one reload at a time; requests at work keep the old model."""
         self._reload_requested = True
         async with self._reload_lock:
-            if not self._reload_requested:  # the folders were read after this request
+            if not self._reload_requested:  # another reload has served this call
                 return
             self._reload_requested = False
             for name in [*self._loaded, *self._loading]:
@@ -290,7 +285,6 @@ class ModelPool:
         return loaded
 
     async def _replace(self, name: str) -> None:
-        """Replace a model by what its folder holds now; if that fails, it stays."""
         try:
             old = await self.open(name)
             self._loaded[name] = await self._load(name)
@@ -305,7 +299,7 @@ class ModelPool:
     async def _load(self, name: str) -> LoadedModel:
         model, fingerprint = await asyncio.to_thread(_open, self._folders[name], self._settings)
         loaded = LoadedModel(name, model, self._settings, self._on_answered, fingerprint)
-        # The model lives as long as the server; searching it for garbage would take 60 ms each time.
+        # A garbage collection through the long-lived model would take 60 ms.
         gc.unfreeze()
         gc.collect()
         gc.freeze()
@@ -313,14 +307,14 @@ class ModelPool:
 
 
 def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
-    """Open a model with the block list and the profile; return it with the hash of what it writes by."""
+    """Return the model and its fingerprint: a hash of all that decides what it writes."""
     profile = Profile(settings.profile) if settings.profile is not None else None
     completer = load(folder, profile=profile, block=settings.block)
     described = "" if completer.model is None else completer.model.description.model_dump_json()
     described += "".join(map(repr, completer.own_blocked_words))
     if profile is not None:
         described += "".join(map(repr, profile.texts))
-        completer = completer.fork(learnt=True)  # which writes nothing into the profile
+        completer = completer.fork(learnt=True)  # the fork writes nothing into the profile
     completer.word_block()
     return completer, f"kammil-{version('kammil')}-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
 
@@ -330,7 +324,7 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
         created = int((folders.locate(folder) / folders.MODEL).stat().st_mtime)
         description, metrics = folders.summary(folder)
         faults = " ".join(section(folders.card(folder), "Known faults").split())
-    except (OSError, KammilError):  # the folder was removed, or is being replaced
+    except (OSError, KammilError):  # removed, or being replaced
         created, description, metrics, faults = 0, None, {}, ""
     model = metrics.get("validation", {}).get("model", {})
     family = description.family if description is not None else ""

@@ -1,4 +1,4 @@
-"""Start and supervise the server's processes."""
+"""Starts and supervises the server's processes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from kammil.server.metrics import MULTIPROCESS_DIR
 from kammil.server.settings import ServerSettings
 
 SWITCH_SECONDS = 0.001
-"""Seconds after which the event loop and a scheduler's thread give way; 5 ms are a whole completion."""
+"""Switch interval between event loop and scheduler's thread; Python's 5 ms last as long as a completion."""
 HEADER_SECONDS = 20.0
-"""Seconds in which a connection must have sent the head of a request."""
+"""Time limit for the head of a request."""
 
 log = logging.getLogger("kammil.server")
 
 
 def run(settings: ServerSettings) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests at work finish. `OptionError` for an address that is taken."""
+    """Serve until SIGTERM or Ctrl-C, then finish requests at work; `OptionError` for an address in use."""
     listening = listen(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
@@ -65,7 +65,7 @@ def run(settings: ServerSettings) -> None:
 
 
 def application() -> Any:
-    """Build the application of one worker, for uvicorn."""
+    """Build the application of a worker."""
     from kammil.server.app import create
 
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -76,7 +76,7 @@ class Supervisor(Multiprocess):
     """Starts workers, and replaces those that die or hang."""
 
     def keep_subprocess_alive(self) -> None:
-        """Replace dead workers, and remove their gauges from the metrics."""
+        """Replace dead workers and remove their gauges."""
         for process in self.processes:
             process.ping = partial(_responds, process)
             if not process.process.is_alive() and process.pid is not None:
@@ -84,7 +84,7 @@ class Supervisor(Multiprocess):
         super().keep_subprocess_alive()
 
     def handle_hup(self) -> None:
-        """Have each worker read its models again, where uvicorn would restart it."""
+        """Have each worker reload its models; uvicorn would restart it."""
         for process in self.processes:
             if process.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -92,7 +92,7 @@ class Supervisor(Multiprocess):
 
 
 def _responds(process: Process, timeout: float = 5) -> bool:
-    """Whether a worker answers a ping; uvicorn's own check waits long for one that has died."""
+    """Ping a worker; uvicorn's own check waits long for a dead one."""
     try:
         process.parent_conn.send(b"ping")
         wait([process.parent_conn, process.process.sentinel], timeout)
@@ -102,9 +102,9 @@ def _responds(process: Process, timeout: float = 5) -> bool:
 
 
 def listen(settings: ServerSettings) -> socket.socket:
-    """Open a listening socket; `OptionError` where uvicorn would exit with a traceback."""
+    """Open a listening socket; `OptionError` if that fails, where uvicorn would print a traceback."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it an answer's body waits 40 ms.
+    # With the protocol named, asyncio sets TCP_NODELAY; without it a body waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -130,7 +130,7 @@ _Uvicorn = cast(Any, AutoHTTPProtocol)
 
 
 class HeaderTimeoutProtocol(_Uvicorn):
-    """Closes a connection whose first or next request does not come in time."""
+    """Closes a connection whose next request does not come in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start the timer."""
@@ -138,7 +138,7 @@ class HeaderTimeoutProtocol(_Uvicorn):
         self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_idle)
 
     def on_response_complete(self) -> None:
-        """Start the timer again: a next head may never end."""
+        """Restart the timer."""
         super().on_response_complete()
         self._timer.cancel()
         self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_idle)

@@ -1,8 +1,7 @@
-"""The middleware before all routes: checks host, origin and API key, bounds bodies, queue and time, counts requests.
+"""Middleware that checks host, origin and API key, bounds bodies, queue and time, and counts requests.
 
-Any page in a browser can send requests to this machine. A page of another origin names it, and is refused; one whose
-name was made to point here (DNS rebinding) sends a host name that is not this server's. Starlette's own middlewares
-allow no IP address, and let a foreign page's POST reach the routes.
+Any page in a browser can send requests to this machine. A foreign page is refused by its Origin header, and DNS
+rebinding by its Host header. Starlette's middlewares allow no IP addresses, and let a foreign page's POST through.
 """
 
 from __future__ import annotations
@@ -27,26 +26,26 @@ from kammil.server.metrics import Metrics
 from kammil.server.settings import ServerSettings
 
 BODY_SECONDS = 15.0
-"""Seconds in which a body must have arrived."""
+"""Time limit for a body."""
 DRAIN_BYTES, DRAIN_SECONDS = 1 << 26, 1.0
-"""How much of a body too large is still read, since most clients send all before they read an answer."""
+"""Limits for draining a body that is too large: most clients send all before they read an answer."""
 MAX_BODIES = 64
-"""Maximum number of bodies of the largest size that arrive together, or as many bytes of others."""
+"""Bodies of the largest size, or the same number of bytes, that may arrive together."""
 ANSWER_SECONDS = 15.0
-"""Seconds in which a slow client must have received its answer."""
+"""Time limit for a slow client to receive its answer."""
 PREFLIGHT = {
     "access-control-allow-methods": "GET, POST, DELETE",
     "access-control-allow-headers": "authorization, content-type",
     "access-control-max-age": "600",
 }
 PUBLIC_PATHS = frozenset({"/health", "/openapi.json"})
-"""Paths that need no key, besides those of the page."""
+"""Paths that need no key, besides the page's."""
 
 log = logging.getLogger("kammil.server")
 
 
 class SecurityMiddleware:
-    """Refuses what must not reach the routes; the `public` paths need no key."""
+    """Refuses requests that must not reach the routes; `public` paths need no key."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, public: Collection[str]) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
@@ -56,10 +55,10 @@ class SecurityMiddleware:
         self._origins = {origin.rstrip("/").lower() for origin in settings.origins}
         self._key = _digest(settings.api_key.encode()) if settings.api_key else None
         self._bodies = BodyReader(settings.max_body)
-        self._active = 0  # requests at work or waiting in the schedulers' queues
+        self._active = 0  # requests at work or waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle an HTTP request; anything else is passed on."""
+        """Handle HTTP requests; pass on anything else."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -102,7 +101,7 @@ class SecurityMiddleware:
             self._metrics.count_request(scope, status, time.monotonic() - begun)
 
     async def _check(self, scope: Scope, headers: Headers, origin: str, receive: Receive, send: Send) -> None:
-        if max(len(headers.getlist(name)) for name in ("host", "origin")) > 1:  # which a proxy believed is not known
+        if max(len(headers.getlist(name)) for name in ("host", "origin")) > 1:  # a proxy may believe either
             raise ApiError(400, "the request has two Host or two Origin headers; send one.")
         host = headers.get("host", "")
         if not self._is_own_host(host):
@@ -129,7 +128,7 @@ class SecurityMiddleware:
             self._active -= 1
 
     def _is_own_host(self, host: str) -> bool:
-        """Whether a `Host` header is a name of the server, or an IP address, which no name points to."""
+        """Whether a `Host` header is the server's name, or an IP address, which DNS cannot rebind."""
         name = _parse_url(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
         if name is None or name in self._hosts:
             return name is not None
@@ -151,7 +150,7 @@ def _parse_url(url: str) -> SplitResult:
 
 
 def _digest(key: bytes) -> bytes:
-    return hashlib.sha256(key).digest()  # so that all keys compared have the same length
+    return hashlib.sha256(key).digest()  # digests have equal lengths, so comparing takes constant time
 
 
 class BodyReader:
@@ -159,13 +158,13 @@ class BodyReader:
 
     def __init__(self, max_body: int) -> None:
         self._max_body = max_body
-        self._arriving = 0  # bytes of all bodies that are being read
+        self._arriving = 0  # bytes of all bodies being read
 
     async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
-        """Read a body; `ApiError` if it is too large or too slow, or if too many arrive at once."""
+        """Read a body; `ApiError` if it is too large or slow, or too many arrive at once."""
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:20]) > self._max_body:
-            if "expect" not in headers:  # with it, the client sends nothing before it is told to
+            if "expect" not in headers:  # with it, the client waits before it sends
                 await _drain(receive)
             raise self._too_large()
         parts, size = list[bytes](), 0
@@ -192,13 +191,13 @@ class BodyReader:
             self._arriving -= size
 
     def _too_large(self) -> ApiError:
-        # The rest of the body may be unread, so the connection cannot be used again.
+        # An unread rest makes the connection unusable.
         message = f"the body has more than {self._max_body} bytes; send less at a time."
         return ApiError(413, message, headers={"Connection": "close"})
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives this body, and then what follows it."""
+    """Return a `receive` that first gives this body."""
     unread = [body]
 
     async def receive_again() -> Message:

@@ -1,4 +1,4 @@
-"""The settings of a server: checked, frozen, and passed to its workers as JSON."""
+"""Settings of a server, passed to its workers as JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kammil.errors import OptionError
 from kammil.server.scheduler.scheduler import MAX_BATCH
 
 VARIABLE = "KAMMIL_SERVING"
-"""Environment variable in which workers find the settings."""
+"""Environment variable that holds the settings."""
 PORT = 8000
-"""The port that most servers with an OpenAI-compatible API use."""
+"""Usual port of OpenAI-compatible servers."""
 
 
 class ServerSettings(FrozenOptions):
@@ -68,8 +68,7 @@ class ServerSettings(FrozenOptions):
 
     @classmethod
     def of(cls, **options: object) -> Self:
-        """Check options, of which None means the default; `OptionError` with one sentence names the first that is
-        wrong."""
+        """Check options; None means the default. `OptionError` names the first wrong one."""
         settings = cls.checked({name: value for name, value in options.items() if value is not None})
         names = [model_name(folder) for folder in settings.folders]
         for name in names:
@@ -86,7 +85,7 @@ class ServerSettings(FrozenOptions):
 
     @property
     def warning(self) -> str | None:
-        """Warning to log when the server starts; None if there is nothing to warn of."""
+        """Warning to log at the start, if any."""
         if _is_loopback(self.host):
             return None
         known = "whoever uses this server can read out the texts of its profile" if self.profile is not None else ""
@@ -96,22 +95,21 @@ class ServerSettings(FrozenOptions):
         return f"{open_to} {known[:1].upper()}{known[1:]}." if known else open_to
 
     def to_environment(self) -> None:
-        """Pass the settings to processes that this one starts."""
+        """Pass the settings to child processes."""
         os.environ[VARIABLE] = self.model_dump_json()
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read the settings that the parent process passed."""
+        """Read the parent's settings."""
         return cls.model_validate_json(os.environ[VARIABLE])
 
 
 def model_name(folder: Path) -> str:
-    """Return the name of a folder's model for clients: the last part of the path."""
+    """Return a model's name for clients: the last part of the folder's path."""
     return folder.name or folder.resolve().name
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

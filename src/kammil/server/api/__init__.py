@@ -1,1 +1,1 @@
-"""The HTTP API: what its routes take and return."""
+"""Routes of the HTTP API."""

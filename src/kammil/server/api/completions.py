@@ -1,4 +1,4 @@
-"""`POST /v1/completions`, as OpenAI's: its checks, and its answers, whole or as server-sent events."""
+"""`POST /v1/completions`, as OpenAI's, whole or as server-sent events."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ FINISH_REASONS: dict[FinishReason | None, Literal["stop", "length"] | None] = {
 }
 """OpenAI's names of the finish reasons."""
 PING_SECONDS = 15.0
-"""Seconds without an event after which a stream sends a comment."""
+"""Silence after which a stream sends a comment."""
 MAX_CHARACTERS = 100_000
-"""Maximum number of characters of all prompts together, before and after normalisation."""
+"""Maximum for all prompts together, before and after normalisation."""
 DONE = format_sse_event(data_str="[DONE]")
 
 _SAME_MEANING = DecodingOptions.model_fields.keys() & (
@@ -60,7 +60,7 @@ _SAME_MEANING = DecodingOptions.model_fields.keys() & (
 )
 
 LogprobsJson = dict[str, bytes]
-"""Lists of `Logprobs`, as JSON without brackets."""
+"""Lists of `Logprobs` as JSON without brackets."""
 
 router = APIRouter(responses=ERRORS)
 _STREAM = {
@@ -84,26 +84,26 @@ async def complete(body: CompletionRequest, request: Request) -> Response:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt as the model reads it."""
+    """A normalised prompt."""
 
     ids: Ids
-    """(T,), starting with BOS."""
+    """(T,), with BOS."""
     text: str
     has_bos: bool = False
-    """Whether the client sent BOS itself."""
+    """Whether the client sent BOS."""
     reading: str = ""
     """See `Completer.reading`."""
     replaces: int = 0
     typed: str = ""
-    """The text before it was read in Arabic."""
+    """The text before it was read as Arabic."""
 
     @property
     def num_tokens(self) -> int:
-        """Number of tokens, as the client counts them."""
+        """Number of the client's tokens."""
         return len(self.ids) - (not self.has_bos)
 
     def choice(self, text: str, index: int, last: TextPart) -> Choice:
-        """Return a text that follows, or what is new of one, up to its last part."""
+        """Build a choice of new text, which ends with the part `last`."""
         return Choice(
             text=text,
             index=index,
@@ -116,7 +116,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class CheckedRequest:
-    """A request that was checked."""
+    """A valid request."""
 
     request: CompletionRequest
     loaded: LoadedModel
@@ -124,7 +124,7 @@ class CheckedRequest:
     constraints: Constraints
     deadline: float
     max_size: int
-    """Maximum number of tokens and alternatives of the response; 0 for texts alone."""
+    """Maximum number of reported tokens and alternatives; 0 without logprobs or echo."""
     id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -134,7 +134,7 @@ class CheckedRequest:
         return self.request.n or 1
 
     def generation(self, prompt: Prompt, on_parts: Callable[[list[TextPart]], None] | None = None) -> Generation:
-        """Create the scheduler's request for one prompt."""
+        """Create the scheduler's request for a prompt."""
         return Generation(
             self.deadline,
             self.loaded.completer,
@@ -147,7 +147,7 @@ class CheckedRequest:
         )
 
     def response_json(self, choices: bytes, usage: Usage | None) -> bytes:
-        """Write a response, or an event of a stream, as JSON."""
+        """Write a response or an event of a stream."""
         response = CompletionResponse(
             id=self.id,
             created=self.created,
@@ -195,13 +195,13 @@ def _prompt(given: str | list[int], model: Completer) -> Prompt:
         raise ApiError(400, f"token {int(wrong[0])} of the prompt does not exist in this model.", param="prompt")
     has_bos = bool(len(ids)) and int(ids[0]) == BOS
     characters = ids[1:] if has_bos else ids
-    # Inside a text the model has never seen special tokens, so they are unknown characters.
+    # The model never saw special tokens inside a text.
     characters = np.where(characters < SPECIALS, UNK, characters)
     return Prompt(np.concatenate([[BOS], characters]), model.vocabulary.decode(characters), has_bos)
 
 
 async def _with_reading(checked: CheckedRequest, prompt: Prompt, text: str) -> Prompt:
-    """Read the last words in Latin letters; others are answered in between."""
+    """Read the last words in Latin letters as Arabic, on the scheduler's thread."""
     completer, state_cache = checked.loaded.completer, checked.loaded.state_cache(checked.request.session)
     read = partial(completer.reading, text, state_cache)
     reading, replaces = await checked.loaded.scheduler.run(ModelUpdate(checked.deadline, read))
@@ -256,12 +256,12 @@ def _too_long() -> ApiError:
 
 
 def _decoding_options(request: CompletionRequest, length: int, n: int) -> Options:
-    """Convert the fields that were sent; null means the default, without a preset OpenAI's."""
+    """Convert the given fields; null means the default, which without a preset is OpenAI's."""
     options: dict[str, object] = {"length": length, "preset": request.preset}
     if not request.preset:
         options["temperature"] = CompletionRequest.model_fields["temperature"].default
     options |= request.model_dump(include=_SAME_MEANING, exclude_unset=True, exclude_none=True)
-    if options.get("top_p") == 0:  # OpenAI allows 0: only the most probable character
+    if options.get("top_p") == 0:  # allowed by OpenAI: only the most probable
         options["top_p"] = 1e-9
     if request.top_k is not None and request.top_k > 0:
         options["top_k"] = request.top_k
@@ -269,7 +269,7 @@ def _decoding_options(request: CompletionRequest, length: int, n: int) -> Option
         options["stop"] = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop)
     options["seed"] = secrets.randbits(32) if request.seed is None else request.seed % (1 << 64)
     best_of = request.best_of or n
-    if request.use_beam_search:  # in vLLM's API, best_of is the number of beams
+    if request.use_beam_search:  # vLLM's best_of is the number of beams
         options["beams"] = options.get("beams") or max(2, best_of)
     elif request.best_of:
         options["best_of"] = best_of if best_of > n else 1
@@ -277,7 +277,6 @@ def _decoding_options(request: CompletionRequest, length: int, n: int) -> Option
 
 
 def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
-    """Check `logit_bias`, and return it by id."""
     for name in given:
         if not (name.isascii() and name.isdigit() and len(name) < 10 and int(name) < vocabulary.size):
             message = f"logit_bias names a token that does not exist; tokens are whole numbers below {vocabulary.size}."
@@ -286,12 +285,12 @@ def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dic
 
 
 Updates = asyncio.Queue[tuple[int, list[TextPart] | None]]
-"""The number of a prompt and its new text; None at its end."""
+"""Index of a prompt and its new text, or None at the end."""
 
 
 @contextmanager
 def _generating(checked: CheckedRequest, updates: Updates | None = None) -> Generator[list[Generation]]:
-    """Generate the texts of all prompts, which are abandoned and counted at the end of the block."""
+    """Generate for all prompts; abandon and count the generations at the end of the block."""
     generations: list[Generation] = []
     try:
         for i, prompt in enumerate(checked.prompts):
@@ -334,7 +333,7 @@ def _response_json(checked: CheckedRequest, generations: Sequence[Generation]) -
 
 
 def _echo(checked: CheckedRequest, prompt: Prompt, generation: Generation) -> tuple[str, tuple[LogprobsJson, ...]]:
-    """Return what precedes every text: with `echo` the normalised prompt, with its tokens."""
+    """Return the normalised prompt and its tokens, if the request asks for an echo."""
     if not checked.request.echo:
         return "", ()
     vocabulary = checked.loaded.completer.vocabulary
@@ -350,7 +349,7 @@ def _echo(checked: CheckedRequest, prompt: Prompt, generation: Generation) -> tu
 def _logprobs(
     vocabulary: CharacterVocabulary, tokens: Sequence[TokenLogprobs], begin: int, end: int, unconditional: bool = False
 ) -> Logprobs:
-    """Return tokens in OpenAI's form, with offsets from `begin` to `end`; an `unconditional` first one is free."""
+    """Convert to OpenAI's form, with offsets from `begin` to `end`; an `unconditional` first one has no probability."""
     logprobs = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
     for i, token in enumerate(tokens):
         name, is_first = _token_name(vocabulary, token.id), unconditional and i == 0
@@ -369,12 +368,12 @@ def _token_name(vocabulary: CharacterVocabulary, id: int) -> str:
 
 
 def logprobs_json(logprobs: Logprobs) -> LogprobsJson:
-    """Write the items of each list as JSON."""
+    """Write each list as JSON."""
     return {name: items_json(getattr(logprobs, name)) for name in Logprobs.model_fields}
 
 
 def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
-    """Write a choice as JSON, with the parts of its tokens."""
+    """Write a choice with its tokens, given in parts."""
     if not tokens:
         return choice.model_dump_json().encode()
     fields = (
@@ -385,7 +384,7 @@ def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
 
 
 async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
-    """Yield the events of a request; close the stack at the end, whatever happens."""
+    """Yield the events of a request, then close the stack."""
     report_usage = bool(options.include_usage and options.continuous_usage_stats)
     updates: Updates = asyncio.Queue()
     async with stack:
@@ -403,7 +402,6 @@ async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncEx
 async def _events(
     checked: CheckedRequest, generations: list[Generation], updates: Updates, *, report_usage: bool
 ) -> AsyncIterator[bytes]:
-    """Yield new text as it comes, and a comment after a while without any."""
     states: list[StreamState] = []
     for prompt, generation in zip(checked.prompts, generations, strict=True):
         echo = cache(partial(_echo, checked, prompt, generation))
@@ -434,7 +432,7 @@ async def _events(
 
 @dataclass
 class StreamState:
-    """One text of a stream; `echo` returns what precedes it, once the prompt is read."""
+    """One text of a stream; `echo` returns the echoed prompt once it is read."""
 
     checked: CheckedRequest
     prompt: Prompt
@@ -443,10 +441,10 @@ class StreamState:
     started: bool = False
     ended: bool = False
     num_sent: int = 0
-    """Characters, those of the echoed prompt included."""
+    """Characters, with the echoed prompt."""
 
     def end(self, written: TextPart) -> None:
-        """Note that the text is complete; one cut off, or chosen among others, has no end yet."""
+        """Add the end of a text that was cut off or chosen among others."""
         if not self.ended and not any(part.finish_reason for part in self.unsent):
             is_sent = self.started or self.unsent
             self.unsent.append(replace(written, text="", tokens=()) if is_sent else written)

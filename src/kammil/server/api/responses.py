@@ -1,6 +1,4 @@
-"""What goes back to clients: errors in the form of OpenAI's API, and JSON, where it is large in pieces, between which
-the event loop can run, since writing JSON holds Python's lock.
-"""
+"""Errors in OpenAI's form, and JSON: since writing it holds the GIL, large lists are written in pieces."""
 
 from __future__ import annotations
 
@@ -22,9 +20,9 @@ from kammil.errors import FolderError, KammilError, OptionError
 from kammil.server.scheduler.requests import RoundError, SchedulerError, StoppedError
 
 MAX_INLINE = 4096
-"""Number of characters, or of tokens and alternatives, that take a few milliseconds."""
+"""Maximum size of work on the event loop, a few milliseconds: characters, or tokens and alternatives."""
 CHUNK = 256
-"""Number of list items written at once."""
+"""List items written at once."""
 ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
 """OpenAI's `type` of each status; others are `server_error` from 500 on, else `invalid_request_error`."""
 
@@ -61,12 +59,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         503: "The request took too long, or its model is being opened.",
     }.items()
 }
-"""Responses that every route may give, for the API's document."""
+"""Documented responses of every route."""
 
 
 @dataclass(eq=False)
 class ApiError(Exception):
-    """An error that is sent to the client: a plain sentence, the wrong field, a code for programs."""
+    """An error for the client: a sentence, the wrong field, a code for programs."""
 
     status: int
     message: str
@@ -101,7 +99,7 @@ _FAILURES: tuple[tuple[type[Exception], int, str, str], ...] = (
 
 
 def to_api_error(error: Exception) -> ApiError:
-    """Convert any exception to the error for the client."""
+    """Convert any exception for the client."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, FolderError):
@@ -114,7 +112,7 @@ def to_api_error(error: Exception) -> ApiError:
 
 
 def logged(error: Exception, what: str) -> ApiError:
-    """Convert an exception; log a failure that the scheduler has not logged."""
+    """Convert an exception, and log failures of the server that the scheduler has not logged."""
     told = to_api_error(error)
     if told.status >= 500 and not isinstance(error, ApiError | TimeoutError | SchedulerError):
         log.error("%s failed", what, exc_info=error)
@@ -122,7 +120,7 @@ def logged(error: Exception, what: str) -> ApiError:
 
 
 def install(app: FastAPI) -> None:
-    """Handle errors. None repeats the input: it may be long, private or invalid JSON."""
+    """Handle errors, without repeating the input, which may be long, private or invalid JSON."""
     for kind in (ApiError, KammilError, Exception):
         app.add_exception_handler(kind, _handle_error)
     app.add_exception_handler(RequestValidationError, _handle_invalid_request)
@@ -140,7 +138,7 @@ async def _handle_invalid_request(_request: Request, error: Exception) -> JSONRe
     paths = [[part for part in detail["loc"] if part != "body"] for detail in details]
     if not paths[0]:
         return ApiError(400, "the body is not a JSON object sent as Content-Type: application/json.").response()
-    # A field of several types has an error for each type; the one that got furthest says most.
+    # A field of several types has an error for each; the deepest is the clearest.
     same_field = [(detail, path) for detail, path in zip(details, paths, strict=True) if path[:1] == paths[0][:1]]
     detail, path = max(same_field, key=lambda pair: (not pair[0]["type"].endswith("_type"), _depth(pair[1])))
     name = f"{path[0]}{''.join(f'[{part}]' for part in path[1:] if isinstance(part, int))}"
@@ -156,7 +154,7 @@ def _depth(path: list[int | str]) -> tuple[int, int]:
 async def _handle_http_error(_request: Request, error: Exception) -> JSONResponse:
     failed = cast(HTTPException, error)
     headers, message = dict(failed.headers or {}), f"{failed.detail}."
-    if failed.status_code == 404:  # of a route; what a route does not find is an `ApiError`
+    if failed.status_code == 404:  # an unknown route; routes raise `ApiError`
         message = "there is no such route; texts are continued by POST /v1/completions. /openapi.json lists all routes."
     elif failed.status_code == 405:
         message = f"this route takes {headers.get('Allow')} alone; /openapi.json lists all routes."
@@ -164,7 +162,7 @@ async def _handle_http_error(_request: Request, error: Exception) -> JSONRespons
 
 
 async def while_connected(request: Request, work: Awaitable[BaseModel | bytes]) -> Response:
-    """Await an answer while the client is connected; `ApiError` for anything that goes wrong."""
+    """Await an answer while the client is connected; `ApiError` for any failure."""
     doing = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_disconnected(request))
     try:
@@ -190,25 +188,25 @@ async def _disconnected(request: Request) -> None:
 
 
 def json_response(answer: BaseModel | bytes) -> Response:
-    """Return a JSON response, written once; FastAPI would validate it a second time."""
+    """Return a JSON response; FastAPI would validate it again."""
     body = answer if isinstance(answer, bytes) else answer.model_dump_json()
     return Response(body, media_type="application/json")
 
 
 async def run_off_loop(size: int, make: Callable[[], Result]) -> Result:
-    """Call `make`, in a thread if the size is large."""
+    """Call `make`, in a thread if `size` is large."""
     return make() if size <= MAX_INLINE else await asyncio.to_thread(make)
 
 
 def items_json(values: Sequence[Any], convert: Callable[[Any], object] = lambda value: value) -> bytes:
-    """Write the items of a list as JSON without brackets, each converted in its turn."""
+    """Write a list as JSON without brackets, converted piece by piece."""
     pieces = (list(map(convert, values[begin : begin + CHUNK])) for begin in range(0, len(values), CHUNK))
     return b",".join(to_json(piece, inf_nan_mode="null")[1:-1] for piece in pieces)
 
 
 def insert_json(frame: BaseModel, name: str, value: bytes, *, empty: bytes = b"[]") -> bytes:
-    """Write a model as JSON, with this value in a field that is empty."""
-    # Quotes within a text are escaped, so the searched string occurs nowhere else.
+    """Write a model with this JSON in place of a field's empty value."""
+    # Quotes within texts are escaped, so the field is found once.
     field = b'"%s":' % name.encode()
     before, _, after = frame.model_dump_json().encode().partition(field + empty)
     return b"".join((before, field, value, after))

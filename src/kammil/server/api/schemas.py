@@ -1,6 +1,6 @@
 """Requests and responses. A token is a character.
 
-Unknown fields of a request are ignored, since clients send their own, but for those that promise another answer.
+Clients send fields of their own, so unknown ones are ignored, unless they promise another answer.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from kammil.vocabulary import BOS, EOS, PAD, UNK
 MAX_PROMPTS = 64
 """Maximum number of prompts of one request."""
 MAX_TEXTS = 256
-"""Maximum number of texts of one request, all prompts together."""
+"""Maximum number of texts of all prompts of a request."""
 SPECIAL_NAMES = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
-"""Names of the special tokens, which in a text are only characters."""
+"""Names of the special tokens; in a text they are plain characters."""
 UNSUPPORTED = frozenset(
     {"suffix", "messages", "tools", "functions", "response_format", "structured_outputs", "json_schema", "grammar"}
     | {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "allowed_token_ids", "bad_words"}
@@ -66,7 +66,7 @@ Request = TypeVar("Request", bound=ApiRequest)
 def _with_options(
     source: type[FrozenOptions], *not_served: str, nullable: bool = False
 ) -> Callable[[type[Request]], type[Request]]:
-    """Add a field for each other option; a nullable one is null by default, or False."""
+    """Add the other options as fields; if `nullable`, their defaults are null or False."""
 
     def extended(request: type[Request]) -> type[Request]:
         fields: dict[str, Any] = {}
@@ -76,7 +76,7 @@ def _with_options(
             kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
             default: Any = None if nullable and field.default is not False else field.default
             description = field.description
-            if name == "forbid":  # bounded, since every string costs
+            if name == "forbid":  # every string costs
                 kind, default = _Forbidden, None if nullable else []
                 description = "Up to 16 strings that are not written, nor finished where the text so far begins them."
             fields[name] = kind | None if nullable else kind, Field(default, description=description)
@@ -95,7 +95,7 @@ def _described(option: str) -> str | None:
 class CompletionRequest(SessionRequest):
     """`POST /v1/completions`."""
 
-    # Decoding options are declared here where OpenAI or vLLM allow other values than `DecodingOptions` does.
+    # Decoding options for which OpenAI or vLLM allow other values are declared here.
 
     prompt: str | list[str] | list[Id] | list[list[Id]] | None = Field(
         default="", description="One text or several, or their tokens. If it is empty, the model begins a text."
@@ -133,7 +133,7 @@ class CompletionRequest(SessionRequest):
     @classmethod
     def _refuse_unsupported(cls, body: Any) -> Any:
         for name in sorted(UNSUPPORTED & set(body)) if isinstance(body, dict) else ():
-            if body[name] and body[name] != {"type": "text"}:  # the `response_format` that is the default
+            if body[name] and body[name] != {"type": "text"}:  # the default `response_format`
                 message = f"{name} is given, but the models only continue a text as it comes; leave it out."
                 raise ApiError(400, message, param=name)
         return body

@@ -1,4 +1,4 @@
-"""Suggestions, scores, learning, models and tokens."""
+"""Routes for suggestions, scores, learning, models and tokens."""
 
 from __future__ import annotations
 
@@ -146,12 +146,12 @@ async def forget(
     session: Annotated[str | None, _session("Whose texts to forget; those of all clients by default.")] = None,
 ) -> Response:
     """Forget the texts that a session taught; without a session, the texts that any client taught."""
-    # Carried out to its end even if the client does not wait for the answer.
+    # Forgetting goes on if the client leaves.
     return json_response(await asyncio.shield(asyncio.create_task(_forget(_pool(request), model, session))))
 
 
 async def _forget(pool: ModelPool, model: str | None, session: str | None) -> schemas.ForgetResponse:
-    """Forget text by text, since all at once would delay other requests by two seconds."""
+    """Forget text by text: all at once would delay other requests by two seconds."""
     forgotten = 0
     async with pool.use(model) as loaded:
         _check_learning(loaded)
@@ -208,8 +208,7 @@ async def tokenize(body: schemas.TokenizeRequest, request: Request) -> Response:
         if text is None:
             raise ApiError(400, "neither prompt nor content is given; one of them holds the text.", param="prompt")
         _check_length(text, "prompt" if body.prompt is not None else "content")
-        # A harness asks for the tokens of the names that `tokenizer_info` returned. Within a text these names are only
-        # characters.
+        # Harnesses tokenize the names from `tokenizer_info`; within a text these are plain characters.
         ids = [id for id, name in schemas.SPECIAL_NAMES.items() if name == text]
         if not ids:
             completer = loaded.completer

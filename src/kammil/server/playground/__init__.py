@@ -1,4 +1,4 @@
-"""The page to type on, without a build step; what Python knows too is written as modules from here."""
+"""The playground page, without a build step; rules shared with Python become JavaScript modules here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MEDIA = {
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
-        # Scripts and styles come from this server only, none is inline, and no text can become markup.
+        # No inline or foreign scripts or styles, and no text can become markup.
         "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
         "X-Content-Type-Options": "nosniff",
@@ -35,25 +35,25 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         "Cache-Control": "no-cache",
     }
 )
-"""HTTP headers of every file of the page."""
+"""Headers of every file."""
 
 
 @dataclass(frozen=True)
 class Asset:
-    """One file of the page."""
+    """A file of the page."""
 
     content: bytes
     media: str
-    """Value of the header `Content-Type`."""
+    """`Content-Type`."""
 
     @cached_property
     def packed(self) -> bytes:
-        """The content compressed with gzip, or as it is if that saves nothing."""
+        """The content, compressed with gzip if that helps."""
         packed = gzip.compress(self.content, mtime=0)
         return packed if len(packed) < 0.9 * len(self.content) else self.content
 
     def answer(self, accepted: str) -> tuple[bytes, dict[str, str]]:
-        """The body for a client that accepts these encodings, and its headers."""
+        """Return body and headers for a client's `Accept-Encoding`."""
         takes_gzip = re.search(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", accepted)
         body = self.packed if takes_gzip else self.content
         tag = hashlib.sha256(body).hexdigest()[:16]
@@ -63,7 +63,7 @@ class Asset:
 
 @cache
 def assets() -> Mapping[str, Asset]:
-    """Return all files by path; that of the page is empty."""
+    """Return all files by path, empty for index.html."""
     found: dict[str, Asset] = {
         "letters.js": Asset(resource("letters.js").encode(), _MEDIA["js"]),
         "levels.css": Asset(colours().encode(), _MEDIA["css"]),
@@ -88,7 +88,7 @@ export const givesWay = (typed) => /{text.GIVES_WAY}/u.test(typed);
 
 
 def _facts_module() -> str:
-    # A preset that searches samples nothing, and leaves the sliders as they are; `plain` is for programs.
+    # Beam search samples nothing, so it leaves the sliders; `plain` is for programs.
     facts = {
         "GHOST": GHOST,
         "GHOST_LEVELS": list(GHOST_RULES),

@@ -1,1 +1,1 @@
-"""Runs each model on a thread, which never waits for the network, for many clients at once."""
+"""Runs each model for many clients, on a thread that never waits for the network."""

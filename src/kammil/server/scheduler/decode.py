@@ -1,4 +1,4 @@
-"""Steps the texts that are being generated. Shapes: B batch, V vocabulary."""
+"""Steps the generated texts. Shapes: B batch, V vocabulary."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Batch:
 
     generations: list[Generation]
     log_probabilities: LogProbabilities
-    """(B, V): of the next id of each live text."""
+    """(B, V), of the next ids."""
     state: State
-    """The model's state after these texts, B rows."""
+    """B rows."""
 
 
 class DecodeBatches:
-    """All batches of a model, each bounded."""
+    """All batches of a model, of bounded sizes."""
 
     def __init__(self, completer: Completer, replies: ReplyQueue, max_batch: int) -> None:
         self._completer, self._replies, self._max_batch = completer, replies, max_batch
@@ -47,14 +47,14 @@ class DecodeBatches:
         self._batches = []
 
     def step(self, new: Sequence[Batch]) -> None:
-        """Add new batches, and generate one more character of every text."""
+        """Add new batches, and generate a character of every text."""
         if new:
-            with self._replies.failing([call for batch in new for call in batch.generations]):  # the others go on
+            with self._replies.failing([call for batch in new for call in batch.generations]):
                 self._batches = self._merge([*self._batches, *new])
         self._batches = [batch for batch in self._batches if self._step_batch(batch)]
 
     def _merge(self, batches: Sequence[Batch]) -> list[Batch]:
-        """Merge batches into as few as state shapes and the bound allow."""
+        """Merge batches as far as state shapes and the bound allow."""
         states = self._completer.language_model.pad_states([batch.state for batch in batches])
         groups: list[list[Batch]] = []
         last: dict[RowShapes, list[Batch]] = {}
@@ -68,7 +68,7 @@ class DecodeBatches:
         return [group[0] if len(group) == 1 else _joined(group) for group in groups]
 
     def _step_batch(self, batch: Batch) -> bool:
-        """Generate one more character of every text; return whether any goes on."""
+        """Return whether any text goes on."""
         with self._replies.failing(batch.generations):
             wanted = [self._replies.still_wanted(generation) for generation in batch.generations]
             if not all(wanted):
@@ -97,9 +97,9 @@ class DecodeBatches:
         return False
 
     def _drop_finished(self, batch: Batch) -> Ids:
-        """Drop texts that have ended or are abandoned; return the rows that stay."""
+        """Drop ended and answered texts; return the rows that stay."""
         if not any(g.answered or any(sequence.ended for sequence in g.live) for g in batch.generations):
-            return np.arange(len(batch.log_probabilities))  # true of most steps
+            return np.arange(len(batch.log_probabilities))  # most steps
         kept, row = list[int](), 0
         for generation in batch.generations:
             stay = [i for i, sequence in enumerate(generation.live) if not sequence.ended and not generation.answered]

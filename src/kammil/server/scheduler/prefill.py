@@ -1,4 +1,4 @@
-"""Reads a piece of each prompt per round, many in one call. Shapes: B batch, T time."""
+"""Reads prompts piece by piece, many in one call. Shapes: B batch, T time."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from kammil.language_model import State, concat_states, max_rows, select_rows
 from kammil.server.scheduler.requests import PromptScorer, ReadingRequest, ReplyQueue
 
 MAX_PROMPTS = 32
-"""Maximum number of prompts that are read in one round, while texts wait."""
+"""Maximum number of prompts per round, for which texts wait."""
 MAX_SCORED = 4
-"""The same for scores, where every position costs."""
+"""The same for scores, whose every position costs."""
 MIN_TO_SPLIT = 3
-"""Minimum number of prompts that are worth further calls for pieces of common sizes."""
+"""Minimum number of prompts that are read in pieces of common sizes."""
 
 RowShapes = tuple[tuple[int, ...], ...]
 PendingPrompt = tuple[ReadingRequest, Prefill | PromptScorer]
-"""A request, and what reads its text."""
+"""A request and the reader of its text."""
 
 
 class PrefillQueue:
-    """The requests whose prompts are being read; if `batched`, several share a call."""
+    """Requests whose prompts are being read; if `batched`, several share a call."""
 
     def __init__(self, completer: Completer, replies: ReplyQueue, *, batched: bool) -> None:
         self._completer, self._replies, self._batched = completer, replies, batched
         self._pending: list[PendingPrompt] = []
 
     def __len__(self) -> int:
-        """Number of requests whose prompts are being read."""
+        """Number of requests."""
         return len(self._pending)
 
     def clear(self) -> None:
@@ -43,7 +43,7 @@ class PrefillQueue:
         self._pending.append((call, call.reader()))
 
     def step(self) -> list[PendingPrompt]:
-        """Read a piece of each prompt; remove and return the requests that are read to their ends."""
+        """Read a piece of each prompt; remove and return those that are done."""
         self._pending = [pair for pair in self._pending if self._replies.still_wanted(pair[0])]
         for scored, maximum in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
             group = [pair for pair in self._pending if isinstance(pair[1], PromptScorer) is scored]
@@ -56,7 +56,7 @@ class PrefillQueue:
         return [pair for pair in left if not pair[1].remaining]
 
     def _step_group(self, pending: Sequence[PendingPrompt], *, scored: bool) -> None:
-        """Read the next piece of each; many share calls for powers of two: 45 ids are 32, 8, 4 and 1."""
+        """Share calls for powers of two, if there are many prompts: 45 ids are 32, 8, 4 and 1."""
         remaining = [reader.remaining for _, reader in pending]
         split = len(pending) >= MIN_TO_SPLIT
         sizes = {1 << bit for bit in range(max(remaining).bit_length())} if split else set(remaining)
@@ -65,7 +65,7 @@ class PrefillQueue:
             self._forward([pair for pair in part if not pair[0].answered], size, scored=scored)
 
     def _forward(self, pending: Sequence[PendingPrompt], size: int, *, scored: bool) -> None:
-        """Read `size` ids of each prompt, in one call for each shape of states."""
+        """Read `size` ids of each prompt, in one call per shape of states."""
         model, failing = self._completer.language_model, self._replies.failing
         groups: dict[RowShapes, list[tuple[PendingPrompt, State]]] = {}
         with failing([call for call, _ in pending]):
@@ -82,11 +82,11 @@ class PrefillQueue:
                 read, state = model.forward(ids, state, last=None if scored else 1)
                 for i, ((call, reader), _) in enumerate(group):
                     with failing([call]):
-                        # A copy: what is cached of one text must not keep the arrays of the whole batch alive.
+                        # A copy, lest the cache keep the whole batch alive.
                         row_state = state if len(group) == 1 else select_rows(state, np.array([i]))
                         reader.advance(size, read[i] if len(group) == 1 else read[i].copy(), row_state)
 
 
 def row_shapes(state: State) -> RowShapes:
-    """Return the shapes of one row of a state."""
+    """Return the shapes of a state's row."""
     return tuple(array.shape[1:] for array in state)

@@ -1,4 +1,4 @@
-"""Requests to a scheduler, and their results. Shapes: B batch, T time, V vocabulary."""
+"""Requests to a scheduler and their results. Shapes: B batch, T time, V vocabulary."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ log = logging.getLogger("kammil.server")
 
 
 class SchedulerError(Exception):
-    """A scheduler failed, and has logged why."""
+    """A scheduler failed and logged why."""
 
 
 class RoundError(SchedulerError):
-    """A round failed, and all its requests."""
+    """A round failed with all its requests."""
 
 
 class StoppedError(SchedulerError):
@@ -46,19 +46,19 @@ class StoppedError(SchedulerError):
 
 @dataclass(frozen=True)
 class TokenLogprobs:
-    """A character, or the end of a text, with natural logarithms of the unfiltered model."""
+    """A character or the end of a text, with natural logarithms before any filter."""
 
     id: int
     log_probability: float
-    """With the cost of naming an unknown character."""
+    """Includes the cost of an unknown character."""
     top: tuple[tuple[int, float], ...]
-    """The most probable ids, best first."""
+    """Best first."""
 
 
 class EngineRequest(Generic[Answer]):
-    """A request, created on the event loop that awaits `future`, and owned by the scheduler's thread.
+    """A request, created on the event loop that awaits `future`, then owned by the scheduler's thread.
 
-    At the deadline, a time of `time.monotonic`, a generation ends with its text so far, others with `TimeoutError`.
+    At the `deadline` of `time.monotonic`, a generation ends with its text so far, others with `TimeoutError`.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -68,9 +68,9 @@ class EngineRequest(Generic[Answer]):
         self.started_at: float | None = None
         self.answered_at: float | None = None
         self.abandoned = False
-        """Whether the client has gone; set on the event loop."""
+        """Set on the event loop when the client leaves."""
         self.answered = False
-        """Whether it has a result or is abandoned; set on the scheduler's thread."""
+        """Set on the scheduler's thread with a result, or when abandoned."""
 
     @property
     def timed_out(self) -> bool:
@@ -84,14 +84,14 @@ class EngineRequest(Generic[Answer]):
 
     def fail(self, error: Exception) -> None:
         """Set an exception, on the event loop."""
-        traceback.clear_frames(error.__traceback__)  # the frames hold the states of all requests that failed together
+        traceback.clear_frames(error.__traceback__)  # frames hold the states of the whole batch
         if not self.future.done():
             self.future.set_exception(error)
-            self.future.exception()  # retrieved here, so that asyncio does not warn when no client waits
+            self.future.exception()  # retrieved, so that asyncio does not warn
 
 
 class PromptScorer:
-    """Scores a text, (T,), which starts with BOS, while it is read in pieces."""
+    """Scores a text, (T,) from BOS on, while it is read in pieces."""
 
     def __init__(self, completer: Completer, ids: Ids, num_top: int) -> None:
         self._ids, self._num_top, self._num_read = ids, num_top, 0
@@ -99,12 +99,12 @@ class PromptScorer:
         self._max_ids = max_positions(STRIDE, completer.vocabulary.size)
         self.state: State = completer.language_model.initial_state(1)
         self.tokens: list[TokenLogprobs] = []
-        """One entry for each id after BOS."""
+        """One for each id after BOS."""
         self._last: LogProbabilities | None = None
 
     @property
     def result(self) -> tuple[LogProbabilities, State]:
-        """The log-probabilities after the whole text, (1, V), and the state."""
+        """Log-probabilities after the text, (1, V), and the state."""
         assert self._last is not None
         return self._last, self.state
 
@@ -118,7 +118,7 @@ class PromptScorer:
         return self._ids[self._num_read : self._num_read + size]
 
     def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
-        """Take the log-probabilities after each id, (size, V), and the last state."""
+        """Take log-probabilities after each id, (size, V), and the last state; `FolderError` without finite ones."""
         if not np.isfinite(log_probabilities.max(axis=-1)).all():
             raise FolderError(NO_PROBABILITIES)
         self._num_read += size
@@ -130,10 +130,10 @@ class PromptScorer:
 
 
 class Generation(EngineRequest["list[TextPart]"]):
-    """Generates the texts of `constraints` after a prompt, whose ids, (T,), start with BOS.
+    """Generates the texts of `constraints` after a prompt, (T,) from BOS on.
 
-    Without `num_top` no tokens are reported, with `echo` those of the prompt too. The `state_cache` is that of the
-    completer by default; `on_parts` is called on the event loop with new text.
+    Tokens are reported only with `num_top`, those of the prompt only with `echo` too. The event loop calls `on_parts`
+    with new text.
     """
 
     def __init__(
@@ -156,7 +156,6 @@ class Generation(EngineRequest["list[TextPart]"]):
         self.sequences = [TextSequence(i, constraints.hypothesis()) for i in range(max(self.n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []
         self.group = SequenceGroup(constraints, [sequence.hypothesis for sequence in self.live])
-        """Sampling state of the unfinished texts."""
         self.stock: list[TextSequence] = []
         self.scorer = PromptScorer(completer, ids, num_top) if echo and num_top is not None else None
 
@@ -165,14 +164,14 @@ class Generation(EngineRequest["list[TextPart]"]):
         return self.scorer or self.state_cache.prefill(self.ids)
 
     def set_hypotheses(self, hypotheses: list[Hypothesis]) -> None:
-        """Replace the texts by the results of a beam search."""
+        """Take the results of a beam search."""
         self.sequences = [TextSequence(i, one, num_decisions=len(one.bits)) for i, one in enumerate(hypotheses)]
         self.live = []
 
     def add_stock(
         self, hypotheses: Sequence[Hypothesis], model: LanguageModel, first: LogProbabilities, state: State
     ) -> None:
-        """Add stock phrases; `first`, (1, V), follows the prompt."""
+        """Add stock phrases; `first`, (1, V), and `state` follow the prompt."""
         for hypothesis in hypotheses:
             sequence = TextSequence(-1, hypothesis)
             if self.num_top is not None:
@@ -185,7 +184,7 @@ class Generation(EngineRequest["list[TextPart]"]):
             self.stock.append(sequence)
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, chosen: LogProbabilities) -> None:
-        """Record the ids of the live texts, (B,), `chosen`, (B,), of the `log_probabilities`, (B, V)."""
+        """Record the live texts' ids and `chosen` log-probabilities, (B,), of the `log_probabilities`, (B, V)."""
         tops = top_ids(log_probabilities, self.num_top) if self.num_top is not None else None
         for i, sequence in enumerate(self.live):
             sequence.num_decisions += 1
@@ -193,18 +192,18 @@ class Generation(EngineRequest["list[TextPart]"]):
                 sequence.tokens.append(TokenLogprobs(int(ids[i]), float(chosen[i]), tops[i]))
 
     def keep(self, rows: list[int]) -> None:
-        """Keep only these of the live texts."""
+        """Keep only these live texts."""
         self.live = [self.live[row] for row in rows]
         self.group.select(rows)
 
     def new_parts(self) -> list[TextPart]:
-        """Return what is new; nothing where the best texts are chosen at the end."""
+        """Return new text; none where the best texts are chosen at the end."""
         if len(self.sequences) > self.n:
             return []
         return [part for sequence in self.live or self.sequences if (part := sequence.new_part()) is not None]
 
     def texts(self) -> list[TextPart]:
-        """Return the texts so far; of more than `n` the best ones."""
+        """Return the texts so far, or the best `n`."""
         sequences = self.sequences
         if len(sequences) > self.n:
             owners = {id(sequence.hypothesis): sequence for sequence in [*sequences, *self.stock]}
@@ -216,15 +215,15 @@ class Generation(EngineRequest["list[TextPart]"]):
 
 @dataclass(eq=False, slots=True)
 class TextSequence:
-    """One text of a generation."""
+    """A text of a generation."""
 
     index: int
     hypothesis: Hypothesis
     tokens: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
     num_decisions: int = 0
-    """Characters so far, and the end."""
+    """Characters so far and the end."""
     num_sent: int = 0
-    """Characters already sent."""
+    """Characters."""
     num_tokens_sent: int = 0
     end_sent: bool = False
 
@@ -234,7 +233,7 @@ class TextSequence:
         return self.hypothesis.reason is not None
 
     def new_part(self) -> TextPart | None:
-        """Return what is new since the last call, if anything."""
+        """Return new text since the last call, if any."""
         begin, num_safe = self.num_sent, self.hypothesis.safe()
         if self.end_sent or (not self.ended and num_safe == begin):
             return None
@@ -244,7 +243,7 @@ class TextSequence:
         return TextPart(self.index, self.hypothesis.text[begin:num_safe], tokens, self.hypothesis.reason)
 
     def whole(self) -> TextPart:
-        """Return the text so far, without what a stop string may still cut off."""
+        """Return the text so far, without the possible beginning of a stop string."""
         hypothesis = self.hypothesis
         text, stock = hypothesis.text[: hypothesis.safe()], hypothesis.likeness is not None
         return TextPart(self.index, text, tuple(self.tokens), hypothesis.reason or "length", stock)
@@ -252,20 +251,20 @@ class TextSequence:
 
 @dataclass(frozen=True)
 class TextPart:
-    """A generated text, or what is new of it."""
+    """A generated text or a part of it."""
 
     index: int
     text: str
-    """Whole graphemes, which no later character can change."""
+    """Whole graphemes that no later character can change."""
     tokens: tuple[TokenLogprobs, ...]
-    """One for each decision, cut off ones too, if they were asked for."""
+    """One per decision, even if cut off; empty unless asked for."""
     finish_reason: FinishReason | None
     stock: bool = False
-    """Whether it was written beforehand."""
+    """Whether it is a stock phrase."""
 
 
 class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
-    """Suggests words, and ghost text if `ghost`."""
+    """Suggests words and, if `ghost`, ghost text."""
 
     def __init__(self, deadline: float, state_cache: StateCache, query: Query, *, ghost: bool = False) -> None:
         super().__init__(deadline)
@@ -290,7 +289,7 @@ class ScoreCall(EngineRequest[list[TokenLogprobs]]):
 
 
 class ModelUpdate(EngineRequest[Answer]):
-    """Runs `action` between two steps and answers with its result."""
+    """Runs `action` between two steps; its result is the answer."""
 
     def __init__(self, deadline: float, action: Callable[[], Answer]) -> None:
         super().__init__(deadline)
@@ -298,11 +297,11 @@ class ModelUpdate(EngineRequest[Answer]):
 
 
 ReadingRequest = Generation | SuggestCall | ScoreCall
-"""Requests whose text is read first."""
+"""Requests with a text to read."""
 
 
 def top_ids(log_probabilities: NDArray[np.floating], k: int) -> list[tuple[tuple[int, float], ...]]:
-    """Return the k most probable ids of each row, (B, V), but none never written, best first."""
+    """Return the k most probable ids of each row, (B, V), best first, without special tokens but EOS."""
     if k == 0:
         return [()] * len(log_probabilities)
     hidden = (PAD, UNK, BOS)
@@ -318,14 +317,14 @@ class ReplyQueue:
     def __init__(self) -> None:
         self._outgoing: list[tuple[EngineRequest[Any], Callable[[], None]]] = []
         self.unanswered: set[EngineRequest[Any]] = set()
-        """Requests whose results have not been sent."""
+        """Requests with unsent results."""
 
     def register(self, calls: Iterable[EngineRequest[Any]]) -> None:
-        """Note that these requests await a result."""
+        """Note requests as unanswered."""
         self.unanswered.update(calls)
 
     def still_wanted(self, call: EngineRequest[Any]) -> bool:
-        """Whether to go on with a request; one past its deadline is answered now."""
+        """Whether to go on with a request; answer it if its deadline has passed."""
         if call.abandoned:
             call.answered = True
             self.unanswered.discard(call)
@@ -337,17 +336,17 @@ class ReplyQueue:
         return not call.answered
 
     def send_parts(self, generation: Generation) -> None:
-        """Send what is new to the generation's callback."""
+        """Send new text to the generation's callback."""
         if generation.on_parts is not None and (parts := generation.new_parts()):
             self._outgoing.append((generation, partial(generation.on_parts, parts)))
 
     def finish(self, generation: Generation) -> None:
-        """Answer a generation whose texts are complete."""
+        """Answer a complete generation."""
         self.send_parts(generation)
         self.resolve(generation, generation.texts())
 
     def resolve(self, call: EngineRequest[Any], answer: object) -> None:
-        """Answer a request, at the end of the round."""
+        """Answer a request at the end of the round."""
         call.answered, call.answered_at = True, time.monotonic()
         self._outgoing.append((call, partial(call.resolve, answer)))
 
@@ -359,18 +358,18 @@ class ReplyQueue:
 
     @contextmanager
     def failing(self, calls: Iterable[EngineRequest[Any]]) -> Generator[None]:
-        """Answer these requests with any error of the block."""
+        """Answer these requests with the block's error, if any."""
         try:
             yield
         except Exception as error:
             self.fail(calls, error)
 
     def flush(self) -> None:
-        """Send all results, in one call per event loop; if that fails, the next time."""
+        """Send all results, in one call per event loop; a failed call is repeated next time."""
         for loop in {call.loop for call, _ in self._outgoing}:
             sent = [pair for pair in self._outgoing if pair[0].loop is loop]
             remaining = [pair for pair in self._outgoing if pair[0].loop is not loop]
-            with suppress(RuntimeError):  # the loop is closed, so no client waits any more
+            with suppress(RuntimeError):  # a closed loop, where no client waits
                 loop.call_soon_threadsafe(_run_all, [action for _, action in sent])
             self._outgoing = remaining
             self.unanswered.difference_update(call for call, _ in sent if call.answered)
@@ -380,5 +379,5 @@ def _run_all(actions: Sequence[Callable[[], None]]) -> None:
     for action in actions:
         try:
             action()
-        except Exception as error:  # the other results are sent all the same
+        except Exception as error:  # the other results go on
             log.error("a result could not be delivered", exc_info=error)

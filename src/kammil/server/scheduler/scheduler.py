@@ -1,8 +1,8 @@
-"""The thread that runs one model for all clients.
+"""The thread that runs a model for all clients.
 
-A round begins new requests, reads a piece of every prompt, answers suggestions, and generates one character of every
-text. The texts are those of `Completer.complete`, whatever else is in the batch. A failure answers the requests that
-it concerns; if the thread ends, all requests are answered at once.
+A round begins new requests, reads a piece of every prompt, answers suggestions, and generates a character of every
+text. Texts equal those of `Completer.complete`, whatever else is in the batch. A failure answers only the requests
+that it concerns; if the thread ends, all requests are answered.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from kammil.server.scheduler.requests import (
 )
 
 MAX_BATCH = 64
-"""Maximum number of rows in one call, for which all texts wait."""
+"""Maximum number of rows in a call, for which all texts wait."""
 TRIM_SECONDS = 5.0
-"""Seconds between two returns of free memory to the system."""
+"""Interval between returns of free memory to the system."""
 
 Answer = TypeVar("Answer")
 
@@ -49,21 +49,21 @@ log = logging.getLogger("kammil.server")
 
 @dataclass
 class SchedulerStats:
-    """Numbers for metrics, written by the scheduler's thread alone."""
+    """Numbers for metrics; only the scheduler's thread writes them."""
 
     steps: int = 0
     rows: int = 0
-    """In all steps."""
+    """Of all steps."""
     live: int = 0
-    """Texts being generated now."""
+    """Texts being generated."""
     waiting: int = 0
-    """Requests whose prompts are being read, or not begun."""
+    """Requests with unread prompts."""
     exported: tuple[int, int] = (0, 0)
-    """Steps and rows that `Metrics` has added."""
+    """Steps and rows in `Metrics`."""
 
 
 class Scheduler:
-    """Runs a model, which no other thread may use; a `max_batch` of 1 switches batching off."""
+    """Runs a model, which no other thread may use; `max_batch=1` switches batching off."""
 
     def __init__(self, completer: Completer, *, max_batch: int = MAX_BATCH) -> None:
         self.completer, self.stats = completer, SchedulerStats()
@@ -80,7 +80,7 @@ class Scheduler:
         self.thread.start()
 
     def submit(self, call: EngineRequest[Answer]) -> EngineRequest[Answer]:
-        """Queue a request, on the event loop that created it."""
+        """Queue a request on its event loop."""
         with self._wake:
             if not self._stopped:
                 self._inbox.append(call)
@@ -90,7 +90,7 @@ class Scheduler:
         return call
 
     async def run(self, call: EngineRequest[Answer]) -> Answer:
-        """Queue a request and await its result; without the wait it is abandoned."""
+        """Queue a request and await its result; abandon it if cancelled."""
         self.submit(call)
         try:
             return await call.future
@@ -103,18 +103,18 @@ class Scheduler:
         return self.thread.is_alive() and not self._stopped
 
     def fail_remaining(self) -> None:
-        """Fail all requests of an ended thread; may be called again."""
+        """Fail all requests of an ended thread; idempotent."""
         with self._wake:
             self._stopped = True
             left = [*self._replies.unanswered, *self._inbox]
             self._inbox.clear()
         for call in left:
-            with suppress(RuntimeError):  # the loop is closed, so no client waits any more
+            with suppress(RuntimeError):  # a closed loop, where no client waits
                 call.loop.call_soon_threadsafe(call.fail, StoppedError())
         self._drop_all()
 
     def close(self) -> None:
-        """Finish the queued requests, then end the thread; returns at once."""
+        """Let the thread end after the queued requests, without waiting for it."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -129,7 +129,7 @@ class Scheduler:
             self.fail_remaining()
 
     def _iterate(self) -> bool:
-        """Wait for work and run a round; return whether to go on."""
+        """Return whether to go on."""
         try:
             with self._wake:
                 self._wake.wait_for(
@@ -155,7 +155,7 @@ class Scheduler:
         calls = [call for call in self._replies.unanswered if not call.answered]
         self._drop_all()
         for state_cache in {call.state_cache for call in calls if isinstance(call, Generation | SuggestCall)}:
-            state_cache.clear()  # a failure may have left its states half written
+            state_cache.clear()  # its states may be half written
         self._replies.fail(calls, error)
         self._update_stats()
         self._replies.flush()
@@ -196,7 +196,7 @@ class Scheduler:
                 self._prefills.add(call)
 
     def _prefill(self) -> list[Batch]:
-        """Read a piece of every prompt, answer what needs no more, and return what is to be generated."""
+        """Read prompts, answer scores and suggestions, and return new batches."""
         begun: list[Batch] = []
         prefixes: list[tuple[SuggestCall, LogProbabilities, State]] = []
         for call, reader in self._prefills.step():
@@ -212,7 +212,7 @@ class Scheduler:
         return begun
 
     def _start_decoding(self, call: Generation, log_probabilities: LogProbabilities, state: State) -> list[Batch]:
-        """Return the batch of a prompt that was read, or register its beam search."""
+        """Return the batch of a read prompt, or register its beam search."""
         model, rows = self.completer.language_model, len(call.live)
         if call.live and call.constraints.options.beams > 1:
             self._searches.append(self._beam_search(call, log_probabilities, state))
@@ -231,7 +231,7 @@ class Scheduler:
         return [Batch([call], log_probabilities, state)]
 
     def _suggest(self, prefixes: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
-        """Search the next words; requests with equal options share one search."""
+        """Requests with equal options share one search."""
         failing = self._replies.failing
         groups: dict[object, list[tuple[SuggestCall, LogProbabilities, State]]] = {}
         with failing([call for call, _, _ in prefixes]):
@@ -257,7 +257,7 @@ class Scheduler:
                         self._replies.resolve(call, (words, ghost))
 
     def _beam_search(self, call: Generation, log_probabilities: LogProbabilities, state: State) -> Iterator[bool]:
-        """Yield True after each step but the last."""
+        """Yield True after all steps but the last."""
         model, best_so_far = self.completer.language_model, None
         with self._replies.failing([call]):
             steps = beam_steps(model, call.constraints, log_probabilities, state, call.n)
@@ -276,7 +276,6 @@ class Scheduler:
 
 
 def trim_heap() -> None:
-    """Return free memory to the system, if the C library can: 11 of 146 MB, and more every minute, lie in gaps that
-    short-lived allocations leave."""
+    """Return free memory to the system, if the C library can: 11 of 146 MB lay in gaps of short-lived allocations."""
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
