@@ -1,8 +1,5 @@
-"""From log-probabilities to text: options, constraints, filters, samplers, hypotheses; sampling and beam search.
-
-In each step of a text `constraints` say what may follow at all (a list of `refusals`) and add penalties; then come
-`filters` and a sampler; a `hypothesis` takes the character. `sampling` draws texts, `beam_search` searches for them.
-"""
+"""From log-probabilities to text: `constraints` say what may follow and add penalties, `filters` and samplers choose, a
+`hypothesis` takes the character. `sampling` draws texts, `beam_search` searches for them."""
 
 from kammil.decoding.beam_search import beam_search, beam_steps
 from kammil.decoding.constraints import Constraints

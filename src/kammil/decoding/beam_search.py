@@ -1,9 +1,9 @@
 """Beam search: the most probable texts, as far as a few at a time can find them. Shapes: B beams, V vocabulary.
 
 The score of a text is the mean log-probability of its decisions, the end among them: else the shortest text would win
-(Graves 2012, arXiv:1211.3711; Wu et al. 2016, arXiv:1609.08144). With as many beams as there are beginnings the search
-is exact. With forced strings the beams are dealt to those that are as far with them, so that texts which have yet to
-pay for one are not crowded out by those which put it off (Post & Vilar 2018, arXiv:1804.06609).
+(Graves 2012, arXiv:1211.3711; Wu et al. 2016, arXiv:1609.08144). With as many beams as beginnings the search is exact.
+With forced strings the beams are dealt to texts by the number of missing characters, so that texts which have paid for
+a string are not crowded out (Post & Vilar 2018, arXiv:1804.06609).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, s
 def beam_search(
     model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
 ) -> list[Hypothesis]:
-    """Return at most n different texts, best first. Arguments: see `sampling.generate`."""
+    """Return up to n different texts, best first; arguments as of `generate`."""
     steps = beam_steps(model, constraints, log_probabilities, state, n)
     while True:
         try:
@@ -38,10 +38,10 @@ def beam_search(
 def beam_steps(
     model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
 ) -> Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]:
-    """Search as `beam_search`; yields after every step what returns the best texts so far: some may have no end yet.
+    """Search as `beam_search`; yields after every step what returns the best texts so far.
 
-    Every step visits the extensions of all beams, best first, until B of them continue; those that end on the way are
-    finished. The search ends when no unfinished text can still be among the best n.
+    Every step visits the extensions of all beams, best first, until B of them continue; the search ends when no
+    unfinished text can still be among the best n.
     """
     options = constraints.options
     if options.length == 0:
@@ -91,9 +91,8 @@ def _best(n: int, *scored: Iterable[tuple[float, Hypothesis]]) -> list[Hypothesi
 
 
 def ordered_extensions(scores: NDArray[np.float64], missing: Ids | None) -> tuple[Ids, Ids]:
-    """Return the beams and ids of extensions, ordered by score, (B, V); with forced strings, of which `missing`
-    characters are needed, (B, V), first the best of each number of missing characters, then all second best, and so
-    on."""
+    """Return beams and ids of extensions, ordered by score, (B, V); with `missing` characters of forced strings, (B,
+    V), first the best of each number of them, then all second best, and so on."""
     order = np.argsort(-scores, axis=None, kind="stable")  # of equals, the better beam, the lower id
     order = order[np.isfinite(scores.ravel()[order])]
     if missing is not None:

@@ -1,4 +1,4 @@
-"""What may be written next, given what was: all refusals and penalties of one call, bound to a model's characters.
+"""What may be written next: all refusals and penalties of one call, bound to a model's characters.
 
 Shapes: B batch, V vocabulary.
 """
@@ -22,15 +22,18 @@ from kammil.language_model import Ids
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
 Counts = NDArray[np.int64]
-"""(B, V): how often each id was written; (B, 0) where no penalty asks."""
+"""(B, V): how often each id was written; (B, 0) without penalties."""
 
 
 class Constraints:
-    """Rules for the texts of one call: what may follow each of them; `OptionError` for what this model cannot do.
+    """Rules for the texts of one call; `OptionError` for what this model cannot do.
 
-    Ids of `never` are never written; `bias` is added to the log-probabilities of some, before anything else. A
-    completion is chosen last where `unwanted`, of its prompt, is true. `runs` are those of the training texts, for
-    `no_copy`; `n` is the number of texts that are kept.
+    Args:
+        never: ids that are never written.
+        bias: added to the log-probabilities of ids, before anything else.
+        unwanted: says, given the prompt, which completions are chosen last.
+        runs: of the training texts, for `no_copy`.
+        n: number of texts that are kept.
     """
 
     def __init__(
@@ -72,14 +75,13 @@ class Constraints:
                 )
             parts.append(NoCopy(options.no_copy, runs, self.pieces))
         self.static_mask = not (parts or self.bias is not None or self.counting or options.min_length)
-        """Whether `apply` only adds `mask`, the same for all calls of a model, and refuses blocked words."""
+        """Whether `apply` only adds `mask` and refuses blocked words."""
         self.refusals = Refusals(parts if block is None else [*parts, block], self.pieces)
         self._start = self.refusals.start("")
         self._check_possible()
         self.filters, self._active = filters(options), active(options)
         self.only_temperature = self.static_mask and not self._active
-        """Whether nothing but `mask`, blocked words and the temperature decides: a model may sample many characters at
-        once."""
+        """Whether nothing else but the temperature decides, so that a model may sample many characters at once."""
 
     @property
     def batch_key(self) -> object:
@@ -87,10 +89,8 @@ class Constraints:
         return (self.options.temperature, self._active) if self.static_mask else self
 
     def at(self, prompt: str, typed: str = "") -> Constraints:
-        """Return the same constraints for texts after a prompt; `OptionError` if a forced string has no room there.
-
-        What is refused may have begun in the prompt, or in its words before the last one as they were `typed`.
-        """
+        """Return the same constraints for texts after a prompt, in which refused strings may have begun, as it is or as
+        it was `typed`; `OptionError` if a forced string has no room."""
         there = copy(self)
         there.prompt, there._unwanted, there._start = prompt, None, self.refusals.start(prompt)
         if typed and typed != prompt:
@@ -100,7 +100,7 @@ class Constraints:
         return there
 
     def unwanted(self, text: str) -> bool:
-        """Return whether a completion is one that is chosen only if all are such."""
+        """Return whether a completion is chosen only if all are such."""
         if self._unwanted_after is None:
             return False
         if self._unwanted is None:
@@ -108,15 +108,15 @@ class Constraints:
         return self._unwanted(text)
 
     def hypothesis(self) -> Hypothesis:
-        """Return a text with nothing written yet."""
+        """Return an empty text."""
         return Hypothesis(self.options, self.prompt, refusals=self.refusals, refusal_states=self._start)
 
     def refused(self, hypothesis: Hypothesis) -> Ids | None:
-        """Return the ids that must not follow a text; None for none."""
+        """Return the ids that must not follow a text, if any."""
         return self.refusals.refused(hypothesis.refusal_states, self.options.length - len(hypothesis.bits))
 
     def written(self, text: str, bits: Sequence[float], *, likeness: float, sureness: float) -> Hypothesis | None:
-        """Return a text that was not drawn, ended; None where it may not be written whole."""
+        """Return an ended text that was not drawn; None where it may not be written whole."""
         hypothesis, counts, row = self.hypothesis(), self.counts(1), np.zeros((1, self.vocabulary.size))
         hypothesis.likeness, hypothesis.sureness = likeness, sureness
         for id, each in zip(self.vocabulary.encode(text), bits, strict=True):
@@ -142,19 +142,19 @@ class Constraints:
         raise OptionError(f"force is {named}, but what forbid names leaves no way to write it in {length} characters.")
 
     def counts(self, batch: int) -> Counts:
-        """Return how often each id was written in B texts before their first character."""
+        """Return the counts of B empty texts."""
         return np.zeros((batch, self.vocabulary.size if self.counting else 0), np.int64)
 
     def counted(self, counts: Counts, parents: Ids, ids: Ids) -> Counts:
-        """Return the counts after each parent text, (B,), got one more id, (B,)."""
+        """Return the counts after each parent, (B,), got one more id, (B,)."""
         counts = counts[parents]
         if self.counting:
             counts[np.arange(len(ids)), ids] += 1
         return counts
 
     def missing_after(self, hypotheses: Sequence[Hypothesis]) -> Ids | None:
-        """Return how many characters are missing until all forced strings stand, after each id, (B, V); None for
-        none."""
+        """Return the number of characters missing until all forced strings stand, after each id, (B, V); None
+        without."""
         if self.strings is None or not self.options.force:
             return None
         return self.strings.missing_after([hypothesis.refusal_states[0] for hypothesis in hypotheses])
@@ -162,7 +162,7 @@ class Constraints:
     def apply(
         self, rows: LogWeights, hypotheses: Sequence[Hypothesis], counts: Counts
     ) -> tuple[LogWeights, NDArray[np.bool_]]:
-        """Return log-weights (B, V) after penalties and refusals, and which texts (B,) must end: none may follow."""
+        """Return log-weights, (B, V), after penalties and refusals, and which texts, (B,), must end."""
         weights = (rows if self.bias is None else log_softmax(rows + self.bias)) + self.mask
         # A model that gives no probabilities at all is no text's end: the caller will see its NaN.
         possible = np.isfinite(weights).any(axis=-1)
@@ -178,5 +178,5 @@ class Constraints:
         return weights, ends
 
     def piece(self, id: int) -> str | None:
-        """Return the character of an id that may be chosen; None for the end."""
+        """Return the character of an id; None for the end."""
         return None if id == EOS else self.pieces[id]

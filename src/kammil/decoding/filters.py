@@ -1,8 +1,7 @@
 """Filters, which say what may be chosen and how likely, and samplers, which choose: pure functions on log-weights.
 
-A filter takes log-weights (B, V), log-probabilities up to a constant for each row, and gives log-weights back, some of
-them at minus infinity. Nothing is renormalised between filters: a keystroke has no time for it, and a sampler only
-compares. Shapes: B batch, V vocabulary.
+Log-weights, (B, V), are log-probabilities up to a constant for each row. Nothing is renormalised between filters, since
+a sampler only compares. Shapes: B batch, V vocabulary.
 """
 
 from __future__ import annotations
@@ -27,12 +26,11 @@ def forbid(ids: Sequence[int], size: int) -> Filter:
 
 
 def apply_penalties(rows: LogWeights, counts: NDArray[np.integer], options: DecodingOptions) -> LogWeights:
-    """Return normalised log-probabilities (B, V) after the penalties for what each row has written, counts (B, V).
+    """Return normalised log-probabilities, (B, V), after the penalties for what was written, counts (B, V).
 
-    `repetition_penalty` is that of CTRL (Keskar et al. 2019, arXiv:1909.05858). There it divides logits, which have no
-    natural zero; here it multiplies log-probabilities, which do, so that a value above 1 always makes rarer.
-    `presence_penalty` and `frequency_penalty` are those of OpenAI's API: taken from the logit once for a character that
-    was written, and as often as it was written.
+    `repetition_penalty` (CTRL, Keskar et al. 2019, arXiv:1909.05858) multiplies log-probabilities, not logits, which
+    have no natural zero, so that a value above 1 always makes rarer. `presence_penalty` and `frequency_penalty` are
+    those of OpenAI's API: subtracted once for a written character, and each time it was written.
     """
     written = counts > 0
     after = np.where(written, rows * options.repetition_penalty, rows)
@@ -51,7 +49,7 @@ def temperature(value: float) -> Filter:
 
 
 def top_k(k: int) -> Filter:
-    """Keep the k most probable ids; of equals, those with the lower id."""
+    """Keep the k most probable ids; of equals, the lower ones."""
 
     def apply(rows: LogWeights) -> LogWeights:
         drop = np.argsort(-rows, axis=-1, kind="stable")[:, k:]  # (B, V - k)
@@ -82,10 +80,11 @@ def min_p(share: float) -> Filter:
 
 
 def typical_p(mass: float) -> Filter:
-    """Keep the ids whose surprise is nearest to its mean, the entropy, until they hold this much probability.
+    """Keep the ids whose surprise is nearest to the entropy, until they hold this much probability; of equals, the
+    lower id comes first.
 
-    Locally typical sampling (Meister et al. 2023, arXiv:2202.00666): people seldom write what is much more probable
-    than usual either, so that an overwhelming favourite may go too. Of equals, the lower id comes first.
+    Locally typical sampling (Meister et al. 2023, arXiv:2202.00666): people seldom write what is overwhelmingly
+    probable either.
     """
 
     def apply(rows: LogWeights) -> LogWeights:
@@ -99,7 +98,7 @@ def typical_p(mass: float) -> Filter:
 
 
 def _until(mass: float, rows: LogWeights, p: LogWeights, order: NDArray[np.int64]) -> LogWeights:
-    """Keep ids in an order, (B, V), up to the first with which their probabilities `p` sum to `mass`, one or more."""
+    """Keep ids in an order, (B, V), one or more, until their probabilities `p` sum to `mass`."""
     sorted_p = np.take_along_axis(p, order, axis=-1)
     drop = np.cumsum(sorted_p, axis=-1) - sorted_p >= mass
     drop[:, 0] = False
@@ -109,12 +108,11 @@ def _until(mass: float, rows: LogWeights, p: LogWeights, order: NDArray[np.int64
 
 
 FILTERS: dict[str, Callable[[Any], Filter]] = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "typical_p": typical_p}
-"""Option -> what makes its filter of its value, in the order in which they apply; the option's default switches it
-off."""
+"""Option -> constructor of its filter, in the order in which they apply; the option's default switches it off."""
 
 
 def active(options: DecodingOptions) -> tuple[tuple[str, object], ...]:
-    """Return names and values of the filters that are switched on; none at temperature 0, where they change nothing."""
+    """Return names and values of the active filters; none at temperature 0, where they change nothing."""
     if options.temperature == 0:
         return ()
     fields = type(options).model_fields
@@ -123,25 +121,25 @@ def active(options: DecodingOptions) -> tuple[tuple[str, object], ...]:
 
 
 def filters(options: DecodingOptions) -> list[Filter]:
-    """Return the filters in the order in which they apply: the temperature, then those of `FILTERS` that are on."""
+    """Return the active filters in order, after the temperature."""
     heat = [temperature(options.temperature)] if options.temperature not in (0, 1) else []
     return heat + [FILTERS[name](value) for name, value in active(options)]
 
 
 def log_softmax(rows: LogWeights) -> LogWeights:
-    """Shift rows so that their exponentials sum to one; each row must hold a finite entry."""
+    """Normalise rows, each of which must hold a finite entry."""
     top = rows.max(axis=-1, keepdims=True)
     return rows - top - np.log(np.exp(rows - top).sum(axis=-1, keepdims=True))
 
 
 def greedy(weights: LogWeights) -> NDArray[np.int64]:
-    """Return the most probable id of each row, (B,); of equals, the lowest id."""
+    """Return the most probable id of each row, (B,); of equals, the lowest."""
     return weights.argmax(axis=-1)
 
 
 def sample(weights: LogWeights, chances: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return for each row, (B, V), the first id up to which the probabilities sum to more than its chance, (B,) in
-    [0, 1), so that an id is drawn with its probability, and a row is drawn alike in any batch."""
+    """Return for each row, (B, V), the first id up to which probabilities sum to more than its chance, (B,) in [0, 1):
+    inverse transform sampling, alike in any batch."""
     sums = np.exp(weights).cumsum(axis=-1)  # (B, V)
     if len(sums) == 1 or not (sums[:, -1] > 0).all():
         drawn = (_sample_row(row, own, c) for row, own, c in zip(weights, sums, chances.tolist(), strict=True))

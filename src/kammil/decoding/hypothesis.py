@@ -17,10 +17,10 @@ from kammil.text import graphemes, open_word, role, words
 
 FinishReason = Literal["length", "end", "stop"]
 SENTENCE_END = regex.compile(r"\p{Sentence_Terminal}")
-"""A mark that stays at the end of a text, in any script."""
+"""A mark that stays at the end of a text."""
 CLAUSE_END = regex.compile(r"[[\p{Terminal_Punctuation}\n]--[:]]", regex.VERSION1)
 _OPENS, _BRACKET = regex.compile(r"[#＃@\"'¿¡\p{Ps}\p{Pi}]"), regex.compile(r"\p{Ps}")
-"""Signs that open something where a space or nothing stands before them; brackets open everywhere."""
+"""Signs that open something at the beginning of a word; brackets open everywhere."""
 _EYES = ":;=-'"
 """Characters behind which a bracket is a mouth."""
 
@@ -33,24 +33,23 @@ class Hypothesis:
     prompt: str = ""
     text: str = ""
     bits: list[float] = field(default_factory=list[float])
-    """Bits of each character under the unfiltered model, those of a stop string too."""
+    """Bits of each character under the unfiltered model, with those of a stop string."""
     end_bits: float | None = None
-    """Bits of the end, if the model ended the text."""
+    """Bits of the end that the model wrote."""
     reason: FinishReason | None = None
     final: int = 0
-    """Where the last grapheme that may still grow begins."""
+    """Number of characters that cannot change."""
     protected: int = 0
-    """Where the part begins that may still be cut off: behind `min_length` and the forced strings."""
+    """Number of characters that are never cut off: of `min_length` and the forced strings."""
     forced_left: bool = False
-    """Whether some forced string is missing."""
     refusals: Refusals = field(default=NO_REFUSALS, compare=False)
     refusal_states: States = ()
     refused_lengths: tuple[int, ...] = ()
-    """Lengths at which the text would end with a blocked word."""
+    """Lengths at which a blocked word would end."""
     likeness: float | None = None
-    """Similarity of the prompt and the message of a stock phrase (`completion.stock_phrases`); None for a draw."""
+    """Of a stock phrase (`completion.stock_phrases`); None for a draw."""
     sureness: float | None = None
-    """Log-odds that the text makes sense; None where they are not known."""
+    """Log-odds that the text makes sense, if known."""
 
     def __post_init__(self) -> None:
         """Begin; a length of 0 ends at once."""
@@ -66,12 +65,12 @@ class Hypothesis:
 
     @property
     def worth(self) -> float:
-        """Return `worth` of the text; minus infinity where `sureness` is not known."""
+        """Return `worth` of the text; minus infinity without `sureness`."""
         return -math.inf if self.sureness is None else worth(self.sureness, len(self.text))
 
     @property
     def mean_bits(self) -> float:
-        """Mean bits of a decision, the end among them, without what `whole_words` leaves out; 0 before the first."""
+        """Mean bits of a decision, the end among them, without what `whole_words` leaves out."""
         if self.decoding.whole_words and self.reason == "length":
             decisions = self.bits[: len(self.text) or None]
         else:
@@ -119,21 +118,21 @@ class Hypothesis:
             self.text, self.reason = self.text[:end], "length"
 
     def has_new_word(self) -> bool:
-        """Return whether the text holds a word of two letters or more, beside the rest of one that the prompt began."""
+        """Return whether the text holds a word of two letters or more, beside the rest of a begun one."""
         begun = bool(open_word(self.prompt))
         new = [self.text[begin:end] for begin, end in words(self.text) if begin or not begun]
         return any(len(word) > 1 for word in new) or sum(role(word) == "unspaced" for word in new) > 1
 
     def has_clause_within(self) -> bool:
-        """Return whether the text goes on behind the end of a clause: one before its first new word."""
+        """Return whether the text goes on behind the end of a clause."""
         return any(CLAUSE_END.match(c) and not before.isdigit() for before, c in pairwise(" " + self.text[:-1]))
 
     def _ends_clause(self, mark: str) -> bool:
         return CLAUSE_END.match(mark) is not None and not self.text[-2:-1].isdigit() and self.has_new_word()
 
     def safe(self) -> int:
-        """Return how many characters are final: in no stop string that has begun, nor in a grapheme that can grow, nor,
-        with `whole_words`, in a word that can, or a sign that opens one."""
+        """Return the number of final characters: in no begun stop string, no grapheme that can grow, nor, with
+        `whole_words`, in a word that can, or a sign that opens one."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
@@ -150,8 +149,8 @@ class Hypothesis:
         return self.final
 
     def _whole_words(self, end: int) -> int:
-        """Return the greatest length up to `end` at which the text ends before an unfinished word, signs that open it
-        (a hashtag's, a bracket), and the spaces there; 0 if it is a single word."""
+        """Return the greatest length up to `end` without an unfinished word, signs that open it, and spaces before; 0
+        for a single word."""
         while True:
             text = self.text[:end]
             text = text.removesuffix(open_word(text)).rstrip()
@@ -193,7 +192,7 @@ def _before_opening(text: str, end: int) -> int:
 
 
 def _grapheme_boundary(text: str, end: int, start: int = 0) -> int:
-    """Return the last place from `start`, where a grapheme ends, up to `end`, where one does."""
+    """Return the last grapheme boundary up to `end`; one is at `start`."""
     at = start
     for grapheme in graphemes(text[start:]):
         if at + len(grapheme) > end:

@@ -16,11 +16,11 @@ from kammil.errors import OptionError
 MAX_LENGTH = 100_000
 """Maximum number of characters of a completion."""
 MAX_BEAMS = 64
-"""Maximum number of beams, and of completions drawn by `best_of`: all of them are stepped in one batch."""
+"""Maximum number of beams, and of draws of `best_of`, which are stepped in one batch."""
 MAX_COMPLETIONS = 1000
 """Maximum number of completions of a prompt."""
 MAX_FORCED = 4
-"""Maximum number of forced strings: the automaton has states for each subset of them."""
+"""Maximum number of forced strings: the automaton has states for each subset."""
 MAX_PATTERNS = 20_000
 """Maximum number of characters of all forbidden and forced strings together."""
 
@@ -32,7 +32,7 @@ class FrozenOptions(BaseModel):
 
     @classmethod
     def checked(cls, options: Mapping[str, object]) -> Self:
-        """Return the options; `OptionError` with one sentence for the first that is wrong."""
+        """Return the options; `OptionError` with one sentence for the first wrong one."""
         try:
             return cls.model_validate(options)
         except ValidationError as error:
@@ -53,7 +53,7 @@ def option(default: Any, description: str, *, reason: str = "", **bounds: Any) -
     Args:
         default: its default, which tells its type too.
         description: one sentence, for `--help`, the API's document and plug-ins.
-        reason: what a wrong value is told, after "but"; else it says the type and the bounds.
+        reason: the end of an error's sentence; else the type and the bounds.
         bounds: those of `pydantic.Field`.
     """
     if isinstance(default, float):
@@ -84,13 +84,12 @@ def _reason(
 class DecodingOptions(FrozenOptions):
     """How a text is decoded: by sampling, or, with beams, by searching.
 
-    Flags, fields of the API and the reasons of errors are made of these fields; `Options` says the same to type
-    checkers. A filter of the probabilities needs a function in `filters.FILTERS` besides; its default switches it off.
+    Flags, fields of the API and the reasons of errors are made of these fields; `Options` repeats them for type
+    checkers. A filter of the probabilities needs a function in `filters.FILTERS` besides.
 
-    Strings (`stop`, `forbid`, `force`) are matched code point by code point: `stop` and `force` on the generated text,
-    `forbid` also across the seam with the prompt. Penalties count the generated text. What is refused (`forbid`,
-    `no_copy`, blocked words) wins over what is asked for (`min_length`, `force`): where no character may follow, the
-    text ends.
+    Strings are matched code point by code point: `stop` and `force` on the generated text, `forbid` also across the
+    seam with the prompt. Refusals (`forbid`, `no_copy`, blocked words) win over `min_length` and `force`: where no
+    character may follow, the text ends.
     """
 
     length: int = option(30, "Maximum number of characters to write.", ge=0, le=MAX_LENGTH)
@@ -161,12 +160,12 @@ class DecodingOptions(FrozenOptions):
 
     @classmethod
     def of(cls, preset: str | None = None, **options: object) -> Self:
-        """Checked options, on top of those of a preset; `OptionError` with one sentence for the first that is wrong."""
+        """Checked options over those of a preset; `OptionError` for the first wrong one."""
         return cls.for_texts(1, {"preset": preset, **options})
 
     @classmethod
     def for_texts(cls, n: int, options: Mapping[str, object]) -> Self:
-        """Return the checked options of a call for n texts: those of `of`, but a preset chooses only where it can."""
+        """Return the checked options of a call for n texts; a preset chooses only where it can."""
         options = dict(options)
         made = cls.checked({**_preset(options.pop("preset", None), options, n), **options})
         for kind, name in (("stop", "stop"), ("forbidden", "forbid"), ("forced", "force")):
@@ -209,8 +208,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "plain": MappingProxyType({"temperature": 0.7}),
     }
 )
-"""Name -> options. They are for people, who may write Arabic in Latin letters; `plain` is the model as it is, by which
-figures are made. All but `sensible` were chosen by `benchmarks/decoding.py`."""
+"""Name -> options; `plain` is the model as it is. All but `sensible` were chosen by `benchmarks/decoding.py`."""
 
 
 def _preset(name: object, given: Mapping[str, object], n: int) -> Mapping[str, Any]:
@@ -226,11 +224,10 @@ def _preset(name: object, given: Mapping[str, object], n: int) -> Mapping[str, A
 
 
 PRESET = f"Options for a purpose: {', '.join(PRESETS)}; other options win over it."
-"""Description of the option `preset`, which `DecodingOptions.of` resolves."""
 
 
 class Options(TypedDict, total=False):
-    """The fields of `DecodingOptions` for type checkers, which no generated type could tell them, and a preset."""
+    """The fields of `DecodingOptions`, and a preset, for type checkers."""
 
     preset: str | None
     length: int

@@ -1,9 +1,8 @@
 """What must not be written: blocked words, strings, copies of training texts. Each is a *refusal* of ids, with a state.
 
-While the word at the end of a text is a blocked one, no character outside words may follow, nor the end of the text,
-but letters may, since ordinary words begin like blocked ones. What was typed counts. Character by character a sampled
-text has the model's distribution on condition that the character is not refused; that is not its distribution over
-whole texts without blocked words. Shapes: B batch, V vocabulary, S states, C classes of ids, N strings.
+After a blocked word no separator may follow, nor the end, but letters may, since ordinary words begin like blocked
+ones. Each character has the model's distribution on condition that it is not refused; a text's is not that of whole
+texts without blocked words. Shapes: B batch, V vocabulary, S states, C classes of ids, N strings.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ _NONE = np.zeros(0, np.int64)
 
 
 class Refusal(Protocol[S]):
-    """Decides which ids may follow a text, from a state `S` that is kept beside the text."""
+    """Decides which ids may follow a text, from a state that is kept beside it."""
 
     def start(self, text: str) -> S:
-        """Return the state after a text that was typed."""
+        """Return the state after a typed text."""
         ...
 
     def after(self, state: S, character: str) -> S:
@@ -48,7 +47,7 @@ class Refusal(Protocol[S]):
         ...
 
     def refused(self, state: S, room: int) -> Ids | None:
-        """Return the ids that must not follow where `room` characters are left to write; None for none."""
+        """Return the ids that must not follow where `room` characters are left, if any."""
         ...
 
     def either(self, state: S, other: S) -> S:
@@ -57,7 +56,7 @@ class Refusal(Protocol[S]):
         return state
 
     def blocked(self, state: S) -> bool:
-        """Return whether the text must not end here; False unless ends are refused."""
+        """Return whether the text must not end here."""
         del state
         return False
 
@@ -67,28 +66,28 @@ States = tuple[Any, ...]
 
 
 class Refusals(Refusal[States]):
-    """A list of refusals; `pieces` are the character of each id, (V,), "" for one that cannot be written."""
+    """A list of refusals; `pieces` are the character of each id, "" for one that is not written."""
 
     def __init__(self, parts: Sequence[Refusal[Any]] = (), pieces: Sequence[str] = ()) -> None:
         self.parts, self._pieces = tuple(parts), pieces
         self._only = self.parts[0] if len(self.parts) == 1 else None  # as a rule: a fast path
 
     def start(self, text: str) -> States:
-        """Return the states after a text that was typed."""
+        """See `Refusal`."""
         return tuple(part.start(text) for part in self.parts)
 
     def after(self, state: States, character: str) -> States:
-        """Return the states after one more character."""
+        """See `Refusal`."""
         if self._only is not None:
             return (self._only.after(state[0], character),)
         return tuple([part.after(one, character) for part, one in zip(self.parts, state, strict=True)])
 
     def either(self, state: States, other: States) -> States:
-        """Return the states after one of two texts."""
+        """See `Refusal`."""
         return tuple(part.either(one, two) for part, one, two in zip(self.parts, state, other, strict=True))
 
     def refused(self, state: States, room: int = NO_LIMIT) -> Ids | None:
-        """Return the ids that must not follow; None for none."""
+        """See `Refusal`."""
         if self._only is not None:
             return self._only.refused(state[0], room)
         found = (part.refused(one, room) for part, one in zip(self.parts, state, strict=True))
@@ -96,7 +95,7 @@ class Refusals(Refusal[States]):
         return np.concatenate(refused) if refused else None
 
     def blocked(self, state: States) -> bool:
-        """Return whether the text must not end here."""
+        """See `Refusal`."""
         if self._only is not None:
             return self._only.blocked(state[0])
         return any(part.blocked(one) for part, one in zip(self.parts, state, strict=True))
@@ -111,7 +110,7 @@ class Refusals(Refusal[States]):
         return self.after(state, self._pieces[id]) if self.parts else state
 
     def after_ids(self, state: States, ids: Iterable[int]) -> States | None:
-        """Return the states after several ids; None where one of them is refused."""
+        """Return the states after several ids; None where one is refused."""
         for id in ids:
             refused = self.refused(state)
             if refused is not None and id in refused:
@@ -124,7 +123,7 @@ NO_REFUSALS = Refusals()
 
 
 class WordBlock(Refusal[int]):
-    """A list of blocked words for the characters of a vocabulary (`Refusals`)."""
+    """A list of blocked words for the characters of a vocabulary."""
 
     def __init__(self, blocklist: Blocklist, pieces: Sequence[str]) -> None:
         self.blocklist, self._pieces = blocklist, pieces
@@ -145,25 +144,25 @@ class WordBlock(Refusal[int]):
         self._refused_last: dict[int, Ids] = {}
 
     def without(self, exempt: Iterable[BlockedWord]) -> WordBlock:
-        """Return the same without some of the words (`Blocklist.without`)."""
+        """Return the same without some words."""
         shorter = copy(self)
         shorter.blocklist, shorter._refused, shorter._refused_last = self.blocklist.without(exempt), {}, {}
         return shorter
 
     def start(self, text: str) -> int:
-        """Return the state after a text that was typed."""
+        """See `Refusal`."""
         return self.blocklist.start(text)
 
     def after(self, state: int, character: str) -> int:
-        """Return the state after one more character."""
+        """See `Refusal`."""
         return self.blocklist.after(state, character)
 
     def either(self, state: int, other: int) -> int:
-        """Return the state after one of two texts."""
+        """See `Refusal`."""
         return self.blocklist.either(state, other)
 
     def refused(self, state: int, room: int = NO_LIMIT) -> Ids | None:
-        """Return the ids that must not follow; None for none, which is the rule."""
+        """See `Refusal`."""
         if state not in self._refused:
             self._refused[state] = self._find_refused(state)
         if room > 1:
@@ -175,7 +174,7 @@ class WordBlock(Refusal[int]):
         return self._refused_last[state]
 
     def blocked(self, state: int) -> bool:
-        """Return whether the text must not end here."""
+        """See `Refusal`."""
         return self.blocklist.blocked(state)
 
     def _find_refused(self, state: int) -> Ids | None:
@@ -200,17 +199,17 @@ class WordBlock(Refusal[int]):
 
 
 class WordBlocks:
-    """The blocked words of a model, beside `own` ones those of the list of offensive words, ready for the sets of words
-    that users taught last; any thread may ask."""
+    """The blocked words of a model, `own` and offensive ones, ready for the sets of words that users taught last;
+    thread-safe."""
 
     def __init__(self, vocabulary: CharacterVocabulary, own: Sequence[BlockedWord] = ()) -> None:
         self._pieces, self.own = vocabulary.writable_pieces, tuple(own)
         self._kept_blocks = lru_cache(MAX_WORD_BLOCKS)(self._find)
         self.refusals = lru_cache(MAX_WORD_BLOCKS)(self._refusals)
-        """With strings that are forbidden too; equal questions get the same refusals."""
+        """Also of forbidden strings; equal questions get the same refusals."""
 
     def get(self, exempt: frozenset[BlockedWord] | None) -> WordBlock | None:
-        """Return the block without some offensive words, or without all for None; None for no words."""
+        """Return the block without exempt offensive words, without all for None; None for no words."""
         found = self._kept_blocks(exempt)
         return found if found.blocklist.entries else None
 
@@ -231,12 +230,12 @@ class WordBlocks:
 
 
 class StringAutomaton(Refusal[int]):
-    """Forbidden and forced strings as one automaton, code point by code point: both are kept to, exactly.
+    """Forbidden and forced strings as one automaton, code point by code point; `OptionError` for a forced string that
+    cannot be written.
 
     A state is the longest end of the text that begins one of the strings (Aho & Corasick 1975), and which forced ones
-    stand already. Every state knows how many characters it needs at the minimum until nothing is missing; a character
-    is refused if what is needed after it no longer fits. So no choice leads into a dead end. `OptionError` for a forced
-    string that cannot be written.
+    stand. A character is refused if the minimum number of characters missing after it no longer fits, so no choice
+    leads into a dead end.
     """
 
     def __init__(self, forbid: Sequence[str], force: Sequence[str], pieces: Sequence[str]) -> None:
@@ -287,18 +286,18 @@ class StringAutomaton(Refusal[int]):
             self._needs = shorter
 
     def start(self, text: str) -> int:
-        """Return the state after a text that was typed, which may hold forbidden strings."""
+        """Return the state after a typed text, which may hold forbidden strings."""
         node = 0
         for letter in text[max(0, len(text) - self._longest) :]:
             node = self._after_typed[node][self._number.get(letter, self._other)]
         return node
 
     def after(self, state: int, character: str) -> int:
-        """Return the state after one more character."""
+        """See `Refusal`."""
         return int(self._next[state, self._number.get(character, self._other)])
 
     def refused(self, state: int, room: int = NO_LIMIT) -> Ids:
-        """Return the ids that must not follow where `room` characters are left to write."""
+        """See `Refusal`."""
         needs = self._needs[self._next[state]]  # (C,)
         key = (needs <= room - 1).tobytes(), bool(self._needs[state])
         if key not in self._refused:
@@ -312,12 +311,12 @@ class StringAutomaton(Refusal[int]):
         return int(self._needs[state])
 
     def missing_after(self, states: Sequence[int]) -> Ids:
-        """Return the same after each id, (B, V), in some states, (B,)."""
+        """Return `missing` after each id, (B, V), in states, (B,)."""
         return self._needs[self._next[list(states)]][:, self._class]
 
 
 def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[list[list[int]], list[int]]:
-    """Return where each class of letters leads from each node, and which of the strings end there (bits)."""
+    """Return the transitions of each node by class of letters, and the strings that end there (bits)."""
     width = max([other, *number.values()]) + 1
     to, found = [[-1] * width], [0]
     for i, string in enumerate(strings):
@@ -344,9 +343,9 @@ def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[l
 
 
 _ADDRESS = regex.compile(r"[@＠]|//|www\.", regex.IGNORECASE)
-"""Without any of these there is no address or handle in a text, nor will there be with one letter more."""
+"""Without any of these a text has no address or handle, with one letter more neither."""
 _BACK = 32
-"""Letters before the end that one more character may change: a mark composes with its letter."""
+"""Number of last letters that one more character may change: a mark composes."""
 
 
 class NoCopy(Refusal[str]):
@@ -370,16 +369,16 @@ class NoCopy(Refusal[str]):
         self._others = {n: [(id, pieces[id], folded[id]) for id in others if len(folded[id]) == n] for n in widths}
 
     def start(self, text: str) -> str:
-        """Return the text that is written: none."""
+        """See `Refusal`."""
         del text
         return ""
 
     def after(self, state: str, character: str) -> str:
-        """Return the text after one more character."""
+        """See `Refusal`."""
         return state + character
 
     def refused(self, state: str, room: int = NO_LIMIT) -> Ids | None:
-        """Return the ids that must not follow a text that holds no such copy; None for none."""
+        """See `Refusal`."""
         del room
         text = state
         letters = fold(text)[-(self._k + _BACK) :]

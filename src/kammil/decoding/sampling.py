@@ -1,15 +1,13 @@
 """Autoregressive generation: predict, choose, append, read what was appended, and so on.
 
 An *autoregressive* model gives probabilities of the next character from all characters before it. To write a text, one
-character is drawn from these probabilities (or the most probable one is taken), appended, and read in its turn, so
-that the next prediction depends on it. While it learned, the model read the true characters instead (*teacher forcing*,
-see `training/loss.py`): its own mistakes are a kind of past that it never met. This difference is *exposure bias*, one
+character is drawn from these probabilities (or the most probable one is taken), appended, and read in its turn: the
+next prediction depends on it. While it learned, the model read the true characters instead (*teacher forcing*, see
+`training/loss.py`). Its own mistakes are a kind of past that it never met. This difference is *exposure bias*, one
 reason why long generations drift or repeat themselves; temperature, filters and penalties work against it.
 
-Several texts are generated in one batch, each with a random generator of its own, so that a text does not depend on the
-others.
-
-Shapes: B batch, V vocabulary.
+Each text of a batch has a random generator of its own, so that it does not depend on the others. Shapes: B batch, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -35,29 +33,28 @@ Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 """Signature of `LanguageModel.step`."""
 
 _BULK = 32
-"""Maximum number of characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
+"""Maximum number of characters that a `BulkSampler` samples while a reader of the stream waits."""
 _REPETITION = re.compile(r"(.)\1{3}|([^\w\s]+)(?:\s+\2){2}", re.DOTALL)
 """A character four times in a row, or a mark or emoji three times between spaces."""
 _RECENT = 200
-"""Characters of the prompt whose words a text of `clause` does not repeat."""
+"""Number of last characters of the prompt whose words a `clause` does not repeat."""
 _SHORT = 1 / 3
-"""Share of the length asked for below which a text is short. Of single words at the end of a text many are probable."""
+"""Share of the length asked for below which a text is short: many single words are probable."""
 NO_PROBABILITIES = "the model gives no probabilities; copy the model folder again."
 
 
 class SequenceGroup:
-    """Texts of one call that are sampled together, with one generator each.
+    """Texts of one call that are sampled together.
 
     Args:
         constraints: what all of them may become.
         hypotheses: the texts.
-        first: index of the first one in its call: text i depends on the seed and on i alone, not on how many there are.
+        first: index of the first one in its call: a text depends on the seed and its index, not on how many there are.
     """
 
     def __init__(self, constraints: Constraints, hypotheses: Sequence[Hypothesis], first: int = 0) -> None:
         seed = constraints.options.seed
         self.constraints, self.live = constraints, list(hypotheses)
-        """The texts that have not ended."""
         self.generators = [np.random.default_rng([seed, first + i]) for i in range(len(hypotheses))]
         self._indices = list(range(first, first + len(hypotheses)))
         self.counts = constraints.counts(len(hypotheses))
@@ -69,11 +66,11 @@ class SequenceGroup:
         return len(self.live)
 
     def chances(self) -> list[float]:
-        """Draw the number by which each text is sampled; none at temperature 0."""
+        """Draw the number that samples each text; none at temperature 0."""
         return [generator.random() for generator in self.generators] if self.constraints.options.temperature else []
 
     def refused(self) -> dict[int, Ids]:
-        """Return the ids that each row must not get; rows with none are left out."""
+        """Return the ids that each row must not get, if any."""
         if not self.constraints.refusals.parts:
             return {}
         rows = ((row, self.constraints.refused(hypothesis)) for row, hypothesis in enumerate(self.live))
@@ -90,8 +87,8 @@ class SequenceGroup:
         self.counts = self.counts[np.array(rows, np.int64)]
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_]) -> None:
-        """Append to each text its id, (B,), of this log-probability, (B,); the end costs nothing where nothing may
-        follow (`ends`). `FolderError` for a log-probability that is not finite."""
+        """Append ids, (B,), with their log-probabilities, (B,); `FolderError` for one that is not finite. A text that
+        had to end (`ends`) pays nothing."""
         if self.constraints.counting:
             self.counts = self.constraints.counted(self.counts, np.arange(len(ids)), ids)
         for text, id, log_probability, ended in zip(
@@ -105,7 +102,7 @@ class SequenceGroup:
             self._prune()
 
     def _prune(self) -> None:
-        """End the texts that can no longer be the best: at full length they would cost as many bits a character."""
+        """End the texts that, at full length, would still cost as many bits a character as the best."""
         ended = (one for one in self.live if one.reason is not None and one.mean_bits < self._best_bits)
         for one in ended:
             if is_sound(one) and one.text.strip() and not self.constraints.unwanted(one.text):
@@ -120,9 +117,8 @@ def decode_step(
 ) -> tuple[Ids, LogProbabilities, dict[SequenceGroup, Exception]]:
     """Choose the next character of every text, and append it; a group that fails changes nothing for the others.
 
-    Args: groups: of one model; their live texts are the rows of the log-probabilities, (B, V), one after the other.
-
-    Returns: the ids, (B,), their log-probabilities, (B,), and the errors of groups, whose rows mean nothing.
+    The live texts of the groups, which are of one model, are the rows of the log-probabilities, (B, V). Returns the
+    ids, (B,), their log-probabilities, (B,), and the errors of groups, whose rows mean nothing.
     """
     if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
         try:
@@ -168,7 +164,7 @@ def decode_step(
 def _choose(
     groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities, chances: list[float]
 ) -> tuple[Ids, NDArray[np.bool_]]:
-    """Return the ids chosen for the texts of groups of one `batch_key`, (B,), and which texts must end, (B,)."""
+    """Return the ids chosen for groups of one `batch_key`, (B,), and which texts must end, (B,)."""
 
     def draw(weights: LogWeights, chances: list[float]) -> Ids:
         return sample(weights, np.array(chances)) if chances else greedy(weights)
@@ -203,7 +199,7 @@ def _choose(
 
 
 def _refuse(weights: LogWeights, refused: Ids) -> bool:
-    """Refuse ids in the weights of a text, (V,); return whether it must end since nothing is left."""
+    """Refuse ids in weights, (V,); return whether the text must end since nothing is left."""
     possible = np.isfinite(weights).any()  # of a model without probabilities, the caller sees the NaN
     weights[refused] = -np.inf
     if not possible or np.isfinite(weights).any():
@@ -221,15 +217,15 @@ def generate(
     *,
     step: Step | None = None,
 ) -> Iterator[list[Hypothesis]]:
-    """Yield n texts after every step, or after every `_BULK` characters of a `BulkSampler`; the last ones are complete.
+    """Yield n texts after every step, or after `_BULK` characters of a `BulkSampler`; the last ones are complete.
 
     Args:
         model: the model.
         constraints: what may be written, and the options.
         log_probabilities: (1, V), of the first character.
         state: the model's state there, one row.
-        n: number of texts; where all together would take much memory, some are written after the others.
-        step: called in place of `model.step`; not where the model samples many characters at once.
+        n: number of texts; where all would take much memory, some are written after the others.
+        step: called in place of `model.step`; not by a `BulkSampler`.
     """
     options = constraints.options
     hypotheses = [constraints.hypothesis() for _ in range(n)]
@@ -271,7 +267,7 @@ def _sample_group(
 def _sample_in_bulk(
     model: LanguageModel, sampler: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
 ) -> Iterator[list[Hypothesis]]:
-    """Yield the text that `decode_step` would give, after every `_BULK` characters, or where a word was refused."""
+    """Yield the text that `decode_step` would give, in pieces of `_BULK` characters, or up to a refused word."""
     options, refused = constraints.options, constraints.mask
     generator, chances = np.random.default_rng([options.seed, 0]), np.zeros(0)
     while hypothesis.reason is None:
@@ -321,14 +317,13 @@ def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_proba
 def keep_best(
     hypotheses: Sequence[Hypothesis], n: int, unwanted: Callable[[str], bool] | None = None
 ) -> list[Hypothesis]:
-    """Return n of the texts, best first; a text that is `unwanted` is kept only where there are not n others.
+    """Return n of the texts, best first; an `unwanted` one only where there are not n others.
 
-    Worse are empty texts, then those that go in circles (a word twice, a character four times in a row, a mark three
-    times between spaces), then those of less than a third of the length asked for; of the others one of fewer bits per
-    character is better, and of equals the one sampled first. With `clause` a text is better that holds a whole new
-    word, then one that repeats no longer word, the prompt's included, then one of a single clause, then one that ends
-    with it; and where its `sureness` is known, its `worth` decides. Of several that are kept, each begins with another
-    word as far as there are such, and then is another text.
+    Worse are empty texts, then circular ones (a word twice, a character four times in a row, a mark three times between
+    spaces), then those of less than a third of the length; then fewer bits per character decide, and of equals the
+    first sampled. With `clause` a text is better that holds a whole new word, then one that repeats no longer word,
+    then one of a single clause, then one that ends with it, then by its `worth`, if known. Of several kept texts each
+    begins with another word as far as there are such, and then is another text.
     """
     last = {id(one) for one in hypotheses if unwanted is not None and unwanted(one.text)}
     ranked = sorted(
