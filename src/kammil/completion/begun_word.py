@@ -1,8 +1,8 @@
 """Interpretations of a begun word: its slips and spellings, and Arabic words if it is typed in Latin letters.
 
-Each word of a run in Latin letters is English or Arabic by a hidden Markov model with two states, and is read after the
-Arabic before it: "shu a5b" becomes شو أخبار. A transformer reads no Latin letters: its states fit into no batch with
-those of longer texts. Shapes: N meanings, V vocabulary.
+A hidden Markov model with two states tells English from Arabic in a run of words in Latin letters; Arabic is read after
+the Arabic before it: "shu a5b" becomes شو أخبار. States of a transformer fit into no batch with those of longer texts,
+so it reads no Latin letters. Shapes: N meanings, V vocabulary.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ SURE = 0.8
 English."""
 _ROWS = WIDTH + MAX_DROPPED
 MAX_BYTES = 1 << 20
-"""Maximum number of bytes that are kept for the next key."""
+"""Maximum number of bytes kept for the next key."""
 
 
 class EndedWord(NamedTuple):
-    """The most probable meaning of a whole word in Latin letters."""
+    """The most probable meaning of a whole Latin word."""
 
     ids: tuple[int, ...]
     is_read: bool
     is_article: bool
-    """Whether the next word is joined to it."""
+    """Whether the next word joins it."""
     share: float
     as_typed: float
     arabic: float
-    """Probabilities of this meaning, of the word as typed, and of all readings."""
+    """Probabilities of this meaning, the word as typed, and all readings."""
     likelihood: float
     """Probability of a word typed so after Arabic."""
 
@@ -63,14 +63,12 @@ class BegunWord:
     intended: list[tuple[int, ...]]
     num_replaced: list[int]
     posterior: NDArray[np.float64]
-    """(N,)"""
     p: NDArray[np.float32]
     """(N, V): probabilities of what follows each."""
     state: State
     variants: Beam[Edits]
-    """Slips and spellings, first the word as it was typed."""
+    """First the word as it was typed."""
     before: Beam[Begun]
-    """The readings before the first letter."""
     readings: Beam[Begun] | None
     """None where the word cannot be Arabic."""
     english: float = 0.0
@@ -98,7 +96,7 @@ class BegunWord:
         return replace(longer, readings=longer._read(model, channel, self.readings)).mixed(model, channel)
 
     def mixed(self, model: LanguageModel, channel: Channel) -> BegunWord:
-        """Return the word with its meanings and their posterior."""
+        """Return the word with its meanings' posterior."""
         variants, readings = self.variants, self.readings
         intended, p, state, weights = variants.intended, variants.p, variants.state, variants.weights.copy()
         weights[1:] *= variants.memory[0].prior
@@ -110,7 +108,7 @@ class BegunWord:
             intended, p = intended + readings.intended, np.concatenate([p, readings.p])
             state = concat_states(model.pad_states([state, readings.state]))
             share = TYPED_IN_LATIN
-            if self.english > 0.5 and english > 0:  # behind Latin letters any others are probable to the model
+            if self.english > 0.5 and english > 0:  # after Latin letters the model expects any others
                 share = arabic / english * weights.sum() / readings.weights.sum()
             weights = np.concatenate([weights, share * readings.weights])
         return replace(
@@ -155,12 +153,12 @@ class BegunWord:
 
 
 class WordReader:
-    """Reads words that are being typed, each from the last one's beginning."""
+    """Reads begun words, each from the last one's beginning."""
 
     def __init__(self, channel: Channel, classes: CharacterClasses) -> None:
         self.channel, self._classes = channel, classes
         self._space = -1 if classes.space is None else classes.space
-        # By state cache: the key and the word read last; and the last ended words, by their text.
+        # The key and the word read last; the last ended words, by their text.
         self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
         self._ended: WeakKeyDictionary[StateCache, dict[bytes, EndedWord]] = WeakKeyDictionary()
 
@@ -168,11 +166,9 @@ class WordReader:
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int = 0
     ) -> BegunWord | None:
         """Return the word begun by the last `letters` ids of a text, (T,), BOS first, or with 0 the meanings before a
-        next word; None where nothing else can be meant.
-
-        The last `as_typed` ids stand as they were typed: words in Latin letters among them may be replaced.
-        """
-        if letters > MAX_TYPED or max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states: rows are read one by one
+        next word; None where nothing else can be meant. Of the last `as_typed` ids, words in Latin letters may be
+        replaced."""
+        if letters > MAX_TYPED or max_rows(model, _ROWS, len(ids)) < _ROWS:
             return None
         if letters == 0:
             return self._next_word(model, state_cache, ids, as_typed)
@@ -191,7 +187,7 @@ class WordReader:
     def reading(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int
     ) -> tuple[tuple[int, ...], int]:
-        """Return the Arabic words that Latin letters at the end of a text probably mean, and the number of ids they
+        """Return the Arabic words that the last Latin letters of a text probably mean, and the number of ids they
         replace, or 0."""
         word = self.after(model, state_cache, ids, letters, as_typed)
         first = 1 if letters == 0 or word is None else len(word.variants.intended)
@@ -267,7 +263,7 @@ class WordReader:
     def _read_run(
         self, model: LanguageModel, state_cache: StateCache, before: Ids, run: Sequence[tuple[int, ...]], begin: int = 0
     ) -> _Meant:
-        """Read words in Latin letters, each after the meanings of those before; those from `begin` on may be
+        """Read words in Latin letters, each after the meanings of those before; only those from `begin` on may be
         replaced."""
         latin, last, words = self.channel.latin, None, list[EndedWord]()
         if not run or latin is None:
@@ -290,7 +286,7 @@ class WordReader:
             if clitic and (joined := latin.articles.get(clitic + last.ids)):
                 meant, arabic, ids = meant[: -len(clitic)], arabic[: -len(clitic)], joined
             meant += ids
-            # A Latin word with a slip is read as it is meant, but stays as it was typed.
+            # A Latin word with a slip is read as meant, but stays as typed.
             arabic = arabic + ids if last.is_read else ()
             replaced = replaced + len(word) + 1 if last.is_read else 0
         if begin == len(run):
@@ -298,7 +294,6 @@ class WordReader:
         return _Meant(np.array(meant, np.int64), arabic, replaced, words)
 
     def _latin_run(self, before: list[int], as_typed: int) -> tuple[list[tuple[int, ...]], float]:
-        """Return the last words in Latin letters, and the probability that the first is English."""
         run: list[tuple[int, ...]] = []
         end = len(before) - 1
         while end >= 0 and before[end] == self._space:
@@ -334,19 +329,17 @@ class WordReader:
 
 
 class _Meant(NamedTuple):
-    """What a text is meant for."""
-
     ids: Ids
     arabic: tuple[int, ...] = ()
     replaced: int = 0
     words: Sequence[EndedWord] = ()
     english: float = 0.0
-    """Probability that a next word in Latin letters is English."""
+    """Probability that a next Latin word is English."""
     is_english: bool = False
 
 
 def _english_shares(first: float, likelihoods: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the posterior of English for each word (forward-backward), from the prior of the first, and likelihoods as
+    """Return each word's posterior of English (forward-backward), from the first one's prior, and likelihoods as
     English and as Arabic."""
     forward, share = list[float](), first
     for english, arabic in likelihoods:

@@ -1,9 +1,8 @@
 """Slips and spellings: with what probability a writer who intends one letter types another.
 
-`recipes/channel.py` counts *spellings* (ا for أ) in pairs of spellings of one word, and *slips* (a neighbour on the
-keyboard, a letter dropped, doubled, exchanged with the next, or too many), which are scaled to `SLIPS`. Every
-probability is divided by that of typing what is intended. Shapes: N texts, A letters that may be intended, L letters, V
-vocabulary.
+`recipes/channel.py` counts *spellings* (ا for أ) in pairs of spellings of a word, and *slips* (a neighbour on the
+keyboard, a letter dropped, doubled, exchanged, or too many), scaled to `SLIPS`; all are divided by the probability of
+typing what is intended. Shapes: N texts, A letters that may be intended, L letters, V vocabulary.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ SLIPS = 0.023
 """Share of slips among typed letters, from 37,370 people on phones (Palin et al. 2019)."""
 KINDS = ("neighbour", "dropped", "doubled", "swapped", "inserted")
 MAX_DROPPED = 2
-"""Maximum number of dropped letters before each letter."""
+"""Maximum number of dropped letters before each."""
 CORRECTION_PRIOR = 0.1
 """Prior of a correction: who writes ا for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
 UNLIKELY, NEVER = 3e-4, 1e-4
-"""Probability of a letter below which the model knows no such word, so that the prior is 1; and below which no word is
-a correction."""
+"""Probability of a letter below which the model knows no such word, so the prior is 1; and below which no word is a
+correction."""
 
 _Floats = NDArray[np.float64]
 
@@ -41,11 +40,11 @@ class Edits(NamedTuple):
 
     typed: tuple[int, ...] = ()
     is_slip: bool = False
-    """Whether the text takes a slip; none takes two."""
+    """Whether it has a slip; no text has two."""
     dropped: int = NO_LETTER
-    """The letter that was dropped before the last one."""
+    """The letter dropped before the last one."""
     repeats: bool = False
-    """Whether the last letter repeats one that is intended once."""
+    """Whether the last typed letter is intended once."""
     least: float = 1.0
     """Minimum probability of its letters."""
 
@@ -56,13 +55,13 @@ class Edits(NamedTuple):
 
     @property
     def prior(self) -> float:
-        """Return the prior of any text other than this one, as typed."""
+        """Return the prior of a text other than this one, as typed."""
         return max(CORRECTION_PRIOR, min(1.0, UNLIKELY / max(self.least, UNLIKELY)))
 
 
 @dataclass(frozen=True)
 class Channel:
-    """The channel for the ids of a vocabulary; weights are relative to typing what is intended."""
+    """The channel for the ids of a vocabulary; weights are relative to correct typing."""
 
     exchanges: Mapping[int, tuple[Ids, _Floats, int]]
     """Typed id -> ids that may be intended, (A,), their weights, (A,), and number of spellings, which stand first."""
@@ -71,20 +70,20 @@ class Channel:
     dropped: float
     doubled: float
     stretched: float
-    """Weight of a letter typed three times or more that is intended once."""
+    """Weight of a letter typed three times or more for one."""
     swapped: float
     inserted: float
     """Weight of each superfluous letter."""
     latin: Transliteration | None = None
-    """How Latin letters are read; None where they are not."""
+    """None where Latin letters are not read."""
 
     @classmethod
     def of(
         cls, vocabulary: CharacterVocabulary, slips: float = SLIPS, foreign: NDArray[np.bool_] | None = None
     ) -> Self:
-        """Return the channel of a vocabulary with a share of slips; Latin letters are read if `foreign`, (V,)."""
+        """Return a vocabulary's channel; Latin letters are read if `foreign`, (V,)."""
         spellings: dict[str, dict[str, int]] = {}
-        counts = Counter[str]()  # what fingers do is the same in all languages
+        counts = Counter[str]()  # fingers slip alike in all languages
         for table in (language.table("channel") for language in known().values()):
             spellings = {**table.get("spellings", {}), **spellings}
             counts.update(table.get("slips", {}))
@@ -121,8 +120,8 @@ class Channel:
         return bool((ids >= SPECIALS).all()) and any(len(self.intended(id)[0]) > 1 for id in ids.tolist())
 
     def arcs(self, beam: Beam[Edits], id: int) -> Arcs[Edits]:
-        """Return the arcs of a typed letter: any may be another spelling, one may be a slip, and two exchanged letters
-        are a dropped and a superfluous one. The text as typed comes first."""
+        """Return the arcs of a typed letter: any may be another spelling, one may be a slip; an exchange is a dropped
+        and a superfluous letter. The text as typed comes first."""
         typed, memory, weights = (*beam.memory[0].typed, id), beam.memory, beam.weights[:, None]
         no_slip = np.array([not edits.is_slip for edits in memory])[:, None]
         least = np.array([edits.least for edits in memory])[:, None]
@@ -159,7 +158,7 @@ class Channel:
         return Arcs([*exchanged[:WIDTH], *self._unread(beam, typed, floor)], dropped, behind)
 
     def _unread(self, beam: Beam[Edits], typed: tuple[int, ...], floor: float) -> list[Arc[Edits]]:
-        """Return the arcs by which the letter adds nothing: it is doubled, superfluous, or was read as dropped."""
+        """Return the arcs by which the letter adds nothing: doubled, superfluous, or read as dropped."""
         *before, id = typed
         times = next((n for n, other in enumerate(reversed(before)) if other != id), len(before))
         found: list[Arc[Edits]] = []

@@ -16,9 +16,9 @@ from kammil.text import fold_spelling, open_word, role
 from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 
 MIN_UNSPACED_LETTERS = 0.1
-"""Minimum share of letters without spaces for pieces to be searched."""
+"""Minimum share of unspaced letters for pieces to be searched."""
 MIN_SCRIPT = 0.1
-"""Minimum probability that a text begins in a script for it not to be foreign; the bundled model gives Latin 0.02."""
+"""Minimum probability that a text begins in a script; others are foreign, as Latin, 0.02, to the bundled model."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -26,20 +26,20 @@ _Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class CharacterClasses:
-    """Classes of the ids of a vocabulary by their role in words, (V,) each."""
+    """Classes of ids by their role in words, (V,) each."""
 
     begin: _Flags
     """Letters, digits, underscores."""
     continues: _Flags
     """Ids of `begin` without unspaced letters, marks, joiners."""
     words: _Flags
-    """Ids that a word may end in: `begin`, and marks."""
+    """`begin`, and marks: a word may end in them."""
     close: _Floats
     """1 for ids that end a word; 0 for UNK, which may be either."""
     unspaced: _Flags
-    """Letters of scripts without spaces; none if they are too few."""
+    """Letters of scripts without spaces, unless they are few."""
     extends: _Flags
-    """Ids that belong to the character before them."""
+    """Ids that belong to the character before."""
     foreign: _Flags
     """Letters of scripts that the model hardly read."""
     digits: _Flags
@@ -50,12 +50,12 @@ class CharacterClasses:
     """Letters of a careful spelling -> their ids, by kind (`Language.careful`)."""
 
     def complete(self, prefixes: Sequence[str], p: _Floats) -> NDArray[np.float64]:
-        """Return the probability that the last word of each prefix is complete, (R,); `p`, (R, V), follows."""
+        """Return the probability, (R,), that each prefix's last word is complete; `p`, (R, V), follows."""
         inside = np.array([bool(open_word(prefix)) for prefix in prefixes])
         return np.where(inside, p.astype(np.float64) @ self.close, 0.0)
 
     def careful_in(self, text: str) -> frozenset[int]:
-        """Return the ids of the careful spellings that a text uses."""
+        """Return the ids of careful spellings in a text."""
         used = [ids for letters, ids in self.careful.items() if any(c in text for c in letters)]
         return frozenset[int]().union(*used)
 

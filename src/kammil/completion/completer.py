@@ -1,7 +1,5 @@
-"""`Completer`: a model ready to complete, suggest and score text; it needs no PyTorch.
-
-Shapes: B batch, T time, V vocabulary.
-"""
+"""`Completer`: a model ready to complete, suggest and score text, without PyTorch. Shapes: B batch, T time, V
+vocabulary."""
 
 from __future__ import annotations
 
@@ -49,7 +47,7 @@ class Completion:
 
     prompt: str
     text: str
-    """The continuation, in whole graphemes, of the prompt, or of `reading` in place of its end."""
+    """The continuation, in whole graphemes, of the prompt as read."""
     finish_reason: FinishReason
     """`length`: as long as asked for; `end`: by the model; `stop`: at a stop string, or the end of a clause."""
     bits: tuple[float, ...]
@@ -71,12 +69,12 @@ class Completion:
 
 @dataclass(frozen=True)
 class Score:
-    """How surprised a model is by each character of a text."""
+    """How surprised a model is by each character."""
 
     text: str
     """The normalised text."""
     bits: tuple[float, ...]
-    """Bits of each character, then of the end; with the cost of naming unknown characters."""
+    """Bits of each character, then of the end; unknown characters pay for their names."""
 
     @property
     def bits_per_character(self) -> float:
@@ -85,17 +83,16 @@ class Score:
 
 
 MAX_READ = 1_000
-"""Maximum number of last characters of a prompt in which Latin letters are read."""
+"""Maximum number of last characters in which Latin letters are read."""
 
 
 class Completer:
-    """A model ready to complete text. Open one with `kammil.load(folder)`. States along the last prompts are cached.
+    """A model ready to complete text, opened by `kammil.load(folder)`; states along the last prompts are cached.
 
     Args:
         rules: normalise every text before the model reads it.
         model: the folder that it came from.
-        profile: texts of the user, which the model learns and which keeps what it learns; `OptionError` if it cannot
-            learn.
+        profile: learnt texts; `OptionError` with a model that cannot learn.
         block: words that are never written, beside the list of offensive words.
         messages: whether the project's messages belong to the model, for `openings` and `stock_phrases`.
     """
@@ -119,8 +116,8 @@ class Completer:
         self.state_cache = StateCache(runner)
 
     def fork(self, *, learnt: bool = False) -> Completer:
-        """Return a completer of the same model that another thread may use, and that has learnt nothing, or, with
-        `learnt`, the same, copy-on-write; `OptionError` for a model that cannot learn."""
+        """Return a completer of the same model for another thread, with nothing learnt, or, if `learnt`, with what this
+        one has learnt, copy-on-write; `OptionError` for a model that cannot learn."""
         if not isinstance(self._language_model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
         runner = self._language_model.fork(learnt=learnt)
@@ -130,7 +127,7 @@ class Completer:
 
     @property
     def name(self) -> str:
-        """The name in the model card; empty for a model from no folder."""
+        """The model card's name; empty for a model from no folder."""
         card = self.model.card if self.model is not None else ""
         return card.partition("\n")[0].removeprefix("# ")
 
@@ -206,15 +203,15 @@ class Completer:
         return self.rules.normalise(text)
 
     def complete(self, prompt: str, **options: Unpack[Options]) -> Completion:
-        """Complete a prompt by one draw, or, with `preset="sensible"`, by the best of many, as `kammil complete` does;
-        unknown characters are read as UNK. Options: see `DecodingOptions`; `OptionError` for one out of range."""
+        """Complete a prompt by one draw, or, with `preset="sensible"`, by the best of many; unknown characters are read
+        as UNK. Options: see `DecodingOptions`; `OptionError` for one out of range."""
         return self.samples(prompt, 1, **options)[0]
 
     def samples(self, prompt: str, n: int, **options: Unpack[Options]) -> list[Completion]:
         """Write `n` completions of one prompt; where each is one draw, the first is that of `complete`.
 
-        With `best_of` they are the best of all draws, with different first words where there are such; with beams the
-        `n` best texts, all different, fewer if the model can write no more.
+        With `best_of` they are the best of all draws, which begin with different words where possible; with beams the
+        `n` best texts, all different, or fewer.
         """
         constraints = self.constraints(options, n)
         *_, hypotheses = self._write(prompt, constraints, n)
@@ -229,7 +226,7 @@ class Completer:
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
         """Stream the text of `complete` in whole graphemes that no later character can change, without its `reading`;
         in one piece with beams or `best_of`."""
-        constraints = self.constraints(options, 1)  # not in the generator: report wrong options now
+        constraints = self.constraints(options, 1)  # not in the generator: wrong options fail now
 
         def pieces() -> Iterator[str]:
             sent = 0
@@ -242,12 +239,12 @@ class Completer:
         return pieces()
 
     def suggest(self, prefix: str, k: int = 3, **options: Unpack[ListKeywords]) -> list[Suggestion]:
-        """Suggest up to `k` words: endings of the current word, then next words, each group most probable first; where
-        the current word is more probably complete, next words come first.
+        """Suggest up to `k` words: endings of the current word, then next words, each group most probable first; next
+        words come first where the current word is more probably complete.
 
-        None is less probable than `threshold`; only a third place of content may be a third as probable where all would
-        be function words. Unless `correct` is false, a suggestion may replace the current word, for a slip of a key or
-        another spelling, or words in Latin letters by Arabic (`Suggestion.replaces`). Blocked words and strings of
+        None is less probable than `threshold`, but for a word of content in third place, which may be a third as
+        probable. Unless `correct` is false, words may replace the current word, if it may have a slip or another
+        spelling, or words in Latin letters that are Arabic (`Suggestion.replaces`). Blocked words and strings of
         `forbid` are refused; `allow_offensive` allows offensive words. `OptionError` for an option out of range
         (`SuggestOptions`).
         """
@@ -265,20 +262,20 @@ class Completer:
         ghost: bool = False,
         taught: frozenset[BlockedWord] | None = None,
     ) -> Query:
-        """Return what `suggest_after` and `phrase_after` are asked; `seen` is the normalised text, if known, `taught`
-        as in `word_block`."""
+        """Return what `suggest_after` and `phrase_after` are asked; `seen` is the normalised text, `taught` as in
+        `word_block`."""
         text = TypedText.of(self.vocabulary, prefix, self.normalise(prefix) if seen is None else seen)
         refusals = self.refusals(options.forbid, allow_offensive=options.allow_offensive, taught=taught)
         stock = None
         if ghost and options.words >= ghost_text.MAX_WORDS and self._has_messages:
-            # The phrases themselves are opened where they are looked up, not on an event loop.
+            # Phrases are opened where they are looked up, not on an event loop.
             asked: Options = {"forbid": options.forbid, "allow_offensive": options.allow_offensive}
             asked |= {"clause": True, "stock_phrases": True, "length": MAX_CHARACTERS}
             stock = self.constraints(asked, 1, taught=taught)
         return Query(text, options, refusals, stock)
 
     def begun_word(self, query: Query, state_cache: StateCache | None = None) -> BegunWord | None:
-        """Return the interpretations of the last word; None if only the typed word is possible."""
+        """Return the interpretations of the last word, if there are several."""
         if not query.options.correct:
             return None
         text, cache = query.text, self.state_cache if state_cache is None else state_cache
@@ -310,13 +307,13 @@ class Completer:
     def stock_hypotheses(
         self, constraints: Constraints, log_probabilities: LogProbabilities, state: State
     ) -> list[Hypothesis]:
-        """Return the stock phrases that may follow a prompt, if the call asks for them."""
+        """Return the stock phrases that may follow, if the call asks for them."""
         if not constraints.options.stock_phrases or not self._has_messages:
             return []
         return stock_hypotheses(bundled(), self.language_model, constraints, log_probabilities, state)
 
     def reading(self, prompt: str, state_cache: StateCache | None = None) -> tuple[str, int]:
-        """Return the Arabic words that Latin letters at the end of a prompt are read as, and the number of characters
+        """Return the Arabic words that the last Latin letters of a prompt are read as, and the number of characters
         they replace, or 0."""
         prompt = prompt[-MAX_READ:]
         text = TypedText.of(self.vocabulary, prompt, self.normalise(prompt))
@@ -330,10 +327,10 @@ class Completer:
         """Predict ghost text: the most probable next word, then the most probable one after it, up to `words`, none
         twice.
 
-        Each word must save more than it costs to read, as surely as `ghost` says, or have the `threshold` as its
-        probability. There is none where the word at hand is more probably complete, or where it would name a ruler or a
-        party, or be a religious formula, that the text has not begun. What `suggest` refuses is refused too; a stock
-        phrase may stand in its place (`ghost_text`). `OptionError` for an option out of range (`SuggestOptions`).
+        Each word must save more than it costs to read, as surely as `ghost` says, or be as probable as `threshold`.
+        There is none where the word at hand is more probably complete, nor a ruler, a party or a religious formula that
+        the text has not begun, nor what `suggest` refuses. It may be a stock phrase (`ghost_text`). `OptionError` for
+        an option out of range (`SuggestOptions`).
         """
         checked = {} if threshold is None else {"threshold": threshold}
         query = self.query(prefix, SuggestOptions.of(**options, **checked), ghost=True)
@@ -362,7 +359,7 @@ class Completer:
         return ghost_text.or_stock_phrase(ghost, seen, stock, rule)
 
     def learn(self, text: str) -> None:
-        """Learn a text of the user, for all sessions of this model.
+        """Learn a text, for all sessions of this model.
 
         No weight changes; the text is saved in the profile, if there is one, and nowhere else. `OptionError` for a
         family that cannot learn, or a text without characters.
@@ -393,7 +390,7 @@ class Completer:
         """Normalise `given`, and `text` as it stands after it."""
         before = self.normalise(given)
         both = self.normalise(given + text)
-        # A rule may join the two at the seam (an accent composes); then each is normalised by itself.
+        # Where an accent composes at the seam, each is normalised by itself.
         return before, both[len(before) :] if both.startswith(before) else self.normalise(text)
 
     def constraints(
@@ -422,8 +419,8 @@ class Completer:
     def word_block(
         self, *, allow_offensive: bool = False, taught: frozenset[BlockedWord] | None = None
     ) -> WordBlock | None:
-        """Return the blocked words, None for none: the user's own, and offensive ones without those of `taught`, by
-        default of all that was learnt."""
+        """Return the blocked words, if any: own ones, and offensive ones without those of `taught`, by default of all
+        learnt texts."""
         return self._word_blocks.get(self._exempt(taught, allow_offensive))
 
     def refusals(
@@ -443,7 +440,7 @@ class Completer:
         return self._adaptation.user_allowed_words if taught is None else taught
 
     def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
-        """Yield the hypotheses after every step, or when they are finished."""
+        """Yield the hypotheses after every step, or at the end."""
         seen = typed = self.normalise(prompt)
         options = constraints.options
         if options.read_latin:
@@ -459,7 +456,7 @@ class Completer:
                 *_, drawn = generate(self.language_model, constraints, *after, options.best_of)
             yield choose(drawn, stock, constraints)
         else:
-            # The steps of the one most probable text are cached: the next keystroke may well ask for the rest of it.
+            # Steps of the most probable text are cached: the next keystroke may ask for the rest.
             step = decoder.step if n == 1 and options.temperature == 0 else None
             yield from generate(self.language_model, constraints, *after, n, step=step)
 
@@ -497,7 +494,7 @@ class Session:
     session.phrase().added                  # ghost text
     ```
 
-    Any number of sessions may share a model; none sees the text of another.
+    Sessions may share a model; none sees the text of another.
     """
 
     def __init__(self, model: Completer, *, megabytes: float = MAX_MEGABYTES) -> None:
@@ -509,7 +506,7 @@ class Session:
         return self._text
 
     def update(self, text: str) -> None:
-        """Set the whole text typed so far, and read what is new of it."""
+        """Set the whole text so far, and read what is new of it."""
         self._text = text
         self.model.after(text)
 
@@ -528,9 +525,9 @@ def load(
 ) -> Completer:
     """Open a model folder, or the bundled model; `FolderError` for another folder, a truncated one, another format.
 
-    With a profile, or the path of one, the model knows its texts, later ones too, and keeps there what it learns.
-    `block` is a file of words that are never written, one a line, in any variant, beside `block.txt` of the folder.
-    `DataError` for a file that is no profile or no list, `OptionError` for a model that cannot learn.
+    The model knows the texts of the profile, later ones too, and keeps there what it learns. `block` is a file of words
+    that are never written in any variant, one a line, beside the folder's `block.txt`. `DataError` for a file that is
+    no profile or no list, `OptionError` for a model that cannot learn.
     """
     model = folders.read(Path(path))
     loaded = load_model(model.description.family, model.description.settings, model.artifacts)
@@ -538,7 +535,7 @@ def load(
         raise FolderError(
             f"{path} has {model.vocabulary.size} vocabulary entries, {loaded.vocabulary_size} outputs; copy it again."
         )
-    # The language model has unpacked what it needs of the arrays; the packed ones would only take memory.
+    # The language model has unpacked its arrays; the packed ones would only take memory.
     model = replace(model, artifacts=Artifacts({}))
     opened = Profile(profile) if isinstance(profile, str | Path) else profile
     folder = folders.locate(Path(path))

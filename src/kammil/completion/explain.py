@@ -1,9 +1,9 @@
 """Explain why a model was surprised: the bits of every character, likely alternatives, and the influence of experts.
 
-The rule of Aumann & Shapley (1974, "Values of Non-Atomic Games") shares out what a blend's experts save of the log2 V
-bits of a uniform choice: scores are scaled from 0 to 1 in equal steps, and each expert is credited with what its part
-of every step saved. Attributions add up exactly, and of two experts that know the same neither is missed. Shapes: T
-time, V vocabulary, K experts, Q steps.
+By the rule of Aumann & Shapley (1974, "Values of Non-Atomic Games") all scores of a blend are scaled from 0 to 1 in
+equal steps, and each expert is credited with what its part of every step saved of the log2 V bits of a uniform choice.
+So attributions add up exactly, and of two experts that know the same neither is missed. Shapes: T time, V vocabulary, K
+experts, Q steps.
 """
 
 from __future__ import annotations
@@ -24,11 +24,9 @@ from kammil.text import HANDLE, URL, shortened, words
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _MAX_POSITIONS = 64
-"""Maximum number of positions in one call."""
 _MAX_EXPERTS = 3
-"""Maximum number of experts named for a character."""
 _NODES, _WEIGHTS = (np.asarray(a) / 2 for a in np.polynomial.legendre.leggauss(32))
-"""Gauss-Legendre quadrature, (Q,): exact to rounding for scores that differ by at most 40."""
+"""Gauss-Legendre quadrature, (Q,): exact for scores that differ by at most 40."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +45,12 @@ class Attribution:
     expert: str
     """In plain words, such as `word so far and the word before, background texts`."""
     bits: float
-    """Compared with a uniform choice, negative if it favoured others; all sum to log2 V less the bits of the
-    character."""
+    """Negative if it favoured others; all sum to log2 V less the bits of the character."""
 
 
 @dataclass(frozen=True)
 class CharacterScore:
-    """The score of one character of a text, or of its end."""
+    """The score of one character, or of the end."""
 
     text: str
     """Empty for the end of text."""
@@ -63,14 +60,14 @@ class CharacterScore:
     rank: int | None
     """1 for the most probable character; None for an unknown one."""
     alternatives: tuple[Alternative, ...]
-    """The most probable characters, best first, without placeholders, which nobody types."""
+    """The most probable characters, best first, without placeholders."""
     credits: tuple[Attribution, ...]
     """The largest attributions; empty without experts."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """The explanation of a text, character by character."""
+    """The explanation of each character of a text."""
 
     given: str
     """The normalised text before it."""
@@ -140,7 +137,7 @@ def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
         piece = slice(begin, begin + piece_size)
         ids, true = inputs[None, piece], targets[piece]
         attributions: list[tuple[Attribution, ...]] = [()] * len(true)
-        if isinstance(predictor, ExpertAttribution):  # their sum gives the log-probabilities: no second forward pass
+        if isinstance(predictor, ExpertAttribution):  # their sum gives the log-probabilities
             (scores,), state = predictor.expert_scores(ids, state)  # (T, K, V)
             log_probabilities = log_softmax(scores.sum(axis=1))  # (T, V)
             attributions = [_top_experts(names, row) for row in aumann_shapley(scores, true)]

@@ -1,8 +1,8 @@
 """Ghost text: the most probable word, then the most probable one after that, while each is worth reading (`GhostRule`).
 
-A wrong word costs as much time as a key and more, so none is shown where the word at hand is more probably complete.
-Where no word is sure, or the sure ones begin it, a *stock phrase* may stand there (`stock_phrases`). Greedy decoding is
-no substitute: it falls into loops, and gives loops a high probability.
+A wrong word costs more than a key, so none is shown where the word at hand is more probably complete; a *stock phrase*
+that begins with the sure words, if any, may stand in their place (`stock_phrases`). Greedy decoding is no substitute:
+it falls into loops, and gives loops a high probability.
 """
 
 from __future__ import annotations
@@ -36,13 +36,12 @@ class GhostRule:
     threshold: float
     """Minimum probability of a word, given the text before it."""
     charge: float
-    """Minimum mean number of keys that a word saves: what it costs to read it."""
+    """Minimum mean number of keys saved by a word: what it costs to read it."""
     sureness: float = math.inf
     """Minimum log-odds that a stock phrase makes sense."""
 
     def shows(self, probability: float, saved: int, complete: float) -> bool:
-        """Return whether to show a word that saves so many keys; `complete` is the probability that the word at hand is
-        whole."""
+        """Return whether to show a word that saves so many keys; `complete` is the probability of the word at hand."""
         return probability >= max(self.threshold, complete) and probability * saved >= self.charge
 
 
@@ -54,14 +53,13 @@ GHOST_RULES: Mapping[str, GhostRule] = {
 """The levels, chosen by `benchmarks/ghost.py`: to read a word costs 1.15 keys on a phone and 0.65 on a desktop; *quiet*
 makes a phone fastest, *eager* a desktop (docs/log.md#when-does-ghost-text-help)."""
 GHOST: GhostLevel = "balanced"
-"""Default level."""
 MAX_WORDS = 8
 """Maximum number of words of ghost text."""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """Ghost text: the words that are likely to come next."""
+    """Ghost text: the words that probably come next."""
 
     added: str
     """Text to append to the prefix; empty if nothing is worth reading."""
@@ -70,7 +68,7 @@ class Phrase:
     stock: bool = False
     """Whether they are a stock phrase."""
     sure: str = ""
-    """The words that the model is sure of, at its beginning."""
+    """The words at its beginning that the model is sure of."""
 
 
 def ghost_rule(ghost: GhostLevel, threshold: float | None = None) -> GhostRule:
@@ -80,7 +78,7 @@ def ghost_rule(ghost: GhostLevel, threshold: float | None = None) -> GhostRule:
 
 def or_stock_phrase(ghost: Phrase, prompt: str, stock: Sequence[Hypothesis], rule: GhostRule) -> Phrase:
     """Return the best stock phrase that is sure enough and begins with the ghost text, else that."""
-    for one in stock:  # that of greatest worth first
+    for one in stock:
         is_sure = one.sureness is not None and one.sureness >= rule.sureness
         if is_sure and one.text.startswith(ghost.added) and strip_unsolicited(prompt, one.text) == one.text:
             return Phrase(one.text, 2 ** -sum(one.bits), stock=True, sure=ghost.added)
@@ -99,7 +97,7 @@ def phrase(
     rule: GhostRule = GHOST_RULES[GHOST],
     refusals: Refusals = NO_REFUSALS,
 ) -> Phrase:
-    """Predict one word after the other, up to one that the text already has or has not called for (`unsolicited`);
+    """Predict words one after the other, up to one that the text already has or has not called for (`unsolicited`);
     `log_probabilities`, (1, V), follow the prefix."""
     space, open_part = classes.space, open_word(prefix)
     complete = float(classes.complete([prefix], np.exp(log_probabilities))[0])
@@ -129,7 +127,7 @@ def phrase(
         phrases.append(Phrase(added, probability))
         scores, state = model.forward(ids[None], state, last=1)  # (1, 1, V)
         following = np.exp(scores[0, -1].astype(np.float64))
-        if unspaced:  # no mark may follow, since the probability of the piece is that of whole letters
+        if unspaced:  # no mark may follow: the piece's probability is of whole letters
             following[classes.extends] = 0
             log_probabilities = np.full(scores[:, -1].shape, -np.inf, np.float32)
             total = following.sum()
@@ -138,7 +136,6 @@ def phrase(
             complete, space_share = 0.0, 1.0
             continue
         closing = float(following @ classes.close)
-        # The share of the space among all characters that may end the word.
         space_share = float(following[space]) / closing if space is not None and closing > 0 else 0.0
         if space_share < rule.threshold or space_share == 0:
             break

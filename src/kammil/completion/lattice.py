@@ -1,8 +1,8 @@
 """A beam over texts u that a writer may intend, given what was typed, x.
 
-A *channel* is a weighted transducer: its arcs say how a typed letter can be made of intended ones. The weight of a text
-is P_model(u) times P_channel(x | u). The beam after a letter begins with that before it: a key costs one or two steps
-of the model. Shapes: N texts, V vocabulary.
+A *channel*, a weighted transducer, says by its arcs how a typed letter can be made of intended ones. A text's weight is
+P_model(u) times P_channel(x | u). Each beam begins with the last: a key costs one or two steps of the model. Shapes: N
+texts, V vocabulary.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Memory(Protocol):
     """What a channel remembers of how a text was typed."""
 
     def joined(self, other: Self) -> Self:
-        """Return the memory of a text that was found in two ways."""
+        """Return the memory of a text found in two ways."""
         ...
 
 
@@ -37,7 +37,7 @@ Typed = TypeVar("Typed")
 
 
 class Arc(NamedTuple, Generic[M]):
-    """One way to go on from a text of a beam."""
+    """One way to continue a text."""
 
     row: int
     letter: int
@@ -57,7 +57,6 @@ class Arcs(NamedTuple, Generic[M]):
     """What a channel says of one typed letter."""
 
     read: list[Arc[M]]
-    """Arcs by which the letter is read."""
     unwritten: list[Arc[M]]
     """Intended letters before it that were not typed."""
     behind: Callable[[Beam[M], range], list[Arc[M]]]
@@ -70,7 +69,6 @@ class Beam(Generic[M]):
 
     intended: list[tuple[int, ...]]
     weights: NDArray[np.float64]
-    """(N,)"""
     memory: list[M]
     p: NDArray[np.float32]
     """(N, V): probabilities of what follows each."""
@@ -95,13 +93,13 @@ class Beam(Generic[M]):
             read, unwritten = [arc for arc in read if arc.letter != NO_LETTER], []
         sources, found = self, dict[tuple[int, ...], Arc[M]]()
         self._join(found, read)
-        if unwritten:  # the model reads them together with those that the beam will most probably have
+        if unwritten:  # one step reads them with those that the beam will probably have
             likely = [arc for ids, arc in self._best(found, kept) if ids not in self.intended]
             sources = self._with(model, [*unwritten, *likely])
             begin = len(self.intended)
             sources._join(found, behind(sources, range(begin, begin + len(unwritten))))
         best = dict(self._best(found, kept))
-        # A channel that keeps a text has left out by itself what is too improbable beside it.
+        # A channel that keeps a text has left out what is too improbable.
         least = 0.0 if kept else MIN_SHARE * max((arc.weight for arc in best.values()), default=0.0)
         return sources._step(model, {ids: arc for ids, arc in best.items() if arc.weight >= least})
 
@@ -131,7 +129,6 @@ class Beam(Generic[M]):
         )
 
     def _step(self, model: LanguageModel, found: dict[tuple[int, ...], Arc[M]]) -> Beam[M]:
-        """Return the beam of the found texts; the model reads the new ones."""
         known = {ids: row for row, ids in enumerate(self.intended)}
         new = [arc for ids, arc in found.items() if ids not in known]
         p, state = self.p, self.state
@@ -155,7 +152,7 @@ _PADDED: WeakKeyDictionary[LanguageModel, bool] = WeakKeyDictionary()
 
 
 def is_padded(model: LanguageModel) -> bool:
-    """Return whether states after texts of different lengths fit into one batch, as a transformer's do not."""
+    """Return whether states after texts of different lengths fit into one batch; a transformer's do not."""
     if model not in _PADDED:
         initial = model.initial_state(1)
         _, after = model.step(np.array([BOS]), initial)

@@ -1,8 +1,8 @@
 """Texts of a user, which a model learns while it runs, and the profile, the file that keeps them.
 
 A profile is JSON lines: `{"kammil-profile": 1}`, then `{"text": "..."}` for every text learnt, oldest first. Only the
-user can read it, and it is never sent anywhere. Learning appends a line; forgetting, or dropping the oldest, rewrites
-the file. A lock file beside it serialises writers.
+user can read it. Learning appends a line; forgetting, or dropping the oldest, rewrites the file. A lock file beside it
+serialises writers.
 """
 
 from __future__ import annotations
@@ -29,35 +29,34 @@ from kammil.text import words
 FORMAT = 1
 """Incremented when an older Kammil could misread a new profile."""
 MAX_TEXTS, MAX_TOTAL_CHARACTERS = 2_000, 400_000
-"""Maximum number of texts, and of characters of all; beyond that the oldest are dropped."""
+"""Maximum number of texts, and of characters of all; the oldest are dropped."""
 MAX_CHARACTERS = 4_000
-"""Maximum number of characters of one text."""
 MAX_OPENING = 40
 """Number of characters that are searched for a first word."""
 CANNOT_LEARN = "this model cannot learn while it runs; train one with --model blend."
-_MAX_BYTES = 16 << 20  # of a file that is opened: more than twice what `MAX_TOTAL_CHARACTERS` can take
+_MAX_BYTES = 16 << 20  # more than twice what `MAX_TOTAL_CHARACTERS` can take
 _FORMAT_KEY = "kammil-profile"
-_LOCK_SECONDS = 10.0  # longest wait for other programs that write; each takes a few milliseconds
+_LOCK_SECONDS = 10.0  # wait for other programs that write
 
 _Stamp = tuple[int, int, int] | None
-"""Inode, size and time of the file; None where there is no file."""
+"""Inode, size and time of a file, if there is one."""
 
 
 class Profile:
     """The texts of one profile file, which is read when needed; a missing one is empty, and made with its folder for
-    the first text. Every method raises `DataError` for a file that is no profile or cannot be read or written."""
+    the first text. Methods raise `DataError` for a file that is no profile or cannot be read or written."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.version = 0
         """Incremented whenever the texts change."""
         self._texts: list[str] = []
-        self._num_lines = 0  # of the file; it may have dropped texts until it is rewritten
+        self._num_lines = 0  # of the file, dropped texts included
         self._can_append = False  # whether the last line is complete
         self._stamp: _Stamp = None
 
     def exists(self) -> bool:
-        """Return whether there is a file; it may be damaged."""
+        """Return whether there is a file, if only a damaged one."""
         return _stamp(self.path) is not None
 
     @property
@@ -67,7 +66,7 @@ class Profile:
         return tuple(self._texts)
 
     def refresh(self) -> None:
-        """Read the file again if it has changed; otherwise this costs one `lstat`."""
+        """Read the file again if it has changed; else this costs one `lstat`."""
         if _stamp(self.path) == self._stamp:
             return
         content, stamp = _read(self.path)
@@ -76,8 +75,8 @@ class Profile:
         self._set_texts(_newest(texts))
 
     def learn(self, *texts: str) -> int:
-        """Add stripped texts, and return the number of old ones dropped; `OptionError` for an empty or too long one,
-        then none is added."""
+        """Add stripped texts, or, with `OptionError` for an empty or too long one, none; returns the number of old ones
+        dropped."""
         new = [check_text(text) for text in texts]
         with self._exclusive():
             kept = _newest([*self._texts, *new])
@@ -93,7 +92,7 @@ class Profile:
         return dropped
 
     def forget(self, *texts: str) -> None:
-        """Remove each text where it was learnt last; `OptionError` if one is missing, then none is removed."""
+        """Remove each text where it was learnt last; `OptionError` if one is missing, then none is."""
         with self._exclusive():
             kept = self._texts[::-1]
             for text in texts:
@@ -150,7 +149,7 @@ class Profile:
             raise DataError(f"cannot write {self.path}: {_why(error)}; name another file.") from error
 
     def _append(self, lines: bytes) -> None:
-        # Without fsync, which would take longer than all the rest.
+        # Without fsync, which would take longer than the rest.
         flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         with open(self.path, "ab", buffering=0, opener=lambda path, _: os.open(path, flags)) as file:
             while lines:
@@ -213,7 +212,7 @@ def _stamp(path: Path) -> _Stamp:
 def _read(path: Path) -> tuple[bytes, _Stamp]:
     stamp = _stamp(path)
     if stamp is None:
-        return b"", None  # as an empty file
+        return b"", None
     if stamp[1] > _MAX_BYTES:
         raise DataError(f"{path} has more than {_MAX_BYTES >> 20} MiB, which no profile has; name another file.")
     try:
@@ -226,7 +225,7 @@ def _read(path: Path) -> tuple[bytes, _Stamp]:
 
 
 def _parse(content: bytes, path: Path) -> tuple[list[str], bool]:
-    # A last line that a crash cut off is left out, and nothing may be appended behind it.
+    # A last line that a crash cut off is left out; nothing may be appended to it.
     head, *lines = content.split(b"\n")
     _check_head(head, path)
     texts = [_text(line, number, path) for number, line in enumerate(lines[:-1], 2) if line.strip()]
@@ -272,18 +271,17 @@ def _why(error: OSError | ValueError) -> str:
 
 
 class Adaptation:
-    """Teaches a language model the texts of its user.
+    """Teaches a language model the texts of its user; `OptionError` for a profile with a model that cannot learn.
 
     Args:
-        model: `OptionError` for one that cannot learn, given a profile.
         encode: converts a text to ids, as the model sees it.
-        profile: file of the learnt texts, which any program may change; None keeps them in memory.
+        profile: file of the texts, which any program may change; None keeps them in memory.
     """
 
     def __init__(self, model: LanguageModel, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
         self._model, self._encode, self._profile = model, encode, profile
         self._version = -1
-        self._synced: Counter[str] = Counter()  # texts of the profile that the model has learnt
+        self._synced: Counter[str] = Counter()  # texts of the profile that the model knows
         self._taught: Counter[BlockedWord] = Counter()
         self.user_allowed_words: frozenset[BlockedWord] = frozenset()
         """Offensive words in learnt texts, which their writer may be shown."""
@@ -314,7 +312,7 @@ class Adaptation:
         for text in old:
             model.forget(self._encode(text))
         self._count_words(new, old)
-        # The text rules of a model may leave nothing of a text.
+        # Text rules may leave nothing of a text.
         model.learn_all([ids for ids in map(self._encode, new) if len(ids)])
         self._synced, self._version = wanted, self._profile.version
 

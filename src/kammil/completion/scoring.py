@@ -21,7 +21,7 @@ from kammil.language_model import (
 )
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
-_ROWS = 8  # continuations that are read together, of similar lengths: the shorter ones are padded
+_ROWS = 8  # read together, of similar lengths, since they are padded
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class TokenScores:
     """Teacher-forced scores of a text and its end."""
 
     bits: NDArray[np.float64]
-    """(T + 1,): surprise; an unknown character pays for UNK and for its name."""
+    """(T + 1,); an unknown character pays for UNK and its name."""
     ranks: NDArray[np.int64]
-    """(T + 1,): number of ids that were more probable than the true one; V for an unknown character."""
+    """(T + 1,): number of more probable ids; V for an unknown character."""
 
 
 def score_texts(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
-    """Score normalised texts in few batches; `FolderError` if the model gives some text no probability."""
+    """Score normalised texts in few batches; `FolderError` for a text without probability."""
     encoded = [vocabulary.encode(text) for text in texts]
     width = max((len(ids) for ids in encoded), default=0) + 1
     inputs = np.full((len(texts), width), PAD, np.int64)

@@ -1,7 +1,5 @@
-"""A cache of the states along texts that were read before: a radix tree bounded in bytes.
-
-After a typed character that the model predicted, the next prediction needs one step. A *stop* is a node with a state.
-"""
+"""A cache of the states along texts that were read before: a radix tree bounded in bytes, whose *stops* are nodes with
+a state. After a typed character that the model predicted, the next prediction needs one step."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 _ALIGNMENT = 8  # bytes
 
 ArrayLayouts = tuple[tuple[np.dtype[Any], tuple[int, ...], int], ...]
-"""Data type, shape and offset of each array."""
+"""Data type, shape and offset of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +43,26 @@ class PackedArrays:
         return tuple(np.ndarray(shape, dtype, self.data, at) for dtype, shape, at in self.layouts)
 
 
-@lru_cache(1024)  # texts of one length have equal layouts, of a kilobyte each
+@lru_cache(1024)  # texts of one length share a layout of a kilobyte
 def _interned(layouts: ArrayLayouts) -> ArrayLayouts:
     return layouts
 
 
 STRIDE = 64
-"""Number of characters between the states of a text; a remainder of up to half as many is read in the same call."""
+"""Number of characters between states; a remainder of up to half as many is read in the same call."""
 NEAR_END = 16
-"""Number of last characters of a shortened text that each get a state: the user is deleting them one by one."""
+"""Number of last characters of a shortened text that each get a state: the user deletes them one by one."""
 MAX_MEGABYTES = 16.0
-"""Bound of states and tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text."""
+"""Bound of states and tree: some 1,500 stops of the bundled model after 70 characters."""
 MAX_STEP_SHARE = 1 / 256
-"""Maximum share of the bound for a state after a generated character: a transformer's would drive out those of typed
-text."""
+"""Maximum share of the bound for a generated character's state: a transformer's would drive out those of typed text."""
 _NODE_BYTES, CHARACTER_BYTES = 600, 4
 """Bytes of a stop without its state, and of each character of its label."""
 
 Label = str
-"""Ids from a node to a child as code points: fast to compare."""
+"""Ids as code points: fast to compare."""
 Result = tuple[LogProbabilities, State]
-"""Log-probabilities of what follows a text, (1, V), and the state, one row."""
+"""Log-probabilities of what follows, (1, V), and the state, one row."""
 
 
 @dataclass(eq=False, slots=True)
@@ -78,11 +75,10 @@ class TrieNode:
     children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
     """By the first character of their labels."""
     block: PackedArrays | None = None
-    """The result at a stop."""
 
 
 class StateCache:
-    """The states of a language model along texts, bounded in megabytes; the last one is always kept."""
+    """The states of a language model along texts, bounded in megabytes, the last one apart."""
 
     def __init__(self, model: LanguageModel, megabytes: float = MAX_MEGABYTES) -> None:
         self._model, self._max_bytes, self.root = model, megabytes * 1e6, TrieNode(None, "")
@@ -92,7 +88,7 @@ class StateCache:
         """Drop all states."""
         self._version = self._model.version
         nodes = [self.root]
-        while nodes:  # cut all cycles: in a frozen tree (`gc.freeze`) the collector never finds them
+        while nodes:  # cut cycles: after `gc.freeze` the collector never finds them
             node = nodes.pop()
             nodes += node.children.values()
             node.parent, node.children, node.block = None, {}, None
@@ -119,7 +115,7 @@ class StateCache:
 
     def prefill(self, ids: Ids) -> Prefill:
         """Begin to read ids, (T,), BOS first, in pieces from the longest cached prefix."""
-        if self._version != self._model.version:  # it has learnt or forgotten texts: the states are out of date
+        if self._version != self._model.version:  # after learning the states are out of date
             self.clear()
         node, path = self.root, _label(ids)
         deepest, depth, at = node, 0, 0
@@ -139,8 +135,8 @@ class StateCache:
         return Prefill(self, deepest, depth, path, state, result, shortened=at == len(path))
 
     def step(self, node: TrieNode, label: Label, state: State) -> tuple[TrieNode, Label, Result]:
-        """Read the last id of a label from a node, given the state before it; returns the last stop on the way, the
-        label from there, and the result."""
+        """Read the last id of a label from a node, given the state before; returns the last stop, the label from there,
+        and the result."""
         current = self._version == self._model.version
         below = self._find(node, label) if current else None
         if below is not None and below.block is not None:
@@ -167,7 +163,7 @@ class StateCache:
         return stored
 
     def _prune(self, node: TrieNode) -> None:
-        # A node without a state goes unless texts diverge there, then its parent likewise.
+        # A node without a state goes, unless texts diverge there.
         while (parent := node.parent) is not None and node.block is None and len(node.children) < 2:
             parent.children.pop(node.label[0], None)
             for below in node.children.values():
@@ -209,19 +205,16 @@ class Prefill:
 
     state_cache: StateCache
     node: TrieNode
-    """The last stop."""
     depth: int
     """Number of ids read."""
     path: Label
     state: State
-    """One row."""
     last: Result | None
-    """None before the first id."""
     shortened: bool
     """Whether a text read before begins so."""
     stop: int = field(init=False)
     goal: int = field(init=False)
-    """Number of ids up to the last stop and the next one."""
+    """Number of ids up to the last and the next stop."""
 
     def __post_init__(self) -> None:
         """Plan the first stop."""
@@ -244,7 +237,7 @@ class Prefill:
         return _ids(self.path[self.depth : self.depth + size])
 
     def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
-        """Take the results of reading `size` ids: log-probabilities, (1, V), and state."""
+        """Take the results of reading `size` ids: (1, V), and state."""
         self.depth, self.state, self.last = self.depth + size, state, (log_probabilities, state)
         if self.depth == self.goal:
             self.node = self.state_cache.store(self.node, self.path[self.stop : self.depth], self.last)
@@ -281,10 +274,10 @@ def _ids(label: Label) -> Ids:
 
 
 def _common_length(a: Label, b: Label) -> int:
-    if a == b:  # the usual case
+    if a == b:
         return len(a)
     low, high = 0, min(len(a), len(b))
-    while low < high:  # bisection: a loop over characters takes 4 ms for a common prefix of 100,000
+    while low < high:  # a loop over characters takes 4 ms for 100,000
         middle = (low + high + 1) // 2
         if a[low:middle] == b[low:middle]:
             low = middle

@@ -1,9 +1,9 @@
 """Stock phrases: ends of messages that were written beforehand, one of which may go on from what is typed.
 
-A model writes words that fit, and loses the thread; a message keeps it. Where a message has the last word of the text,
-whole or begun, the rest of its clause is a candidate. Its `sureness` depends on the model's bits, and on the *likeness*
-of the text and the message up to there: the Jaccard similarity of their folded words, weighted by information.
-`recipes/phrases.py` makes `phrases.npz`.
+A model loses the thread; a message keeps it. Where a message has the last word of the text, whole or begun, the rest of
+its clause is a candidate. Its `sureness` depends on the model's bits, and on the *likeness* of the text and the message
+up to there: the Jaccard similarity of their folded words, weighted by information. `recipes/phrases.py` makes
+`phrases.npz`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,11 @@ Places = NDArray[np.int64]
 
 FILE = "phrases.npz"
 MAX_CHARACTERS = 40
-"""Maximum length of a phrase."""
 MAX_WORDS = 32
-"""Number of last words of a text that phrases are found by."""
+"""Number of last words that phrases are found by."""
 MAX_PHRASES = 12
-"""Maximum number of phrases that are compared."""
 SURE = 0.05
-"""Minimum log-odds of a stock phrase that is offered unasked, and for which no text is drawn."""
+"""Minimum log-odds of a stock phrase offered unasked, or in place of draws."""
 _MAX_PLACES = 320  # whose message is looked at word by word
 
 
@@ -50,8 +48,8 @@ class StockPhrase(NamedTuple):
 
 
 def sureness(bits: Sequence[float], likeness: float) -> float:
-    """Return the log-odds that a continuation makes sense to a reader, fitted to grades of 2,655 texts
-    (`benchmarks/sureness.py`; docs/log.md, "Who ends a thought: a model, or a message?")."""
+    """Return the log-odds that a continuation makes sense, fitted to grades of 2,655 texts (`benchmarks/sureness.py`;
+    docs/log.md, "Who ends a thought: a model, or a message?")."""
     return 0.3 - 0.235 * sum(bits) / math.sqrt(max(1, len(bits))) + 6.1 * likeness
 
 
@@ -78,8 +76,8 @@ class StockPhrases:
 
     Args:
         folds: distinct folded words, sorted.
-        tokens: distinct words as spelled, in the order of their folds; a null character and what follows the word,
-            unless that is one space.
+        tokens: words as spelled, in the order of their folds; then a null character and what follows, unless that is
+            one space.
         begins_fold: (tokens,), whether a token's fold is new.
         ids: (words,), the tokens of all messages.
         lengths: (messages,), their numbers of words.
@@ -123,7 +121,7 @@ class StockPhrases:
         places = self._places[self._first[first] : self._first[behind]].astype(np.int64)
         if not len(places):
             return []
-        # Messages that share no rare word with the text are left out before the order of words is looked at.
+        # Messages that share no rare word are left out before the order of words is looked at.
         known = [fold for fold in map(self._number, before) if fold is not None]
         shared = np.zeros(len(self.begins) - 1, np.float32)
         for fold in set(known):
@@ -142,8 +140,7 @@ class StockPhrases:
         return list(found.values())
 
     def _likenesses(self, places: Places, known: Sequence[int], unknown: float) -> NDArray[np.float64]:
-        """Return the likeness of what stands before each place and a text of known words and a weight of unknown
-        ones."""
+        """Return the likeness before each place of a text of known words and a weight of unknown ones."""
         begins = self.begins[self._message_of[places]]
         shared = np.zeros(len(places))
         for fold in set(known):
@@ -158,7 +155,7 @@ class StockPhrases:
         return shared / np.maximum(self._weights[list(set(known))].sum() + unknown + before - shared, 1e-9)
 
     def _phrase(self, place: int, begun: str, between: str) -> str:
-        """Return what follows a place to the end of its clause; empty if nothing fits."""
+        """Return what follows a place in its clause; empty if nothing fits."""
         end = self.begins[self._message_of[place] + 1]
         word, _, gap = self._tokens[self._ids[place]].partition("\0")
         text = ""
@@ -194,8 +191,7 @@ def stock_hypotheses(
     log_probabilities: LogProbabilities,
     state: State,
 ) -> list[Hypothesis]:
-    """Return ended texts that may follow the prompt, greatest worth first, a few for each text asked for;
-    `log_probabilities`, (1, V), follow the prompt."""
+    """Return ended texts that may follow the prompt, greatest worth first; `log_probabilities`, (1, V), follow it."""
     prompt, vocabulary = constraints.prompt, constraints.vocabulary
     found = phrases.after(prompt)
     bits = score_continuations(model, vocabulary, log_probabilities, state, [phrase.text for phrase in found])

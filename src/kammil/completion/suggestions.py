@@ -1,7 +1,7 @@
-"""Suggestions: the most probable next words, or endings of the current word, with their exact probabilities.
+"""Suggestions: the most probable next words, or endings of the current word, with exact probabilities.
 
-Probabilities sum to one or less; otherwise the word is complete, or no word comes next. A replacement has the posterior
-of the intended word: model times channel, normalised. Shapes: T characters.
+Probabilities sum to one or less; otherwise the word is complete, or no word follows. A replacement has the posterior of
+the intended word: model times channel, normalised. Shapes: T characters.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ MAX_REPLACED = (MAX_RUN + 1) * (MAX_TYPED + 1)
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A next word, or the current word completed; in a script without spaces, the next letters."""
+    """A next word, or the current word completed; in scripts without spaces the next letters."""
 
     text: str
     """The whole word, or the piece; beyond `text.MAX_OPEN_WORD` characters its end."""
     added: str
     """Text to append where the replaced characters stood: a word, its ending, or a space and a word."""
     probability: float
-    """Probability that exactly `added` comes next, and then the word or the letter ends."""
+    """Probability that exactly `added` comes next, and then the word or letter ends."""
     replaces: int = 0
-    """Number of characters at the end of the prefix that `added` replaces: a corrected begun word, and words in Latin
+    """Number of characters at the end of the prefix that `added` replaces: of a corrected word, or words in Latin
     letters."""
 
     def appended_to(self, prefix: str) -> str:
@@ -69,10 +69,9 @@ class TypedText:
     ids: Ids
     """(T,), BOS first."""
     letters: int
-    """Number of characters of its open word; 0 where normalisation changed it: replaced characters are counted as
-    typed."""
+    """Number of characters of its open word; 0 where normalisation changed it: replaced characters count as typed."""
     as_typed: int
-    """Number of last characters, up to `MAX_REPLACED`, that normalisation kept."""
+    """Number of last characters, up to `MAX_REPLACED`, kept by normalisation."""
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, text: str, seen: str) -> Self:

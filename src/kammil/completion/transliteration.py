@@ -1,7 +1,7 @@
 """Words in Latin letters: of a language that is typed so (`Transliteration`), or written so (`word_probability`).
 
-People write شو أخبارك as "shu a5barak" or "chou akhbarak": each letter as one of several *signs* or none, and behind it
-an unwritten short vowel or none. `recipes/transliteration.py` learns the table. Shapes: L letters.
+People write شو أخبارك as "shu a5barak" or "chou akhbarak": each letter as one of several *signs* or none, and an
+unwritten short vowel or none behind it. `recipes/transliteration.py` learns the table. Shapes: L letters.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from kammil.vocabulary import SPECIALS, CharacterVocabulary
 FIRST = "^"
 """Prefix of a letter that begins a word."""
 MAX_SILENT = 3
-"""Maximum number of unwritten letters that are tried before each letter."""
+"""Maximum number of unwritten letters before each."""
 LISTED = 0.8
 """Share of listed words in a text."""
 _ODD = 1e-4
-"""Probability of a character that no listed word has, such as a digit."""
+"""Probability of a character in no listed word."""
 _END = " "
 
 Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
@@ -39,7 +39,7 @@ _NO_LETTERS: _Letters = np.zeros(0, np.int64), np.zeros(0)
 
 
 class Begun(dict[str, float]):
-    """Beginnings of what is typed of the last letter -> weight."""
+    """Beginnings typed of the last letter -> weight."""
 
     def joined(self, other: Begun) -> Begun:
         """Add the weights of another way."""
@@ -48,7 +48,7 @@ class Begun(dict[str, float]):
 
 @dataclass(frozen=True)
 class Transliteration:
-    """The table of a language for the ids of a vocabulary; of each pair the second is for a word's first letter."""
+    """The table of a language for the ids of a vocabulary; second ones of pairs are for first letters of words."""
 
     typed: Mapping[int, str]
     """Id -> lower-case character that letters are written with."""
@@ -57,7 +57,7 @@ class Transliteration:
     written: tuple[Mapping[int, Written], Mapping[int, Written]]
     """Id of a letter -> what is written for it."""
     begun: tuple[Mapping[str, _Letters], Mapping[str, _Letters]]
-    """Latin letter -> letters that may begin with it."""
+    """Latin letter -> letters that begin so."""
     silent: tuple[_Letters, _Letters]
     """Letters that may stay unwritten."""
     articles: Mapping[tuple[int, ...], tuple[int, ...]]
@@ -102,7 +102,7 @@ class Transliteration:
         return "".join(text) if all(text) and (not letters or any(map(str.isalpha, text))) else None
 
     def arcs(self, beam: Beam[Begun], sign: str) -> Arcs[Begun]:
-        """Return the arcs of a typed letter: it continues the last one, or begins a new one, before which one may stay
+        """Return the arcs of a typed letter: it continues the last one, or begins one, before which another may stay
         unwritten."""
         closed = np.array([self._closed(*row) for row in zip(beam.intended, beam.memory, strict=True)])
         letters, probabilities = self.silent[beam.intended == [()]]
@@ -170,8 +170,8 @@ def _letters(p: Mapping[int, float]) -> _Letters:
 
 
 def word_probability(word: str, *, whole: bool) -> float:
-    """Return the probability of a word in lower case, or, if it is not `whole`, of all that begin so: by Zipf's law
-    from its rank in `frequent.txt`, otherwise by a trigram model of the listed words' characters."""
+    """Return the probability of a word in lower case, or, if not `whole`, of all that begin so: by Zipf's law from its
+    rank in `frequent.txt`, otherwise by a trigram model of the listed words."""
     listed, followers = _listed(), _followers()
     spelt, text = 1.0, _END * 2 + word + _END * whole
     for i in range(2, len(text)):
@@ -205,8 +205,7 @@ def _listed() -> defaultdict[str, float]:
 
 @pooled
 def _followers() -> dict[str, Counter[str]]:
-    """Two characters -> counts of the next one in listed words; single characters -> nothing, to tell that they
-    occur."""
+    """Two characters -> counts of the next one in listed words; single characters -> none, as they occur."""
     found = defaultdict[str, Counter[str]](Counter)
     for word in chain(*_words()):
         text = _END * 2 + word + _END

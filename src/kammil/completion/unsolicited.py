@@ -1,9 +1,8 @@
 """What models bring up by themselves and should not: rulers and parties, politics, religious formulas.
 
-Ghost text shows an *entry* of `rulers.txt` or `formulas.txt`, an opinion or a belief that the writer did not utter,
-only if a whole word of it, or three letters of its stem, are typed. Drawn completions that bring up rulers or
-`politics.txt` are chosen last. A list holds no two religious words at the start of a text, and elsewhere not only
-function words.
+Ghost text shows an *entry* of `rulers.txt` or `formulas.txt` only if a whole word of it, or three letters of its stem,
+are typed. Drawn completions that bring up rulers or `politics.txt` are chosen last. A list holds no two religious words
+at the start of a text, and elsewhere not only function words.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from kammil.languages import known, pooled
 from kammil.text import fold_spelling, words
 
 LETTERS = 3
-"""Minimum number of typed letters of an entry: two would match the bare article."""
+"""Minimum number of typed letters: two would match the bare article."""
 
 
 def strip_unsolicited(text: str, ghost: str) -> str:
@@ -26,7 +25,7 @@ def strip_unsolicited(text: str, ghost: str) -> str:
     begin = _last_words(text, entries)
     seen, typed = text[begin:] + ghost, len(text) - begin
     for start, end, letters in _found(seen, typed, entries):
-        if end > typed and letters < LETTERS:  # neither a whole word of it nor enough letters are typed
+        if end > typed and letters < LETTERS:
             return seen[typed : max(start, typed)].rstrip()
     return ghost
 
@@ -38,15 +37,15 @@ def is_religious(word: str) -> bool:
 
 
 def is_function_word(word: str) -> bool:
-    """Return whether a word, or what follows its conjunction, may follow any other."""
+    """Return whether a word, without its conjunction, may follow any other."""
     folded = fold_spelling(word)
     joined = (folded.removeprefix(language.conjunction) for language in known().values())
     return not _entries("function_words").last_words.isdisjoint((folded, *joined))
 
 
 def unsolicited_politics(text: str) -> Callable[[str], bool]:
-    """Return a function that says whether a completion brings up rulers or politics, and the text does not; the text is
-    searched once."""
+    """Return a test whether a completion brings up rulers or politics, and the text, which is searched once, does
+    not."""
     entries = _entries("rulers", "politics")
     if any(_found(text, 0, entries)):
         return lambda _: False
@@ -82,7 +81,7 @@ def _entries(*names: str) -> _Entries:
 
 
 def _last_words(text: str, entries: _Entries) -> int:
-    """Return where the last words begin in which an entry may have begun."""
+    """Return where the last words begin, in which an entry may have begun."""
     last = words(text)[-entries.max_words :]
     return last[0][0] if last else len(text)
 
@@ -92,7 +91,7 @@ def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int,
     of its stem."""
     found = words(seen)
     new = [fold_spelling(seen[a:b]) for a, b in found if b > typed]
-    if not any(stem in entries.last_words for word in new for stem in _stems(word)):  # as for most texts
+    if not any(stem in entries.last_words for word in new for stem in _stems(word)):
         return
     folded = [*(fold_spelling(seen[a:b]) for a, b in found if b <= typed), *new]
     for i, (start, end) in enumerate(found):
@@ -105,7 +104,7 @@ def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int,
 
 
 def _stems(word: str) -> Iterator[str]:
-    """Yield a folded word, and what follows each proclitic that it may have."""
+    """Yield a folded word, and what follows each of its proclitics."""
     yield word
     proclitics, longest = _proclitics()
     for end in range(1, min(len(word), longest + 1)):

@@ -1,9 +1,9 @@
 """What a list holds: the best words of a search in one spelling each, openings, and the pieces that save most keys.
 
-Of the spellings of a word (قهوة and قهوه) the most probable one is kept, or, where the writer uses ta marbuta or hamza,
-the one that has them, unless it is much less probable: كتابه, his book, is no كتابة. A doubled vowel that is about as
-probable makes another word: تغيير is not تغير. Scripts without spaces get *pieces*, the next letters as far as the
-model is certain, then single letters.
+Of a word's spellings (قهوة and قهوه) the most probable one is kept, or, where the writer uses ta marbuta or hamza, the
+one that has them, unless it is much less probable: كتابه, his book, is no كتابة. A doubled vowel about as probable
+makes another word: تغيير is not تغير. Scripts without spaces get *pieces*, the next letters as far as the model is
+certain, then single letters.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TWICE = 2
 MAX_PIECE = 8
 """Maximum number of characters of a piece; in Japanese 4 save 30.0 % of the keystrokes, 8 save 32.0 %."""
 SINGLE = 0.01
-"""Keys that a tap on a single letter saves; with 0.5 five Chinese suggestions save 8.8 % of the keys, not 10.3 %."""
+"""Keys that a single letter saves; with 0.5 five Chinese suggestions save 8.8 % of the keys, not 10.3 %."""
 MIN_OF_BEST = 0.2
 """Minimum probability of a careful spelling, or a doubled vowel, as a share of the other one."""
 _REPEATED, _STRETCHED = regex.compile(r"(.)\1"), regex.compile(r"(\p{L})\1{2,}")
@@ -40,7 +40,7 @@ class FoundWord(NamedTuple):
     """A word that was found."""
 
     ids: Ids
-    """Ids to append, in place of the open word if that is replaced."""
+    """Ids to append, the open word included if it is replaced."""
     probability: float
     replaced: int = 0
     """Number of ids that it replaces; 0 if it continues them."""
@@ -62,7 +62,7 @@ class WordList:
     Args:
         k: maximum number of words.
         folds: letters by which each id is compared.
-        careful: ids of careful spellings in the text so far.
+        careful: ids of careful spellings in the text.
         typed: ids of its last word.
     """
 
@@ -80,7 +80,7 @@ class WordList:
         return [entry.word for entry in sorted(self._entries.values(), key=lambda entry: -entry.word.probability)]
 
     def take(self, word: FoundWord) -> None:
-        """Take a word, unless k others are more probable, or one is a better spelling."""
+        """Take a word, unless k others are more probable or one is better spelled."""
         ids, p = word.ids.tolist(), word.probability
         written = _letters(ids, self._folds) if word.replaced else self._typed + _letters(ids, self._folds)
         letters, plain = _unstretched(written)
@@ -129,7 +129,7 @@ def _letters(ids: Sequence[int], folds: Sequence[str]) -> str:
 
 
 def _is_better(one: _Entry, other: _Entry) -> bool:
-    # What leaves the typed letters as they are, or is careful, is better unless it is much less probable.
+    # A continuation, or a careful spelling, is better unless it is much less probable.
     ranks = [(not entry.word.replaced, entry.careful) for entry in (one, other)]
     if ranks[0] != ranks[1]:
         more, less = (one, other) if ranks[0] > ranks[1] else (other, one)
@@ -144,10 +144,10 @@ Pieces = Mapping[tuple[int, ...], float]
 def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], float]:
     """Choose the k pieces that save most keys together.
 
-    Of the right pieces a writer takes the longest, for one key. So a piece adds its letters beyond the longest chosen
-    one that it begins with, times the probability of the text going on with it and with no longer chosen one. The
-    saving is submodular, so greedy choice reaches 1 - 1/e of the maximum (Nemhauser, Wolsey & Fisher 1978), and old
-    gains are upper bounds, renewed only at the top of the heap.
+    A writer takes the longest right piece, for one key. So a piece adds its letters beyond the longest chosen one that
+    it begins with, times the probability of the text going on with it and with no longer chosen one. The saving is
+    submodular: greedy choice reaches 1 - 1/e of the maximum (Nemhauser, Wolsey & Fisher 1978), and old gains are upper
+    bounds, renewed only at the top of the heap.
 
     Returns:
         ids and probabilities in the order of the choice, and the gain of the last of k pieces, else 0.
@@ -174,11 +174,8 @@ def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], 
 
 
 class Openings(NamedTuple):
-    """Words that a text may begin with.
-
-    Models of reviews and posts are surest of words that stand everywhere; so the first words of messages
-    (`openings.txt`, made by `recipes/openings.py`) and of learnt texts are counted.
-    """
+    """Words that a text may begin with, counted in messages (`openings.txt`, made by `recipes/openings.py`) and learnt
+    texts: models of reviews are surest of words that stand everywhere."""
 
     words: Mapping[tuple[int, ...], float]
     """Ids of a word -> probability."""
@@ -192,8 +189,8 @@ class Openings(NamedTuple):
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, learnt: Mapping[str, int], *, counted: bool) -> Openings:
-        """Return the openings, given the number of texts that each word begins in `learnt` ones, and in messages if
-        they are `counted`, then worth as much as the model."""
+        """Return the openings: `learnt` counts the texts that each word begins, and counts of messages, if `counted`,
+        are worth as much as the model."""
         texts, counts = sum(learnt.values()), _counts() if counted else {}
         known, total = WORTH / (WORTH + texts), sum(counts.values())
         own = known / 2 if counted else known

@@ -40,17 +40,17 @@ MIN_PROBABILITY = 0.01
 MIN_ENDING_OF_COMPLETE = 0.05
 """Minimum probability of an ending of a probably complete word (docs/log.md#what-comes-after-a-whole-word)."""
 FOREIGN, MIN_FOREIGN = 20, 0.2
-"""Factor of the threshold for a word in a foreign script, and a probability from which on it is always shown
+"""Factor of the threshold for foreign scripts, and probability that is always enough
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 PLACES, MIN_CONTENT, MAX_FOUND = 3, 1 / 3, 12
-"""Number of first places, one of them for a word of content; its minimum probability as a share of the word in its
-place or the threshold; and number of words searched for it. Lists of function words alone fall from 53 to 21 %."""
+"""Number of first places, one for a word of content; its minimum probability as a share of the word in its place or the
+threshold; and number of words searched for it."""
 MAX_LEFT_OUT = 2
-"""Number of words searched in place of religious ones, which are left out at the start of a text."""
+"""Number of words searched in place of religious ones that are left out at the start of a text."""
 MAX_STATES = 12
-"""Maximum number of beginnings of one length; with 12, lists of three hold 99.96 % of the true ones' probability."""
+"""Maximum number of beginnings of one length; lists of three hold 99.96 % of the true ones' probability."""
 MAX_CHARACTERS = 32
-"""Maximum number of characters of a suggestion; lev30's longest word has 29."""
+"""Maximum number of characters of a suggestion."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -97,7 +97,7 @@ class SearchRoots:
         classes: CharacterClasses,
         refusals: Refusals,
     ) -> Self:
-        """Return the prefixes as typed; `p`, (N, V), follows."""
+        """Return the prefixes as typed, which `p`, (N, V), follows."""
         roots = [
             Root(
                 i,
@@ -144,15 +144,15 @@ class SearchRoots:
         return cls(roots, np.concatenate([part.p for part in parts]), concat_states([*states.values()]))
 
     def before_space(self, rows: Sequence[int], space: int) -> SearchRoots:
-        """Return some of the prefixes, behind which a space comes first."""
+        """Return some prefixes, with a space first."""
         only, chosen = np.arange(self.p.shape[1]) == space, [self.roots[row] for row in rows]
         roots = [Root(i, root.weight, only, root.refusal_states) for i, root in enumerate(chosen)]
         return SearchRoots(roots, self.p[list(rows)], select_rows(self.state, np.array(rows)))
 
 
 def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
-    """Return which ids may come first, (V,): those that continue the current word, or begin one, or the space, never
-    both, so that no word is suggested twice. An unspaced letter may get a mark."""
+    """Return which ids may come first, (V,): in a word those that continue it, else those that begin one, or the space,
+    never both, so that no word is suggested twice."""
     if word := open_word(prefix):  # digits behind a number say nothing
         return (classes.continues & ~(classes.digits & word.isdecimal())) | classes.unspaced
     space = np.arange(len(p)) == classes.space
@@ -205,7 +205,7 @@ class WordSearch:
         begun: Sequence[BegunWord | None] | None = None,
     ) -> list[list[FoundWord]]:
         """Return the words found for each of R normalised prefixes, most probable first: endings before next words, or
-        behind them; `log_probabilities`, (R, V), and `state` follow the prefixes, `begun` are their open words."""
+        behind them; `log_probabilities`, (R, V), and `state` follow the prefixes."""
         begun = [None] * len(prefixes) if begun is None else begun
         length = max(map(len, prefixes), default=0) + self.max_characters
         per_prefix = max_rows(self.model, self.width or 1, length)
@@ -297,7 +297,7 @@ class WordSearch:
         return is_function_word("".join(self.classes.folds[id] for id in word.ids.tolist()))
 
     def _with_openings(self, found: list[FoundWord], prefix: str) -> list[FoundWord]:
-        """Return the words that begin a text, with openings, and a maximum of one religious word."""
+        """Return the words that begin a text, with openings, and without a second religious word."""
         assert self.openings is not None
         if not prefix:
             known = self.openings.words
@@ -324,7 +324,7 @@ class WordSearch:
         begun: Sequence[BegunWord | None],
         complete: NDArray[np.float64],
     ) -> tuple[SearchRoots, dict[int, list[FoundWord]]]:
-        """Return the roots with those of the begun words' meanings, and by prefix the meanings that are whole words."""
+        """Return the roots with those of meanings, and by prefix the meanings that are whole words."""
         parts, whole = [roots], dict[int, list[FoundWord]]()
         for i, word in enumerate(begun):
             if word is None:
@@ -358,13 +358,13 @@ class WordSearch:
         p, state = self._without_refused(roots.p, states), roots.state
         root, weight, piece = np.array([r.prefix for r in first]), roots.weights, np.array([r.is_piece for r in first])
         found = [WordList(k, classes.folds, careful[i], typed[i] if typed else ()) for i in range(num_prefixes)]
-        # The k-th best probability, once there are k words; the most probable beginning that was dropped for the width.
+        # Probability of the k-th best word; of the best beginning that was dropped for the width.
         to_beat, dropped, dropped_piece = (np.zeros(num_prefixes) for _ in range(3))
         candidates: list[dict[tuple[int, ...], float]] = [{} for _ in range(num_prefixes)]
         within_piece = classes.unspaced | (classes.extends & classes.continues)  # (V,)
         levels: list[tuple[Ids, Ids]] = []
         for level in range(self.max_characters):
-            # A first comparison in single precision, with room for rounding, leaves few candidates for the exact one.
+            # Single precision, with room for rounding, leaves few candidates for exact comparison.
             to_beat_by = np.where(piece, 0, to_beat[root])
             least = (np.maximum(to_beat_by, self.threshold) / weight * (1 - 1e-6)).astype(np.float32)  # (N,)
             parent, ids = np.nonzero((p >= least[:, None]) & allowed)
@@ -424,7 +424,7 @@ class WordSearch:
         dropped: NDArray[np.float64],
         k: int,
     ) -> tuple[list[list[FoundWord]], _Flags]:
-        # `proven` tells that of the words, `dropped` the most probable piece whose continuations were not searched.
+        # `proven` is of the words, `dropped` of the best piece that was not continued.
         for i in range(len(words)):
             if candidates[i] or dropped[i] > 0:
                 chosen, least_gain = choose_pieces(candidates[i], k)
@@ -433,7 +433,7 @@ class WordSearch:
         return words, proven
 
     def _merge(self, words: list[FoundWord], others: list[FoundWord]) -> list[FoundWord]:
-        # By the keys that they save; the key that takes a word is paid for by the space that comes with it.
+        # By keys saved; the space that comes with a word pays for the key that takes it.
         def saving(found: FoundWord) -> float:
             return -found.probability * (len(found.ids) - int(self.classes.unspaced[found.ids].any()))
 
@@ -444,7 +444,7 @@ class WordSearch:
         return self.classes.foreign[ids] & (probabilities < least)
 
     def _without_refused(self, p: _Floats, states: Sequence[States]) -> _Floats:
-        """Return the probabilities, (N, V), negative where an id must not follow."""
+        """Return the probabilities, (N, V), of refused ids negative."""
         copied = False
         for row, state in enumerate(states if self.refusals.parts else ()):
             if (refused := self.refusals.refused(state)) is not None:
@@ -454,8 +454,8 @@ class WordSearch:
 
 
 def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None) -> list[FoundWord]:
-    """Merge meanings of one word, whose probabilities add up, most probable first; of words that differ only in earlier
-    ones the more probable is kept."""
+    """Merge meanings of one word, whose probabilities add up; of words that differ only in earlier ones the more
+    probable is kept."""
     by_ids: dict[tuple[int, ...], list[FoundWord]] = {}
     for word in words:
         ids = tuple(word.ids.tolist())
