@@ -1,8 +1,8 @@
 """Keystrokes saved: a simulated writer types texts with the help of suggestions.
 
 The writer (Trnka & McCoy 2008, "Evaluating word prediction: framing keystroke savings") looks at the suggestions at
-every position and accepts the right word as soon as it is shown, for one key; wrong words cost nothing. The saving is 1
-- keys with help / keys without, over all texts; a key is a character (code point), a tap or a chord. Keys that a space
+every position and accepts the right word as soon as it is shown, for one key; wrong words cost nothing. Over all texts,
+the saving is 1 - keys with help / keys without; a key is a character (code point), a tap or a chord. Keys that a space
 after an accepted word (`text.space_after`) costs are counted.
 
 Shapes: T characters, N texts.
@@ -41,7 +41,7 @@ from kammil.vocabulary import CharacterVocabulary
 WIDTHS = (1, 3, 5)
 """Sizes of the list, W."""
 LOOK_AFTER = 2
-"""Letters before the glance at the list when time is counted: gives 31 words a minute on a phone, measured are 33
+"""Letters before the glance at the list when time is counted: gives 31 words a minute on a phone, where people write 33
 (Palin et al. 2019)."""
 
 Flags = NDArray[np.bool_]

@@ -84,7 +84,7 @@ def within(texts: Sequence[str], number: int, characters: int) -> list[str]:
 
 
 def cut(text: str, length: int) -> str:
-    """Cut a text to at most this length, behind its last whole word, if any."""
+    """Cut a text to at most this length, after its last whole word, if any."""
     if len(text) <= length:
         return text
     words, space, _ = text[: length + 1].rpartition(" ")

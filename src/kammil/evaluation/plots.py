@@ -135,7 +135,8 @@ def _rendered(figure: Figure, format: str, dpi: int) -> bytes:
 def svg(chart: Chart) -> str:
     """Return a chart as SVG in the page's colour variables, without styles, which its policy forbids.
 
-    Raises: `MissingExtraError` without matplotlib."""
+    Raises: `MissingExtraError` without matplotlib.
+    """
     out = io.BytesIO()
     drawn = figure([chart])
     from matplotlib import rc_context

@@ -1,6 +1,6 @@
 """Models beside one another on the same texts: a ranking of families, and a learning curve of one recipe.
 
-Each text keeps its summands, so that models measured on different days are compared in pairs.
+Each text keeps its summands, so that models measured on different days are compared text by text.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def suggestion_hits(
                 hits[i].complete[t] = done
                 decoded = [(t - n, vocabulary.decode(ids), p) for ids, p, n, _ in suggestions]
                 kept = [(at, added, p) for at, added, p in decoded if keep(prefix, added)]
-                for j, (at, added, p) in enumerate(kept):  # added stands from at on, behind the letters that stay
+                for j, (at, added, p) in enumerate(kept):  # added stands from at on, after the letters that stay
                     end, replaced = at + len(added), t - at
                     as_wanted = end in all_ends[i] and texts[i].startswith(added, at) and t < end
                     hits[i].probabilities[t, j], hits[i].ends[t, j] = p, end

@@ -1,4 +1,4 @@
-"""What a notebook shows of models and explanations."""
+"""HTML of models and explanations for a notebook."""
 
 from __future__ import annotations
 
