@@ -18,7 +18,7 @@ from kammil.errors import DataError
 from kammil.text import PERSONAL, counted, personal_counts
 
 MIN_TEXTS = 50
-"""A validation tenth of fewer is less than five."""
+"""A tenth of fewer, for validation, is less than five."""
 MIN_MEAN_LENGTH, MAX_MEAN_LENGTH = 4.0, 2000.0
 """Hardly a word; a chapter."""
 MAX_EXAMPLES = 3
@@ -75,7 +75,7 @@ class Keyword:
     source: str
     texts: int
     share: float
-    """Of the source's texts."""
+    """Share of the source's texts."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,12 @@ class Audit:
     inventory: tuple[Character, ...]
     """The commonest first."""
     scripts: Mapping[str, float]
-    """Of the characters."""
     dialects: Mapping[str, float]
     sources: Mapping[str, float] | None
     """The largest first; None for texts without sources."""
     keywords: tuple[Keyword, ...]
     lonely: tuple[str, ...]
-    """Of one text alone: no model can learn and test them."""
+    """Characters of one text alone, too rare to learn and test."""
     personal: Mapping[str, int]
     """Occurrences by kind."""
     leaks: Leakage | None

@@ -27,7 +27,7 @@ _MAX_LIST = 1 << 16
 _TAIL = 64
 """Final characters that make a text's state: twice the length of an entry."""
 _MAX_WORDS = 6
-"""Of an entry."""
+"""Maximum in an entry."""
 SEPARATOR, _MARK = " ", "~"
 _ALTERNATIVES, _CHOICES = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}")
 _PATTERN_SIGNS, _SEPARATORS = regex.compile(r"[(){}|~]"), regex.compile(" +")
@@ -129,7 +129,7 @@ class Match:
 
 @pooled
 def offensive_words() -> Blocklist:
-    """Return the offensive words of all languages."""
+    """Return all languages' offensive words."""
     lists = (language.read("offensive.tsv") for language in known().values())
     return Blocklist([entry for words in lists for entry in read_list(words, "offensive.tsv", patterns=True)])
 
@@ -303,7 +303,7 @@ class Blocklist:
         return {entry for *_, state in self._ends_in(text) for entry in self.matching(state)}
 
     def find(self, text: str) -> list[Match]:
-        """Return the blocked words of a text, in order."""
+        """Return the blocked words of a text, in order; the shortest of each end."""
         return [self._match(text, begins, end) for begins, end, _ in self._ends_in(text)]
 
     def without(self, exempt: Iterable[BlockedWord]) -> Blocklist:

@@ -61,7 +61,7 @@ def _size(runs: int) -> int:
 
 
 def _estimated(bits: NDArray[np.bool_]) -> int:
-    """By the share of set bits (Swamidass and Baldi 2007)."""
+    """Estimate from the set bits (Swamidass and Baldi 2007)."""
     unset = max(1, len(bits) - int(np.count_nonzero(bits)))
     return round(-len(bits) / 2 * np.log(unset / len(bits)))
 
@@ -155,7 +155,7 @@ def _codes(letters: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _hashes(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """(N, L) code points to 64 bits of each run, (N, max(0, L - 11)); (N, 1) if L is 1 to 11."""
+    """Hash the runs of (N, L) code points to 64 bits, (N, max(0, L - 11)); (N, 1) if L is 1 to 11."""
     width = min(RUN, codes.shape[1])
     if width == 0:
         return np.zeros(codes.shape, np.uint64)

@@ -62,7 +62,7 @@ class Chat:
     media: int
     """Messages without a text."""
     notices: int
-    """Such as "You deleted this message"."""
+    """Lines such as "You deleted this message"."""
 
     def described(self, sender: str | None = None) -> str:
         """Return a sentence on senders and omissions."""

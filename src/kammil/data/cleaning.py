@@ -18,7 +18,7 @@ _PERSON = rf"(?:{HANDLE}|(?<![\w@])@\w+)"
 _LINK = rf"(?:{URL}|(?<!\w)(?:https?://|www\.)\S+)"
 _RETWEET = regex.compile(rf"^\s*(?:RT\s+{_PERSON}\s*:?\s*)+")
 _PEOPLE = regex.compile(rf"({_PERSON})(?:\s*{HANDLE}|\s+@\w+)+")
-# A post cut at 140 characters often ends within an address: "http://t.…", "ht…".
+# Posts cut at 140 characters end within addresses: "http://t.…", "ht…".
 _LAST_LINKS = regex.compile(rf"(?:\s*{_LINK})+\s*$|\s+ht{{1,2}}(?:ps?(?::\S*)?)?…\s*$")
 _TOKEN = regex.compile(r"(?<![A-Za-z0-9_@#])(?:USER|URL|EMOJI|NUM|NEWLINE)(?![A-Za-z0-9_])|<(?:user|url|num)>")
 _TOKENS = {"USER": HANDLE, "<user>": HANDLE, "URL": URL, "<url>": URL}

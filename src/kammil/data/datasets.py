@@ -48,7 +48,7 @@ class Dataset:
     terms: Terms = "unstated"
     dialect: str = "mixed"
     column: str | tuple[str, ...] | None = None
-    """As for `sources.rows`; several give a text each."""
+    """See `sources.rows`; several give a text each."""
     cleaning: CleaningRules | None = None
 
 

@@ -20,7 +20,7 @@ from kammil.text import fold_spelling, words
 _LANGUAGE = next(language for language in known().values() if language.dialects)
 DIALECTS = tuple(_LANGUAGE.dialects)
 UNCLEAR = "unclear"
-"""For dialects below `THRESHOLD`."""
+"""No dialect reaches `THRESHOLD`."""
 THRESHOLD = 0.5
 
 
@@ -31,7 +31,7 @@ class Counts(NamedTuple):
     """(6,) of each of `keys`, added to the log-probabilities of `DIALECTS`."""
     bias: NDArray[np.float64]
     precision: Mapping[str, float]
-    """With as many texts of each dialect."""
+    """Precision with equally many texts of each dialect."""
     recall: Mapping[str, float]
 
 

@@ -51,16 +51,16 @@ class ReadOptions:
     """A name, a path into JSON such as `message.text`, or a number, from 1, in a .tsv, .csv or .xlsx, whose first row
     is then data, unless plainly a header. None: "text", else the only column of text."""
     where: str | None = None
-    """In SQL, such as "Country = 'lebanon'". Only columns of nothing but numbers compare with numbers. Without a
-    header, columns are called "1", "2", ..., in double quotes."""
+    """SQL, such as "Country = 'lebanon'". Columns of nothing but numbers compare with numbers, others with strings.
+    Without a header, columns are called "1", "2", ..., in double quotes."""
     encoding: str = "utf-8"
-    """A byte-order mark is skipped; one of UTF-16 wins over UTF-8."""
+    """A byte-order mark is skipped; UTF-16's wins over UTF-8."""
     delimiter: str | None = None
     """A character, or "tab". None: a tab in a .tsv, guessed in a .csv."""
     source_column: str | None = None
     """None: "source", if there is one."""
     sender: str | None = None
-    """Of the messages of a chat to read."""
+    """Sender whose messages of a chat are read; None: all."""
 
     @property
     def table(self) -> bool:
@@ -87,7 +87,7 @@ class File:
     ending: str
     """One of `ENDINGS`."""
     sha256: str
-    """Of the stored bytes."""
+    """Sum of the stored bytes."""
     data: bytes
     """Unpacked."""
     codec: str = ""

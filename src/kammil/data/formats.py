@@ -138,7 +138,7 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
 # ---- JSON and Parquet
 
 MAX_ROWS = 1 << 27
-"""16 bytes a column in memory, but next to none in the file."""
+"""Rows take 16 bytes a column in memory, but next to none in the file."""
 _SLICE = 10_000
 """Rows converted at a time."""
 
@@ -309,7 +309,7 @@ def _column_number(letters: str) -> int:
 
 
 def _check(name: Path, data: bytes) -> None:
-    """Unpacked, since an archive may state wrong sizes."""
+    """Measure the unpacked parts: an archive may state wrong sizes."""
     size = _Size()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -32,7 +32,7 @@ from kammil.text import TextRules, fold, fold_spelling
 SHINGLE = 15
 """Characters without spaces: some three Arabic words, longer than most formulas."""
 MIN_SHARE = 0.3
-"""Of the smaller text: a repost cut to a third counts, one greeting in two long texts does not."""
+"""Share of the smaller text: a repost cut to a third counts, one greeting in two long texts does not."""
 
 _FIRST_CAP = 16  # maximum number of texts of a shingle, at first
 _LOW_MASK = (1 << 32) - 1  # of two numbers in one, such as owner << 32 | token
@@ -69,7 +69,7 @@ class Rule:
     share: float = MIN_SHARE
     """Above 0 and at most 1."""
     min_shared: int = 1
-    """For different keys."""
+    """Minimum where keys differ."""
     key: Callable[[str], str] = key
     longer: bool = False
     """Whether it is the share of the text with more shingles."""
@@ -115,7 +115,7 @@ def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
         firsts.append(first)
     lefts: list[Ints] = []
     rights: list[Ints] = []
-    above = np.zeros(0, np.bool_)  # items of the level above whose members all belong together
+    above = np.zeros(0, np.bool_)  # items of the level above whose members belong together
     for depth in reversed(range(len(levels))):
         level, first, below = levels[depth], firsts[depth + 1], firsts[depth]
         together = level.solid.copy()
@@ -184,7 +184,6 @@ class _Level:
 
 
 def _units(texts: Sequence[str], rule: Rule) -> tuple[list[str], Ints]:
-    """Return the distinct keys by first appearance, and the number of each text's key."""
     number: dict[str, int] = {}
     keys = map(rule.key, tracked(texts, "looking for near-duplicates"))
     unit = np.fromiter((number.setdefault(key, len(number)) for key in keys), np.int64, len(texts))
@@ -192,7 +191,7 @@ def _units(texts: Sequence[str], rule: Rule) -> tuple[list[str], Ints]:
 
 
 def _levels(keys: list[str], rule: Rule) -> list[_Level]:
-    """Find all near-duplicate pairs of distinct keys; the first level's items are the keys."""
+    """Find all near-duplicate pairs of distinct keys, which are the first level's items."""
     owner, token, size = _repeated(keys, rule.shingle)
     need = np.maximum(np.ceil(rule.share * size - 1e-9), max(rule.min_shared, 1)).astype(
         np.int64
@@ -279,7 +278,7 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) 
 
 
 def _components(count: int, left: Ints, right: Ints) -> Ints:
-    """Return the smallest node of each connected component, (count,), by hooking and pointer jumping."""
+    """Return the smallest node of each component, (count,), by hooking and pointer jumping."""
     root = np.arange(count)
     while left.size:
         a, b = root[left], root[right]
@@ -302,8 +301,8 @@ def shingles(folded: str, shingle: int) -> set[str]:
 
 
 def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
-    """Return owner (index of a key) and token (number of a shingle) of all shingles of two keys or more, and each key's
-    number of shingles. One range of hashes is in memory at a time."""
+    """Return owner (index of a key) and token (number) of shingles of two keys or more, and each key's number of
+    shingles. One range of hashes is in memory at a time."""
     long = np.array([len(k) >= shingle and not k.startswith(" ") for k in keys], np.bool_)
     size = np.where(long, np.array([len(k) - shingle + 1 for k in keys], np.int64), 1)
     parts = 1 + int(size.sum()) // _PARTITION
@@ -330,7 +329,7 @@ def _repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
 
 
 def _hashes(keys: list[str], which: Ints, shingle: int, part: int, parts: int) -> tuple[Ints, Hashes]:
-    """Return owner and hash of the shingles of the keys `which` whose hash lies in range `part` of `parts`.
+    """Return owner and hash of shingles of the keys `which`, for hashes in range `part` of `parts`.
 
     The hash is the sum of _mix(c[i]) * BASE^i modulo 2^64: a difference of running sums, shifted down.
     """

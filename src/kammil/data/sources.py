@@ -290,7 +290,7 @@ def _catalogued(dataset: datasets.Dataset, column: str | None, where: str | None
 
 
 def from_python(source: Iterable[object], *, column: str | None = None) -> TextColumn:
-    """Read the texts of a list, Series or generator, or a column of a frame or of rows that are mappings.
+    """Read the texts of a list, Series or generator, or a column of a frame or of mappings.
 
     Missing values (None, NaN, NA) and white space are rows without a text; `DataError` if all are.
     """
@@ -359,7 +359,6 @@ def _frame(source: Any) -> Table | None:
 
 
 def _cells(column: object) -> Iterable[object]:
-    """Python's objects; a stream is read as far as needed."""
     for method in ("to_pylist", "to_list"):
         if callable(convert := getattr(column, method, None)):
             return cast(list[object], convert())

@@ -116,8 +116,8 @@ def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
 def _fill(sizes: NDArray[np.int64], quota: int, max_chosen: int) -> list[int]:
     """Return positions of one to `max_chosen` sizes, in order while they fit, that sum to nearly `quota`.
 
-    The smallest other size is chosen too if that comes nearer. Large sizes come last: one phrase in 2,000 tweets would
-    make one line of the figure.
+    The smallest other size is added if that comes nearer. Large sizes come last: one phrase in 2,000 tweets would spend
+    them on one line of the figure.
     """
     chosen: list[int] = []
     left = quota

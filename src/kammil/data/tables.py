@@ -31,17 +31,17 @@ class TextColumn:
     texts: tuple[str, ...]
     """Stripped; "" for a missing cell."""
     name: str
-    """Of the file, data set, or kind of object."""
+    """File without folders, data set, or kind of object."""
     column: str | None
     """None for lines and lists."""
     sha256: str
-    """Of the file or the texts."""
+    """Sum of the file or the texts."""
     sources: tuple[str, ...] | None = None
     """None if none is named."""
     chat: str | None = None
-    """Its program, such as WhatsApp."""
+    """Program, such as WhatsApp."""
     chats: tuple[str, ...] = ()
-    """With names of people: for a terminal, never for a file."""
+    """Sentences with people's names: for a terminal, never for a file."""
     headers: tuple[str, ...] = ()
     """Left out, such as `a.csv (id, Tweet)`."""
 
@@ -54,7 +54,7 @@ class Table:
     names: Sequence[str]
     cells: Callable[[str], Iterable[object]]
     place: Callable[[int], str]
-    """Of a row, such as "line 3"."""
+    """A row in words, such as "line 3"."""
     option: str = "--column "
     """Text before a name in advice."""
     numbered: bool = False
@@ -142,7 +142,7 @@ def object_table(name: str, rows: Sequence[object], place: Callable[[int], str],
 
 
 def place_of(file: File, i: int) -> str:
-    """Return a row's place, for a sentence."""
+    """Return a row's place in a sentence."""
     return f"row {i + 1} of {file.name}"
 
 
@@ -154,7 +154,7 @@ def column_number(column: str | None, first: Sequence[str]) -> int | None:
 
 
 def _as_numbers(cells: list[str]) -> Iterable[object]:
-    """Numbers if all are or blank, so that `score > 5` compares numbers."""
+    """Convert cells that are all numbers or blank, so that `score > 5` compares numbers."""
     filled = [cell for cell in cells if cell]
     if not filled or not all(map(_NUMBER.fullmatch, filled)):
         return (cell or None for cell in cells)

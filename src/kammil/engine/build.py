@@ -21,7 +21,7 @@ SOURCE = Path(__file__).with_name("kernel.c")
 PORTABLE = "KAMMIL_PORTABLE"
 """Environment variable that rules out builds."""
 _INPUTS, _OUTPUTS, _RUNS = 256, 768, 20
-"""Of the timed product, a GRU's recurrent one, and repetitions."""
+"""Inputs and outputs of a timed product, and repetitions."""
 
 
 @lru_cache(1)
@@ -46,7 +46,7 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
         first = open_build(build_path(0))
         best = next(level for level in range(first.kammil_best_level(), -1, -1) if build_path(level).is_file())
         code = open_build(build_path(best)) if best else first
-    except (OSError, AttributeError) as error:  # compiled for another machine, or from another source
+    except (OSError, AttributeError) as error:  # for another machine, or of another source
         return None, f", since the build of {SOURCE.name} is of no use here ({error}); install kammil again"
     if not code.kammil_vectorised() and not _beats_numpy(code):
         return None, ", which is faster on this processor"
@@ -54,12 +54,12 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
 
 
 def build_path(level: int) -> Path:
-    """Return the file of a build; a higher level needs a newer processor."""
+    """Return the file of a build; higher levels need newer processors."""
     return Path(__file__).with_name(f"_kernel_{level}.so")
 
 
 def open_build(path: Path) -> ctypes.CDLL:
-    """Load a build; `OSError` for another machine, source or `layout`."""
+    """Load a build; `OSError` for a wrong machine, source or `layout`."""
     code = ctypes.CDLL(str(path))
     code.kammil_source_crc.restype = ctypes.c_uint32
     if code.kammil_source_crc() != crc32(SOURCE.read_bytes()):
@@ -78,7 +78,7 @@ def open_build(path: Path) -> ctypes.CDLL:
 
 
 def _beats_numpy(code: ctypes.CDLL) -> bool:
-    """Without vector code, the loop may be slower, by half on x86-64 without extensions."""
+    """Compare a build without vector code, which is slower by half on x86-64 without extensions."""
     x_q = np.full(_INPUTS, 128, np.uint8)
     weights, sums = np.zeros((_OUTPUTS // COLUMN_BLOCK, _INPUTS, COLUMN_BLOCK), np.int8), np.empty(_OUTPUTS, np.int32)
     zero_offsets = np.zeros(_OUTPUTS, np.int32)

@@ -1,6 +1,6 @@
-"""The structs and constants that `kernel.c`, which documents the shapes of arrays, and Python share.
+"""The structs and constants that Python and `kernel.c`, which documents array shapes, share.
 
-Each build exports its constants, sizes and offsets, since this module may disagree with a right source.
+Each build exports its constants, sizes and offsets, since this module may disagree.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class GRUWeights(ctypes.Structure):
 
 
 class Model(ctypes.Structure):
-    """A blend or a GRU, and scratch memory kept between calls."""
+    """A blend or a GRU, and scratch memory."""
 
     dtypes: ClassVar[Dtypes] = {
         "bias": np.float32,
@@ -114,7 +114,7 @@ class SortedCounts(ctypes.Structure):
 
 
 class Request(ctypes.Structure):
-    """New ids of texts, and their state; a message holds the arrays themselves."""
+    """New ids of texts, and their state."""
 
     dtypes: ClassVar[Dtypes] = {
         "input_ids": np.int64,
@@ -128,7 +128,7 @@ class Request(ctypes.Structure):
 
 
 class State(ctypes.Structure):
-    """The state of texts, its arrays in one piece of memory in this order."""
+    """The state of texts, its arrays in this order in memory."""
 
     dtypes: ClassVar[Dtypes] = {name: kind for name, kind in Request.dtypes.items() if name != "input_ids"}
     _fields_ = [*_pointers(*dtypes), *_numbers("length")]

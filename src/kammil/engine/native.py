@@ -116,7 +116,7 @@ class NativeEngine:
             **pointers,
         )
         self._address = ctypes.addressof(self._model)
-        # not at exit: a thread may still be in a call
+        # not at exit, where threads may be in a call
         weakref.finalize(self, _free_scratch, code, self._model).atexit = False
 
     def _blend_pointers(self, bias: Floats, size: int, blend: BlendWeights) -> dict[str, int]:
@@ -149,7 +149,7 @@ class NativeEngine:
 
     @staticmethod
     def initial_state(batch: int) -> State:
-        """Return the empty arrays behind the hidden states of a GRU alone."""
+        """Return the empty rest of a GRU's state."""
         empty = np.zeros((batch, 0), np.int64)
         return empty, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), empty
 
@@ -211,7 +211,7 @@ class NativeEngine:
         return self._adaptive.levels if self._adaptive else (SortedCounts(),) * LEVELS
 
     def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[SortedCounts]) -> bytes:
-        """For `parse_request` of `kernel.c`: NumPy takes a microsecond for each address."""
+        """Pack bytes for `parse_request` of `kernel.c`: NumPy takes a microsecond for each address."""
         batch, time = ids.shape
         hidden, recent_ids, word_state, cached_keys, cached_ids = state
         length = cached_ids.shape[1]

@@ -39,7 +39,7 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def softmax(x: Floats, mask: Floats | None = None) -> Floats:
-    """Return probabilities along the last axis; `mask` (`visible`) is added to scores."""
+    """Return probabilities along the last axis of scores plus `mask` (`visible`)."""
     if mask is not None:
         x = x + mask
     x = np.exp(x - np.maximum.reduce(x, -1, keepdims=True))
@@ -55,7 +55,7 @@ def log_softmax(x: Floats) -> Floats:
 
 
 def visible(queries: int, total: int, window: int) -> Floats | None:
-    """Return the mask of causal attention within a window, (queries, total): 0 or -inf; None if all is visible."""
+    """Return the mask of causal attention in a window, (queries, total): 0 or -inf; None if all is visible."""
     if queries == 1 and total <= window:
         return None
     distance = np.arange(total - queries, total)[:, None] - np.arange(total)
@@ -80,7 +80,7 @@ def gru_step(x: Floats, q: Floats, bias: Floats, h: Floats) -> Floats:
 
 
 class QuantizedProduct:
-    """x @ weights in integers for M matrices (H, N), as floats for BLAS: double precision if sums may reach 2^24."""
+    """Integer products of M matrices (H, N), as floats for BLAS: double precision if sums may reach 2^24."""
 
     def __init__(self, weights: Sequence[Floats]) -> None:
         quantized, scales = zip(*(quantize_rows(matrix.T) for matrix in weights), strict=True)  # (N, H), (N,) each
@@ -161,7 +161,7 @@ class ReferenceEngine:
         return parts, (hidden, *rest)
 
     def _step(self, ids: Ids, state: State, last: int) -> tuple[Floats, Floats, Floats]:
-        """Return states (B, M * H), logits (P, V), and gate inputs, (P, M * G)."""
+        """Return states (B, M * H), logits (P, V), gate inputs (P, M * G)."""
         hidden, outputs = self._networks.forward(ids, np.asarray(state[0], np.float32), last)  # (M, P, V + G)
         scores = np.add.reduce(outputs[..., : self._size], 0) + self._bias[: self._size]
         gate_in = (

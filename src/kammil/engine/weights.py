@@ -26,17 +26,17 @@ Arrays = Mapping[str, NDArray[np.generic]]
 _ABSENT = 3
 """The gate feature that is 1 for an unknown context."""
 STATE_MAX = 127
-"""Of a state, whose zero point is 128."""
+"""Largest integer of a state, whose zero point is 128."""
 _MAX_WEIGHT = float(np.finfo(np.float16).max)
 WEIGHT_MAX = 63
 """7 bits, not 8: without VNNI, pairs of products are added in 16 bits, which 255 * 63 * 2 fits and 255 * 127 * 2 does
 not (docs/log.md#do-eight-bit-weights-pay)."""
 _ROWS = 128  # quantized at a time
 _INTEGERS, _SCALES, _SHAPE = ".whole", ".scales", ".shape"
-_MAX_SCALE = 1e6  # no trained weights need a larger one
+_MAX_SCALE = 1e6  # no trained weights need more
 _MAX_ELEMENTS = 1 << 26
 _MAX_ALL_ELEMENTS = 1 << 27
-"""Of all: half a gigabyte, perhaps compressed a thousandfold."""
+"""Maximum of a model: half a gigabyte, perhaps compressed a thousandfold."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class GRUWeights:
 
 @dataclass(frozen=True)
 class GateWeights:
-    """Weights of the gate, but for those of states (`GRUWeights.output`)."""
+    """The gate, but for its weights of states (`GRUWeights.output`)."""
 
     feature_weights: Floats
     """(GATE_FEATURES * K, M * G), as `ExpertFeatures.gate`."""
@@ -72,14 +72,14 @@ class GateWeights:
 
 @dataclass(frozen=True)
 class BlendWeights:
-    """Experts, of tables and then of the text cache, and gate."""
+    """Experts of tables, experts of the text cache, and gate."""
 
     contexts: ContextHasher
     index: CountIndex
     adaptive: AdaptiveCounts
     """Added to the counts of the first table."""
     columns: Index
-    """Of the text cache."""
+    """Context types of the text cache."""
     gate: GateWeights
 
 
@@ -104,7 +104,7 @@ def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.floa
 
 
 def checked(weights: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
-    """Return named arrays in single precision; `ValueError` for a wrong shape or a value beyond half precision."""
+    """Return named arrays in single precision; `ValueError` for wrong shapes or values."""
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
@@ -180,17 +180,17 @@ class Layer:
     """An array of a model, or a part of a compressed table."""
 
     name: str
-    """As in PyTorch, such as `gru.weight_hh_l0`."""
+    """PyTorch's name, such as `gru.weight_hh_l0`."""
     shape: tuple[int, ...]
     parameters: int
     trainable: bool
-    """By gradient descent; other layers are counts."""
+    """Learnt by gradient descent, not counted."""
 
 
 def layers(arrays: Arrays) -> tuple[Layer, ...]:
     """List layers, trainable ones first, by name; `ValueError` for arrays that cannot be unpacked.
 
-    Real numbers belong to networks, whole ones to counts. Bytes are no parameters.
+    Networks have real numbers, counts whole ones. Bytes are no parameters.
     """
     found: list[Layer] = []
     for name, array in unpack(arrays).items():

@@ -27,9 +27,8 @@ ID_BITS = 16
 """In a pair, key << ID_BITS | id."""
 _ID_MASK = (1 << ID_BITS) - 1
 _MAX_RECENT_PAIRS = 1 << 17
-"""Recent pairs are merged beyond it: inserting a text takes 0.6 ms, 2.7 ms among a thousand texts."""
-_BATCH = 1 << 14
-"""Positions hashed at once."""
+"""Maximum number of recent pairs: inserting a text takes 0.6 ms, 2.7 ms among a thousand texts."""
+_BATCH = 1 << 14  # positions
 
 LEVELS = 2
 """Base counts and recent ones."""
@@ -37,7 +36,6 @@ BELIEF = 0.15
 """Score bonus for each character of a context beyond four, if all its occurrences are learnt
 (docs/log.md#why-is-a-learnt-text-not-suggested)."""
 _WORD_CONTEXT_LENGTHS = {"w1": 6, "w2": 10}
-"""Approximate characters."""
 _MAX_BELIEF_LENGTH = 12
 
 Pairs = NDArray[np.uint64]
@@ -54,7 +52,7 @@ class SortedCounts:
 
     @cached_property
     def addresses(self) -> tuple[int, int, int]:
-        """Of pairs and counts, and N."""
+        """Addresses of pairs and counts, and N."""
         return self.pairs.ctypes.data, self.counts.ctypes.data, len(self.pairs)
 
     def add(self, pairs: Pairs, counts: NDArray[np.int32]) -> SortedCounts:
@@ -85,7 +83,7 @@ class AdaptiveCounts:
         """A pair may be in both."""
 
     def copy(self) -> AdaptiveCounts:
-        """Return a copy on write, in the same memory."""
+        """Return a copy on write."""
         copied = AdaptiveCounts(self._contexts)
         with self._lock:
             copied._texts, copied.levels = self._texts.copy(), self.levels
@@ -102,7 +100,7 @@ class AdaptiveCounts:
             self._texts.update(ids.tobytes() for ids in texts)
 
     def forget(self, ids: Ids) -> bool:
-        """Subtract a text; return false for one that was not learnt."""
+        """Subtract a text; return whether it was learnt."""
         text = ids.tobytes()
         with self._lock:
             if not self._texts[text]:

@@ -25,7 +25,7 @@ _SIZES = "sizes"
 
 
 def pack(table: CountTable, prefix: str) -> Arrays:
-    """Return the arrays of a table under names that begin with `prefix`."""
+    """Return the arrays of a table, named after `prefix`."""
     gaps = np.diff(table.keys.astype(np.int64), prepend=0)
     arrays = (gaps, table.num_followers, table.pruned, table.ids, table.counts)
     packed: Arrays = {prefix + name: _compress(array) for name, array in zip(_NAMES, arrays, strict=True)}
@@ -85,7 +85,7 @@ class CompressedTable:
         return counts
 
     def common_counts(self, into: NDArray[np.uint16]) -> tuple[Index, Index]:
-        """Unpack the counts into (F,), 0 for those beyond two bytes; return positions and values of these, (N,)."""
+        """Unpack counts into (F,), 0 for those beyond two bytes; return positions and values of these, (N,)."""
         places: list[Index] = [np.zeros(0, np.int64)]
         upper: list[Index] = [np.zeros(0, np.int64)]
         for plane, begin, piece in _decompress(self._arrays[self._prefix + "counts"], len(into)):

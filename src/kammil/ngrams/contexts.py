@@ -65,8 +65,8 @@ class ContextHasher:
         self.salts = _mix64(np.arange(1, len(self.context_types) + 1, dtype=np.uint64) * _MIX_C)  # (K,)
 
     def initial_state(self, batch: int) -> State:
-        """Return the last ids (B, L), all BOS, and (B, 4): hashes of the current, previous and earlier word, and
-        whether a word is under way."""
+        """Return the last ids (B, L), all BOS, and (B, 4): hashes of current, previous and earlier word, and whether
+        one is under way."""
         return np.full((batch, self.longest), BOS, np.int64), np.zeros((batch, 4), np.uint64)
 
     def hash_contexts(self, ids: Ids, state: State) -> tuple[Hashes, State]:

@@ -51,7 +51,7 @@ class Matches:
     """(N,): 1 or more."""
 
     def prune(self, cutoffs: Index) -> Matches:
-        """Drop contexts seen less often than the cutoff of their type, (K,)."""
+        """Drop contexts seen less often than their type's cutoff, (K,)."""
         enough = self.totals >= cutoffs  # (P, K)
         kept = enough.reshape(-1)[self.flat_index]
         return Matches(
@@ -65,7 +65,7 @@ class Matches:
 
 @dataclass(frozen=True)
 class Contribution:
-    """Counts that some texts contributed to a table."""
+    """Counts that texts contributed to a table."""
 
     pairs: Index
     """(U,): row of a context << 16 | follower; ascending."""
@@ -87,7 +87,7 @@ class Contribution:
         return cls(pairs[first], sums.astype(np.int32))
 
     def followers_of(self, contexts: Index) -> tuple[Index, Ids, NDArray[np.int32]]:
-        """Return, for each follower, index into `contexts` (n,), id and count, (M,) each."""
+        """Return index into `contexts` (n,), id and count of each follower, (M,) each."""
         begins, ends = (np.searchsorted(self.pairs, c << _ID_BITS) for c in (contexts, contexts + 1))
         entries = expand(begins, ends - begins)
         return np.repeat(np.arange(len(contexts)), ends - begins), self.pairs[entries] & _ID_MASK, self.counts[entries]
@@ -157,7 +157,7 @@ class CountTable:
         )
 
     def fit_16_bits(self) -> CountTable:
-        """Divide the counts of the commonest contexts to fit 16 bits, for the compiled engine."""
+        """Divide counts of the commonest contexts to fit 16 bits, for the compiled engine."""
         most = np.maximum.reduceat(self.counts, self.starts[:-1]) if len(self.keys) else self.pruned
         divisor = np.maximum(np.maximum(most, self.pruned).astype(np.int64) // (_MAX_COUNT + 1) + 1, 1)  # (C,)
         if (divisor == 1).all():
@@ -251,7 +251,7 @@ def _count(
 
 
 def runs(numbers: Index) -> tuple[Index, Index]:
-    """Return begin and length of each run of equal numbers in a sorted array."""
+    """Return begin and length of each run of equal numbers."""
     new = np.empty(len(numbers), np.bool_)
     new[:1] = True
     np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
@@ -265,7 +265,7 @@ def runs(numbers: Index) -> tuple[Index, Index]:
 # ---- cutoffs
 
 _CONTEXT, _FOLLOWER = 2.3, 0.95
-"""Bytes of a packed context and follower, measured on the bundled model."""
+"""Packed bytes of a context and a follower, measured on the bundled model."""
 _COUNTS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512], np.int64)
 """Occurrences, each up to the next; the last level is never dropped."""
 
@@ -275,17 +275,16 @@ _PAIR_BITS = 21
 
 @dataclass(frozen=True)
 class Level:
-    """Contexts of one type that were seen about equally often."""
+    """Contexts of one type and similar occurrences."""
 
     hits: int
-    """Validation positions with such a context and a known follower."""
+    """Validation positions where a follower is known."""
     bytes: float
-    """Size when packed."""
+    """Packed size."""
 
 
 def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Level]:
-    """Group the contexts of tables, which share no key, by occurrences, with hits on followers, (P,), at `keys` of
-    validation texts."""
+    """Group the contexts of tables, which share no key, by occurrences, with hits among validation followers, (P,)."""
     return frequency_levels(
         (table.totals, _CONTEXT + _FOLLOWER * table.num_followers, hits(table, keys, followers)) for table in parts
     )
@@ -306,7 +305,7 @@ def hits(table: CountTable, keys: Unsigned, followers: Ids) -> Ids:
 def frequency_levels(
     parts: Iterable[tuple[NDArray[np.number], NDArray[np.floating], NDArray[np.integer]]],
 ) -> list[Level]:
-    """Group contexts by occurrences, from arrays of C: occurrences, stored bytes, and positions that each helps."""
+    """Group contexts from arrays of C: occurrences, stored bytes, and positions that each helps."""
     hits, sizes = np.zeros(len(_COUNTS)), np.zeros(len(_COUNTS))
     for totals, stored, helped in parts:
         level = np.searchsorted(_COUNTS, totals, side="right") - 1  # (C,)
@@ -316,7 +315,7 @@ def frequency_levels(
 
 
 def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float | None) -> list[NDArray[np.int64]]:
-    """Return the minimum occurrences of each of a table's K types, (K,), for a budget.
+    """Return the minimum occurrences of each of a table's K types, (K,), for a budget of megabytes, or ones.
 
     The rarest contexts of the type with the fewest hits a byte are dropped first.
     """
@@ -328,7 +327,7 @@ def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float 
     while size > megabytes * 1e6:
         worth = {
             place: kept[0].hits / max(kept[0].bytes, 1) for place, kept in left.items() if len(kept) > 1
-        }  # of the rarest contexts that are left
+        }  # of the rarest contexts left
         if not worth:
             break
         i, k = place = min(worth, key=lambda p: worth[p])

@@ -25,7 +25,7 @@ _ID_BITS = 16
 
 
 class ExpertFeatures(NamedTuple):
-    """Features of all experts at some positions."""
+    """Features of experts at some positions."""
 
     gate: Floats
     """(P, GATE_FEATURES * K): of all experts log(1 + total), log(1 + distinct), share of the commonest follower,
@@ -39,7 +39,7 @@ class ExpertFeatures(NamedTuple):
 
 
 def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
-    """Compute the features of tables at the same positions, experts table by table."""
+    """Compute the features of tables at the same positions."""
     widths = [table.totals.shape[1] for table in tables]
     begins = np.cumsum([0, *widths])
     totals = np.concatenate([table.totals for table in tables], axis=1)  # (P, K)
@@ -61,13 +61,13 @@ def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
 
 
 class TextCache:
-    """Counts of what followed the same C contexts earlier in the text (Kuhn & De Mori 1990)."""
+    """Counts of what followed the same contexts earlier in the text (Kuhn & De Mori 1990)."""
 
     def __init__(self, context_types: int) -> None:
         self._context_types = context_types
 
     def initial_state(self, batch: int) -> State:
-        """Return keys (B, n, C) and ids (B, n) of the last n <= W positions; n is 0."""
+        """Return keys (B, n, C) and ids (B, n) of n <= W last positions, here 0."""
         return np.zeros((batch, 0, self._context_types), np.uint32), np.zeros((batch, 0), np.int64)
 
     def look_up(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Matches, State]:
@@ -81,7 +81,7 @@ class TextCache:
         begin = max(0, all_ids.shape[1] - last - WINDOW)  # no position looks further back
         end = all_ids.shape[1]
         at = np.arange(end - last, end)[:, None]  # (last, 1): positions asked for
-        before = np.arange(begin, end - 1)[None]  # (1, J): positions whose followers are known by then
+        before = np.arange(begin, end - 1)[None]  # (1, J): positions with known followers
         in_window = (before < at) & (before >= at - WINDOW)  # (last, J)
         is_id = all_ids != PAD
         visible = in_window[None] & is_id[:, end - last :, None] & is_id[:, None, begin : end - 1]  # (B, last, J)

@@ -21,7 +21,7 @@ _KEYS_PER_BUCKET = 4
 """On average; two would double the memory and save no time."""
 _KEYS_AT_ONCE = 1 << 16
 _MAX_BUCKET = 64
-"""Hashes need a dozen; a hostile folder might ask for more."""
+"""Hashes need a dozen, a hostile folder more."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class IndexMatches:
     def of(
         cls, places: Index, ids: Index, counts: Index, context_types: int, expert: int, experts: int
     ) -> IndexMatches:
-        """Convert the entries of a table, (N,) each, whose first context type is number `expert` of `experts`."""
+        """Convert the entries of a table, (N,) each, with `expert` as its first of `experts`."""
         begins, widths = runs(places)
         contexts = np.zeros((3, len(begins)), np.int64)
         row, kind = np.divmod(places[begins], context_types)
@@ -71,7 +71,7 @@ class CountIndex:
     def __init__(self, tables: Sequence[CompressedTable], context_types: int, experts: int) -> None:
         self._experts, self._tables = experts, len(tables)
         self.table_experts = len(tables) * context_types
-        with ThreadPoolExecutor(1, "kammil-unpacking") as pool:  # half of the work; zlib runs beside it
+        with ThreadPoolExecutor(1, "kammil-unpacking") as pool:  # half of the work, in zlib, beside the rest
             followers = pool.submit(_unpack_followers, tables)
             self._build(tables, [table.contexts for table in tables], context_types)
             self.ids, self.counts, self.large_positions, self.large_counts = followers.result()
@@ -82,7 +82,6 @@ class CountIndex:
         self.keys: Keys = _unpack_all([table.keys for table in tables], contexts, begins, np.uint32).astype(
             np.uint32, copy=False
         )
-        """Table by table, zeros behind each."""
         self.pruned = _unpack_all([table.pruned for table in tables], contexts, begins, np.uint16)
         self.starts = np.zeros(len(self.keys) + 1, np.uint32)
         """First follower of each context, and F."""
@@ -118,7 +117,7 @@ class CountIndex:
         return int(self.ids.max(initial=0)) if len(self.ids) else -1
 
     def look_up(self, keys: Keys) -> IndexMatches:
-        """Find the contexts of positions by their keys, (P, K), in few NumPy calls, the cost of one position."""
+        """Find contexts by their keys, (P, K), in few NumPy calls, the cost of one position."""
         wanted = np.concatenate([keys] * self._tables, axis=1) if self._tables > 1 else keys  # (P, D * K)
         begins = self.buckets.take((wanted >> self.shifts) + self.firsts).reshape(-1)  # (P * D * K,)
         among = begins[:, None] + self._window  # (P * D * K, W)
@@ -167,7 +166,7 @@ def _unpack_followers(tables: Sequence[CompressedTable]) -> tuple[Unsigned, Unsi
 
 
 def _fill_buckets(keys: Keys, shift: int, begins: Keys) -> int:
-    """Write each bucket's first key into `begins`, in pieces; return the size of the largest."""
+    """Write buckets' first keys into `begins`, piece by piece; return the largest size."""
     begins[:] = len(keys)
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         piece = keys[start : start + _KEYS_AT_ONCE] >> np.uint32(shift)
@@ -183,7 +182,7 @@ def _unpack_all(
     begins: Sequence[int],
     kind: type[np.unsignedinteger],
 ) -> Unsigned:
-    """Unpack a field of every table into one array of type `kind` or wider, zeros behind each."""
+    """Unpack a field of all tables into one array of `kind` or wider, zeros behind each table."""
     joined: Unsigned = np.zeros(begins[-1], kind)
     for field, size, begin in zip(fields, sizes, begins[:-1], strict=True):
         part = field(joined[begin : begin + size])
