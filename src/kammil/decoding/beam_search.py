@@ -1,9 +1,8 @@
 """Beam search: the most probable texts, as far as a few at a time can find them. Shapes: B beams, V vocabulary.
 
 The score of a text is the mean log-probability of its decisions, the end among them: else the shortest text would win
-(Graves 2012, arXiv:1211.3711; Wu et al. 2016, arXiv:1609.08144). With as many beams as beginnings the search is exact.
-With forced strings the beams are dealt to texts by the number of missing characters, so that texts which have paid for
-a string are not crowded out (Post & Vilar 2018, arXiv:1804.06609).
+(Graves 2012, arXiv:1211.3711; Wu et al. 2016, arXiv:1609.08144). With forced strings the beams are dealt by the number
+of missing characters: texts that have paid for a string are not crowded out (Post & Vilar 2018, arXiv:1804.06609).
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ def beam_steps(
 ) -> Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]:
     """Search as `beam_search`; yields after every step what returns the best texts so far.
 
-    Every step visits the extensions of all beams, best first, until B of them continue; the search ends when no
-    unfinished text can still be among the best n.
+    A step visits the extensions of all beams, best first, until B of them continue; the search ends when no unfinished
+    text can be among the best n.
     """
     options = constraints.options
     if options.length == 0:
@@ -91,8 +90,8 @@ def _best(n: int, *scored: Iterable[tuple[float, Hypothesis]]) -> list[Hypothesi
 
 
 def ordered_extensions(scores: NDArray[np.float64], missing: Ids | None) -> tuple[Ids, Ids]:
-    """Return beams and ids of extensions, ordered by score, (B, V); with `missing` characters of forced strings, (B,
-    V), first the best of each number of them, then all second best, and so on."""
+    """Return beams and ids of extensions by score, (B, V), or, with `missing` characters of forced strings, (B, V), the
+    best of each number of them, then all second best, and so on."""
     order = np.argsort(-scores, axis=None, kind="stable")  # of equals, the better beam, the lower id
     order = order[np.isfinite(scores.ravel()[order])]
     if missing is not None:

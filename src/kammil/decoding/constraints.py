@@ -30,8 +30,8 @@ class Constraints:
 
     Args:
         never: ids that are never written.
-        bias: added to the log-probabilities of ids, before anything else.
-        unwanted: says, given the prompt, which completions are chosen last.
+        bias: added to log-probabilities of ids before anything else.
+        unwanted: tells, given the prompt, completions that are chosen last.
         runs: of the training texts, for `no_copy`.
         n: number of texts that are kept.
     """
@@ -52,7 +52,7 @@ class Constraints:
                 raise OptionError(f"force is {string!r}, which holds a blocked word; leave it out or allow such words.")
         self.options, self.vocabulary, self.prompt, self.n = options, vocabulary, "", n
         self._unwanted_after = unwanted
-        self._unwanted: Callable[[str], bool] | None = None  # after this prompt, once it was asked for
+        self._unwanted: Callable[[str], bool] | None = None  # after this prompt
         self.mask: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
         self.mask[list(never)] = -np.inf
         self.pieces = list(vocabulary.pieces)
@@ -81,16 +81,16 @@ class Constraints:
         self._check_possible()
         self.filters, self._active = filters(options), active(options)
         self.only_temperature = self.static_mask and not self._active
-        """Whether nothing else but the temperature decides, so that a model may sample many characters at once."""
+        """Whether, beside those, only the temperature decides: a model may sample many characters at once."""
 
     @property
     def batch_key(self) -> object:
-        """Equal for calls of one model whose texts may go through `filters` together."""
+        """Equal for calls whose texts may share `filters`."""
         return (self.options.temperature, self._active) if self.static_mask else self
 
     def at(self, prompt: str, typed: str = "") -> Constraints:
-        """Return the same constraints for texts after a prompt, in which refused strings may have begun, as it is or as
-        it was `typed`; `OptionError` if a forced string has no room."""
+        """Return the constraints after a prompt, in which, as it is or was `typed`, refused strings may have begun;
+        `OptionError` if a forced string has no room."""
         there = copy(self)
         there.prompt, there._unwanted, there._start = prompt, None, self.refusals.start(prompt)
         if typed and typed != prompt:
@@ -112,11 +112,11 @@ class Constraints:
         return Hypothesis(self.options, self.prompt, refusals=self.refusals, refusal_states=self._start)
 
     def refused(self, hypothesis: Hypothesis) -> Ids | None:
-        """Return the ids that must not follow a text, if any."""
+        """Return the ids that must not follow, if any."""
         return self.refusals.refused(hypothesis.refusal_states, self.options.length - len(hypothesis.bits))
 
     def written(self, text: str, bits: Sequence[float], *, likeness: float, sureness: float) -> Hypothesis | None:
-        """Return an ended text that was not drawn; None where it may not be written whole."""
+        """Return an ended text that was not drawn; None where it may not be written."""
         hypothesis, counts, row = self.hypothesis(), self.counts(1), np.zeros((1, self.vocabulary.size))
         hypothesis.likeness, hypothesis.sureness = likeness, sureness
         for id, each in zip(self.vocabulary.encode(text), bits, strict=True):
@@ -153,8 +153,7 @@ class Constraints:
         return counts
 
     def missing_after(self, hypotheses: Sequence[Hypothesis]) -> Ids | None:
-        """Return the number of characters missing until all forced strings stand, after each id, (B, V); None
-        without."""
+        """Return `StringAutomaton.missing_after` each id, (B, V); None without forced strings."""
         if self.strings is None or not self.options.force:
             return None
         return self.strings.missing_after([hypothesis.refusal_states[0] for hypothesis in hypotheses])
@@ -164,7 +163,7 @@ class Constraints:
     ) -> tuple[LogWeights, NDArray[np.bool_]]:
         """Return log-weights, (B, V), after penalties and refusals, and which texts, (B,), must end."""
         weights = (rows if self.bias is None else log_softmax(rows + self.bias)) + self.mask
-        # A model that gives no probabilities at all is no text's end: the caller will see its NaN.
+        # A model without probabilities ends no text: the caller will see its NaN.
         possible = np.isfinite(weights).any(axis=-1)
         if self.counting:
             weights = apply_penalties(weights, counts, self.options)

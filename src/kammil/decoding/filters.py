@@ -1,8 +1,6 @@
-"""Filters, which say what may be chosen and how likely, and samplers, which choose: pure functions on log-weights.
-
-Log-weights, (B, V), are log-probabilities up to a constant for each row. Nothing is renormalised between filters, since
-a sampler only compares. Shapes: B batch, V vocabulary.
-"""
+"""Filters, which say what may be chosen and how likely, and samplers, which choose: pure functions on log-weights, (B,
+V), which are log-probabilities up to a constant for each row: a sampler only compares. Shapes: B batch, V
+vocabulary."""
 
 from __future__ import annotations
 
@@ -28,9 +26,9 @@ def forbid(ids: Sequence[int], size: int) -> Filter:
 def apply_penalties(rows: LogWeights, counts: NDArray[np.integer], options: DecodingOptions) -> LogWeights:
     """Return normalised log-probabilities, (B, V), after the penalties for what was written, counts (B, V).
 
-    `repetition_penalty` (CTRL, Keskar et al. 2019, arXiv:1909.05858) multiplies log-probabilities, not logits, which
-    have no natural zero, so that a value above 1 always makes rarer. `presence_penalty` and `frequency_penalty` are
-    those of OpenAI's API: subtracted once for a written character, and each time it was written.
+    `repetition_penalty` (CTRL, Keskar et al. 2019, arXiv:1909.05858) multiplies log-probabilities, since logits have no
+    natural zero: a value above 1 always makes rarer. `presence_penalty` and `frequency_penalty` are those of OpenAI's
+    API: subtracted once for a written character, and each time it was written.
     """
     written = counts > 0
     after = np.where(written, rows * options.repetition_penalty, rows)
@@ -41,7 +39,7 @@ def temperature(value: float) -> Filter:
     """Divide log-probabilities by a temperature > 0 (Ackley, Hinton & Sejnowski 1985)."""
 
     def apply(rows: LogWeights) -> LogWeights:
-        below = rows - rows.max(axis=-1, keepdims=True)  # the best stay at 0, however small the temperature
+        below = rows - rows.max(axis=-1, keepdims=True)  # the best stay at 0
         with np.errstate(over="ignore"):
             return below / value
 
@@ -61,7 +59,7 @@ def top_k(k: int) -> Filter:
 
 
 def top_p(p: float) -> Filter:
-    """Keep the smallest set of most probable ids that has probability p (Holtzman et al. 2020, arXiv:1904.09751)."""
+    """Keep the smallest set of ids with probability p (Holtzman et al. 2020, arXiv:1904.09751)."""
 
     def apply(rows: LogWeights) -> LogWeights:
         return _until(p, rows, np.exp(log_softmax(rows)), np.argsort(-rows, axis=-1, kind="stable"))
@@ -70,7 +68,7 @@ def top_p(p: float) -> Filter:
 
 
 def min_p(share: float) -> Filter:
-    """Keep ids with at least `share` of the most probable id's probability (Nguyen et al. 2024, arXiv:2407.01082)."""
+    """Keep ids with `share` of the maximum probability (Nguyen et al. 2024, arXiv:2407.01082)."""
 
     def apply(rows: LogWeights) -> LogWeights:
         floor = rows.max(axis=-1, keepdims=True) + (np.log(share) if share > 0 else -np.inf)
@@ -80,12 +78,9 @@ def min_p(share: float) -> Filter:
 
 
 def typical_p(mass: float) -> Filter:
-    """Keep the ids whose surprise is nearest to the entropy, until they hold this much probability; of equals, the
-    lower id comes first.
-
-    Locally typical sampling (Meister et al. 2023, arXiv:2202.00666): people seldom write what is overwhelmingly
-    probable either.
-    """
+    """Keep the ids whose surprise is nearest to the entropy, up to this much probability, of equals the lower (locally
+    typical sampling, Meister et al. 2023, arXiv:2202.00666): people seldom write what is overwhelmingly probable
+    either."""
 
     def apply(rows: LogWeights) -> LogWeights:
         log_p = log_softmax(rows)
@@ -98,7 +93,7 @@ def typical_p(mass: float) -> Filter:
 
 
 def _until(mass: float, rows: LogWeights, p: LogWeights, order: NDArray[np.int64]) -> LogWeights:
-    """Keep ids in an order, (B, V), one or more, until their probabilities `p` sum to `mass`."""
+    """Keep one id or more in an order, (B, V), until probabilities sum to `mass`."""
     sorted_p = np.take_along_axis(p, order, axis=-1)
     drop = np.cumsum(sorted_p, axis=-1) - sorted_p >= mass
     drop[:, 0] = False
@@ -108,11 +103,11 @@ def _until(mass: float, rows: LogWeights, p: LogWeights, order: NDArray[np.int64
 
 
 FILTERS: dict[str, Callable[[Any], Filter]] = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "typical_p": typical_p}
-"""Option -> constructor of its filter, in the order in which they apply; the option's default switches it off."""
+"""Option -> constructor of its filter, in the order in which they apply; a default switches it off."""
 
 
 def active(options: DecodingOptions) -> tuple[tuple[str, object], ...]:
-    """Return names and values of the active filters; none at temperature 0, where they change nothing."""
+    """Return names and values of the active filters; none at temperature 0."""
     if options.temperature == 0:
         return ()
     fields = type(options).model_fields
@@ -148,6 +143,6 @@ def sample(weights: LogWeights, chances: NDArray[np.float64]) -> NDArray[np.int6
 
 
 def _sample_row(row: LogWeights, cumulative: LogWeights, chance: float) -> int:
-    if not cumulative[-1] > 0:  # all of them too unlikely to be told apart from 0
+    if not cumulative[-1] > 0:  # all underflow
         cumulative = np.exp(row - row.max()).cumsum()
     return min(int(cumulative.searchsorted(chance * cumulative[-1], side="right")), len(row) - 1)

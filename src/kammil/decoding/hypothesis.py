@@ -20,7 +20,7 @@ SENTENCE_END = regex.compile(r"\p{Sentence_Terminal}")
 """A mark that stays at the end of a text."""
 CLAUSE_END = regex.compile(r"[[\p{Terminal_Punctuation}\n]--[:]]", regex.VERSION1)
 _OPENS, _BRACKET = regex.compile(r"[#＃@\"'¿¡\p{Ps}\p{Pi}]"), regex.compile(r"\p{Ps}")
-"""Signs that open something at the beginning of a word; brackets open everywhere."""
+"""Signs that open something; only brackets do behind a letter."""
 _EYES = ":;=-'"
 """Characters behind which a bracket is a mouth."""
 
@@ -33,19 +33,18 @@ class Hypothesis:
     prompt: str = ""
     text: str = ""
     bits: list[float] = field(default_factory=list[float])
-    """Bits of each character under the unfiltered model, with those of a stop string."""
+    """Bits of each character under the unfiltered model, of stop strings too."""
     end_bits: float | None = None
     """Bits of the end that the model wrote."""
     reason: FinishReason | None = None
     final: int = 0
-    """Number of characters that cannot change."""
     protected: int = 0
-    """Number of characters that are never cut off: of `min_length` and the forced strings."""
+    """Number of characters that are never cut off, for `min_length` and forced strings."""
     forced_left: bool = False
     refusals: Refusals = field(default=NO_REFUSALS, compare=False)
     refusal_states: States = ()
     refused_lengths: tuple[int, ...] = ()
-    """Lengths at which a blocked word would end."""
+    """Lengths at which it would end with a blocked word."""
     likeness: float | None = None
     """Of a stock phrase (`completion.stock_phrases`); None for a draw."""
     sureness: float | None = None
@@ -65,12 +64,12 @@ class Hypothesis:
 
     @property
     def worth(self) -> float:
-        """Return `worth` of the text; minus infinity without `sureness`."""
+        """Return `worth`; minus infinity without `sureness`."""
         return -math.inf if self.sureness is None else worth(self.sureness, len(self.text))
 
     @property
     def mean_bits(self) -> float:
-        """Mean bits of a decision, the end among them, without what `whole_words` leaves out."""
+        """Mean bits of a decision, the end among them, without what `whole_words` cuts."""
         if self.decoding.whole_words and self.reason == "length":
             decisions = self.bits[: len(self.text) or None]
         else:
@@ -85,7 +84,7 @@ class Hypothesis:
         return longer
 
     def add(self, character: str | None, bits: float) -> None:
-        """Append a character; None is the end of the text."""
+        """Append a character; None ends the text."""
         if character is None:
             self.end_bits, self.reason = bits, "end"
             self.text = self.text[: self._fitting(len(self.text))]
@@ -110,7 +109,7 @@ class Hypothesis:
             cut = max(self.protected, _last_whole_grapheme(self.text))
             end = self._fitting(cut)
             if self.decoding.whole_words:
-                # A word before a grapheme that was cut is whole, and may have been sent.
+                # A word before a cut grapheme is whole, and may have been sent.
                 whole = min(cut, self._whole_words(len(self.text)))
                 whole = self._whole_words(self._fitting(whole)) if whole in self.refused_lengths else whole
                 whole = self._closed(whole)
@@ -118,7 +117,7 @@ class Hypothesis:
             self.text, self.reason = self.text[:end], "length"
 
     def has_new_word(self) -> bool:
-        """Return whether the text holds a word of two letters or more, beside the rest of a begun one."""
+        """Return whether it holds a word of two letters or more, beside the rest of a begun one."""
         begun = bool(open_word(self.prompt))
         new = [self.text[begin:end] for begin, end in words(self.text) if begin or not begun]
         return any(len(word) > 1 for word in new) or sum(role(word) == "unspaced" for word in new) > 1
@@ -131,8 +130,8 @@ class Hypothesis:
         return CLAUSE_END.match(mark) is not None and not self.text[-2:-1].isdigit() and self.has_new_word()
 
     def safe(self) -> int:
-        """Return the number of final characters: in no begun stop string, no grapheme that can grow, nor, with
-        `whole_words`, in a word that can, or a sign that opens one."""
+        """Return the number of characters in no begun stop string, nor grapheme that can grow, nor, with `whole_words`,
+        word that can, or sign that opens one."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
@@ -149,8 +148,8 @@ class Hypothesis:
         return self.final
 
     def _whole_words(self, end: int) -> int:
-        """Return the greatest length up to `end` without an unfinished word, signs that open it, and spaces before; 0
-        for a single word."""
+        """Return the greatest length up to `end` without an unfinished word, its opening signs, and spaces; 0 for a
+        single word."""
         while True:
             text = self.text[:end]
             text = text.removesuffix(open_word(text)).rstrip()
@@ -170,14 +169,14 @@ class Hypothesis:
 
 
 def worth(sureness: float, characters: int) -> float:
-    """Return the logarithm of the probability that a text makes sense, and a quarter of that of its length: of texts
-    that are equally sure, the longer one saves more."""
+    """Return the log-probability that a text makes sense, and a quarter of its log-length: the longer of equally sure
+    texts saves more."""
     return -float(np.logaddexp(0.0, -sureness)) + math.log(max(1, characters)) / 4
 
 
 def _before_opening(text: str, end: int) -> int:
-    """Return the place, up to `end`, before the signs at the end of a text that open something (a hashtag, a bracket, a
-    quotation), and before the spaces around them."""
+    """Return the place up to `end` before signs that open something (a hashtag, a bracket, a quotation), and spaces
+    around."""
     at = end
     while True:
         last = first = len(text[:at].rstrip())
@@ -192,7 +191,6 @@ def _before_opening(text: str, end: int) -> int:
 
 
 def _grapheme_boundary(text: str, end: int, start: int = 0) -> int:
-    """Return the last grapheme boundary up to `end`; one is at `start`."""
     at = start
     for grapheme in graphemes(text[start:]):
         if at + len(grapheme) > end:

@@ -16,13 +16,13 @@ from kammil.errors import OptionError
 MAX_LENGTH = 100_000
 """Maximum number of characters of a completion."""
 MAX_BEAMS = 64
-"""Maximum number of beams, and of draws of `best_of`, which are stepped in one batch."""
+"""Maximum number of beams, and of `best_of`: all are stepped in one batch."""
 MAX_COMPLETIONS = 1000
 """Maximum number of completions of a prompt."""
 MAX_FORCED = 4
-"""Maximum number of forced strings: the automaton has states for each subset."""
+"""Maximum number of forced strings, each subset of which makes states."""
 MAX_PATTERNS = 20_000
-"""Maximum number of characters of all forbidden and forced strings together."""
+"""Maximum number of characters of forbidden and forced strings."""
 
 
 class FrozenOptions(BaseModel):
@@ -48,13 +48,12 @@ class FrozenOptions(BaseModel):
 
 
 def option(default: Any, description: str, *, reason: str = "", **bounds: Any) -> Any:
-    """Return a field of `FrozenOptions`.
+    """Return a field of `FrozenOptions` with a pydantic field's bounds.
 
     Args:
-        default: its default, which tells its type too.
+        default: tells the type too.
         description: one sentence, for `--help`, the API's document and plug-ins.
         reason: the end of an error's sentence; else the type and the bounds.
-        bounds: those of `pydantic.Field`.
     """
     if isinstance(default, float):
         bounds["allow_inf_nan"] = False
@@ -85,7 +84,7 @@ class DecodingOptions(FrozenOptions):
     """How a text is decoded: by sampling, or, with beams, by searching.
 
     Flags, fields of the API and the reasons of errors are made of these fields; `Options` repeats them for type
-    checkers. A filter of the probabilities needs a function in `filters.FILTERS` besides.
+    checkers.
 
     Strings are matched code point by code point: `stop` and `force` on the generated text, `forbid` also across the
     seam with the prompt. Refusals (`forbid`, `no_copy`, blocked words) win over `min_length` and `force`: where no
@@ -165,7 +164,7 @@ class DecodingOptions(FrozenOptions):
 
     @classmethod
     def for_texts(cls, n: int, options: Mapping[str, object]) -> Self:
-        """Return the checked options of a call for n texts; a preset chooses only where it can."""
+        """Return the options of a call for n texts; a preset chooses only where it can."""
         options = dict(options)
         made = cls.checked({**_preset(options.pop("preset", None), options, n), **options})
         for kind, name in (("stop", "stop"), ("forbidden", "forbid"), ("forced", "force")):
@@ -187,7 +186,7 @@ class DecodingOptions(FrozenOptions):
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        # What makes sense most often (docs/log.md, "Which completions make sense?").
+        # Sense most often (docs/log.md, "Which completions make sense?").
         "sensible": MappingProxyType(
             {
                 "best_of": 64,
@@ -198,17 +197,17 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "read_latin": True,
             }
         ),
-        # What comes next, most likely. Greed by itself goes round in circles: half as often with the penalty.
+        # The most probable next character; the penalty halves the loops of greedy decoding.
         "predictive": MappingProxyType({"temperature": 0.0, "presence_penalty": 0.5, "read_latin": True}),
-        # What sounds like people, who hardly repeat themselves and write rare words, but real ones.
+        # Like people, who hardly repeat themselves and write rare words, but real ones.
         "creative": MappingProxyType({"temperature": 1.0, "typical_p": 0.2, "read_latin": True}),
-        # The one most probable text. More beams find likelier texts still, which are worse: a third only repeats.
+        # The most probable text. More beams find likelier texts, a third of which only repeat.
         "exact": MappingProxyType({"beams": 4, "read_latin": True}),
-        # One draw, as in the notebook: the defaults by a name, for programs that have another one.
+        # One draw: the defaults by a name, for programs with another one.
         "plain": MappingProxyType({"temperature": 0.7}),
     }
 )
-"""Name -> options; `plain` is the model as it is. All but `sensible` were chosen by `benchmarks/decoding.py`."""
+"""Name -> options. All but `sensible` were chosen by `benchmarks/decoding.py`; `plain` is the model as it is."""
 
 
 def _preset(name: object, given: Mapping[str, object], n: int) -> Mapping[str, Any]:
@@ -217,7 +216,7 @@ def _preset(name: object, given: Mapping[str, object], n: int) -> Mapping[str, A
     if name not in PRESETS:
         raise OptionError(f"preset is {name!r}, but it must be one of: {', '.join(PRESETS)}.", option="preset")
     options = dict(PRESETS[str(name)])
-    # With beams, or at temperature 0, there is nothing to choose from; nor where n is all that would be drawn.
+    # Nothing to choose from: with beams, at temperature 0, or where n is all that would be drawn.
     if given.get("beams", 1) != 1 or given.get("temperature") == 0 or n >= options.get("best_of", n + 1):
         options.pop("best_of", None)
     return options

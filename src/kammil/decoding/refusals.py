@@ -1,8 +1,8 @@
 """What must not be written: blocked words, strings, copies of training texts. Each is a *refusal* of ids, with a state.
 
-After a blocked word no separator may follow, nor the end, but letters may, since ordinary words begin like blocked
-ones. Each character has the model's distribution on condition that it is not refused; a text's is not that of whole
-texts without blocked words. Shapes: B batch, V vocabulary, S states, C classes of ids, N strings.
+After a blocked word letters may follow, since ordinary words begin so, but no separator, nor the end. Each character
+has the model's distribution on condition that it is not refused; that is not the distribution over whole texts without
+blocked words. Shapes: B batch, V vocabulary, S states, C classes of ids, N strings.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ S = TypeVar("S")
 NO_LIMIT = 1 << 20
 """Characters left to write where none are counted."""
 MAX_WORD_BLOCKS = 8
-"""Maximum number of word blocks that are kept ready."""
+"""Maximum number of word blocks that are kept."""
 _NEVER = 1 << 30  # more characters than any completion has
 _NONE = np.zeros(0, np.int64)
 
 
 class Refusal(Protocol[S]):
-    """Decides which ids may follow a text, from a state that is kept beside it."""
+    """Decides which ids may follow a text, by a state."""
 
     def start(self, text: str) -> S:
         """Return the state after a typed text."""
@@ -62,15 +62,14 @@ class Refusal(Protocol[S]):
 
 
 States = tuple[Any, ...]
-"""The state of each refusal of a list."""
 
 
 class Refusals(Refusal[States]):
-    """A list of refusals; `pieces` are the character of each id, "" for one that is not written."""
+    """A list of refusals; `pieces` are the character of each id, or ""."""
 
     def __init__(self, parts: Sequence[Refusal[Any]] = (), pieces: Sequence[str] = ()) -> None:
         self.parts, self._pieces = tuple(parts), pieces
-        self._only = self.parts[0] if len(self.parts) == 1 else None  # as a rule: a fast path
+        self._only = self.parts[0] if len(self.parts) == 1 else None  # a fast path
 
     def start(self, text: str) -> States:
         """See `Refusal`."""
@@ -123,7 +122,7 @@ NO_REFUSALS = Refusals()
 
 
 class WordBlock(Refusal[int]):
-    """A list of blocked words for the characters of a vocabulary."""
+    """Blocked words for the characters of a vocabulary."""
 
     def __init__(self, blocklist: Blocklist, pieces: Sequence[str]) -> None:
         self.blocklist, self._pieces = blocklist, pieces
@@ -167,7 +166,7 @@ class WordBlock(Refusal[int]):
             self._refused[state] = self._find_refused(state)
         if room > 1:
             return self._refused[state]
-        if state not in self._refused_last:  # and those with which a blocked word would be whole
+        if state not in self._refused_last:  # and ends of blocked words
             ends = [id for id, piece in enumerate(self._pieces) if piece and self.blocked(self.after(state, piece))]
             refused = self._refused[state]
             self._refused_last[state] = np.append(_NONE if refused is None else refused, np.array(ends, np.int64))
@@ -199,17 +198,16 @@ class WordBlock(Refusal[int]):
 
 
 class WordBlocks:
-    """The blocked words of a model, `own` and offensive ones, ready for the sets of words that users taught last;
-    thread-safe."""
+    """The blocked words of a model, `own` and offensive ones, cached for the sets of words that users taught last."""
 
     def __init__(self, vocabulary: CharacterVocabulary, own: Sequence[BlockedWord] = ()) -> None:
         self._pieces, self.own = vocabulary.writable_pieces, tuple(own)
         self._kept_blocks = lru_cache(MAX_WORD_BLOCKS)(self._find)
         self.refusals = lru_cache(MAX_WORD_BLOCKS)(self._refusals)
-        """Also of forbidden strings; equal questions get the same refusals."""
+        """Cached: equal questions get the same refusals."""
 
     def get(self, exempt: frozenset[BlockedWord] | None) -> WordBlock | None:
-        """Return the block without exempt offensive words, without all for None; None for no words."""
+        """Return the block, if it has words, without exempt offensive ones, or without all for None."""
         found = self._kept_blocks(exempt)
         return found if found.blocklist.entries else None
 
@@ -222,7 +220,7 @@ class WordBlocks:
         return Refusals(parts, self._pieces)
 
     def _find(self, exempt: frozenset[BlockedWord] | None) -> WordBlock:
-        if exempt:  # the own list holds for those who taught, too
+        if exempt:  # the own list holds anyway
             return self._kept_blocks(frozenset()).without(exempt.difference(self.own))
         offensive = offensive_words().entries if exempt is not None else ()
         words = offensive_words() if offensive and not self.own else Blocklist([*self.own, *offensive])
@@ -230,12 +228,12 @@ class WordBlocks:
 
 
 class StringAutomaton(Refusal[int]):
-    """Forbidden and forced strings as one automaton, code point by code point; `OptionError` for a forced string that
-    cannot be written.
+    """Forbidden and forced strings as one automaton over code points; `OptionError` for a forced string that cannot be
+    written.
 
-    A state is the longest end of the text that begins one of the strings (Aho & Corasick 1975), and which forced ones
-    stand. A character is refused if the minimum number of characters missing after it no longer fits, so no choice
-    leads into a dead end.
+    A state is the longest suffix of the text that begins one of the strings (Aho & Corasick 1975), and which forced
+    ones stand. A character is refused if the characters missing after it no longer fit: no choice leads into a dead
+    end.
     """
 
     def __init__(self, forbid: Sequence[str], force: Sequence[str], pieces: Sequence[str]) -> None:
@@ -249,15 +247,15 @@ class StringAutomaton(Refusal[int]):
         usable = len(letters) + bool(writable - wanted)  # classes that can be written
         self._class: Ids = np.array([number.get(piece, len(letters)) for piece in pieces], np.int64)  # (V,)
         self._writable = np.array([piece != "" for piece in pieces])  # (V,)
-        # Letters that only a text that was typed can have come behind the class of all others.
+        # Letters that can only be typed come after the class of all others.
         number |= {letter: i for i, letter in enumerate(sorted(wanted - writable), len(letters) + 1)}
         self._refused: dict[tuple[bytes, bool], Ids] = {}
         self._number, self._other, self._longest = number, len(letters), max(map(len, forbid), default=0)
         refused, bad = _tree(forbid, number, self._other)
         wanted_to, found = _tree(force, number, self._other)
         self._after_typed = refused
-        # Reachable states: a node of each tree, the forced strings that stand, and whether a forbidden one was written.
-        # A text may begin behind any beginning of a forbidden string, which was typed.
+        # Reachable states: a node of each tree, the forced strings that stand, whether a forbidden one was written.
+        # The prompt may end with any beginning of a forbidden string.
         complete = (1 << len(force)) - 1
         states: dict[tuple[int, int, int, bool], int] = {(node, 0, 0, False): node for node in range(len(refused))}
         table, queue = list[list[int]](), deque(states)
@@ -286,7 +284,7 @@ class StringAutomaton(Refusal[int]):
             self._needs = shorter
 
     def start(self, text: str) -> int:
-        """Return the state after a typed text, which may hold forbidden strings."""
+        """Return the state after a typed text."""
         node = 0
         for letter in text[max(0, len(text) - self._longest) :]:
             node = self._after_typed[node][self._number.get(letter, self._other)]
@@ -316,7 +314,7 @@ class StringAutomaton(Refusal[int]):
 
 
 def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[list[list[int]], list[int]]:
-    """Return the transitions of each node by class of letters, and the strings that end there (bits)."""
+    """Return each node's transitions by class, and the strings that end there (bits)."""
     width = max([other, *number.values()]) + 1
     to, found = [[-1] * width], [0]
     for i, string in enumerate(strings):
@@ -329,7 +327,7 @@ def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[l
             node = to[node][number[letter]]
         found[node] |= 1 << i
     suffix, queue = [0] * len(to), deque([0])
-    while queue:  # level by level: a node's longest proper end is complete before the node is
+    while queue:  # breadth first: a node's suffix is complete before it
         node = queue.popleft()
         for symbol, below in enumerate(to[node]):
             instead = to[suffix[node]][symbol] if node else 0
@@ -343,18 +341,17 @@ def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[l
 
 
 _ADDRESS = regex.compile(r"[@＠]|//|www\.", regex.IGNORECASE)
-"""Without any of these a text has no address or handle, with one letter more neither."""
+"""No text without these is one letter away from an address or handle."""
 _BACK = 32
-"""Number of last letters that one more character may change: a mark composes."""
+"""Number of last letters that one more character may change."""
 
 
 class NoCopy(Refusal[str]):
-    """No verbatim copy: the character is refused that would make a run of more than k copied letters.
+    """No verbatim copy: the character is refused that would make a run of more than k copied letters (`text.fold`).
 
-    More than k letters in a row count as copied if the Bloom filter knows each of their runs of `RUN`. So a stretch of
-    a training text is never missed; a new one is refused by chance with probability q ** (k - 10), where the filter
-    takes a share q of new runs for known ones: 0.05 as a rule, 0.4 at the maximum. Letters are those of `text.fold`.
-    The state is the text written so far.
+    Letters count as copied if the Bloom filter knows each of their runs of `RUN`. So no stretch of a training text is
+    missed, and a new one is refused with probability q ** (k - 10), where q is the filter's share of false positives:
+    0.05 as a rule, 0.4 at the maximum.
     """
 
     def __init__(self, k: int, runs: BloomFilter, pieces: Sequence[str]) -> None:
@@ -364,12 +361,12 @@ class NoCopy(Refusal[str]):
         self._joiners = [(id, pieces[id]) for id in joiners]
         self._reach = 1 + max((len(folded[id]) for id in joiners), default=0)
         others = [id for id in range(len(pieces)) if folded[id] and id not in set(joiners)]
-        # A ligature may stand for a whole phrase of 18 letters, and would have all others looked at in every step.
+        # By width: with a ligature's 18 letters all others would be looked at in every step.
         widths = sorted({len(folded[id]) for id in others})
         self._others = {n: [(id, pieces[id], folded[id]) for id in others if len(folded[id]) == n] for n in widths}
 
     def start(self, text: str) -> str:
-        """See `Refusal`."""
+        """Return no text: only written letters count."""
         del text
         return ""
 
@@ -387,7 +384,7 @@ class NoCopy(Refusal[str]):
         longer: list[tuple[int, str]] = []
         for width, pieces in self._others.items():
             if last + width > self._k:
-                if _ADDRESS.search(text):  # one more letter may make an address, whose letters are none
+                if _ADDRESS.search(text):  # one more letter may make an address
                     longer += [(id, fold(text + piece)) for id, piece, _ in pieces]
                 else:
                     longer += [(id, letters[-self._k :] + folded) for id, _, folded in pieces]

@@ -33,13 +33,13 @@ Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 """Signature of `LanguageModel.step`."""
 
 _BULK = 32
-"""Maximum number of characters that a `BulkSampler` samples while a reader of the stream waits."""
+"""Maximum number of characters that a reader of the stream waits for."""
 _REPETITION = re.compile(r"(.)\1{3}|([^\w\s]+)(?:\s+\2){2}", re.DOTALL)
-"""A character four times in a row, or a mark or emoji three times between spaces."""
+"""A character four times in a row, or a mark three times between spaces."""
 _RECENT = 200
 """Number of last characters of the prompt whose words a `clause` does not repeat."""
 _SHORT = 1 / 3
-"""Share of the length asked for below which a text is short: many single words are probable."""
+"""Share of the length below which a text is short: many single words are probable."""
 NO_PROBABILITIES = "the model gives no probabilities; copy the model folder again."
 
 
@@ -49,7 +49,7 @@ class SequenceGroup:
     Args:
         constraints: what all of them may become.
         hypotheses: the texts.
-        first: index of the first one in its call: a text depends on the seed and its index, not on how many there are.
+        first: index of the first one: a text depends on the seed and its index, not on how many there are.
     """
 
     def __init__(self, constraints: Constraints, hypotheses: Sequence[Hypothesis], first: int = 0) -> None:
@@ -77,7 +77,7 @@ class SequenceGroup:
         return {row: ids for row, ids in rows if ids is not None}
 
     def second_chance(self, row: int) -> float:
-        """Draw another number for a text whose first one chose what is refused."""
+        """Draw another number for a text that chose what is refused."""
         return _second_chance(self.constraints, self._indices[row], self.live[row])
 
     def select(self, rows: Sequence[int]) -> None:
@@ -87,8 +87,8 @@ class SequenceGroup:
         self.counts = self.counts[np.array(rows, np.int64)]
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_]) -> None:
-        """Append ids, (B,), with their log-probabilities, (B,); `FolderError` for one that is not finite. A text that
-        had to end (`ends`) pays nothing."""
+        """Append ids, (B,), with log-probabilities, (B,), for nothing where a text had to end (`ends`); `FolderError`
+        for one that is not finite."""
         if self.constraints.counting:
             self.counts = self.constraints.counted(self.counts, np.arange(len(ids)), ids)
         for text, id, log_probability, ended in zip(
@@ -102,7 +102,7 @@ class SequenceGroup:
             self._prune()
 
     def _prune(self) -> None:
-        """End the texts that, at full length, would still cost as many bits a character as the best."""
+        """End the texts that even at full length cannot be the best."""
         ended = (one for one in self.live if one.reason is not None and one.mean_bits < self._best_bits)
         for one in ended:
             if is_sound(one) and one.text.strip() and not self.constraints.unwanted(one.text):
@@ -117,10 +117,10 @@ def decode_step(
 ) -> tuple[Ids, LogProbabilities, dict[SequenceGroup, Exception]]:
     """Choose the next character of every text, and append it; a group that fails changes nothing for the others.
 
-    The live texts of the groups, which are of one model, are the rows of the log-probabilities, (B, V). Returns the
-    ids, (B,), their log-probabilities, (B,), and the errors of groups, whose rows mean nothing.
+    The groups' live texts are the rows of the log-probabilities, (B, V). Returns the ids, (B,), their
+    log-probabilities, (B,), and the errors of groups, whose rows mean nothing.
     """
-    if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
+    if len(groups) == 1:  # nothing to sort, nothing to copy
         try:
             ids, ends = _choose(groups, log_probabilities, groups[0].chances())
             chosen = log_probabilities[:, ids[0]] if len(ids) == 1 else log_probabilities[np.arange(len(ids)), ids]
@@ -149,7 +149,7 @@ def decode_step(
         except Exception as error:
             if len(batch) == 1:
                 failures[batch[0][0]] = error
-            else:  # of one of them, which fails by itself too
+            else:  # of one of them
                 queue += [[each] for each in batch]
     chosen = log_probabilities[np.arange(len(ids)), ids]
     for group, rows in rows_of.items():
@@ -164,7 +164,7 @@ def decode_step(
 def _choose(
     groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities, chances: list[float]
 ) -> tuple[Ids, NDArray[np.bool_]]:
-    """Return the ids chosen for groups of one `batch_key`, (B,), and which texts must end, (B,)."""
+    """Return the ids for groups of one `batch_key`, (B,), and which texts must end, (B,)."""
 
     def draw(weights: LogWeights, chances: list[float]) -> Ids:
         return sample(weights, np.array(chances)) if chances else greedy(weights)
@@ -182,8 +182,8 @@ def _choose(
     for group in groups:
         masked += [(begin + row, refused, group, row) for row, refused in group.refused().items()]
         begin += len(group)
-    # A filter must see what is refused: else nothing may be left. Without one a character is drawn from all, and again
-    # from the others where it is refused: that is the same distribution, and what `_sample_in_bulk` can do.
+    # A filter must see refusals, else nothing may be left. Without one a refused character is drawn again: that is the
+    # same distribution, and what `_sample_in_bulk` can do.
     if not constraints.only_temperature:
         for row, refused, _, _ in masked:
             ends[row] = _refuse(weights[row], refused)
@@ -199,8 +199,8 @@ def _choose(
 
 
 def _refuse(weights: LogWeights, refused: Ids) -> bool:
-    """Refuse ids in weights, (V,); return whether the text must end since nothing is left."""
-    possible = np.isfinite(weights).any()  # of a model without probabilities, the caller sees the NaN
+    """Refuse ids in weights, (V,); return whether nothing is left, so that the text ends."""
+    possible = np.isfinite(weights).any()  # else the caller sees the NaN
     weights[refused] = -np.inf
     if not possible or np.isfinite(weights).any():
         return False
@@ -217,15 +217,15 @@ def generate(
     *,
     step: Step | None = None,
 ) -> Iterator[list[Hypothesis]]:
-    """Yield n texts after every step, or after `_BULK` characters of a `BulkSampler`; the last ones are complete.
+    """Yield n texts after every step, or every `_BULK` characters of a `BulkSampler`; the last ones are complete.
 
     Args:
         model: the model.
-        constraints: what may be written, and the options.
+        constraints: what may be written.
         log_probabilities: (1, V), of the first character.
         state: the model's state there, one row.
-        n: number of texts; where all would take much memory, some are written after the others.
-        step: called in place of `model.step`; not by a `BulkSampler`.
+        n: number of texts, some of which are written after the others if all would take much memory.
+        step: in place of `model.step`; not by a `BulkSampler`.
     """
     options = constraints.options
     hypotheses = [constraints.hypothesis() for _ in range(n)]
@@ -267,7 +267,7 @@ def _sample_group(
 def _sample_in_bulk(
     model: LanguageModel, sampler: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
 ) -> Iterator[list[Hypothesis]]:
-    """Yield the text that `decode_step` would give, in pieces of `_BULK` characters, or up to a refused word."""
+    """Yield the text of `decode_step` every `_BULK` characters, and after refused ones."""
     options, refused = constraints.options, constraints.mask
     generator, chances = np.random.default_rng([options.seed, 0]), np.zeros(0)
     while hypothesis.reason is None:
@@ -284,7 +284,7 @@ def _sample_in_bulk(
                 if hypothesis.reason is None:
                     continue
                 break
-            # The word would be blocked. The state before this character was passed by, and is computed again.
+            # The word would be blocked; the state before this character is computed again.
             state = model.forward(ids[None, :i], before, last=1)[1] if i else before
             without = refused.copy()
             without[words] = -np.inf
@@ -303,7 +303,7 @@ def _sample_in_bulk(
 
 
 def _second_chance(constraints: Constraints, index: int, hypothesis: Hypothesis) -> float:
-    # The last number is not 0: NumPy takes seeds that differ in zeros at their end for the same.
+    # The last number is not 0: NumPy ignores zeros at the end of seeds.
     return np.random.default_rng([constraints.options.seed, index, len(hypothesis.bits), 1]).random()
 
 
@@ -319,11 +319,11 @@ def keep_best(
 ) -> list[Hypothesis]:
     """Return n of the texts, best first; an `unwanted` one only where there are not n others.
 
-    Worse are empty texts, then circular ones (a word twice, a character four times in a row, a mark three times between
-    spaces), then those of less than a third of the length; then fewer bits per character decide, and of equals the
-    first sampled. With `clause` a text is better that holds a whole new word, then one that repeats no longer word,
-    then one of a single clause, then one that ends with it, then by its `worth`, if known. Of several kept texts each
-    begins with another word as far as there are such, and then is another text.
+    Worse are empty texts, then circular ones (a word twice, or `_REPETITION`), then those of less than a third of the
+    length; then fewer bits per character decide, and of equals the first sampled. With `clause` a text is better that
+    holds a whole new word, then one that repeats no longer word, then one of a single clause, then one that ends with
+    it, then one of more `worth`, if known. Kept texts begin with different words as far as there are such, or else
+    differ.
     """
     last = {id(one) for one in hypotheses if unwanted is not None and unwanted(one.text)}
     ranked = sorted(
@@ -333,7 +333,7 @@ def keep_best(
     if n == 1:
         return [one for _, one in ranked[:1]]
     first_words, texts = set[str](), set[str]()
-    kinds = tuple(list[Hypothesis]() for _ in range(4))  # another first word, another text, the same text, unwanted
+    kinds = tuple(list[Hypothesis]() for _ in range(4))  # new first word, new text, same text, unwanted
     for found, one in ranked:
         if id(one) in last:
             kinds[3].append(one)
@@ -348,7 +348,7 @@ def keep_best(
 
 
 def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, bool, bool, float]:
-    """Return what a text, and its folded words, are sorted by, best first."""
+    """Return the sort key of a text and its folded words."""
     found, one = candidate
     if one.decoding.clause:
         circles = _REPETITION.search(one.text) is not None or _repeats(one.prompt[-_RECENT:], one.text)
