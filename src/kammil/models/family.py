@@ -1,4 +1,4 @@
-"""Families of models: each has a `Learner`, which trains, and a `SavedModel`, which runs.
+"""Families of models: a `Learner` trains, a `SavedModel` runs.
 
 Both are imported on use, so completing text needs no PyTorch. The training loop is passed in and knows no family.
 """
@@ -48,7 +48,6 @@ class TrainingTexts:
     vocabulary: CharacterVocabulary
     base: ModelFiles | None = None
     base_texts: Sequence[str] = ()
-    """Training texts of the base, if known."""
     weights: NDArray[np.float64] | None = None
     """Expected draws of each training text in an epoch, (N,); None: one each."""
 
@@ -64,9 +63,8 @@ class Chunk:
     stop: int
     """One past the last."""
     text: int = 0
-    """Index of its text."""
     begin: int = 0
-    """Position in its text."""
+    """Position in the text."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ class NetworkTask(Generic[N]):
     """Networks to train on the same texts, each with its own seed."""
 
     build: Callable[[], N]
-    """Draws a network from PyTorch's global generator."""
+    """Draws weights from PyTorch's global generator."""
     train: Sequence[Ids]
     validation: Sequence[Ids]
     widths: Ids | None = None
@@ -82,9 +80,8 @@ class NetworkTask(Generic[N]):
     extra_inputs: Callable[..., tuple[NDArray[np.generic], ...]] | None = None
     """(chunks, width, learning=) -> further arrays for `forward`."""
     count: int = 1
-    """Number of networks."""
     bases: Sequence[Weights] = ()
-    """Weights to start from, in turn."""
+    """Weights to start from."""
     rare: Sequence[int] | None = None
     """Ids replaced by UNK half of the time; None: characters of only one text."""
     assemble: Callable[[Sequence[N]], tuple[Settings, Artifacts]] | None = None
@@ -110,7 +107,7 @@ class Learner(ABC, Generic[S_co]):
     """Settings that shape the weights, by default those of a base."""
 
     def training_defaults(self, values: Mapping[str, Any]) -> Mapping[str, float]:
-        """Return `training` for settings of these values."""
+        """Return `training` for these settings."""
         del values
         return self.training
 
@@ -201,9 +198,9 @@ class Family:
 
     name: FamilyName
     learning_side: str
-    """Module and name of its `Learner`."""
+    """`Learner` as module:name."""
     running_side: str
-    """Module and class of its `SavedModel`; the module's `graph`, if any, builds the ONNX graph."""
+    """`SavedModel` as module:class; the module's `graph`, if any, builds the ONNX graph."""
     onnx: str | None = None
     """Why a whole model does not fit into ONNX."""
     part: bool = False
@@ -211,7 +208,6 @@ class Family:
     extra: str = "train"
     """Package extra of its learner."""
     needs_base: bool = False
-    """Whether the option `base` is required."""
 
     def check_base(self, settings: Mapping[str, Any]) -> None:
         """Raise `OptionError` if a required base is missing."""
@@ -239,7 +235,7 @@ class Family:
         return resolve_name(f"kammil.models.{self.running_side.partition(':')[0]}:graph")(settings, weights)
 
     def can(self, capability: type) -> bool:
-        """Whether its models have a capability, such as `AdaptiveModel`."""
+        """Return whether its models have a capability, such as `AdaptiveModel`."""
         return issubclass(self.model(), capability)
 
     def open(self, settings: Mapping[str, Any], artifacts: Artifacts) -> SavedModel:

@@ -1,4 +1,4 @@
-"""ONNX graphs, written node by node: no PyTorch is needed, and no exporter's version changes a file.
+"""ONNX graphs, written node by node, so no exporter's version changes a file.
 
 Every graph reads `ids` (B, T), `last` (1,) and `state_0`, ..., and gives `log_probabilities` (B, last, V) and
 `next_state_0`, ...; see `docs/export.md`.
@@ -28,7 +28,7 @@ Value = str | NDArray[np.generic] | np.generic
 
 
 class Graph:
-    """Builds a graph; each method returns the name of what it computes."""
+    """Builds a graph; methods return the names of what they compute."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []

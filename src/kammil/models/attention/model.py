@@ -103,9 +103,9 @@ def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelPr
     size, _ = weights["output.weight"].shape
     attention, hidden = weights["key.weight"].shape
     g = Graph()
-    by_time = g.add("Transpose", IDS, perm=[1, 0])  # (T, B)
+    by_time = g.add("Transpose", IDS, perm=[1, 0])
     h = g.add("Transpose", add_states(g, 0, "", weights, by_time), perm=[1, 0, 2])  # (B, T, H)
-    first = g.add("Unsqueeze", STATE_IN.format(0), g.ints(1))  # (B, 1, H)
+    first = g.add("Unsqueeze", STATE_IN.format(0), g.ints(1))
     before = g.add("Slice", g.add("Concat", first, h, axis=1), g.ints(0), g.ints(-1), g.ints(1))  # (B, T, H)
 
     keys = g.append(1, g.add("MatMul", before, weights["key.weight"].T), axis=1, window=WINDOW)  # (B, S + T, A)
@@ -113,16 +113,16 @@ def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelPr
     read_ids = g.append(3, g.add("Cast", IDS, to=FLOAT), axis=1, window=WINDOW)
 
     h = g.tail(h, 1)  # (B, last, H)
-    query = g.add("MatMul", h, weights["query.weight"].T / np.float32(math.sqrt(attention)))  # (B, last, A)
+    query = g.add("MatMul", h, weights["query.weight"].T / np.float32(math.sqrt(attention)))
     scores = g.add("MatMul", query, g.add("Transpose", keys, perm=[0, 2, 1]))  # (B, last, S + T)
-    mask = g.mask(LAST, g.add("Shape", read_ids, start=1, end=2), WINDOW)  # (last, S + T)
+    mask = g.mask(LAST, g.add("Shape", read_ids, start=1, end=2), WINDOW)
     attended = g.add("Softmax", g.add("Add", scores, mask), axis=-1)
     y = g.add("Concat", h, g.add("MatMul", attended, values), axis=-1)  # (B, last, H + A)
     generated = g.add("Add", g.add("MatMul", y, weights["output.weight"].T), weights["output.bias"])  # (B, last, V)
     generated = g.add("LogSoftmax", generated, axis=-1)
 
     targets = g.add("Unsqueeze", g.add("Cast", read_ids, to=INT64), g.ints(1))  # (B, 1, S + T)
-    targets = g.add("Expand", targets, g.add("Shape", attended))  # (B, last, S + T)
+    targets = g.add("Expand", targets, g.add("Shape", attended))
     zeros = g.add("ConstantOfShape", g.add("Shape", generated))
     copied = g.add("ScatterElements", zeros, targets, attended, axis=2, reduction="add")  # (B, last, V)
     copied = g.add("Log", g.add("Add", copied, np.float32(TINY)))

@@ -39,7 +39,7 @@ class AttentionSettings(Settings):
 
 
 class PointerGRU(nn.Module):
-    """A GRU with attention over past states and a pointer: ids (B, T) to log-probabilities (B, T, V)."""
+    """A GRU with attention and a pointer: ids (B, T) to log-probabilities (B, T, V)."""
 
     def __init__(self, vocabulary_size: int, settings: AttentionSettings) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class PointerGRU(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Padding must come after the text."""
         h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
-        before = F.pad(h[:, :-1], (0, 0, 1, 0))  # (B, T, H)
+        before = F.pad(h[:, :-1], (0, 0, 1, 0))
         fit = self.query(h) @ self.key(before).mT / math.sqrt(self.key.out_features)  # (B, T, T)
         weights = fit.masked_fill(~causal_mask(ids.shape[1], WINDOW, ids.device), -math.inf).softmax(-1)
         y = torch.cat([h, weights @ self.value(h)], -1)  # (B, T, H + A)
         generated = self.output(self.dropout(y)).log_softmax(-1)  # (B, T, V)
-        copied = torch.zeros_like(generated).scatter_add(2, ids[:, None].expand_as(weights), weights)  # (B, T, V)
+        copied = torch.zeros_like(generated).scatter_add(2, ids[:, None].expand_as(weights), weights)
         gate = self.gate(y)  # (B, T, 1)
         return torch.logaddexp(F.logsigmoid(-gate) + generated, F.logsigmoid(gate) + (copied + TINY).log())
 

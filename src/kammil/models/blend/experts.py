@@ -1,6 +1,6 @@
 """The n-gram experts of a blend in training: counts of the texts, read for each text without its own.
 
-Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts.
+Shapes as in `network`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class KeptCounts(NamedTuple):
     packed: Mapping[str, NDArray[np.generic]]
     """The table as stored in the base's folder, by names without prefix."""
     is_counted: Sequence[bool]
-    """Whether each training text is counted there: as it cannot be subtracted, learning does not look it up."""
+    """Whether each training text is counted there: learning cannot subtract it, so does not look it up."""
 
 
 class NgramExperts:
@@ -130,9 +130,9 @@ class NgramExperts:
         return len(self._contexts.context_types) * len(self.tables) + len(self._columns)
 
     def features(self, rows: Sequence[Chunk], width: int, *, learning: bool) -> ExpertFeatures:
-        """Compute the features of rows of `width` positions; positions beyond a text's end match nothing.
+        """Compute the features of rows of `width` positions, of which those beyond a text match nothing.
 
-        While learning, rows are of training texts, without the counts of their near-duplicates; else of validation.
+        Learning reads training texts without the counts of their near-duplicates; else rows are of validation texts.
         """
         experts = len(self._contexts.context_types)
         lengths = np.array([len(row.ids) - 1 for row in rows])
@@ -172,7 +172,7 @@ class NgramExperts:
         return arrays
 
     def _contribution(self, row: Chunk, rows_found: Rows) -> Contribution:
-        """Return the counts of a text and its near-duplicates; `rows_found`, (T, K), are those of the chunk."""
+        """Return the counts of a text and its near-duplicates; `rows_found`, (T, K), are the chunk's."""
         group = int(self._kin[row.text])
         if group in self._kept:
             return self._kept[group]

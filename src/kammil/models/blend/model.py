@@ -1,6 +1,6 @@
 """The blend at run time: quantized GRUs, tables of counts and a gate.
 
-Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K experts, G gate.
+Shapes as in `network`; E embedding, M networks.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class BlendSettings(Settings):
     """H."""
     networks: int = Field(default=1, ge=1, le=16)
     """Members, M, each a network with its own gate and seed; their log-probabilities are averaged. Two take twice the
-    arithmetic for 0.015 bits a character, four four times as much for 0.025 (docs/log.md#what-should-minutes-buy)."""
+    arithmetic and gain 0.015 bits a character, four gain 0.025 (docs/log.md#what-should-minutes-buy)."""
     dropout: float = Field(default=0.4, ge=0, lt=1)
     """Dropout rate before output and gate."""
     gate: int = Field(default=96, ge=1, le=4096)
@@ -74,7 +74,7 @@ class BlendSettings(Settings):
     history: tuple[Kind, ...] = Field(
         default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "w", "w1"), validate_default=True
     )
-    """Context types, of those in `kinds`, that are also looked up in what was read of the text itself."""
+    """Context types, among `kinds`, that are also looked up in the text itself, as far as it was read."""
     most: int = Field(default=64, ge=1, le=65_535)
     """Followers kept of each context: rarer ones change little, and short contexts have hundreds."""
     min_count: int = Field(default=1, ge=1, le=1000)
@@ -84,8 +84,8 @@ class BlendSettings(Settings):
     """Maximum megabytes of the counts in the folder, without those of a base; contexts that help least for their size
     are left out, below some two million characters none. None keeps all."""
     base_counts: bool = True
-    """Whether the counts of the model folder that training starts from, and so its vocabulary, stay beside the new
-    ones, if that is a blend with the same `kinds`. Give false where its texts are among the training texts."""
+    """Whether counts and vocabulary of the model folder that training starts from, if a blend with the same `kinds`,
+    stay beside the new ones. Give false where its texts are among the training texts."""
 
     @field_validator("kinds", "history")
     @classmethod
@@ -144,7 +144,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return cls(BlendSettings.model_validate(settings), artifacts.weights)
 
     def initial_state(self, batch: int) -> State:
-        """Return zero hidden states (B, M * H), and those of contexts and text cache."""
+        """Return zero states (B, M * H), and those of contexts and text cache."""
         hidden = np.zeros((batch, self._width), np.float32)
         return hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch)
 
@@ -206,9 +206,9 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 def _parts(
     settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], size: int, experts: int
 ) -> tuple[list[GRUWeights], Floats, GateWeights]:
-    """Return the networks, the bias (V + M * G,) of logits and gates, and the rest of the gates.
+    """Return the networks, the bias (V + M * G,) of logits and gates, and the M gates as one.
 
-    A network's output matrix, (H, V + G), serves logits and gate; the M gates form one of M times the width.
+    A network's output matrix, (H, V + G), serves both logits and gate.
     """
     h, g, m = settings.hidden, settings.gate, settings.networks
     if m * m * h * g > _MAX_ELEMENTS:

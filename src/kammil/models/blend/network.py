@@ -42,9 +42,9 @@ FIRST_WEIGHT = 0.1
 _NETWORK_LOSS = 0.3
 """Weight of the network's own loss: it must predict where no context was seen."""
 SPEED = 8_000
-"""Characters a second that a member of 384 units learns on one core, counting included."""
+"""Characters a second that a member learns on one core, counting included."""
 MEMBERS, PASSES = 4, 8
-"""Maximum numbers of members (a fourth gains 0.003 bits) and of passes before over-fitting."""
+"""Maximum members (a fourth gains 0.003 bits), and passes before over-fitting."""
 _MIN_PASSES = 6
 """Passes that each member must have time for."""
 _WIDE = 4_000_000
@@ -115,7 +115,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     of_base: tuple[str, ...] = ("embedding", "hidden", "networks", "gate", "kinds", "history")
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
-        """See docs/log.md#what-should-minutes-buy; one member learns on one thread."""
+        """See docs/log.md#what-should-minutes-buy."""
         learnt = SPEED * 60 * minutes  # by one thread
         passes = [learnt * min(1, threads / members) / max(1, characters) for members in range(1, MEMBERS + 1)]
         members = max(1, sum(enough >= _MIN_PASSES for enough in passes))
@@ -217,9 +217,9 @@ def _bases(base: ModelFiles, settings: BlendSettings, experts: int) -> list[Weig
 
 
 def with_new_experts(weights: Weights, settings: BlendSettings, base: BlendSettings, experts: int) -> Weights:
-    """Return a member's weights for a gate over `experts`: the base's own counts become the background.
+    """Move the gate's weights of the base's own counts to the background.
 
-    Weights stay as they are where context types or gate width differ, or where the base has a background.
+    Nothing changes where context types or gate width differ, or where the base has a background.
     """
     old = len(settings.kinds) + len(settings.history)
     new = experts - old

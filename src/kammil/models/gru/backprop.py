@@ -7,7 +7,7 @@ into a table of gate inputs. Under `torch.autocast` only factors of recurrent pr
     r = sigmoid(x_r + W_r h)    z = sigmoid(x_z + W_z h)    q = W_n h + b_n
     n = tanh(x_n + r * q)       h' = (1 - z) * n + z * h
 
-Shapes: B batch, T time, V vocabulary, E embedding, H hidden.
+Shapes as in `network`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """A GRU at run time: quantized as a family of its own, in single precision within other families.
 
-A step is faster than the call around it, so prompts are read, and texts sampled, in one call.
-
-Shapes: B batch, T time, V vocabulary, E embedding, H hidden.
+A step is faster than the call around it, so prompts are read, and texts sampled, in one call. Shapes as in `network`.
 """
 
 from __future__ import annotations
@@ -51,7 +49,6 @@ def folded(layer: Sequence[Floats], output: Floats) -> GRUWeights:
 
 
 def _sizes(weights: Weights) -> tuple[int, int, int]:
-    """Return V, E and H."""
     size, embedding = weights["embedding.weight"].shape
     return size, embedding, len(weights["gru.weight_ih_l0"]) // 3
 
@@ -77,7 +74,7 @@ class GRUModel(SavedModel, BulkSampler):
         return cls(artifacts.weights)
 
     def initial_state(self, batch: int) -> State:
-        """Return the hidden states (B, H), all zero."""
+        """Return zero states (B, H)."""
         return (np.zeros((batch, self._hidden), np.float32),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
@@ -138,7 +135,7 @@ class SinglePrecisionGRU(LanguageModel):
         self._output = np.ascontiguousarray(output.T)
 
     def initial_state(self, batch: int) -> State:
-        """Return the hidden states (B, H), all zero."""
+        """Return zero states (B, H)."""
         return (np.zeros((batch, self._gru.hidden), np.float32),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
@@ -157,14 +154,14 @@ def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelPr
 
 
 def graph_of_networks(name: str, weights: Mapping[str, Floats], prefixes: Sequence[str]) -> ModelProto:
-    """Build the ONNX graph of GRUs whose scores are averaged; `prefixes` are those of their weights' names."""
+    """Build the ONNX graph of GRUs, by prefixes of their weights, whose scores are averaged."""
     from kammil.models.graph import IDS, LOG_PROBABILITIES, Graph
 
     g = Graph()
     by_time = g.add("Transpose", IDS, perm=[1, 0])  # (T, B)
     parts: list[str] = []
     for number, prefix in enumerate(prefixes):
-        output = weights[f"{prefix}output.weight"]  # (V, H)
+        output = weights[f"{prefix}output.weight"]
         h = g.tail(add_states(g, number, prefix, weights, by_time), 0)  # (last, B, H)
         scores = g.add("MatMul", h, g.constant(output.T, f"{prefix}output"))  # (last, B, V)
         parts.append(g.add("Add", scores, g.constant(weights[f"{prefix}output.bias"], f"{prefix}output_bias")))
@@ -197,5 +194,5 @@ def add_states(g: Graph, number: int, prefix: str, weights: Mapping[str, Floats]
         hidden_size=recurrent.shape[1],
         linear_before_reset=1,
     )  # (T, 1, B, H), (1, B, H)
-    g.add("Squeeze", end, g.ints(0), output=STATE_OUT.format(number))  # (B, H)
+    g.add("Squeeze", end, g.ints(0), output=STATE_OUT.format(number))
     return g.add("Squeeze", h, g.ints(1))

@@ -1,25 +1,22 @@
 """A gated recurrent unit (GRU) over characters: the notebook's model, whose decoder reads every character it writes.
 
-A hidden vector h is carried from character to character. At each step the network reads one character
-and decides, number by number, how much of h to keep and how much to replace; a linear layer then turns h into one
-score (logit) for each character that could come next. Prompt and completion are one sequence, so there is no separate
-encoder and decoder: the state after the prompt is where the completion starts.
+A hidden vector h is carried from character to character. At each step the network reads one character and decides,
+number by number, how much of h to keep and how much to replace. A linear layer turns h into one score (logit) for each
+character that could come next. Prompt and completion are one sequence, so there is no separate encoder and decoder.
 
-`textbook_gru` below defines the recurrence (Cho et al. 2014, "Learning Phrase Representations using RNN
-Encoder-Decoder", arXiv:1406.1078, with the reset gate after the product as in cuDNN and PyTorch). For a character's
-embedding x and the state h before it:
+`textbook_gru` defines the recurrence (Cho et al. 2014, arXiv:1406.1078, with the reset gate after the product as in
+cuDNN and PyTorch). For a character's embedding x and the state h before it:
 
     r  = sigmoid(W_ir x + b_ir + W_hr h + b_hr)           reset gate: how much of the past the candidate sees
     z  = sigmoid(W_iz x + b_iz + W_hz h + b_hz)           update gate: how much of the state is kept
     n  = tanh(W_in x + b_in + r * (W_hn h + b_hn))        candidate: the new content
     h' = (1 - z) * n + z * h                              the next state
 
-Learning uses `backprop.gru_forward`, the same function with a backward pass written by hand: values and gradients are
-tested to be equal to those of `textbook_gru` and of `torch.nn.GRU`. The weights lie in a `torch.nn.GRU`, so their names
-in a model folder are PyTorch's.
+Learning uses `backprop.gru_forward`, the same function with a backward pass written by hand; tests compare it with
+`textbook_gru` and `torch.nn.GRU`. Weights have PyTorch's names.
 
-While learning, the network reads the true characters (teacher forcing, see `training/loss.py`); while completing, those
-that it wrote itself (see `decoding/sampling.py`).
+While learning, the network reads the true characters (teacher forcing, see `training/loss.py`); while completing, its
+own (see `decoding/sampling.py`).
 
 Shapes: B batch, T time, V vocabulary, E embedding, H hidden.
 """
@@ -51,7 +48,7 @@ class GRUSettings(Settings):
 
 
 def textbook_gru(gru: nn.GRU, x: Tensor) -> Tensor:
-    """Return the states (B, T, H) of a one-layer GRU after each embedding of x (B, T, E); the first state is zero."""
+    """Return the states (B, T, H) of a one-layer GRU after each of x (B, T, E), from a zero state."""
     names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
     w_x, w_h, b_x, b_h = (cast(Tensor, getattr(gru, name)) for name in names)  # rows: those of r, of z, of n
     h = x.new_zeros(len(x), gru.hidden_size)  # (B, H)
@@ -71,7 +68,7 @@ class GRU(nn.Module):
     """Embedding, one GRU layer, linear output: `forward(ids: (B, T)) -> logits (B, T, V)`."""
 
     def __init__(self, vocabulary_size: int, embedding: int, hidden: int, dropout: float) -> None:
-        """Set up the layers with PyTorch's own initial weights; the untrained loss is about ln V nats a character."""
+        """Draw PyTorch's own initial weights; the untrained loss is about ln V nats a character."""
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding, padding_idx=PAD)
         self.gru = nn.GRU(embedding, hidden, batch_first=True)
@@ -79,16 +76,13 @@ class GRU(nn.Module):
         self.output = nn.Linear(hidden, vocabulary_size)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the logits of the id that follows each position.
-
-        Padding comes after the text, so it changes no state of the text.
-        """
+        """Return the logits of what follows each position; padding, after the text, changes no state of it."""
         h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         return self.output(self.dropout(h))  # (B, T, V)
 
 
 def build(vocabulary_size: int, settings: GRUSettings) -> GRU:
-    """Build a network with random weights from PyTorch's global generator."""
+    """Build a network by its settings."""
     return GRU(vocabulary_size, settings.embedding, settings.hidden, settings.dropout)
 
 

@@ -82,7 +82,6 @@ class _Counts:
     """Discounts of `table` and `preceded` before pruning; None if nothing was pruned."""
 
     def graded(self, keys: Keys, followers: Ids) -> _Counts:
-        """Add levels, by contexts and followers of validation texts, (P,)."""
         table = self.table
         stored = _narrow(table.ids).itemsize + _narrow(table.counts).itemsize
         sizes = (_CONTEXT_BYTES + stored * table.num_followers).astype(np.float64)
@@ -176,10 +175,7 @@ def _distinct_pairs(
     preceded: NDArray[np.int32],
     k: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], Keys]:
-    """Return positions, counts and keys of the distinct pairs of a context of k ids and a follower, sorted.
-
-    To bound memory, keys are sorted in parts by their highest bits.
-    """
+    """Return positions, counts and keys of distinct pairs of k ids and a follower, sorted in parts to bound memory."""
     parts = min(256, max(1, len(at) // _MAX_SORTED))
     key = np.zeros(len(at), np.uint64)
     for back in range(1, k + 1):

@@ -76,7 +76,7 @@ class NGramModel(SavedModel):
 
 
 class _Level:
-    """Smoothed probabilities of followers after contexts of k ids, and the mass for shorter contexts."""
+    """Smoothed probabilities after contexts of k ids."""
 
     def __init__(self, weights: Mapping[str, NDArray[np.generic]], k: int, size: int) -> None:
         keys, offsets, ids, counts = (

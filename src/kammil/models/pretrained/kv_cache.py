@@ -1,7 +1,7 @@
 """A causal language model of transformers with a key-value cache.
 
-The cache has an entry for each sequence and each of its prefixes, and drops the least recently used. Keys and values
-are no part of the model's state, since hypotheses of a text share most tokens, and each would hold megabytes.
+Each sequence and each of its prefixes has an entry; the least recently used are dropped. Keys and values are no part of
+the model's state, since hypotheses share most tokens, and each would hold megabytes.
 
 Shapes: K sequences, P tokens before, N new tokens, T tokens of the vocabulary, F numbers of a token's keys and values.
 """
@@ -59,7 +59,7 @@ class KeyValueCache:
             """Whether keys and values are kept; else sequences are read whole."""
 
     def _supports_cache(self) -> bool:
-        """Compare reading in two steps with one, for sequences of different lengths."""
+        """Compare reading in two steps with one."""
         tokens = [[i % self.size for i in (1, 2, 3, 4)], [i % self.size for i in (5, 6, 7)]]
         try:
             kept = [self._read([sequence[:-1]], [[]])[1][0] for sequence in tokens]
@@ -80,7 +80,6 @@ class KeyValueCache:
         return scores
 
     def _use(self, context: Context) -> LogProbabilities:
-        """Return a context's scores; make it and its prefixes the most recently used."""
         for length in range(len(context), 0, -1):
             if (entry := self._entries.pop(context[:length], None)) is not None:
                 self._entries[context[:length]] = entry

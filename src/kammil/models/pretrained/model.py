@@ -28,14 +28,13 @@ HYPOTHESES = 8
 MIN_SHARE = 1e-4
 """Minimum weight of a hypothesis."""
 EXPANDED = 1e-2
-"""Minimum probability of an incomplete unit for which the network is asked what follows."""
+"""Minimum probability of an incomplete unit to ask the network what follows."""
 ARRAYS = "units."
 """Prefix of the units' arrays, which no weight of a network has."""
 TOKENS, OFFSETS, SHARES, PREFIX = "units.tokens", "units.token_offsets", "units.shares", "units.prefix"
 """Arrays: tokens of all units, (N,); their offsets, (U + 1,); shares, (U,); prefix."""
 _UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype", "num_labels")
-"""Parts of a configuration that name code, kernels or weight formats, and the number of labels, each of which
-transformers would name."""
+"""Parts of a configuration that name code, kernels or weight formats; and `num_labels`: transformers names each."""
 
 Context = tuple[int, ...]
 
@@ -94,7 +93,7 @@ class TokenUnits:
 
 
 def without_code(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without names of code, kernels and paths."""
+    """Drop from a configuration what names code, kernels and paths."""
     kept = {
         name: value
         for name, value in config.items()
@@ -129,15 +128,14 @@ class _Branch:
     shares: NDArray[np.float64]
     """Sum to one."""
     last: Ids
-    """Tokens that complete a unit."""
+    """Tokens that complete the units `completed`."""
     completed: Ids
-    """The units completed."""
     longer: dict[int, _Branch]
     """Longer beginnings by their last token."""
 
     @classmethod
     def of(cls, chosen: Sequence[int], depth: int, units: TokenUnits) -> _Branch:
-        """Build the branch of units that share their first `depth` tokens."""
+        """Build the branch of `chosen`, which share their first `depth` tokens."""
         groups: dict[int, list[int]] = defaultdict(list)
         ends: dict[int, int] = {}
         for unit in chosen:
@@ -156,8 +154,8 @@ class _Branch:
 class TokenNetwork(LanguageModel):
     """Runs a network over tokens, unit by unit; `ValueError` for a unit with an unknown token.
 
-    The network is asked what follows an incomplete unit of probability `expanded` or more; else units share that
-    probability as in the training texts. The state holds each row's tokens, (K, W), and their number, (K,).
+    The network is asked what follows an incomplete unit of probability `expanded` or more; else completions share it as
+    in the training texts. The state holds each row's tokens, (K, W), and their number, (K,).
     """
 
     def __init__(self, network: NextTokens, units: TokenUnits, window: int, *, expanded: float = EXPANDED) -> None:
@@ -198,7 +196,6 @@ class TokenNetwork(LanguageModel):
         return self._scores(_contexts(state))
 
     def _scores(self, contexts: Sequence[Context]) -> LogProbabilities:
-        """Return the log-probabilities of the next unit, (K, U), uniform after an empty context."""
         scores = np.full((len(contexts), self.vocabulary_size), -np.log(self.vocabulary_size), np.float32)
         read = [row for row, context in enumerate(contexts) if context]
         if read:
@@ -239,8 +236,7 @@ def _contexts(state: State) -> list[Context]:
 class PretrainedModel(UnitModel):
     """Runs a pretrained network, one character at a time.
 
-    The state is that of `UnitModel` without cumulative probabilities, which are recomputed: with a large vocabulary
-    they take megabytes.
+    The state is that of `UnitModel` without cumulative probabilities, megabytes that are recomputed.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Fine-tuning of a pretrained network, with its own subwords (Howard & Ruder 2018).
 
-Losses are those of the tokenizer's own cut, an upper bound of those of the running model, which sums over cuts.
+Losses, of the tokenizer's own cut, are an upper bound of those of the running model, which sums over cuts.
 
 Shapes: B batch, T time, D = SPECIALS + tokens of the network.
 """
@@ -35,8 +35,7 @@ _FULL, _LORA = 1e-4, 1e-3
 class PretrainedNetwork(nn.Module):
     """A causal language model; ids (B, T) to logits (B, T, D).
 
-    Id `SPECIALS` + n is token n; UNK, BOS and EOS stand for `unknown`, `bos` and `eos`. Beyond `window` tokens, each
-    half window is read after the one before.
+    Id `SPECIALS` + n is token n. Beyond `window` tokens, each half window is read after the one before.
     """
 
     def __init__(self, model: nn.Module, *, unknown: int, bos: int, eos: int, window: int) -> None:

@@ -51,7 +51,7 @@ class SubwordTokenizer:
     Args:
         content: JSON text of the library `tokenizers`.
         size: number of tokens that the network predicts.
-        bos, eos: tokens before and after a text; one may be missing.
+        bos, eos: one may be missing.
     """
 
     def __init__(self, content: str, size: int, *, bos: int | None, eos: int | None, unknown: int | None) -> None:
@@ -131,7 +131,7 @@ class SubwordTokenizer:
         return max(map(len, self.whole), default=1)
 
     def runs(self, text: str, *, begins: bool) -> list[Run]:
-        """Cut a text, or where `begins` is false the rest of one, into runs that spell it."""
+        """Cut a text, or the rest of one unless it `begins`, into runs that spell it."""
         if not text:
             return []
         spaced = self.puts_space and begins
@@ -180,12 +180,10 @@ class Segmentation:
 
     units: TokenUnits
     train: Sequence[Ids]
-    """`SPECIALS` + token, or a special id. Half of the characters that only one text has are UNK, so that the network
-    learns where unknown ones stand."""
+    """`SPECIALS` + token, or a special id; half of the characters of only one text are UNK, to be learnt."""
     validation: Sequence[Ids]
     widths: Ids
-    """Characters that begin in each id, (SPECIALS + T,): a text and its end sum to its length and one, without the
-    space put before."""
+    """Characters that begin in each id, (SPECIALS + T,): a text and its end sum to its length + 1."""
 
 
 def segment(

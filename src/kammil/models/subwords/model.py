@@ -1,8 +1,8 @@
 """Words and subwords as a character model: a network over units that predicts characters.
 
-As a text can be cut into units in many ways, several *hypotheses* are kept: complete units, and the beginning of the
-next. A character that ends a unit splits a hypothesis in two. The sum over all of them is that over all cuts (Cao &
-Rimell 2021); the M heaviest still give a causal distribution over characters.
+Several *hypotheses* of how a text is cut are kept: complete units, and the beginning of the next. A character that ends
+a unit splits a hypothesis in two. All together are the sum over all cuts (Cao & Rimell 2021); the M heaviest still give
+a causal distribution.
 
 Shapes: B batch, T time, V characters, U units, M hypotheses, K network steps, N nodes, L ids of all longer units.
 """
@@ -21,8 +21,8 @@ from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.vocabulary import CODE_POINTS, SPECIALS
 
 HYPOTHESES = 8
-"""Maximum M. Bits a character of words on validation tweets for M of 2: 3.346, 4: 3.305, 8: 3.291, 16: 3.290; twice as
-many take twice the time."""
+"""Maximum M. Words have on validation tweets, for M of 2, 4, 8 and 16, 3.346, 3.305, 3.291 and 3.290 bits a character;
+time grows with M."""
 MIN_SHARE = 1e-5
 """Minimum weight of a hypothesis."""
 _BOUNDARY = 1e-9
@@ -42,7 +42,7 @@ _Numbers = NDArray[np.float64]
 
 
 class UnitVocabulary:
-    """Units: ids 0 to V - 1 are the `characters`, specials included; longer units follow.
+    """Units: ids 0 to V - 1 are the characters, specials included; longer units follow.
 
     Raises: `ValueError` unless `longer` has distinct units of two characters or more, without specials.
     """
@@ -63,7 +63,7 @@ class UnitVocabulary:
 
     @property
     def widths(self) -> NDArray[np.int64]:
-        """Characters of each unit, (U,); one for a special."""
+        """Characters of each unit, (U,); 1 for a special."""
         return np.array([1] * self.characters + [len(unit) for unit in self.longer], np.int64)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -192,7 +192,7 @@ class UnitModel(SavedModel):
         return cls(SinglePrecisionGRU(artifacts.weights), UnitVocabulary.from_arrays(artifacts.weights))
 
     def initial_state(self, batch: int) -> State:
-        """Return one hypothesis a row, before a unit of uniform probability: BOS, read first, is one."""
+        """Return one hypothesis a row, with uniform probabilities of the first unit, BOS."""
         weights, nodes, *network_state = self._new_hypotheses(batch)
         sums = np.zeros((batch, self._max_hypotheses, self._units.size + 1))
         sums[:, 0] = np.arange(self._units.size + 1) / self._units.size
@@ -233,7 +233,7 @@ class UnitModel(SavedModel):
 
 
 class Beam:
-    """The hypotheses while texts are read: a copy of `UnitModel`'s state, changed in place."""
+    """Hypotheses while texts are read: a copy of `UnitModel`'s state, changed in place."""
 
     def __init__(
         self,
@@ -269,7 +269,7 @@ class Beam:
         return p
 
     def read(self, ids: Ids) -> None:
-        """Read a character in each row, (B,): follow the trie, split and prune hypotheses, step the network."""
+        """Read a character in each row, (B,): split and prune hypotheses, and step the network."""
         trie, (batch, num_slots) = self.trie, self.weights.shape
         row, slot = np.arange(batch)[:, None], np.arange(num_slots)
         child = trie.child(self.nodes, ids[:, None])  # (B, M)
@@ -297,7 +297,7 @@ class Beam:
         self.weights /= self.weights.sum(-1, keepdims=True)
 
     def _heaviest(self, continuing: _Numbers, completing: _Numbers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Choose M of 2M hypotheses: which (B, M) continue their unit, and which, at least one, begin another."""
+        """Choose M of 2M hypotheses: which (B, M) continue their unit, and which (one or more) begin another."""
         rows = np.arange(len(completing))
         best = completing.argmax(-1)  # (B,)
         completing[rows, best] = np.maximum(completing[rows, best], _BOUNDARY)

@@ -1,7 +1,7 @@
 """Forward pass of the Transformer in NumPy; `network` explains architecture and shapes.
 
-The state is a key-value cache for each layer. Since only distances matter, keys are rotated by their position in the
-cache when they are read. A rotary pair is one complex number.
+The state is a key-value cache for each layer. Since only distances matter, keys are rotated by cache position when
+they are read. A rotary pair is one complex number.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class TransformerModel(SavedModel):
             k, v = (np.concatenate(pair, axis=2, dtype=np.float32) for pair in zip(cache, new, strict=True))
             new_state += [k[:, :, -self._window :], v[:, :, -self._window :]]
             scores = _rotate(q, rotations[-time:]) @ _rotate(k, rotations).swapaxes(2, 3)  # (B, N, T, S + T)
-            attended: Floats = softmax(scores, mask) @ v  # (B, N, T, K)
+            attended: Floats = softmax(scores, mask) @ v
             x += attended.swapaxes(1, 2).reshape(x.shape) @ o
             gate, up = np.split(_norm(x) @ gate_up, 2, axis=1)  # (B * T, M) each
             x += (gate * sigmoid(gate) * up) @ down
@@ -211,7 +211,7 @@ def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelPr
         return g.add("MatMul", x, weights[f"{name}.weight"].T * np.float32(scale))
 
     def norm(x: str, name: str) -> str:
-        mean = g.add("ReduceMean", g.add("Mul", x, x), axes=[-1])  # (B, T, 1)
+        mean = g.add("ReduceMean", g.add("Mul", x, x), axes=[-1])
         root = g.add("Sqrt", g.add("Add", mean, np.float32(EPSILON)))
         return g.add("Mul", g.add("Div", x, root), weights[f"{name}.weight"])
 
@@ -223,17 +223,17 @@ def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelPr
         a, b = g.add_many(2, "Split", x, axis=-1)  # (B, N, ., K / 2) each
         left = g.add("Sub", g.add("Mul", a, cos), g.add("Mul", b, sin))
         right = g.add("Add", g.add("Mul", b, cos), g.add("Mul", a, sin))
-        return g.add("Concat", left, right, axis=-1)  # (B, N, ., K)
+        return g.add("Concat", left, right, axis=-1)
 
     x = g.add("Gather", g.constant(weights["model.embed_tokens.weight"], "embedding"), IDS)  # (B, T, D)
     time = g.add("Shape", IDS, start=1, end=2)
     total = g.add("Add", time, g.add("Shape", STATE_IN.format(0), start=2, end=3))  # S + T
     position = g.add("Range", np.int64(0), g.add("Squeeze", total), np.int64(1))  # (S + T,)
-    position = g.add("Cast", g.add("Unsqueeze", position, g.ints(1)), to=FLOAT)  # (S + T, 1)
+    position = g.add("Cast", g.add("Unsqueeze", position, g.ints(1)), to=FLOAT)
     angles = g.add("Mul", position, rotary_frequencies(head_size))  # (S + T, K / 2)
     turns = g.add("Cos", angles), g.add("Sin", angles)
     last_turns = [g.tail(turn, 0, time) for turn in turns]  # (T, K / 2)
-    mask = g.mask(time, total, window)  # (T, S + T)
+    mask = g.mask(time, total, window)
     for i in range(sizes.layers):
         name = f"model.layers.{i}"
         y = norm(x, f"{name}.input_layernorm")
@@ -247,7 +247,7 @@ def graph(settings: Mapping[str, Any], weights: Mapping[str, Floats]) -> ModelPr
         y = norm(x, f"{name}.post_attention_layernorm")
         gate = linear(y, f"{name}.mlp.gate_proj")  # (B, T, M)
         inner = g.add("Mul", g.add("Mul", gate, g.add("Sigmoid", gate)), linear(y, f"{name}.mlp.up_proj"))
-        x = g.add("Add", x, linear(inner, f"{name}.mlp.down_proj"))  # (B, T, D)
+        x = g.add("Add", x, linear(inner, f"{name}.mlp.down_proj"))
     logits = linear(norm(g.tail(x, 1), "model.norm"), "lm_head")  # (B, last, V)
     g.add("LogSoftmax", logits, axis=-1, output=LOG_PROBABILITIES)
     return g.finish("kammil-transformer", size, [[heads, GROWING, head_size]] * (2 * sizes.layers))

@@ -5,7 +5,7 @@ arXiv:2002.05202), each behind a root mean square norm (Zhang & Sennrich 2019, a
 queries and keys (Su et al. 2021, arXiv:2104.09864; halves paired as in Hugging Face's code). Weights have the names of
 `LlamaForCausalLM`, so `exporting.huggingface` copies them.
 
-Shapes: B batch, T time, S characters in cache, V vocabulary, D width, L layers, N heads, K = D / N, M inner width.
+Shapes: B batch, T time, S in cache, V vocabulary, D width, L layers, N heads, K = D / N, M inner width.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class Attention(nn.Module):
         )
         q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
         mask = causal_mask(x.shape[1], self.window, x.device) if x.shape[1] > self.window else None
-        attended = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)  # (B, N, T, K)
+        attended = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None)
         return self.o_proj(attended.transpose(1, 2).flatten(2))  # (B, T, D)
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate the pairs (i, i + K / 2) of the last axis as points in a plane."""
     a, b = x.chunk(2, -1)  # (..., T, K / 2) each
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)  # (..., T, K)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate x) * up x), at each position alone."""
+    """down(silu(gate x) * up x) at each position."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
