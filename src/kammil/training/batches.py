@@ -1,15 +1,7 @@
-"""Turn texts into padded batches whose targets are the inputs shifted by one: the data side of teacher forcing.
-
-A language model is *autoregressive*: it predicts one character at a time, each from all characters before it. To learn
-that, it needs for every position the characters before it and the one that follows. Both come from one text, between
-the marks BOS (begin) and EOS (end of sequence):
+"""Turn texts into padded batches for teacher forcing (see `loss`): the targets are the inputs shifted by one.
 
     inputs    BOS  s    h    u        position t: the last character that the model has read
     targets   s    h    u    EOS      position t: the character that it must predict
-
-*Teacher forcing* is this: the inputs are the true characters, whatever the model would have predicted. So all
-positions of a text are computed in one pass, and each learns from a correct past. Its price is *exposure bias*: while
-it learns, the model never reads a mistake of its own, which it must do when it writes (see `decoding/sampling.py`).
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -31,12 +23,12 @@ from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 Objective = Literal["text", "completion"]
 TARGET_LENGTH = 30
-"""Length in characters of a judged completion, which begins in the middle of a text: the notebook's task."""
+"""Length in characters of a judged completion, from the middle of a text on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chunks(Sequence[Chunk]):
-    """The chunks of many texts, each cut from its text when it is asked for; all columns are (N,)."""
+    """Chunks of texts, each cut when it is indexed; columns are (N,)."""
 
     encoded: Sequence[Ids]
     texts: NDArray[np.int32]
@@ -65,33 +57,33 @@ class Chunks(Sequence[Chunk]):
         return Chunk(ids, int(self.firsts[index]), int(self.stops[index]), text, begin)
 
     def take(self, indices: Ids) -> Chunks:
-        """Return the chunks of these indices, in this order."""
+        """Return the chunks of these indices."""
         columns = (self.texts, self.begins, self.firsts, self.stops, self.lengths)
         return Chunks(self.encoded, *(column[indices] for column in columns))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One padded batch. Padding ends each row, so a causal model reads it after every position that counts."""
+    """A batch padded at the ends of its rows, so that a causal model needs no mask."""
 
     inputs: Ids
     """(B, T): BOS, then the characters."""
     targets: Ids
-    """(B, T): the characters, then EOS; each target follows the input at its position."""
+    """(B, T): the characters, then EOS."""
     counted: NDArray[np.bool_]
     """(B, T): positions that enter the loss."""
     rows: tuple[Chunk, ...]
     share: Share | None = None
-    """Which rows these are, where several processes divide a batch."""
+    """Its rows, where several processes divide a batch."""
     total: int | None = None
-    """Counted positions of the divided batch in all processes; None where this is the whole batch."""
+    """Counted positions in all processes; None where this is the whole batch."""
 
 
 def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> Chunks:
-    """Cut texts into consecutive chunks of at most `block` targets, each beginning with the id before it.
+    """Cut texts into chunks of at most `block` targets; each target that counts is in exactly one.
 
-    Every counted target is in exactly one chunk; with `objective="completion"` only those that begin within the 30
-    characters after the middle of a text count. `widths` (V,): number of characters of each id, 1 by default.
+    With `objective="completion"` only targets that begin in the 30 characters after the middle of a text count.
+    `widths` (V,): number of characters of each id, 1 by default.
     """
     found = tuple(array("i") for _ in range(5))
     for number, text in enumerate(texts):
@@ -111,7 +103,7 @@ def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths:
 
 
 def pad(rows: Sequence[Chunk]) -> Batch:
-    """Pad chunks to the longest: one batch, inputs and targets shifted by one."""
+    """Pad chunks to the longest and make one batch of them."""
     width = max(len(row.ids) for row in rows)
     ids = np.full((len(rows), width), PAD, np.int64)
     counted = np.zeros((len(rows), width - 1), np.bool_)
@@ -124,10 +116,10 @@ def pad(rows: Sequence[Chunk]) -> Batch:
 def batches(
     rows: Sequence[Chunk], size: int, *, rare: Ids | None = None, generator: np.random.Generator | None = None
 ) -> Iterator[Batch]:
-    """Yield every chunk once, in batches of `size`: by length without a generator, shuffled with one (for learning).
+    """Yield every chunk once: sorted by length without a generator, shuffled with one (for learning).
 
-    Shuffling sorts pools of 16 batches by length, for little padding. Each occurrence of a `rare` id is replaced by UNK
-    with probability 1/2, so the model learns where unknown characters turn up.
+    Shuffling sorts pools of 16 batches by length, against padding, and replaces half of the `rare` ids by UNK, so that
+    the model learns where unknown characters turn up.
     """
     lengths = rows.lengths if isinstance(rows, Chunks) else np.array([len(row.ids) for row in rows])
     if generator is None:
@@ -149,8 +141,7 @@ def batches(
 
 
 def divide(batch: Batch, rank: int, size: int) -> Batch:
-    """Return the share of process `rank` of `size` in a batch: every `size`-th row, or one that does not count, since
-    every process must take part in the step."""
+    """Return every `size`-th row from `rank` on, or one that does not count, since every process must take a step."""
     rows = tuple(range(rank, len(batch.rows), size)) or (0,)
     chosen = list(rows)
     counted = batch.counted[chosen] & (rank < len(batch.rows))
@@ -165,10 +156,9 @@ def divide(batch: Batch, rank: int, size: int) -> Batch:
 
 
 def draw(weights: NDArray[np.float64], generator: np.random.Generator) -> Ids:
-    """Draw an epoch's chunks by systematic sampling (Madow 1949): indices, in random order.
+    """Draw an epoch's indices by systematic sampling (Madow 1949), in random order.
 
-    Of `weights` (N,), a chunk of weight w is drawn floor(w) or floor(w) + 1 times, w times in expectation; independent
-    draws would leave out a third of the chunks.
+    A chunk of weight w is drawn floor(w) or floor(w) + 1 times; independent draws would leave out a third.
     """
     order = generator.permutation(len(weights))  # else neighbours would be drawn together
     ends = np.floor(np.cumsum(weights[order]) + generator.random()).astype(np.int64)
@@ -186,19 +176,18 @@ Arrays = tuple[NDArray[np.generic], ...]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The encoded texts that a network learns from, and those that it is validated on."""
+    """Encoded texts to train and to validate a network on."""
 
     train: Sequence[Ids]
-    """Training texts as ids, without BOS and EOS."""
+    """Ids of each text, without BOS and EOS."""
     validation: Sequence[Ids]
     rare: Ids
-    """Ids of characters that only one training text has; half of their occurrences are replaced by UNK."""
+    """Ids of characters that only one training text has."""
     unknown_bits: float
-    """Cost of spelling out an unknown character, in bits, beside the cost of predicting UNK."""
+    """Bits that an unknown character costs beyond predicting UNK."""
     widths: Ids | None = None
-    """Characters of each id, (V,), where ids are words or subwords: losses are then those of one segmentation, an upper
-    bound. None where each id is one character."""
+    """(V,): characters of each word or subword; losses are then of one segmentation, an upper bound. None: 1 each."""
     extra_inputs: Callable[..., Arrays] | None = None
-    """`NetworkTask.extra_inputs`; None for a model that reads ids alone."""
+    """`NetworkTask.extra_inputs`."""
     weights: NDArray[np.float64] | None = None
-    """Expected draws of each training text in an epoch, (texts,); None where all are drawn once."""
+    """(texts,): expected draws of each training text in an epoch; None: one each."""

@@ -1,4 +1,4 @@
-"""The state of training after an epoch, on disk: weights, optimiser state, best weights, history. No pickle."""
+"""The state of training after an epoch, without pickle: weights, optimiser state, best weights, history."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ _META = "history"
 
 
 class Checkpoint:
-    """A safetensors file in a folder. `save` replaces it atomically: a kill leaves the state after the last epoch."""
+    """A safetensors file, replaced atomically: a kill leaves the state after the last epoch."""
 
     def __init__(self, folder: Path, member: int = 0) -> None:
-        """Name the folder, which must exist when the state is saved; each member has a file of its own."""
         self._file = folder / (f"{member + 1}-{CHECKPOINT}" if member else CHECKPOINT)
 
     def exists(self) -> bool:
-        """Whether there is a state to resume from."""
+        """Return whether there is a state to resume from."""
         return self._file.exists()
 
     def save(
         self, model: nn.Module, optimiser: Optimizer, best: dict[str, Tensor], history: Sequence[EpochEnded]
     ) -> None:
-        """Write the state after an epoch; `FolderError`, with the last state still there, if the disk is full."""
+        """Write the state; `FolderError`, with the last state still there, if the disk is full."""
         tensors = {f"model.{k}": v.cpu().contiguous() for k, v in model.state_dict().items()}
         tensors |= {f"best.{k}": v.cpu().contiguous() for k, v in best.items()}
         per_parameter = cast(dict[int, dict[str, Tensor]], optimiser.state_dict()["state"])
@@ -49,7 +48,7 @@ class Checkpoint:
         storage.write_atomic(self._file, content)
 
     def read(self) -> bytes:
-        """Return the content of the file, empty where there is none; `FolderError` if it cannot be read."""
+        """Return the file's bytes, empty without a file; `FolderError` if it cannot be read."""
         try:
             return self._file.read_bytes() if self.exists() else b""
         except OSError as error:
@@ -58,9 +57,9 @@ class Checkpoint:
     def load(
         self, model: nn.Module, optimiser: Optimizer, content: bytes | None = None
     ) -> tuple[dict[str, Tensor], tuple[EpochEnded, ...]]:
-        """Restore the model and the optimiser; return the weights of the best epoch, and the history.
+        """Restore model and optimiser; return the best weights and the history; `FolderError` if they do not fit.
 
-        `FolderError` if the state is damaged or of another model. `content`: what the first process has read.
+        `content`: the bytes that the first process has read.
         """
         try:
             content = self.read() if content is None else content

@@ -1,4 +1,4 @@
-"""Show a comparison: tables for a terminal, the folder's `README.md`, and one HTML page on what the best model does."""
+"""Show a comparison: tables for a terminal, `README.md`, and one HTML page."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from kammil.views.page import Paragraph, Section, report
 from kammil.views.tables import Table
 
 SECONDS = 20.0
-"""Time for the measuring: little beside the training of several families."""
+"""Time for measuring the best model."""
 FIGURE = "comparison.png"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table of rows."""
+    """A column of a table."""
 
     title: str
     meaning: str
@@ -108,8 +108,7 @@ _ON_TERMINAL: tuple[tuple[Column, ...], ...] = (
 
 
 def tables(ranking: Ranking) -> list[tuple[Table, list[str]]]:
-    """Return tables for a terminal: what each row predicts, writes and costs, and saves in typing; with each the lines
-    on what its columns mean."""
+    """Return tables for a terminal, each with lines on what its columns mean."""
     return [
         (_table(ranking, columns), [f"{column.title}: {column.meaning}" for column in columns])
         for columns in _ON_TERMINAL
@@ -139,7 +138,7 @@ def notes(ranking: Ranking) -> list[str]:
 
 
 def markdown(ranking: Ranking) -> str:
-    """Return the content of `README.md`: the figures of the page, with intervals, and notes."""
+    """Return the content of `README.md`."""
     lines = [
         f"# Model families on {ranking.data['source']}",
         f"One split, equal time; the best is **{ranking.best}**.",
@@ -161,7 +160,6 @@ def _table(
     caption: str = "",
     note: str = "",
 ) -> Table:
-    """Return the columns for rows, all by default, without those that have nothing in them."""
     columns = list(columns)
     cells = [[row.name, *(column.cell(ranking, row) for column in columns)] for row in rows or ranking.rows]
     return Table(["", *(column.title for column in columns)], [row for row in cells if any(row[1:])], caption, note)
@@ -182,7 +180,7 @@ def comparison_report(
     toml: str,
     seconds: float = SECONDS,
 ) -> str:
-    """Measure what the page needs beyond the ranking, on the best model for about `seconds`, and return it."""
+    """Measure the best model for about `seconds`, and return the HTML page."""
     with phase("writing the report"):
         measured = measure(best, test, seconds=seconds)
         audited = audited_texts(train)
@@ -236,7 +234,7 @@ def repeat_command(
     validation: str | Path | None,
     test: str | Path | None,
 ) -> str:
-    """Return the command that makes a comparison again, with its options in `recipe.toml`."""
+    """Return the command of a comparison, with its options in `recipe.toml`."""
     arguments = ["kammil", "compare", place_name(str(source)), "--minutes", f"{minutes:g}"]
     arguments += ["--families", ",".join(families)] if families else []
     for flag, file in (("--validation", validation), ("--test", test)):
@@ -260,7 +258,6 @@ def _summary(ranking: Ranking, *, quoted: int) -> Section:
 
 
 def _standings(ranking: Ranking) -> list[Section]:
-    """Return the sections of figures: what each predicts and writes, what it saves in typing, and what it costs."""
     names = (*PREDICTS, *WRITES)
     others = [row for row in ranking.rows if row.name != ranking.best]
     minus, paired = f"Minus the best, {ranking.best}", "Differences are paired: on the same texts."

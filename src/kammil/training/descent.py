@@ -1,4 +1,4 @@
-"""Gradient descent for one run: its networks learn at the same time, each in a thread, and each can be resumed."""
+"""Gradient descent of one run, whose networks learn at the same time, each in a thread."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ from kammil.training.recipe import TrainingOptions
 from kammil.training.time_budget import TimeBudget
 from kammil.vocabulary import rare_characters
 
-N = TypeVar("N", bound=nn.Module)
 T = TypeVar("T")
 
 
 def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
-    """Return the texts of a task in the form that the training loop takes."""
+    """Convert the texts of a task for the training loop."""
     vocabulary, rare = texts.vocabulary, task.rare
     if rare is None:
         rare = [int(vocabulary.encode(character)[0]) for character in sorted(rare_characters(list(texts.texts)))]
@@ -56,7 +55,7 @@ def fit_networks(
 ) -> list[tuple[EpochEnded, ...]]:
     """Train networks in place, with equal options except for the seed; return their epochs.
 
-    Several processes train one network after the other, together, in equal parts of the time.
+    Several processes train them together, one after the other, in equal parts of the time.
     """
     number, threads = len(networks), torch.get_num_threads()
     in_turn = distributed.size() > 1 or number == 1
@@ -88,17 +87,17 @@ def fit_networks(
 
 
 _SECOND_INTERRUPT = 1.0
-"""Seconds after which an interrupt is a second one: a listener may raise the first at every event that was queued."""
+"""Seconds after which an interrupt counts as another: a listener may raise the first at every queued event."""
 
 
 class _AbortError(BaseException):
-    """Ends a thread after another thread of its run has failed."""
+    """Ends a thread after another failed."""
 
 
 def run_parallel(calls: Sequence[Callable[[Listener], T]], on_event: Listener) -> list[T]:
     """Run calls in a thread each and return their results; their events go to `on_event`, in the calling thread.
 
-    `KeyboardInterrupt` is raised in every call when it next emits an event; a second one and any other error end all.
+    `KeyboardInterrupt` is raised in every call at its next event; a second one, or any other error, ends all.
     """
     events: SimpleQueue[MemberEvent] = SimpleQueue()
     stops: list[type[BaseException]] = []

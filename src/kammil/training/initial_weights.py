@@ -46,7 +46,7 @@ def new_networks(
     states: Sequence[Checkpoint],
     options: TrainingOptions,
 ) -> list[N]:
-    """Return the networks before their first epoch: with random weights and warmed-up gates, or those of the base."""
+    """Build the networks, with random weights and warmed-up gates, or with the weights of the base."""
     networks: list[N] = []
     for member in range(task.count):
         torch.manual_seed(seed_of(member, options.seed))
@@ -63,15 +63,15 @@ def new_networks(
 
 
 def seed_of(member: int, seed: int) -> int:
-    """Return the seed of a member; the first has the seed of the run."""
+    """Return the seed of a member; the first has that of the run."""
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0]) if member else seed
 
 
 def warm_up_gates(models: Sequence[Any], data: TrainingData, options: TrainingOptions) -> None:
-    """Train the gates of blends in place, on the CPU, from the n-gram tables alone: one pass over some texts.
+    """Train the gates of blends in place, on the CPU, from the n-gram tables alone, in one pass over some texts.
 
-    That takes a tenth of the time per character. Trained together, the gate learns only as fast as the network, and a
-    minute may end behind an n-gram model (`docs/log.md#why-does-a-short-blend-lose`).
+    A gate trained only with its network learns as slowly, and a minute may end behind an n-gram model
+    (`docs/log.md#why-does-a-short-blend-lose`).
     """
     if data.extra_inputs is None:
         return
@@ -103,15 +103,14 @@ def warm_start(
     weights: Mapping[str, NDArray[np.generic]],
     base_vocabulary: CharacterVocabulary,
 ) -> None:
-    """Copy the base's weights of the same names into a network of the same sizes, row by row for each character.
+    """Copy the base's weights of the same names into a network, row by row for each character.
 
-    A character that the base's vocabulary lacks gets the weights of UNK there; all such characters and UNK share the
-    probability of UNK evenly. A recurrent network may have more units. A blend's gate is copied only where it has as
-    many experts. Raises `OptionError` where other shapes differ or no weights fit.
+    Characters that the base lacks get the weights of UNK and share its probability evenly. A GRU may have more units; a
+    gate of another number of experts stays random. `OptionError` where other shapes differ or no weights fit.
     """
     base_ids = np.array(
         [i if i < SPECIALS else int(base_vocabulary.encode(vocabulary.piece(i))[0]) for i in range(vocabulary.size)]
-    )  # (V,): id of each character in the base's vocabulary
+    )  # (V,)
     new = (base_ids == UNK) & (np.arange(vocabulary.size) != UNK)
     initial = network.state_dict()
     weights = _widen(weights, initial)
@@ -135,10 +134,10 @@ def warm_start(
 
 
 def _widen(weights: Mapping[str, NDArray[np.generic]], initial: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
-    """Return the weights of a GRU with more, `initial` units that computes the same; others as they are.
+    """Return the weights of a GRU with more units that computes the same; others as they are.
 
-    As in Net2Net (Chen, Goodfellow & Shlens 2016, arXiv:1511.05641), but without copies of units: the old units, output
-    and gate read nothing of the new ones until training changes that. `OptionError` for fewer units.
+    As in Net2Net (Chen, Goodfellow & Shlens 2016, arXiv:1511.05641), but with random new units, whose weights to the
+    old units, output and gate are zero. `OptionError` for fewer units.
     """
     widened = dict(weights)
     if _RECURRENT not in weights or _RECURRENT not in initial:

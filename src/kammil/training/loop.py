@@ -1,8 +1,9 @@
-"""The one training loop of all networks. It reports events and prints nothing.
+"""The training loop of all networks, which reports events and prints nothing.
 
-Every epoch is seeded with the run's seed and its own number, so a resumed run ends with the weights of one that was
-never interrupted. Several processes divide every batch by its rows and add up gradients (`DistributedDataParallel`, Li
-et al. 2020, arXiv:2006.15704), losses and counts; the clock of the first decides.
+The run's seed and an epoch's number seed each epoch, so a resumed run ends with the weights of an uninterrupted one.
+Several processes divide every batch by rows and add up gradients (`DistributedDataParallel`, Li et al. 2020,
+arXiv:2006.15704), losses and counts; the clock of the first decides.
+
 Shapes: B batch, T time, V vocabulary, N counted positions.
 """
 
@@ -35,13 +36,13 @@ from kammil.training.time_budget import TimeBudget
 from kammil.vocabulary import UNK
 
 _STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 3700, 3, 12
-"""Default length of a run in steps, and its minimum and maximum number of epochs (`docs/log.md#how-many-epochs`)."""
+"""Default number of steps, and its bounds in epochs (`docs/log.md#how-many-epochs`)."""
 _EARLY_PARTS = (16, 8, 4, 2)
-"""The first epoch is also validated after 1/16, 1/8, 1/4 and 1/2 of its steps."""
+"""The first epoch is also validated after 1/16, 1/8, 1/4 and 1/2 of it."""
 _FORWARD_SHARE = 0.5
 """Maximum time of a forward pass as a share of a training step."""
 _EARLY_VALIDATION_SHARE, _VALIDATION_SHARE = 0.02, 0.05
-"""Maximum time of an early validation, and of a validation, as shares of a run bounded by minutes."""
+"""Maximum time of an early validation, and of a validation, as shares of the minutes."""
 
 
 def fit(
@@ -54,18 +55,16 @@ def fit(
     budget: TimeBudget | None = None,
     reserve: float = 0.0,
 ) -> tuple[EpochEnded, ...]:
-    """Train a network in place, restore the weights that were best on validation, and return one event per epoch.
+    """Train a network in place, restore the best weights, and return an event per epoch.
 
     Args:
-        model, data, options: a freshly built network, encoded texts, and how to train.
-        on_event: called with every event.
-        checkpoint: where the state after each epoch is written; if it holds one, training goes on from there.
-        budget: the time of the whole run, where the options give minutes; None starts those minutes now.
+        checkpoint: takes the state after each epoch; training goes on from the state that it holds.
+        budget: the time of the whole run; None starts the minutes of the options now.
         reserve: seconds to leave for what comes after training.
 
-    `KeyboardInterrupt`, and a loss that is not finite, end training early and keep the best weights so far; several
-    processes all end, and keep the checkpoint. Raises `OptionError` for such a loss in the first epoch, and for a
-    missing device.
+    `KeyboardInterrupt`, or a loss that is not finite, ends training with the best weights so far; an interrupt of
+    several processes ends all, and keeps the checkpoint. `OptionError` for such a loss in the first epoch, or a missing
+    device.
     """
     threads = torch.get_num_threads()
     try:
@@ -74,7 +73,7 @@ def fit(
             descent.set_time_limit(budget.left - reserve)
         return descent.make_epochs()
     finally:
-        torch.set_num_threads(threads)  # a setting of the whole process, which may do other things
+        torch.set_num_threads(threads)  # a setting of the whole process
 
 
 @dataclass
@@ -87,7 +86,7 @@ class _Sums:
     steps: int = 0
     learning_rate: float = 0.0
     early: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
-    """Seconds of training and validation bits at each early validation."""
+    """(seconds of training, validation bits) of each early validation."""
 
     def add(self, loss: LossSums, batch: Batch, widths: Ids | None) -> None:
         counted = batch.targets[batch.counted]  # (N,)
@@ -148,7 +147,7 @@ class _Descent:
         self.timer = TimeBudget(None, options.clock)
         self.limit = None if options.minutes is None else 60 * options.minutes
         self.validation_seconds: float | None = None
-        """Seconds that a validation takes, measured or estimated; None where the limit does not include it."""
+        """Seconds of a validation, measured or estimated; None where the limit does not include it."""
         self.validation_measured = False
         self.furthest = 0.0
 
@@ -159,11 +158,9 @@ class _Descent:
 
     @property
     def elapsed(self) -> float:
-        """Seconds of training so far, including those before an interruption."""
         return self.resumed_at + self.timer.elapsed
 
     def make_epochs(self) -> tuple[EpochEnded, ...]:
-        """Train and validate until the epochs or the minutes are used up, or until patience is."""
         device = self.accelerator.device.type
         threads = torch.get_num_threads() if device == "cpu" else None
         processes = distributed.size()
@@ -200,18 +197,18 @@ class _Descent:
         return max((event.epoch for event in self.history if event.best), default=0)
 
     def _progress(self, step: int) -> float:
-        """Return the share of the run done before `step`, in epochs or in minutes, whichever is more."""
+        """Return the share of the run done, in epochs or in minutes, whichever is more."""
         by_epochs = (len(self.history) + step / self.steps) / self.epochs
         if self.limit is None:
             return by_epochs
-        # At least a tenth of the time is for training, however long a validation takes.
+        # However long a validation takes, a tenth of the time is for training.
         elapsed = distributed.number_of_first(self.elapsed)
         by_time = elapsed / max(self.limit - (self.validation_seconds or 0.0), self.limit / 10)
-        self.furthest = max(by_epochs, by_time, self.furthest)  # estimates of validation change: never go back
+        self.furthest = max(by_epochs, by_time, self.furthest)  # estimates change: never go back
         return self.furthest
 
     def _train_epoch(self, sums: _Sums) -> bool:
-        """Train for an epoch's steps; return true if the minutes ran out first."""
+        """Return true if the minutes ran out before the epoch."""
         epoch = len(self.history)
         seed = np.random.SeedSequence([self.options.seed, epoch])
         dropped = int(seed.generate_state(1)[0])
@@ -229,7 +226,7 @@ class _Descent:
         for step, (batch, extra) in enumerate(self._with_extra_inputs(islice(shuffled, self.steps), learning=True)):
             progress = self._progress(step)
             if self.limit is not None and progress >= 1 and (self.history or sums.steps):
-                return True  # but never before the very first step: an untrained network is of no use
+                return True  # never before the first step: an untrained network is of no use
             sums.learning_rate = self.options.learning_rate * warmup_then_cosine(progress, warmup=self.options.warmup)
             self._step(batch, extra, sums)
             if self.validation_seconds is not None:
@@ -257,7 +254,6 @@ class _Descent:
             self.validation = self.validation.take(np.sort(chosen))
 
     def _step(self, batch: Batch, extra: Arrays, sums: _Sums) -> None:
-        """Descend on the mean loss of the batch's counted positions, in all processes."""
         for dropout in self.dropouts:
             dropout.share = batch.share
         for group in self.optimiser.param_groups:
@@ -268,7 +264,7 @@ class _Descent:
             weight * (totals if part is logits else teacher_forced(part, targets, counted)).nats
             for part, weight in terms
         ]
-        # Of several processes the mean of their gradients is taken: this way it is that of the sum over all rows.
+        # Processes average their gradients, which this divisor makes the gradient of the mean over all rows.
         count = totals.count if batch.total is None else batch.total / distributed.size()
         self.optimiser.zero_grad()
         self.accelerator.backward(torch.stack(losses).sum() / count)
@@ -277,7 +273,7 @@ class _Descent:
         sums.add(totals, batch, self.data.widths)
 
     def _end_epoch(self, sums: _Sums) -> bool:
-        """Validate, keep the best weights, write the checkpoint, report; false if the loss is not finite."""
+        """Return false if the loss is not finite."""
         sums.add_processes()
         bits, accuracy = self._validate()
         if not math.isfinite(bits + sums.bits()):
@@ -345,13 +341,13 @@ class _Descent:
     def _predict(
         self, batch: Batch, extra: Arrays, *, bfloat16: bool = False
     ) -> tuple[Tensor, LossTerms, Tensor, Tensor]:
-        """Return logits (B, T, V), the terms of the training loss, targets (B, T) and counted positions (B, T)."""
+        """Return logits (B, T, V), terms of the training loss, targets and counted positions (B, T)."""
         inputs, targets, counted, *arrays = (
             torch.from_numpy(np.ascontiguousarray(a)).to(self.accelerator.device)
             for a in (batch.inputs, batch.targets, batch.counted, *extra)
         )
         with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=bfloat16):
-            # Only a step is taken together with the other processes; they validate on different batches.
+            # Processes step together, but validate on different batches.
             model = self.model if torch.is_grad_enabled() else self.network
             outputs: Tensor | tuple[Tensor, LossTerms] = model(inputs, *arrays)
         if isinstance(outputs, Tensor):

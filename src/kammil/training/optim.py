@@ -20,7 +20,7 @@ from kammil.training.recipe import TrainingOptions
 _BETAS = (0.9, 0.99)
 """Decay rates of AdamW's two moments: a short memory suits few steps."""
 RATE, _MOMENTUM = 8.0, 0.95
-"""Learning rate of Muon as a multiple of AdamW's (0.02 where that has 2.5e-3), and its momentum."""
+"""Learning rate of Muon as a multiple of AdamW's, and its momentum."""
 
 
 def make_accelerator(device: str) -> Accelerator:
@@ -33,7 +33,7 @@ def make_accelerator(device: str) -> Accelerator:
         )
     wanted = available if device == "auto" else device
     if is_initialized() and AcceleratorState().device.type != wanted:
-        # accelerate remembers the first device of a process and refuses another; a notebook may well want both.
+        # accelerate refuses another device than the first of a process; a notebook may want both.
         vars(AcceleratorState()).clear()
         vars(PartialState()).clear()
     if distributed.is_launched() and not distributed.is_joined():
@@ -44,8 +44,8 @@ def make_accelerator(device: str) -> Accelerator:
 
 
 def use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Decide by the option `precision` whether matrix products take bfloat16 factors, which are slower than single
-    precision on a processor without instructions for them (docs/log.md#is-bfloat16-faster)."""
+    """Return whether matrix products take bfloat16 factors, which are slower than single precision on a processor
+    without instructions for them (docs/log.md#is-bfloat16-faster)."""
     if precision != "auto" or device.type != "cpu":
         return precision == "bfloat16"
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
@@ -53,20 +53,19 @@ def use_bfloat16(precision: str, device: torch.device) -> bool:
 
 
 def precision(*, bfloat16: bool) -> str:
-    """Return the value of the option `precision` that names what is used."""
+    """Return the name of the precision used."""
     return "bfloat16" if bfloat16 else "float32"
 
 
 def used(options: TrainingOptions) -> dict[str, str]:
-    """Resolve `device` and `precision` on this machine; `OptionError` for a missing device, and where several processes
-    have different ones."""
+    """Resolve `device` and `precision`; `OptionError` for a missing device, or processes with different ones."""
     try:
         device = make_accelerator(options.device).device
         found = {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
     except OptionError as error:
         if distributed.size() == 1:
             raise
-        found = {"error": str(error)}  # it is for the first process to say so
+        found = {"error": str(error)}  # the first process says so
     each: list[dict[str, str]] = [json.loads(content) for content in distributed.gather(json.dumps(found).encode())]
     for number, other in enumerate(each, 1):
         if "error" in other:
@@ -97,8 +96,8 @@ def make_optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
 def warmup_then_cosine(progress: float, *, warmup: float, floor: float = 0.01) -> float:
     """Return the factor on the peak learning rate, in [floor, 1], at `progress` in [0, 1] of the whole run.
 
-    Linear from near 0 over the first `warmup` share, then half a cosine down to `floor` (Loshchilov & Hutter 2017,
-    arXiv:1608.03983, without restarts). Progress, not steps: runs may be bounded by epochs or by minutes.
+    Linear from `floor` over the first `warmup` share, then half a cosine back down (Loshchilov & Hutter 2017,
+    arXiv:1608.03983, without restarts).
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:
@@ -112,12 +111,12 @@ class MuonAdamW(AdamW):
 
     The step of such a matrix is its momentum with all singular values near one, so that rare directions are learnt as
     fast as frequent ones (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks").
-    `torch.optim.Muon` exists since PyTorch 2.9 only, and one optimiser keeps one checkpoint.
+    `torch.optim.Muon` needs PyTorch 2.9, and a second optimiser.
     """
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Update the matrices of Muon, then all other parameters."""
+        """Update Muon's matrices, then all others."""
         for group in self.param_groups:
             for matrix in group["params"] if group.get("muon") else ():
                 if matrix.grad is not None:
@@ -141,7 +140,7 @@ class MuonAdamW(AdamW):
 def orthogonalise(matrix: Tensor, *, bfloat16: bool = False) -> Tensor:
     """Return a matrix (N, M) with the same singular vectors and singular values near one (0.7 to 1.2).
 
-    Five Newton-Schulz iterations of an odd polynomial, whose factors Jordan et al. (2024) chose for speed.
+    Five Newton-Schulz iterations of an odd polynomial with the factors of Jordan et al. (2024).
     """
     x = matrix.bfloat16() if bfloat16 else matrix
     tall = matrix.shape[0] > matrix.shape[1]

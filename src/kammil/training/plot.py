@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 def plot(
     what: str | PathLike[str] | Completer | TrainResult | Ranking, out: str | PathLike[str] | None = None
 ) -> Figure:
-    """Draw a figure, write it to a file if one is named, and return it (a notebook shows it).
+    """Draw a figure, write it to a file if one is named, and return it.
 
     Args:
-        what: a model's folder, a model, or what `kammil.train` returned: its training curves; or a comparison.
+        what: a model's folder, a model or a `TrainResult`, for its training curves; or a comparison.
         out: a file; its ending decides the format (png, svg, pdf).
 
-    Raises `KammilError` with one sentence for what has no figure, or where there is no matplotlib.
+    Raises `KammilError` for what has no figure, and without matplotlib.
     """
     if isinstance(what, Ranking):
         name, charts = "", comparison(what)

@@ -40,20 +40,20 @@ class TrainResult:
     cautions: tuple[str, ...] = ()
     """Reasons not to trust the figures, a sentence each."""
     members: tuple[tuple[dict[str, Any], ...], ...] = ()
-    """Histories of the models that a blend was merged from."""
+    """Histories of the members of a merged blend."""
     report: Path | None = None
     """The report, one HTML page; None if none was written."""
     ending: str = ""
-    """How many passes were made, and whether more minutes would help, in a sentence; empty for a counter."""
+    """A sentence on the passes made, and whether more minutes would help; empty for a counter."""
 
     def __repr__(self) -> str:
-        """Name the folder and the bits per character on validation."""
+        """Name the folder and its validation bits."""
         bits = self.evaluation.model.bits_per_character_with_end
         figure = "" if bits is None else f": {bits.value:.3f} bits a character"
         return f"<TrainResult {self.folder}{figure} on {self.evaluation.texts:,} validation texts>"
 
     def _repr_html_(self) -> str:
-        """Format figures and training curves for a notebook."""
+        """Show figures and training curves in a notebook."""
         name = printable(self.folder.name)
         where = () if self.report is None else (f"The whole report: {self.report}",)
         figures = model_card.table(self.evaluation, name).fragment() + sentences((*self.cautions, *where))
@@ -62,7 +62,7 @@ class TrainResult:
         try:
             curves = plots.figure(plots.training_curves(self.history, name, members=self.members), name)
             return figures + picture(plots.png(curves), "bits and accuracy by epoch")
-        except KammilError:  # no matplotlib, no curves; the figures can do without them
+        except KammilError:  # no matplotlib
             return figures
 
 
@@ -75,20 +75,19 @@ class TrainedModel:
     vocabulary: CharacterVocabulary
     artifacts: Artifacts
     seen: Mapping[str, NDArray[np.generic]]
-    """Bloom filter of the 12-letter runs of the training texts, as arrays."""
+    """Bloom filter of the 12-letter runs of the training texts."""
     baselines: Mapping[str, NDArray[np.generic]]
-    """Character counts and a 3-gram model of the training texts, as arrays."""
+    """Character counts and a 3-gram model of the training texts."""
     used: Mapping[str, str] | None = None
     """Device and precision of training; None for an n-gram model."""
     base: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Entries of `metrics.json` on the training; None and empty values are left out."""
+    """Entries of `metrics.json` on the training; empty ones are left out."""
     events: bytes = b""
 
 
 def publish(model: TrainedModel, request: RunRequest) -> TrainResult:
-    """Write a model's folder, complete or not at all, with figures of the model as it runs from there, card and
-    report."""
+    """Write a model's folder, complete or not at all, with figures of the model as loaded from it."""
     recipe, data, out = request.recipe, request.data, request.out
     training = training_record(recipe, data, model.base) | ({"used": dict(model.used)} if model.used else {})
     with folders.new(out, replace=request.replace) as draft:
@@ -148,7 +147,7 @@ def _repeat_command(data: Dataset, name: str) -> str:
 def training_metrics(
     histories: Sequence[Sequence[Mapping[str, Any]]], seconds: float, earlier: float, **others: Any
 ) -> dict[str, Any]:
-    """Return the entries of `metrics.json` on a training: epochs of each network, its seconds, those of its base."""
+    """Return the entries of `metrics.json` on a training; `earlier`: seconds of its base."""
     epochs = tuple(tuple(map(dict, history)) for history in histories)
     return {
         "training_seconds": round(seconds, 2),
@@ -160,6 +159,6 @@ def training_metrics(
 
 
 def total_seconds(model: folders.ModelFiles) -> float:
-    """Return the seconds of a model's training, with those of its base where its folder has them."""
+    """Return the seconds of a model's training and, where known, of its base."""
     metrics = model.metrics
     return float(metrics.get("training_seconds_in_all", metrics.get("training_seconds", 0.0)))

@@ -1,4 +1,4 @@
-"""The recipe of a model: all options of reading, training and its family, from defaults, a TOML file and flags."""
+"""The recipe of a model: all options of reading, training and its family."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ TimeKind = Literal["wall", "processor"]
 
 
 class TrainingOptions(BaseModel):
-    """Options of the training loop, as they are saved in the model folder."""
+    """Options of the training loop."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int | None = Field(default=None, ge=1, le=100_000)
-    """Maximum number of passes over the training texts. None: about 3,700 steps, in 3 to 12 passes, which brought the
-    benchmark's 2,487 tweets to their best (docs/log.md#how-many-epochs)."""
+    """Maximum number of passes over the training texts. None: about 3,700 steps, in 3 to 12 passes
+    (docs/log.md#how-many-epochs)."""
     minutes: float | None = Field(default=None, gt=0)
-    """Time limit of the whole run, from reading to the final figures; the schedule is fitted into it. A blend takes the
-    number of its members from its text and these minutes. A base, and each member, has a limit of its own."""
+    """Time limit of the whole run, from reading to the final figures, into which the schedule fits, and by which a
+    blend takes its size. A base, and each member, has a limit of its own."""
     clock: TimeKind = "wall"
-    """Kind of `minutes`: `wall`, or `processor`, the processor time of all threads."""
+    """Clock of `minutes`: `wall`, or `processor`, the processor time of all threads."""
     objective: Objective = "text"
     """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
     batch_size: int = Field(default=8, ge=1, le=65_536)
-    """Texts a step. On the benchmark's tweets 16 is 0.04 bits behind in equal time, 32 more
+    """Texts a step; on the benchmark's tweets 16 is 0.04 bits behind in equal time, 32 more
     (docs/log.md#which-batch-size-learning-rate-and-dropout-for-the-gru)."""
     block: int = Field(default=512, ge=8, le=65_536)
-    """Maximum number of characters of a text that are learnt at once, which bounds memory."""
+    """Maximum number of characters learnt at once, which bounds memory."""
     learning_rate: float = Field(default=4e-3, gt=0, le=1)
     """Peak learning rate of AdamW, for batches of 8; for 16 and 32, 6e-3 did best."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """`muon`: the recurrent matrix of a GRU is updated by Muon, all other parameters by AdamW."""
     epoch_steps: int | None = Field(default=None, ge=1)
-    """Steps of an epoch, after which the model is validated and its state is saved; None: a pass over the texts."""
+    """Steps of an epoch, which ends with a validation and a checkpoint; None: a pass over the texts."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """Decoupled weight decay of the matrices; biases are spared."""
+    """Decoupled weight decay, of matrices alone."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the run in which the learning rate rises."""
     gradient_clip: float = Field(default=1.0, gt=0)
-    """Maximum 2-norm of the gradient; a longer one is scaled down."""
+    """Maximum 2-norm of the gradient."""
     patience: int = Field(default=8, ge=1)
-    """Number of epochs without fewer validation bits after which training stops."""
+    """Number of epochs without fewer validation bits that ends training."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Random seed of the initial weights, the order of texts, and dropout."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; `auto` takes an accelerator if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the factors of matrix products in training; everything else is in single precision. `auto` takes
-    bfloat16 where the processor has instructions for it, which halves the time of a GRU (`benchmarks/networks.py`)."""
+    bfloat16 where the processor has instructions for it, which halves the time of a GRU."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of training; None leaves the number to PyTorch."""
 
@@ -66,11 +66,11 @@ READING = (
     *("column", "where", "encoding", "delimiter", "sender", "raw", "rules"),
     *("exclude", "unique", "source_column", "weights"),
 )
-"""Options that decide which texts are learnt, how they are normalised, and how often each is drawn."""
+"""Options on which texts are learnt, how they are normalised, and how often each is drawn."""
 
 
 class Options(TypedDict, total=False):
-    """All options by keyword: of `Recipe`, of `TrainingOptions`, and of the families' settings."""
+    """Options of `Recipe`, `TrainingOptions` and the families' settings, by keyword."""
 
     column: str | None
     where: str | None
@@ -129,7 +129,7 @@ class Options(TypedDict, total=False):
 
 
 class Recipe(BaseModel):
-    """All options that decide what a model becomes, as they are saved in its folder."""
+    """All options that decide what a model becomes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -143,33 +143,30 @@ class Recipe(BaseModel):
     sender: str | None = None
     """Sender to keep in a chat; None for all."""
     model: str = "blend"
-    """Family: after three minutes on the benchmark's tweets the blend is at 2.87 bits, a GRU alone at 3.14
-    (docs/log.md#which-family-is-best-at-equal-time)."""
+    """Family; a blend is best at equal time (docs/log.md#which-family-is-best-at-equal-time)."""
     raw: bool = False
-    """Apply no text rule at all."""
+    """Apply no text rule."""
     rules: dict[str, bool] = Field(default_factory=dict[str, bool])
     """Text rules to switch off (or on), by name."""
     exclude: tuple[str, ...] = ()
-    """Files or data sets: training texts that resemble theirs (`near_duplicates.resembling`) are left out."""
+    """Files or data sets: training texts that resemble theirs are left out."""
     unique: bool = False
     """Learn from one text of each group of near-duplicates."""
     source_column: str | None = None
-    """Column with the source of each text; None: `source`, if there is one. A text of a data set comes from it."""
+    """Column with the source of each text; None: `source`, if there is one, or the data set."""
     weights: dict[str, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] = Field(
         default_factory=dict[str, float]
     )
-    """Sampling weight of each source: expected draws of a text per epoch, 1 for others."""
+    """Expected draws of a text per epoch, by source; 1 for others."""
     least: int = Field(default=1, ge=1)
     """Minimum document frequency of a character; rarer ones map to UNK."""
     base: dict[str, Any] | str | None = None
-    """Model to start from: a model folder, or the recipe of a model that is trained first, with its `source` and
-    `validation`. A network starts with its weights; a blend also has its counts, in separate tables
-    (`BlendSettings.base_counts`)."""
+    """Model to start from: a model folder, or the recipe of one that is trained first, with its `source` and
+    `validation`. A network takes its weights, a blend also its counts (`BlendSettings.base_counts`)."""
     members: tuple[dict[str, Any], ...] = Field(default=(), max_length=16)
-    """Recipes of blends that are trained on the same texts, each from its own base, and merged: their log-probabilities
-    are averaged. Options that a member does not name are those of this recipe."""
+    """Recipes of blends that are trained on the same texts, each from its own base, and merged by averaging their
+    log-probabilities. A member has the options of this recipe that it does not name."""
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Settings of the family."""
     training: TrainingOptions = TrainingOptions()
 
     @property
@@ -179,10 +176,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Recipe:
-        """Build a recipe from flat options of the recipe, the training loop and the family; None leaves the default.
-
-        Raises `OptionError` for an unknown name and for a value out of range.
-        """
+        """Build a recipe from flat options; None leaves the default. `OptionError` for an unknown or wrong one."""
         named = {name: value for name, value in options.items() if value is not None}
         chosen = str(named.get("model", cls.model_fields["model"].default))
         learner = family(chosen).learner()
@@ -209,7 +203,7 @@ class Recipe(BaseModel):
         return recipe.model_copy(update={"settings": learner.check(settings).model_dump(mode="json")})
 
     def changed(self, options: Mapping[str, Any]) -> Recipe:
-        """Return the recipe with other settings and options of training, by their flat names."""
+        """Return the recipe with other settings and training options, by flat names."""
         settings = {name: value for name, value in options.items() if name in self.settings}
         training = {name: value for name, value in options.items() if name not in settings}
         return self.model_copy(
@@ -221,7 +215,7 @@ class Recipe(BaseModel):
 
 
 def options_toml(options: Mapping[str, Any]) -> str:
-    """Return options as a file for `kammil train --config`, one a line."""
+    """Format options for `kammil train --config`."""
     return "".join(f"{name} = {toml(value)}\n" for name, value in options.items() if value is not None)
 
 

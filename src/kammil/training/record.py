@@ -1,4 +1,4 @@
-"""The request of one training, and its record beside the result, compared before a model is reused or resumed."""
+"""The request of a training, and its record, which is compared before a model is reused or resumed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from kammil.training.texts import Dataset, name_of
 from kammil.training.time_budget import TimeBudget
 
 ROW = "row.safetensors"
-"""File of a model's figures in a comparison, in its folder (`suite`)."""
+"""File of a model's figures in a comparison (`suite`)."""
 _SHOWN = 200
-"""Maximum number of characters of two values that are shown."""
+"""Maximum number of characters to show of values."""
 _PATHS = ("base", "source", "validation", "exclude")
 """Options that name files, or the folder of a model."""
 
@@ -34,32 +34,32 @@ class ParentModel:
 
     model: folders.ModelFiles
     texts: tuple[str, ...] = ()
-    """Its training texts; empty where it was not trained by this recipe."""
+    """Its training texts; empty where it was trained before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """Everything that one run is asked for."""
+    """All that a run is asked for."""
 
     recipe: Recipe
     data: Dataset
     out: Path
-    """The model folder, whose lock the caller holds; checkpoints are kept beside it."""
+    """The model folder, whose lock the caller holds."""
     base: ParentModel | None = None
     resume: bool = False
     replace: bool = False
     listen: Listener = ignore
     track: Sequence[str] = ()
     report_seconds: float = 0.0
-    """About how long the report may take; none is written at 0."""
+    """About how long the report may take; 0: none."""
     any_family: bool = False
-    """Whether nobody chose the family, so that a counter may take its place."""
+    """Whether a counter may take the place of the family."""
     budget: TimeBudget | None = None
-    """The time of the whole command; None starts the minutes of the recipe with the run."""
+    """The time of the whole command; None: of the run alone."""
 
 
 def fingerprint(recipe: Recipe, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a result depends on: options, the folder it starts from, and hashes of its texts."""
+    """Return what a result depends on: options, and hashes of its base and texts."""
     options = recipe.model_dump(mode="json")
     options |= options.pop("training") | options.pop("settings")
     options |= {f"SHA-256 of the {name} folder": value for name, value in folder_hashes(recipe).items()}
@@ -67,7 +67,7 @@ def fingerprint(recipe: Recipe, texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def difference(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
-    """Return the first entry of `current` that is stored otherwise, as in "epochs (3 then, 4 now)"; empty if none."""
+    """Return the first entry that differs, such as "epochs (3 then, 4 now)", or ""."""
     for name, value in current.items():
         if stored.get(name) != value:
             values = f" ({stored.get(name)!r} then, {value!r} now)"
@@ -76,12 +76,12 @@ def difference(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
 
 
 def sha256(texts: Sequence[str]) -> str:
-    """Return the hash of texts."""
+    """Hash texts."""
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def training_record(recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Describe a training for `model.json`; `base` is the description of its base's texts."""
+    """Describe a training for `model.json`; `base` describes the texts of its base."""
     hashes = folder_hashes(recipe)
     return {
         "recipe": recorded(recipe),
@@ -92,10 +92,10 @@ def training_record(recipe: Recipe, data: Dataset, base: Mapping[str, Any] | Non
 
 
 def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> bool:
-    """Whether a folder holds a finished model of this recipe and these texts."""
+    """Return whether a folder holds a finished model of this recipe and these texts."""
     try:
         found = folders.read(folder).description.training
-        # An option that is younger than the folder has its default there.
+        # a younger option has its default there
         stored = found | {"recipe": recorded(Recipe.model_validate(found["recipe"]))}
     except (KammilError, ValidationError, KeyError):
         return False
@@ -107,7 +107,7 @@ def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset, base: Mapping[str
 
 
 def data_summary(data: Dataset, base: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Describe the texts of a model for its folder; `base` is the description of its base's texts."""
+    """Describe the texts of a model for its folder; `base` describes those of its base."""
     return {
         "source": data.source,
         "sha256": data.sha256,
@@ -124,12 +124,12 @@ def data_summary(data: Dataset, base: Mapping[str, Any] | None = None) -> dict[s
 
 
 def recorded(recipe: Recipe) -> dict[str, Any]:
-    """Return the options of a recipe as a folder that may be published holds them."""
+    """Return the options of a recipe for a folder that may be published."""
     return without_folders(recipe.model_dump(mode="json"))
 
 
 def recipe_toml(recipe: Recipe) -> str:
-    """Return a recipe as a file for `kammil train --config`, files named without their folders."""
+    """Format a recipe for `kammil train --config`, without folders of files."""
     defaults = Recipe().model_dump(exclude={"model"})
     options = {name: value for name, value in recipe.model_dump().items() if defaults.get(name) != value}
     options |= recipe.training.model_dump() | recipe.settings
@@ -138,7 +138,7 @@ def recipe_toml(recipe: Recipe) -> str:
 
 
 def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain options with files named without the folders that hold them."""
+    """Return options that name files without their folders."""
 
     def shown(value: object, option: str) -> object:
         if isinstance(value, Mapping):
@@ -153,8 +153,8 @@ def without_folders(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def folder_hashes(recipe: Recipe) -> dict[str, str]:
-    """Return the SHA-256 of the arrays and JSON files, without figures, of the folder that a recipe starts from, by
-    option; a model on the Hub has none."""
+    """Return {"base": SHA-256 of the arrays and JSON files, without figures, of the folder that a recipe starts from};
+    empty for a model on the Hub."""
     base = recipe.settings.get("base", recipe.base)
     folder = folders.locate(Path(base)) if isinstance(base, str) else None
     if folder is None or not folder.is_dir():

@@ -1,4 +1,4 @@
-"""One training run: from a request to a finished model folder. `train` makes the request."""
+"""One training run, from a request to a finished model folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 N = TypeVar("N", bound="nn.Module")
 
 _COMPARED = 300
-"""Maximum number of validation texts on which a model is compared with its base: a second or two."""
+"""Maximum number of texts on which to compare a model with its base: a second or two."""
 _RARE = 200
 
 
@@ -43,7 +43,6 @@ class Run:
     """One run: train, export, evaluate, write."""
 
     def __init__(self, request: RunRequest) -> None:
-        """Encode the texts; nothing is written yet."""
         self.request, self.recipe, self.data, base = request, request.recipe, request.data, request.base
         options = self.recipe.training
         self.budget = request.budget or TimeBudget(options.minutes, options.clock)
@@ -85,14 +84,14 @@ class Run:
             return distributed.made_by_first(TrainResult, lambda: self._finish(settings, artifacts))
 
     def _tell(self, event: Event) -> None:
-        ended = parts(event)[1]  # of several members, the one that came farthest
+        ended = parts(event)[1]  # of the member that came farthest
         if isinstance(ended, TrainingEnded) and (self.ended is None or ended.passes > self.ended.passes):
             self.ended = ended
         for listen in self.listeners:
             listen(event)
 
     def _count(self, learner: Learner[Settings]) -> None:
-        """Count what takes no training: it is done by the time that tells how long training may take."""
+        """Count before training, so that the time left for it is known."""
         texts, base = self.texts, self.request.base
         note(
             f"{len(self.data.train):,} texts to learn from, {len(self.data.validation):,} to validate with, "
@@ -106,9 +105,9 @@ class Run:
             self.counter = counter_check.count(texts.vocabulary, texts.train, self.data.validation)
 
     def _finish(self, settings: Settings, artifacts: Artifacts) -> TrainResult:
-        """Write the folder of the trained model, or of the counter that is ahead of it, and measure it."""
+        """Measure and write the trained model, or the counter that is ahead of it."""
         base, name, ending = self.request.base, self.recipe.model, self.ended.sentence if self.ended else ""
-        on_processor = self.used is None or self.used["device"] == "cpu"  # which waits for any other device
+        on_processor = self.used is None or self.used["device"] == "cpu"  # a processor waits for other devices
         if on_processor and distributed.size() == 1 and (sentence := self.budget.shortfall()) is not None:
             self._tell(Notice(sentence))
         runner = load_model(name, settings.model_dump(), artifacts)
@@ -152,8 +151,8 @@ class Run:
         return result
 
     def _learnt_by_base(self) -> NDArray[np.bool_] | None:
-        """Return whether what the run starts from has learnt each validation text, (N,); None where that is unknown."""
-        named = self.recipe.settings.get("base")  # of a fine-tuned model: a folder of ours, or a stranger's model
+        """Return which validation texts (N,) the base has learnt; None where that is unknown."""
+        named = self.recipe.settings.get("base")  # the base of a fine-tuned model
         if self.request.base is not None:
             seen = self.request.base.model.seen
         elif named is not None and (Path(named) / folders.MODEL).exists():
@@ -163,7 +162,7 @@ class Run:
         return bloom.learnt_texts(seen, self.data.validation)
 
     def _compare_with_base(self, model: LanguageModel, base: folders.ModelFiles, learnt: NDArray[np.bool_]) -> None:
-        """Warn if the base alone predicts the validation texts better, unless it was trained on them."""
+        """Warn if the base alone predicts better the validation texts that it has not learnt."""
         texts = [self.data.validation[i] for i in np.flatnonzero(~learnt)[:_COMPARED]]
         if not texts:
             self._tell(
@@ -207,7 +206,7 @@ class Run:
         return [network.eval() for network in networks]
 
     def _seconds_to_finish(self, task: NetworkTask[N], networks: Sequence[N]) -> float:
-        """Estimate the time of figures and report after training; 0 without a limit."""
+        """Estimate the seconds of figures and report; 0 without a limit."""
         if self.budget.seconds is None or task.assemble is None:
             return 0.0
         with listening(ignore), distributed.alone():
@@ -220,7 +219,6 @@ class Run:
         return self.request.report_seconds + to_open + figures
 
     def _open_training_folder(self, used: Mapping[str, str]) -> None:
-        """Create the training folder, or check that the one to resume is of the same recipe and texts."""
         file, out = self.training_folder / RUN, self.request.out
         texts = {"texts": self.data.sha256, "validation texts": sha256(self.data.validation)}
         current = {**fingerprint(self.recipe, texts), **used}
@@ -247,7 +245,7 @@ def _licence(base: folders.ModelFiles) -> str | None:
 
 def _vocabulary(recipe: Recipe, texts: Sequence[str], base: ParentModel | None) -> CharacterVocabulary:
     """Return the characters of the texts and of the base; those of a base folder alone, where its vocabulary must stay
-    and lacks fewer than one in `_RARE` characters of the texts, as no other script does."""
+    and lacks fewer than one in `_RARE` characters of the texts."""
     own = CharacterVocabulary.from_texts(texts, least=recipe.least)
     if base is None:
         return own

@@ -1,7 +1,7 @@
 """Several trainings on one split, measured on the same test texts: `compare` ranks families, `curve` adds texts.
 
-A suite is a folder of folders, each with a model or baseline and its row: figures as sums over texts, and what they
-were made from. A second call makes the missing rows, and refuses to mix rows of other texts or options.
+Each model or baseline has a folder with its row: figures as sums over texts, and a key of what they depend on. A second
+call makes the missing rows.
 """
 
 from __future__ import annotations
@@ -54,48 +54,48 @@ from kammil.training.train import train_or_reuse
 from kammil.vocabulary import UNK, CharacterVocabulary
 
 Columns = Mapping[str, Array]
-"""Measure -> what each test text adds to its sums."""
+"""Measure -> addends of each test text."""
 Maker = Callable[[], tuple[Row, Columns]]
 
 TYPED = 150
-"""Maximum number of test texts that are typed, drawn by the seed: no row should take a minute
+"""Maximum number of test texts that are typed, drawn by the seed
 (docs/log.md#what-does-typing-cost-in-a-comparison)."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 RESULTS, CURVE, CURVE_FIGURE = "results.json", "curve.json", "curve.png"
 _SUITE, _FORMAT = "suite.json", 5
 _OLD_ROWS, _OLD_SUMS, _OLD_FORMAT = "rows.json", "rows.safetensors", 4
-"""All rows of a folder together, as Kammil 0.1.0 wrote them."""
+"""Files of all rows, as Kammil 0.1.0 wrote them."""
 _READ_ONCE: dict[str, object] = {
     **dict.fromkeys(("column", "where", "delimiter", "sender")),
     **{"encoding": "utf-8", "exclude": (), "unique": False},
 }
-"""Options of recipes whose texts were read and cleared of near-duplicates before."""
+"""Options for texts that were read and cleared of near-duplicates before."""
 _SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
 class Split:
-    """The normalised texts of the three parts, the same for all rows."""
+    """Normalised texts, the same for all rows."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
     typed: tuple[str, ...]
-    """Test texts that a simulated user types with a model's suggestions."""
+    """Test texts that a simulated user types."""
     source: str
     test_source: str
     leaks: Leakage
     least: int
 
     def key(self, recipe: Recipe | None = None) -> dict[str, Any]:
-        """Return what the figures of a row depend on: version, hashes of the texts, and options of its model."""
+        """Return what a row depends on: version, hashes of texts, options of its model."""
         parts = {"training": self.train, "validation": self.validation, "test": self.test, "typed": self.typed}
         sums = {f"SHA-256 of the {name} texts": sha256(texts)[:16] for name, texts in parts.items()}
         options = fingerprint(recipe, {}) if recipe is not None else {}
         return {"Kammil": __version__, "least": self.least} | sums | options
 
     def to_dict(self) -> dict[str, Any]:
-        """Describe the split: sources, sizes, and near-duplicates across parts."""
+        """Describe sources, sizes, and near-duplicates across parts."""
         return {
             "source": self.source,
             "test": self.test_source,
@@ -111,7 +111,7 @@ class Split:
         } | self.key()
 
     def write(self, folder: Path, *, train: str = "train") -> tuple[Path, Path, Path]:
-        """Write the parts, a text a line or .jsonl, unless they are there; `train` names the first file."""
+        """Write the parts unless they are there; `train` names the first file."""
         parts = {train: self.train, "validation": self.validation, "test": self.test}
         plain = not any(re.search("[\n\r]", text) for texts in parts.values() for text in texts)
         paths: list[Path] = []
@@ -127,8 +127,7 @@ class Split:
 def gather(
     recipe: Recipe, source: str | Path, validation: str | Path | None = None, test: str | Path | None = None
 ) -> Split:
-    """Read and split the texts, and drop from training what resembles other parts or `exclude`; `DataError` if a part
-    is empty."""
+    """Read and split the texts; training drops what resembles other parts or `exclude`."""
     loaded = load_normalised(recipe, source)
     files = {"validation": validation, "test": test}
     held_out = {part: load_normalised(recipe, file).texts for part, file in files.items() if file is not None}
@@ -170,15 +169,12 @@ def compare(
     Args:
         source: a file of texts, or a data set's name.
         minutes: time limit of each family.
-        out: the folder of the comparison; finished rows in it are kept.
-        families: names; None takes all whose libraries are installed; `left_out` of the ranking names the rest.
-        validation, test: files; for what is not given, a leak-free tenth of `source`, 5,000 texts at most.
-        replace: make rows again whose texts or options have changed, instead of raising an error.
-        report: write `report.html` into the folder, a page that quotes a few test texts.
-        listen: called with the events of training, and a notice on each step.
+        out: the folder of the comparison, whose finished rows are kept, after an error too.
+        families: names; None takes all whose libraries are installed.
+        validation, test: files; otherwise a leak-free tenth of `source`, 5,000 texts at most.
+        replace: make rows again whose texts or options have changed, instead of an error.
+        report: write `report.html`, which quotes a few test texts.
         options: of `Recipe`, `TrainingOptions` and the families' settings; a setting goes to the families that have it.
-
-    Raises `KammilError`; rows that were finished by then are kept.
     """
     signatures = text_overlap.signatures()  # first: a missing library must be reported before hours of training
     recipes, left_out = _recipes(families, options | {"minutes": minutes})
@@ -228,9 +224,9 @@ def curve(
     """Train or reuse a model on each share of the training texts, and measure all on the same test texts.
 
     Args:
-        source, out, validation, test, replace, listen: as of `compare`; the folder is one of a curve.
-        shares: of the training texts, each more than 0 and at most 1; a larger one holds all texts of a smaller one.
-        options: of `kammil.train`, such as `model` and `minutes`, which are for each model.
+        source, out, validation, test, replace: as of `compare`.
+        shares: of the training texts, more than 0 and at most 1; a larger one holds all texts of a smaller one.
+        options: of `kammil.train`, such as `minutes`, for each model.
     """
     recipe = Recipe.of(options)
     if not shares or not all(0 < share <= 1 for share in shares):
@@ -258,7 +254,7 @@ def _sizes(parts: Split) -> str:
 
 
 def _recipes(names: Sequence[str] | None, options: Mapping[str, Any]) -> tuple[dict[str, Recipe], dict[str, str]]:
-    """Return a recipe for each family, and why others are left out; a setting goes to the families that have it."""
+    """Return a recipe for each family, with the settings that it has, and why others are left out."""
     chosen, left_out = {}, dict[str, str]()
     every = [name for name, each in FAMILIES.items() if not each.needs_base or "base" in options]
     for name in dict.fromkeys(every if names is None else names):
@@ -284,15 +280,13 @@ def _recipes(names: Sequence[str] | None, options: Mapping[str, Any]) -> tuple[d
 
 
 def subsets(whole: Split, shares: Sequence[float], seed: int) -> list[Split]:
-    """Return nested splits with shares of the training texts, in the order of their numbers."""
+    """Return nested splits with shares of the training texts, the smallest first."""
     order = np.random.default_rng(seed).permutation(len(whole.train)).tolist()
     sizes = sorted({math.ceil(share * len(order)) for share in shares})
     return [dataclasses.replace(whole, train=tuple(whole.train[i] for i in sorted(order[:n]))) for n in sizes]
 
 
 class _Suite:
-    """The finished rows of a folder, and what each text added to their sums."""
-
     def __init__(self, path: Path, what: str, listen: Listener) -> None:
         self.path, self._what, self._listen = path, what, listen
         self.rows: dict[str, Row] = {}
@@ -302,15 +296,14 @@ class _Suite:
     @classmethod
     @contextmanager
     def locked(cls, path: Path, what: str, listen: Listener) -> Generator[_Suite]:
-        """Hold the lock of the folder, and let all events be heard; `what` it holds is for errors."""
+        """Hold the lock of the folder, and listen; errors name `what` it holds."""
         if distributed.is_launched():
             raise OptionError(f"a {what} runs in one process; start it without a launcher.")
         with run_lock(path), listening(listen):
             yield cls(path, what, listen)
 
     def open(self, keys: Mapping[str, Mapping[str, Any]], *, replace: bool) -> None:
-        """Read the finished rows; `OptionError` for one of another key, unless `replace` drops it; `FolderError` for a
-        folder of something else."""
+        """Read the finished rows; `OptionError` for one of another key, unless `replace` drops it."""
         try:
             stored = self._stored()
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -337,7 +330,7 @@ class _Suite:
         storage.write_atomic(self.path / file, json.dumps(content, ensure_ascii=False, indent=2).encode())
 
     def complete(self, makers: Mapping[str, Maker], *, optional: bool = False) -> dict[str, str]:
-        """Make the rows that are missing; return why some are left out, which is an error unless `optional`."""
+        """Make missing rows; return why `optional` ones are left out."""
         left_out: dict[str, str] = {}
         for name, make in makers.items():
             if name in self.rows:
@@ -360,7 +353,6 @@ class _Suite:
         return left_out
 
     def train(self, models: Mapping[str, tuple[Recipe, Split, tuple[Path, Path, Path]]], *, replace: bool) -> None:
-        """Complete the rows of models: each is trained on the files of its split, and measured."""
         first = next(iter(models.values()))[0].model_copy(update=_READ_ONCE)
 
         @cache
@@ -379,7 +371,6 @@ class _Suite:
         self.complete({name: partial(make, name) for name in models})
 
     def _stored(self) -> dict[str, tuple[Mapping[str, Any], Row, Columns]]:
-        """Return the rows on disk with their keys and sums, by name."""
         found: dict[str, tuple[Mapping[str, Any], Row, Columns]] = {}
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return found
@@ -418,7 +409,7 @@ def _model_row(path: Path, model: Completer, recipe: Recipe, parts: Split) -> Ro
     chosen = {k: v for k, v in settings.items() if recipe.settings.get(k) is None and v is not None}
     points = [(*epoch.get("early", ()), (epoch["elapsed"], epoch["validation_bits"])) for epoch in metrics["history"]]
     curve = [(float(seconds), float(bits)) for epoch in points for seconds, bits in epoch]
-    if not curve:  # it counts: one point, of what epochs are judged by
+    if not curve:  # a counter: one point, of the measure that judges epochs
         measure = "bits_per_character_with_end" if recipe.training.objective == "text" else "target_bits_per_character"
         curve = [(float(metrics["training_seconds"]), float(metrics["validation"]["model"][measure]["value"]))]
     return Row(
@@ -434,7 +425,7 @@ def _model_row(path: Path, model: Completer, recipe: Recipe, parts: Split) -> Ro
 
 
 def baseline_rows(parts: Split) -> dict[str, Maker]:
-    """Return what makes the rows of baselines, compressors and the ceiling of typing."""
+    """Return makers of the rows that need no training."""
     vocabulary = CharacterVocabulary.from_texts(parts.train, least=parts.least)
     spans = [target_span(text) for text in parts.test]
 
@@ -443,7 +434,7 @@ def baseline_rows(parts: Split) -> dict[str, Maker]:
         target = np.array([b[span].sum() for b, span in zip(bits, spans, strict=True)])
         columns = bits_only(parts.test, target, np.array([b.sum() for b in bits]))
         known = np.array([(vocabulary.encode(t[s]) != UNK).sum() for t, s in zip(parts.test, spans, strict=True)])
-        for k in (1, 3):  # of V characters, each k are the most probable with the same right
+        for k in (1, 3):  # of V equal characters, any k are the most probable
             guessed = known * min(k, vocabulary.size) / vocabulary.size
             columns[f"target_top{k}"] = np.stack([guessed, columns["target_bits_per_character"][:, 1]], axis=1)
         return Row("uniform", family=False), columns

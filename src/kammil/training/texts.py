@@ -1,4 +1,4 @@
-"""Prepare the texts of a run: read, normalise, drop texts that resemble excluded ones, and split."""
+"""Prepare the texts of a run: read, normalise, drop near-duplicates of excluded texts, and split."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from kammil.progress import note, phase, tracked
 from kammil.training.recipe import Recipe
 
 HELD_OUT = 0.1
-"""Share of the texts to validate with where no validation file is named."""
+"""Share of the texts to validate with without a validation file."""
 MAX_HELD_OUT = 5_000
 """Maximum number of texts to validate with: the interval of their bits is 0.02 to either side
 (docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
 MANY, _COUNTED, _BLENDED = 2_000_000, 13_000_000, 4_000_000
-"""Characters from which on a line says how long preparing takes; those that a minute prepares for a counter or a
-network, and for a blend."""
+"""Characters from which on the time to prepare them is told; characters a minute, without and with a blend."""
 
 
 @dataclass(frozen=True)
@@ -34,32 +33,31 @@ class Dataset:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     source: str
-    """Name of the file or data set, or of the kind of object that a program handed over."""
+    """Name of the file, the data set, or the kind of object."""
     sha256: str
-    """Hash of the training file's bytes, or of the texts where there is no file."""
+    """Hash of the training file, or of the texts without a file."""
     validation_source: str
     leaks: Leakage
     excluded: int = 0
     repeated: int = 0
-    """Number of texts left out because they resemble an earlier one."""
+    """Number of near-duplicates that were left out."""
     arguments: tuple[str, ...] | None = None
-    """Command-line arguments that read the same texts; None for texts that a program handed over."""
+    """Command-line arguments that read the same texts; None for objects of a program."""
     validation_split_off: bool = True
     weights: tuple[float, ...] | None = None
-    """Expected draws of each training text in an epoch; None where all are drawn once."""
+    """Expected draws of each training text in an epoch; None: one each."""
     validation_in_full: int | None = None
-    """Number of texts of the validation file, where `MAX_HELD_OUT` of them were drawn by the seed."""
+    """Number of texts of a validation file from which `MAX_HELD_OUT` were drawn."""
 
 
 @dataclass(frozen=True)
 class NormalisedTexts:
-    """Texts that were read and normalised, without blank ones; see `Dataset`."""
+    """Normalised texts, without blank ones; see `Dataset`."""
 
     texts: list[str]
     name: str
     sha256: str
     sources: list[str] | None
-    """The source of each text; None where none is named."""
     arguments: tuple[str, ...] | None = None
 
 
@@ -67,7 +65,7 @@ Source = sources.Texts
 
 
 def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
-    """Raise `OptionError` for a condition `where`, a `source_column` or `weights` without a file to apply it to."""
+    """Raise `OptionError` for an option of files without a file."""
     further = (*recipe.exclude, *(() if validation is None else (validation,)))
     rows = (any(map(sources.is_named, (source, *further))), "choose the rows before you give them.")
     texts = (sources.is_named(source), "write the texts to one, with their sources.")
@@ -79,7 +77,7 @@ def check(recipe: Recipe, source: Source, validation: Source | None = None) -> N
 
 
 def prepare(recipe: Recipe, source: Source, validation: Source | None = None) -> Dataset:
-    """Read, normalise and split the texts; `DataError` if none are left to train on or to validate with."""
+    """Read, normalise and split the texts; `DataError` if none are left for a part."""
     loaded = load_normalised(recipe, source, source_column=recipe.source_column)
     texts, name = loaded.texts, loaded.name
     weight_of = _weights(recipe, loaded)
@@ -127,7 +125,7 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
         name,
         loaded.sha256,
         held_out_name,
-        # Parts of a split share no near-duplicate, and to look again would take as long as to split.
+        # parts of a split share no near-duplicate, and looking again would take as long
         leaks(train, held_out) if validation is not None else Leakage(0, 0, len(held_out), (), (), ()),
         excluded,
         repeated,
@@ -139,12 +137,12 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
 
 
 def held_out_share(number: int) -> float:
-    """Return the share of texts that is held out to validate with."""
+    """Return the share of texts to validate with."""
     return min(HELD_OUT, MAX_HELD_OUT / max(1, number))
 
 
 def draw(texts: list[str], number: int, seed: int) -> list[str]:
-    """Draw a number of texts by the seed, in their own order; all if there are no more."""
+    """Draw a number of texts by the seed, in their order."""
     if number >= len(texts):
         return texts
     chosen = np.random.default_rng(seed).permutation(len(texts))[:number]
@@ -152,7 +150,7 @@ def draw(texts: list[str], number: int, seed: int) -> list[str]:
 
 
 def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None:
-    """Return the weight of each text by its first source; None where all are 1; `DataError` for unknown sources."""
+    """Return the weight of each text by its first source; None where all are 1."""
     found = set(loaded.sources or ())
     if unknown := sorted(recipe.weights.keys() - found):
         listed = ", ".join(sorted(found)[:20]) or "none"
@@ -198,10 +196,10 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
 
 
 def name_of(source: sources.Names) -> str:
-    """Return the name of a file without its folders; of data sets, the text that names them."""
+    """Return the name of a file without its folders, or of data sets."""
     return printable(sources.description(source))
 
 
 def printable(name: str) -> str:
-    """Return a file name with bytes that are not UTF-8 replaced."""
+    """Replace bytes of a file name that are not UTF-8."""
     return name.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""The minutes of a run: how many are left, how many its figures will take, and how large a model they make."""
+"""The minutes of a run, how many its figures will take, and the size of a model that they allow."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from kammil.training.recipe import Recipe, TimeKind, TrainingOptions
 from kammil.vocabulary import CharacterVocabulary
 
 _MIN_SHARE = 0.5
-"""Processor time as a share of time as it passes, below which a run got little of the processor."""
+"""Share of wall-clock time below which processor time is reported as short."""
 _TIMED, _TIMED_SHARE = (1, 4, 16, 64), 0.02
 """Numbers of texts that are timed, while each takes at most this share of the minutes."""
 
 
 class TimeBudget:
-    """The time of a run, from its construction on; without minutes there is no limit."""
+    """The time of a run since its construction; without minutes there is no limit."""
 
     def __init__(self, minutes: float | None, kind: TimeKind = "wall") -> None:
-        """Start to count."""
         self._timers: dict[TimeKind, Callable[[], float]] = {"wall": time.monotonic, "processor": time.process_time}
         self._kind: TimeKind = kind
         self.seconds = None if minutes is None else 60 * minutes
@@ -37,7 +36,7 @@ class TimeBudget:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start, without those in `stopped`."""
+        """Seconds since the start, without `stopped`."""
         return self._elapsed(self._kind)
 
     @property
@@ -47,7 +46,7 @@ class TimeBudget:
 
     @contextmanager
     def stopped(self) -> Generator[None]:
-        """Stand still within the block, for a base with a time limit of its own."""
+        """Stand still within the block, for a base with its own limit."""
         before = {kind: now() for kind, now in self._timers.items()}
         try:
             yield
@@ -58,7 +57,7 @@ class TimeBudget:
     def figures_seconds(
         self, models: Sequence[LanguageModel], vocabulary: CharacterVocabulary, texts: Sequence[str]
     ) -> float:
-        """Estimate the seconds of `evaluate` for the models on the texts; 0 without a limit."""
+        """Estimate the seconds of `evaluate`; 0 without a limit."""
         if self.seconds is None:
             return 0.0
         seconds = 0.0
@@ -84,7 +83,7 @@ class TimeBudget:
         )
 
     def shortfall(self) -> str | None:
-        """Return a sentence if the processor worked for this program less than half of the minutes that passed."""
+        """Return a sentence if the processor worked on this run less than half of the time."""
         passed, worked = self._elapsed("wall"), self._elapsed("processor")
         if self.seconds is None or self._kind == "processor" or worked >= _MIN_SHARE * passed:
             return None
@@ -100,10 +99,10 @@ class TimeBudget:
 def auto_sizes(
     recipe: Recipe, given: Mapping[str, Any], characters: int, *, resumed: Path | None = None
 ) -> dict[str, int]:
-    """Return the sizes that a run takes from its number of characters and its minutes, if none is `given`; tell them.
+    """Return and announce the sizes of a model by its characters and minutes, unless one is `given`.
 
-    There are none with a base or members, without minutes or a CPU, or in several processes. `resumed` is the model
-    whose interrupted run goes on, with the sizes that it had.
+    There are none with a base or members, without minutes or a CPU, or in several processes. The interrupted run of the
+    model `resumed` keeps its sizes.
     """
     learner, minutes = family(recipe.model).learner(), recipe.training.minutes
     if minutes is None or not isinstance(learner, MergingLearner) or distributed.size() > 1:
@@ -121,8 +120,8 @@ def auto_sizes(
 
 
 def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that a run takes from the model folder it starts from: shapes of its weights and, where its
-    vocabulary stays, the family's own defaults for such runs; what is `given` is left out."""
+    """Return the options, none of them `given`, that a base folder decides: shapes of its weights and, where its
+    vocabulary stays, the family's defaults for such runs."""
     learner = family(recipe.model).learner()
     if recipe.base is not None and isinstance(learner, CountingLearner):
         raise OptionError(

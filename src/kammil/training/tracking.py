@@ -1,8 +1,8 @@
-"""Write down what happens in a run: `events.jsonl` always, TensorBoard where it is asked for.
+"""Record a run: in `events.jsonl`, and with TensorBoard where it is asked for.
 
-A line of `events.jsonl` is one event as JSON: `time`, `event`, the `member` of a blend, and the fields of the class of
-that name in `progress`; numbers that are not finite are null. The last line, `Evaluated`, has the figures on the
-validation texts. A resumed run goes on with the file, so the steps of an interrupted epoch stand there twice.
+A line of `events.jsonl` is an event: `time`, `event`, the `member` of a blend, and the fields of the class of that name
+in `progress`; numbers that are not finite are null. The last line, `Evaluated`, has the validation figures. A resumed
+run appends, so the steps of an interrupted epoch stand there twice.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from kammil.storage import reason
 
 TENSORBOARD_FOLDER = "runs"
 _INTERVAL, _SHARE = 1.0, 1 / 300
-"""Minimum seconds between two steps that are written down, and the same as a share of the seconds so far."""
+"""Minimum seconds between two recorded steps, and the same as a share of the seconds so far."""
 
 
 def parts(event: Event) -> tuple[int | None, Any]:
-    """Return the number of the member, None where there is one network, and its event."""
+    """Return the number of the member, None for a single network, and its event."""
     return (event.member, event.event) if isinstance(event, MemberEvent) else (None, event)
 
 
@@ -46,13 +46,13 @@ def _finite(value: Any) -> Any:
 
 
 class RateLimited:
-    """Passes on the events of training; of its steps the first of each epoch, and then one a second or fewer."""
+    """Passes on events; of steps the first of each epoch, and then one a second or fewer."""
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         self._listeners, self._written = listeners, dict[int | None, float]()
 
     def __call__(self, event: Event) -> None:
-        """Pass an event on, or leave it out."""
+        """Pass an event on, or not."""
         member, inner = parts(event)
         if isinstance(inner, PhaseProgress):
             return
@@ -67,7 +67,7 @@ class RateLimited:
 
 
 class EventLog:
-    """Appends events to a file, behind its last whole line."""
+    """Appends events to a file after its last whole line."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -98,7 +98,7 @@ class EventLog:
 
 
 class ScalarWriter:
-    """Calls `write` with name, value and step, over all epochs, of bits, accuracy and learning rate."""
+    """Calls `write` with name, value and step over all epochs."""
 
     def __init__(self, write: Callable[[str, float, int], object]) -> None:
         self._write, self._steps = write, dict[int | None, int]()
@@ -122,7 +122,7 @@ class ScalarWriter:
 
 
 def check(trackers: Sequence[str]) -> None:
-    """Raise `OptionError` for a tracker that there is not."""
+    """Raise `OptionError` for an unknown tracker."""
     if isinstance(trackers, str):
         raise OptionError(f"track is {trackers!r}, but it must be a list, such as ['tensorboard'].")
     for name in trackers:
@@ -132,7 +132,7 @@ def check(trackers: Sequence[str]) -> None:
 
 @contextmanager
 def tracked(out: Path, trackers: Sequence[str]) -> Generator[list[Listener]]:
-    """Yield the listeners that show the run of the model `out`: TensorBoard's, in `runs/NAME/TIME` beside the model."""
+    """Yield the listeners of trackers: TensorBoard's writes to `runs/NAME/TIME` beside the model."""
     if not trackers:
         yield []
         return

@@ -1,4 +1,4 @@
-"""Train a model from texts to a finished folder, with the bases and members of its recipe."""
+"""Train a model, with the bases and members of its recipe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kammil.training.time_budget import TimeBudget, auto_sizes, options_of_base
 from kammil.views.progress import notebook_display
 
 REPORT_SHARE = 0.08
-"""Maximum share of the time of a run that its report may take."""
+"""Maximum share of the time of a run for its report."""
 
 
 def train(
@@ -50,17 +50,15 @@ def train(
             by name; the texts themselves (a list, a Series, a generator); or a frame or data set (of pandas, polars,
             pyarrow, datasets) that holds them in a `column`. Rows without a text are left out, with a warning.
         out: the new model folder. It appears complete or not at all.
-        validation: more of the same kinds; else a leak-free tenth of the first. Of either 5,000 texts at most.
+        validation: more of the same kinds; else a leak-free tenth of `source`. 5,000 texts of either at most.
         resume: continue an interrupted run of the same recipe on the same data.
         replace: replace a model folder of that name.
-        report: write `report.html` into the folder, a page for people, which quotes a few validation texts.
+        report: write `report.html` into the folder, which quotes a few validation texts.
         listen: called with the events of training; None shows a bar and a table in a notebook, and nothing elsewhere.
         track: programs that show the run while it goes on, on this machine: `tensorboard`.
-        options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model`, `minutes`,
-            `seed`, `hidden`.
+        options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model` and `minutes`.
 
-    Returns: what was measured; open the model with `kammil.load(out)`. Raises `KammilError` with one sentence for
-    wrong input.
+    Returns: figures; open the model with `kammil.load(out)`. Raises `KammilError` for wrong input.
     """
     given: dict[str, Any] = {**options}
     recipe, listen = Recipe.of(given), notebook_display() if listen is None else listen
@@ -78,7 +76,7 @@ def train(
         listen = listen if distributed.is_first() else ignore
         _check_free(target, replace=replace)
         with _lock(target), listening(listen):
-            _check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
+            _check_free(target, replace=replace)  # the lock may put back what a killed run moved
             data = distributed.made_by_first(Dataset, lambda: prepare(recipe, source, validation))
             if not recipe.members:
                 characters = sum(map(len, data.train))
@@ -114,14 +112,13 @@ def _train(request: RunRequest) -> TrainResult:
 
 
 def _part(request: RunRequest, recipe: Recipe, data: Dataset, name: str) -> RunRequest:
-    """Return the request of a base or a member, whose folder lies beside that of the model."""
     out = request.out.with_name(f"{request.out.name}-{name}")
     part = replace(request, base=None, resume=True, report_seconds=0.0, any_family=False, budget=None)
     return replace(part, recipe=recipe, data=data, out=out)
 
 
 def _base(request: RunRequest) -> ParentModel | None:
-    """Open the base that the recipe names, or train it first, in the folder `OUT-base`; None without a base."""
+    """Open the base of the recipe, or train it first, in the folder `OUT-base`."""
     named = request.recipe.base
     if named is None:
         return None
@@ -133,8 +130,7 @@ def _base(request: RunRequest) -> ParentModel | None:
 
 
 def train_or_reuse(request: RunRequest) -> folders.ModelFiles:
-    """Train one of several models, resume an interrupted one, or reuse the one of the same recipe and texts, even where
-    its own base is gone."""
+    """Train or resume one of several models, or reuse that of this recipe and texts, even if its base is gone."""
     recipe, out = request.recipe, request.out
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
@@ -146,7 +142,6 @@ def train_or_reuse(request: RunRequest) -> folders.ModelFiles:
 
 
 def _base_summary(recipe: Recipe) -> Mapping[str, Any] | None:
-    """Return the description of a base's texts as its folder has it, or will have it."""
     if recipe.base is None:
         return None
     if isinstance(recipe.base, str):
@@ -175,14 +170,14 @@ def _base_texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
 
 
 def _train_members(request: RunRequest, given: Mapping[str, Any]) -> TrainResult:
-    """Train each member in a folder `OUT-1`, `OUT-2`, ..., from its own base, and merge them into one model."""
+    """Train each member, in a folder `OUT-1`, `OUT-2`, ..., and merge them into one model."""
     recipe, common = request.recipe, {name: value for name, value in given.items() if name != "members"}
     learner = family(recipe.model).learner()
     if not isinstance(learner, MergingLearner):
         raise OptionError(f"members are for the blend; a {recipe.model} has none.")
     models: list[folders.ModelFiles] = []
     for number, options in enumerate(recipe.members, 1):
-        # Counts that stay would differ from member to member; those of a blend are counted once for all.
+        # Counts of bases would differ from member to member.
         own = {"base_counts": False} | common | options
         member = Recipe.of(own)
         member = member.changed(options_of_base(member, own))

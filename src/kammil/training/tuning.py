@@ -1,7 +1,7 @@
 """Search for the settings of a family that cost the fewest bits on validation texts.
 
-A study is a folder: `study.db`, Optuna's SQLite file, and `best.toml`, for `kammil train --config`. A trial is one
-training: one with the defaults, ten at random, the others by a tree-structured Parzen estimator (Bergstra et al. 2011).
+A study is a folder of `study.db`, Optuna's SQLite file, and `best.toml`. The first trial has the defaults, ten are
+random, the others are drawn by a tree-structured Parzen estimator (Bergstra et al. 2011).
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
 
 STUDY, BEST = "study.db", "best.toml"
 _LOCK, _NAME, _DESCRIPTION, _REPEATED = "lock", "kammil", "run", "repeats"
-"""File, name of the study, its attribute that describes it, and that of a trial whose settings another one had."""
+"""A file, the name of a study, its description, and the attribute of a repeated trial."""
 _RANDOM_TRIALS, _JUDGES = 10, 5
 _HEARTBEAT = 20
-"""Seconds between two heartbeats of a trial; one without any for twice as long is made again."""
+"""Seconds between heartbeats of a trial; it is made again after twice as long without."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers to choose from, both ends included."""
+    """Numbers to choose from, ends included."""
 
     low: float
     high: float
@@ -59,7 +59,7 @@ class Range:
     """None: any real number, on a logarithmic scale."""
 
     def suggest(self, trial: Trial, name: str) -> float:
-        """Let a trial of Optuna's draw a number."""
+        """Let a trial draw a number."""
         if self.step is None:
             return trial.suggest_float(name, self.low, self.high, log=True)
         if all(isinstance(number, int) for number in (self.low, self.high, self.step)):
@@ -88,11 +88,11 @@ SPACES: Mapping[str, Space] = {
     "pretrained": {**_ALL, "learning_rate": Range(1e-5, 2e-3)},
     "blend": {**_GRU, "gate": (32, 64, 96, 128, 192)},
 }
-"""The search space of each family. An option that is given is not searched for."""
+"""The search space of each family."""
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, float]:
-    """Let a trial of Optuna's draw a value for each option."""
+    """Let a trial draw a value for each option."""
     return {
         name: values.suggest(trial, name) if isinstance(values, Range) else trial.suggest_categorical(name, values)
         for name, values in space.items()
@@ -100,7 +100,7 @@ def suggest(trial: Trial, space: Space) -> dict[str, float]:
 
 
 def contains(values: Range | tuple[float, ...], value: float | None) -> bool:
-    """Whether a value can be chosen."""
+    """Return whether a value can be drawn."""
     if not isinstance(values, Range) or value is None:
         return isinstance(values, tuple) and value in values
     steps = 0.0 if values.step is None else (value - values.low) / values.step
@@ -109,30 +109,30 @@ def contains(values: Range | tuple[float, ...], value: float | None) -> bool:
 
 @dataclass(frozen=True)
 class Tuned:
-    """Results of a study so far."""
+    """Results of a study."""
 
     best: Path
-    """A TOML file of the best settings and of all that was given."""
+    """A TOML file of the best settings and the given options."""
     options: Mapping[str, Any]
     bits: float
-    """Bits per character and end of text on the validation texts; with the objective `completion`, of the target."""
+    """Bits per character and end of text on validation, or of the target by the objective `completion`."""
     trial: int
     complete: int
     pruned: int
     failed: int
     defaults: Mapping[str, Any]
-    """Defaults of the options that were searched for, without those that cannot be drawn."""
+    """Defaults of the options searched for that can be drawn."""
     default_bits: float | None
-    """Bits with the defaults; None where that trial failed, or where a default cannot be drawn."""
+    """Bits of the trial with the defaults; None where there is none."""
 
 
 def shown(value: object) -> str:
-    """Format a value of an option for people."""
+    """Format a value of an option."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def sentence(trial: FrozenTrial, error: str, *, best: bool) -> str:
-    """Return in words how a trial ended."""
+    """Tell how a trial ended."""
     settings = ", ".join(f"{name} {shown(value)}" for name, value in trial.params.items())
     if trial.value is None:
         return f"trial {trial.number} failed: {error} ({settings})"
@@ -149,16 +149,15 @@ def tune(
     listen: Listener = ignore,
     **options: Any,
 ) -> Tuned:
-    """Train with other settings again and again; return the best so far.
+    """Train with other settings again and again; return the best.
 
     Args:
-        source, validation: as of `train`, and never a test part.
-        out: folder of the study; one of the same texts and options is gone on with.
-        trials: number of complete and pruned trials of the study in the end.
-        listen: called with the events of every training, and a notice before and after it.
-        options: as of `train`, for each trial; `seed` also decides what is drawn.
+        source, validation: as of `train`, but never a test part.
+        out: folder of the study, new or of the same texts and options.
+        trials: number of complete and pruned trials in the end.
+        options: as of `train`; `seed` also decides the drawn settings.
 
-    A trial that fails counts for nothing, but the very first one must succeed.
+    A failed trial does not count, but the first must succeed.
     """
     if trials < 1:
         raise OptionError(f"trials is {trials}, but it must be at least 1.")
@@ -189,7 +188,6 @@ def tune(
 
 
 def _refuse(source: Source | None) -> None:
-    """Raise `OptionError` for a test part, and for what can be read only once."""
     if source == STDIN:
         raise OptionError("the texts are read for every trial, and standard input only once; write them to a file.")
     if isinstance(source, str) and not Path(source).exists():
@@ -203,7 +201,7 @@ def _repeat(study: Study, trial: FrozenTrial) -> None:
 
 
 class _StoppedError(BaseException):
-    """Stops a trial after Ctrl-C. The training loop takes `KeyboardInterrupt` itself for "keep the best so far"."""
+    """Stops a trial after Ctrl-C, since the training loop catches `KeyboardInterrupt`."""
 
 
 @dataclass
@@ -229,7 +227,6 @@ class _Study:
 
     @contextmanager
     def opened(self) -> Generator[None]:
-        """Open or create the study; `FolderError` for a folder of something else, `OptionError` for another study."""
         import optuna
         from filelock import FileLock
         from sqlalchemy import URL
@@ -241,7 +238,7 @@ class _Study:
             if found - {_LOCK} and STUDY not in found:  # a lock alone: another program is creating it
                 raise FolderError(f"{self.folder} exists and is no study; name another one with --out.")
             self.folder.mkdir(parents=True, exist_ok=True)
-            # Two programs cannot create the tables at once.
+            # two programs cannot create the tables at once
             with FileLock(self.folder / _LOCK, timeout=60), warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 storage = optuna.storages.RDBStorage(
@@ -280,7 +277,7 @@ class _Study:
         return sum(trial.state.name in states for trial in trials) if states else len(trials)
 
     def make_trial(self, listen: Listener) -> None:
-        """Draw settings by the seed and the number of trials begun, or repeat a stopped trial, and train with them."""
+        """Draw settings by the seed and the number of trials, or repeat a stopped trial, and train with them."""
         import optuna
 
         known = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.name != "WAITING"]
@@ -294,7 +291,7 @@ class _Study:
         def objective(trial: Trial) -> float:
             nonlocal number, failure
             number = trial.number
-            drawn = suggest(trial, self.space)  # before anybody listens, who may stop it
+            drawn = suggest(trial, self.space)  # before a listener may stop it
             note(f"trial {number} begins")
             try:
                 return self._train(trial, drawn, listen)
@@ -304,7 +301,7 @@ class _Study:
 
         try:
             self.study.optimize(objective, n_trials=1, catch=(KammilError,))
-        except optuna.exceptions.UpdateFinishedTrialError:  # another program took this one for dead
+        except optuna.exceptions.UpdateFinishedTrialError:  # another program took it for dead
             return
         except KeyboardInterrupt:
             if number >= 0:
@@ -319,14 +316,13 @@ class _Study:
         note(sentence(self.study.get_trials(deepcopy=False)[number], str(failure or ""), best=best.number == number))
 
     def _train(self, trial: Trial, drawn: Mapping[str, float], listen: Listener) -> float:
-        """Train with the settings that a trial drew; return the bits on the validation texts."""
         from optuna import TrialPruned
 
         def on_event(event: Event) -> None:
-            if not isinstance(event, TrainingStarted) or not self.began:  # where it learns is the same in every trial
+            if not isinstance(event, TrainingStarted) or not self.began:  # the same in every trial
                 listen(event)
             self.began |= isinstance(event, TrainingStarted)
-            if isinstance(event, MemberEvent):  # of members that learn side by side the first is watched
+            if isinstance(event, MemberEvent):  # the first of several members is watched
                 event = event.event if event.member == 1 else event
             if isinstance(event, TrainingEnded) and event.reason == "interrupt":  # not a whole training
                 raise _StoppedError

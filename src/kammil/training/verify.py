@@ -1,6 +1,6 @@
-"""Verify a model's folder: compute its figures again, from its texts and as it runs, and say which differ.
+"""Verify a model's folder: compute its figures again, and say which differ.
 
-Times and history cannot be reproduced, and the card is written from `metrics.json`: they are listed as unverified.
+Times and history cannot be computed again, and the card repeats `metrics.json`: all are listed as unverified.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from kammil.training.record import data_summary
 from kammil.training.texts import MAX_HELD_OUT, Dataset, Source, draw, load_normalised, prepare
 
 TOLERANCE = 5e-4
-"""Maximum difference that counts as equal, in bits, in shares, and relative to larger values: another processor rounds
-sums differently. Numbers of texts and of characters must be equal."""
+"""Maximum difference of equal figures, relative above 1, since another processor rounds sums differently; numbers of
+texts and of characters must be equal."""
 _VERIFIED = ("validation", "parameters")
-"""Entries of `metrics.json` that can be computed again."""
+"""Entries of `metrics.json` that are computed again."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One figure of the folder."""
+    """A figure of the folder."""
 
     name: str
-    """Where it stands, such as `metrics.json: validation.model.target_top1.value`."""
+    """Its place, such as `metrics.json: validation.model.target_top1.value`."""
     recorded: Any
     found: Any
     agrees: bool
@@ -45,7 +45,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verification:
-    """The figures of a folder, recorded and computed again."""
+    """Figures of a folder, recorded and computed again."""
 
     checks: tuple[Check, ...]
     not_verified: tuple[str, ...]
@@ -56,7 +56,7 @@ class Verification:
         return tuple(check for check in self.checks if not check.agrees)
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
+        """Convert to JSON types."""
         checks = [asdict(check) for check in self.checks]
         return {"agrees": not self.differing, "checks": checks, "not_verified": list(self.not_verified)}
 
@@ -66,12 +66,12 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
 
     Args:
         folder: the model folder, or a bundled model.
-        data: the texts it was trained on, given as for `train`. None: what the folder names, where that is a file in
-            the current folder, or a data set that was downloaded before.
-        validation: the texts it was validated with, where those were not split off from `data`. Without `data`, only
-            the figures of the model are computed again.
+        data: the training texts, as for `train`. None: the file that the folder names, in the current folder, or a
+            data set that was downloaded before.
+        validation: the validation texts, where they were not split off from `data`. Without `data`, only the figures of
+            the model are computed again.
 
-    Raises: `FolderError` for a folder without a record of its training, `DataError` for texts that cannot be read.
+    Raises `FolderError` for a folder without a record of its training, `DataError` for unreadable texts.
     """
     path = Path(folder)
     model = folders.read(path)
@@ -124,7 +124,6 @@ def _prepare(
     *,
     split_off: bool,
 ) -> Dataset:
-    """Read and split the texts as the training did; `DataError` names what is missing."""
     try:
         source: Source = _recorded(str(record.get("source")), None) if data is None else data
         held_out = validation if validation is not None or split_off else _recorded(str(record["validation"]), data)
@@ -138,8 +137,7 @@ def _prepare(
 
 
 def _recorded(name: str, data: Source | None) -> str:
-    """Return what a name that a folder records stands for: a file beside the texts that the user named, else here, or
-    downloaded data sets; `DataError` without.
+    """Resolve a name that a folder records: a file beside the texts that the user named, else here, or data sets.
 
     A stranger's folder must open nothing else: no links to other places, no pipes, no devices, no addresses.
     """
@@ -161,7 +159,7 @@ def _recorded(name: str, data: Source | None) -> str:
 
 
 def _compare(where: str, recorded: Any, found: Any) -> list[Check]:
-    """Compare two trees of builtins leaf by leaf; what only the second has is younger than the folder."""
+    """Compare two trees of builtins leaf by leaf; entries of the second alone are younger than the folder."""
     if isinstance(recorded, dict):
         tree = cast(dict[str, Any], recorded)
         other = cast(dict[str, Any], found) if isinstance(found, dict) else {}
