@@ -13,7 +13,7 @@ _STOPPED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 def main() -> None:
     """Run a command; a `KammilError` becomes one sentence on stderr and exit status 2."""
-    # Half of the time of a short command is opening: many objects, no garbage, and no plug-in of pydantic to look for.
+    # A short command spends half of its time on imports, which make many objects, no garbage, and need no plug-in.
     gc.set_threshold(50_000)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from kammil import distributed
@@ -32,11 +32,11 @@ def main() -> None:
     except KammilError as error:
         from kammil.cli._output import tell
 
-        if distributed.is_first():  # the others end for the same reason, or since the first one does
+        if distributed.is_first():  # the others end for the same reason
             tell(f"kammil: {error}")
         sys.exit(2)
     except SystemExit as end:
-        if end.code == _STOPPED and distributed.is_first():  # typer ends so after Ctrl-C, and prints nothing
+        if end.code == _STOPPED and distributed.is_first():  # typer's silent end after Ctrl-C
             print("kammil: stopped.", file=sys.stderr)
         raise
     except KeyboardInterrupt:  # before typer was imported
@@ -48,6 +48,6 @@ def main() -> None:
         if not isinstance(error, BrokenPipeError):
             where = f"{error.filename}: " if error.filename else ""
             tell(f"kammil: {where}{error.strerror}; free some space or name another place.")
-        with suppress(OSError):  # else Python tries to write the rest once more at exit
+        with suppress(OSError):  # else Python writes the rest again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141 if isinstance(error, BrokenPipeError) else 2)

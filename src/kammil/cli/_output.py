@@ -1,4 +1,4 @@
-"""What commands print for people and for programs, and how they list themselves."""
+"""Output of commands for people and programs, and the list of commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kammil.views.tables import COMMAND, harmless
 
 
 class CommandGroup(typer.core.TyperGroup):
-    """A group whose help breaks the summaries of its commands into lines, where Typer cuts them off."""
+    """A group whose help wraps the summaries of its commands, which Typer cuts off."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands."""
@@ -31,7 +31,7 @@ def new_app() -> typer.Typer:
 
 
 def for_stdout(text: str) -> str:
-    """Return what a model, its folder or a file says, to be printed: harmless on a terminal, unchanged on a pipe."""
+    """Return a text of a model or file, harmless on a terminal, unchanged on a pipe."""
     return harmless(text) if sys.stdout.isatty() else text
 
 
@@ -41,7 +41,7 @@ def tell(text: object) -> None:
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
-    """Print a value as JSON; without an indent on one line, where a command prints one value per prompt."""
+    """Print a value as JSON, without an indent on one line."""
     import json
 
     shown = json.dumps(value, ensure_ascii=False, indent=indent)
@@ -60,7 +60,7 @@ def shown_progress() -> Generator[None]:
 
 @contextmanager
 def optional_figure() -> Generator[None]:
-    """Turn the failure to draw or write a figure into a line on stderr: the results are complete without it."""
+    """Report on stderr, without failing, that a figure cannot be drawn or written."""
     from kammil.errors import FolderError, MissingExtraError
 
     try:
@@ -70,13 +70,13 @@ def optional_figure() -> Generator[None]:
 
 
 class _Stopped(BaseException):
-    """Ctrl-C where several models are trained. The training loop takes a KeyboardInterrupt for "enough, keep the best
-    so far", and half a training would be ranked among complete ones; this one leaves the checkpoint."""
+    """Ctrl-C where several models are trained: after a KeyboardInterrupt, the training loop would keep and rank a
+    half-trained one."""
 
 
 @contextmanager
 def resumable_after_interrupt() -> Generator[None]:
-    """Let Ctrl-C leave everything on the disk as it is."""
+    """Let Ctrl-C leave the checkpoints on the disk as they are."""
 
     def stop(_number: int, _frame: object) -> NoReturn:
         raise _Stopped

@@ -1,5 +1,4 @@
-"""Typing on a terminal with ghost text and suggestions, by prompt_toolkit. The terminal orders Arabic: text is sent in
-the order in which it is typed."""
+"""Typing on a terminal with ghost text and suggestions; text is sent in logical order, since terminals order Arabic."""
 
 from __future__ import annotations
 
@@ -28,25 +27,25 @@ if TYPE_CHECKING:
     from kammil.completion.suggestions import Suggestion
 
 HELP = "Tab \N{RIGHTWARDS ARROW}: a word   1-3, F1-F3: that word   End: all   Enter: next text   Esc: leave"
-"""What a person reads first; once, since a line at the foot of a terminal is not drawn on all of them."""
+"""Printed once at the start, since not all terminals draw a line at the foot."""
 _SHOWN = 3
-"""Number of suggestions in the line below the text."""
+"""Number of suggestions."""
 _NOTHING = "nothing sure enough"
 _LRM = "\N{LEFT-TO-RIGHT MARK}"
-"""Follows a word: in a terminal that orders Arabic, it keeps the number of the next word in place. Not the last one:
-prompt_toolkit would count a column for it."""
+"""Keeps the number of the next word in place where a terminal orders Arabic; not after the last word, since
+prompt_toolkit counts a column for it."""
 _STYLE = Style.from_dict({"auto-suggestion": "ansibrightblack", "suggestions": "ansibrightblack"})
 _ESCAPE_SECONDS = 0.05
-"""Seconds until a lone escape byte is the key, and not the beginning of an arrow's sequence."""
+"""Seconds until a lone escape byte is the key, not the beginning of a sequence."""
 _PAUSE_SECONDS = 0.4
-"""Seconds after which somebody who has typed nothing is shown a stock phrase: it would flicker behind every key."""
+"""Seconds without a key until a stock phrase is shown, which would flicker behind every key."""
 Offer = tuple[str, "Sequence[Suggestion]", str]
-"""Offers after a text: ghost text; suggestions, best first; and all ghost text, for somebody who has paused."""
+"""Ghost text; suggestions, best first; all ghost text, after a pause."""
 _NO_OFFER: Offer = ("", (), "")
 
 
 def first_word(ghost: str) -> str:
-    """Return the part of ghost text that one key takes: its first word, and the space that follows."""
+    """Return the first word of ghost text and the space that follows."""
     spans = words(ghost)
     if not spans:
         return ghost
@@ -55,8 +54,8 @@ def first_word(ghost: str) -> str:
 
 
 def takes_digits(text: str, suggestions: Sequence[Suggestion]) -> bool:
-    """Whether a digit after a text takes a suggestion: after a letter, or a letter and spaces; not after a Latin one,
-    since digits are letters of Arabizi."""
+    """Return whether a digit takes a suggestion: after a letter and spaces, where none replaces the word, or directly
+    after a letter that is not Latin, since digits are letters of Arabizi."""
     word = text.rstrip()
     while word and unicodedata.category(word[-1]) == "Mn":
         word = word[:-1]
@@ -68,17 +67,16 @@ def takes_digits(text: str, suggestions: Sequence[Suggestion]) -> bool:
 
 
 class Typing:
-    """A line to type on, again and again; `offer`, which returns what may follow a text, is called in threads, once at
-    a time."""
+    """A line to type on; `offer`, which returns continuations of a text, is called in threads, once at a time."""
 
     def __init__(
         self, offer: Callable[[str], Offer], *, input: Input | None = None, output: Output | None = None
     ) -> None:
         self._offer, self._lock = offer, threading.Lock()
-        self._latest: tuple[str | None, Offer] = (None, _NO_OFFER)  # what was offered last, and after which text
+        self._latest: tuple[str | None, Offer] = (None, _NO_OFFER)  # last text, and its offer
         self._looking = False
-        self._given_space = -1  # position after a space that came with a word, where it may still give way
-        self._taken: tuple[str, str] = ("", "")  # text after a digit took a suggestion, and with the digit typed
+        self._given_space = -1  # position after a space that came with a word and may give way
+        self._taken: tuple[str, str] = ("", "")  # text with a suggestion that a digit took, and with the digit
         self._prompt: PromptSession[str | None] = PromptSession(
             key_bindings=self._keys(), style=_STYLE, input=input, output=output
         )
@@ -91,7 +89,7 @@ class Typing:
         self._buffer.on_text_changed += self._look
 
     def read(self) -> str | None:
-        """Read one text; None if the user leaves."""
+        """Read a text; None if the user leaves."""
         self._given_space, self._latest = -1, (None, _NO_OFFER)
         try:
             return self._prompt.prompt(pre_run=self._look)
@@ -99,7 +97,6 @@ class Typing:
             return None
 
     def _after(self, text: str) -> Offer:
-        """Return what may follow a text; safe in threads."""
         with self._lock:
             if self._latest[0] != text:
                 self._latest = (text, self._offer(text))
@@ -107,7 +104,6 @@ class Typing:
 
     @property
     def _offered(self) -> Offer:
-        """What is offered at the caret: nothing inside a text."""
         return self._after(self._buffer.text) if self._buffer.document.is_cursor_at_the_end else _NO_OFFER
 
     def _look(self, _buffer: object = None) -> None:
@@ -146,7 +142,7 @@ class Typing:
         keys = KeyBindings()
         at_end = Condition(lambda: self._buffer.document.is_cursor_at_the_end)
         taken = Condition(lambda: bool(self._buffer.text) and self._buffer.text == self._taken[0])
-        keys.add("tab")(self._take_next)  # a word of the ghost text, or, if there is none, the first suggestion
+        keys.add("tab")(self._take_next)  # of the ghost text, else of the suggestions
         keys.add("right", filter=at_end)(self._take_word)
         keys.add("end", filter=at_end)(self._take_all)
         keys.add("c-e", filter=at_end)(self._take_all)
@@ -195,7 +191,7 @@ class Typing:
         self._given_space = len(text) if text.endswith(" ") else -1
 
     def _type(self, event: KeyPressEvent) -> None:
-        """Insert what is typed; a space that came with a word gives way to a comma."""
+        """Insert a key; a space that came with a word gives way to a comma."""
         buffer = event.current_buffer
         if buffer.cursor_position == self._given_space and gives_way(event.data):
             buffer.delete_before_cursor()

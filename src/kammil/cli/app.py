@@ -1,4 +1,4 @@
-"""The program: all commands. What a command needs is imported when it runs, so that `kammil --help` stays instant."""
+"""All commands, each imported when it runs, so that `kammil --help` stays instant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODULES = {
     **{"train": "train", "tune": "train", "evaluate": "evaluate", "compare": "train", "curve": "train"},
     **{"report": "evaluate", "verify": "train", "data": "data", "plot": "train", "export": "evaluate"},
 }
-"""Command -> its module, in the order of `--help`: commands that need no training first."""
+"""Command -> its module, in the order of `--help`."""
 
 
 class _Commands(CommandGroup):

@@ -1,4 +1,4 @@
-"""Commands that go on with a text: `suggest`, `complete`, `type`."""
+"""Commands that continue a text."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from kammil.completion.suggestions import Suggestion
 
 DEFAULT_PRESET = "sensible"
-"""The preset where none is given: a person wants a text that makes sense, not one draw."""
+"""People want a text that makes sense, not one draw."""
 _SEEDS = 10_000
-"""Number of seeds to draw from: short enough to type again."""
+"""Number of seeds, short enough to type again."""
 
 app = new_app()
 
@@ -50,10 +50,9 @@ def suggest(
     json: flags.Json = False,
 ) -> None:
     """Print the most probable next words, or ends of a begun word. One suggestion a line, the best first, on a terminal
-    with its probability; ends of a begun word come before the words after it, or behind them if it is more probably
-    complete. Nothing is printed where no suggestion reaches the threshold; an empty line parts the suggestions for two
-    lines of stdin. With --ghost one line is printed for each text, the words that would stand grey behind the caret: it
-    is empty unless they are worth reading."""
+    with its probability; ends of a begun word come first, or last if it is more probably complete. Nothing is printed
+    where no suggestion reaches the threshold; an empty line parts the suggestions for two lines of stdin. With --ghost
+    one line is printed for each text, the words that would stand grey behind the caret: empty unless worth reading."""
     from kammil.completion.completer import load
     from kammil.completion.options import SuggestOptions
 
@@ -112,16 +111,16 @@ def complete(
 ) -> None:
     """Continue a text by chance, up to 30 characters: of many draws the most probable one, cut after its last whole
     word; --preset plain is a single draw. It reads like the training texts and seldom says what you meant: for help
-    while you type there are `kammil suggest` and `kammil serve`. What comes after the text is printed; on a terminal,
-    the whole text, drawn with another seed at each call unless one is given. Where the text ends in Arabic in Latin
-    letters, it goes on from their Arabic reading, which is printed too."""
+    while you type there are `kammil suggest` and `kammil serve`. The continuation is printed; on a terminal, the whole
+    text, drawn with another seed at each call unless one is given. A text that ends in Arabic in Latin letters goes on
+    from their Arabic reading, which is printed too."""
     from kammil.completion.completer import load
     from kammil.decoding.options import DecodingOptions
     from kammil.views.heatmap import print_explanation
 
     decoding: dict[str, Any] = {"preset": DEFAULT_PRESET} | context.obj
     drawn = None
-    if "seed" not in decoding and not json and sys.stdout.isatty():  # a program wants the same at each call
+    if "seed" not in decoding and not json and sys.stdout.isatty():  # programs want repeatable output
         options = DecodingOptions.of(**decoding)
         if options.temperature and options.beams == 1:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
@@ -138,7 +137,7 @@ def complete(
         reads = DecodingOptions.for_texts(n, decoding).read_latin
         reading, replaces = completer.reading(prompt) if reads else ("", 0)
         before = prompt[: len(prompt) - replaces]
-        # A person at a terminal wants the whole text: Arabic letters join across the seam only if the prompt is there.
+        # A terminal gets the whole text, since Arabic letters join across the seam only then.
         shown = before * sys.stdout.isatty() + reading
         if n == 1:
             written = [_stream(completer, prompt, decoding, shown)]
@@ -154,8 +153,8 @@ def complete(
 
 
 def _stream(completer: Completer, prompt: str, decoding: dict[str, Any], shown: str) -> str:
-    """Print a completion while it is written, after what is shown of the prompt; returns it."""
-    pieces = completer.stream(prompt, **decoding)  # wrong options are refused before anything is printed
+    """Print a completion while it is written, and return it."""
+    pieces = completer.stream(prompt, **decoding)  # refuses wrong options before anything is printed
     sys.stdout.write(shown)
     written = ""
     for piece in pieces:
@@ -173,7 +172,7 @@ def _explain(completer: Completer, prompt: str, completion: str) -> Explanation:
 
 
 def type_rows() -> flags.Rows:
-    """Return the flags of suggestions that hold for ghost text and lists, or for ghost text."""
+    """Return the flags of suggestions that hold for ghost text."""
     from kammil.completion.options import SuggestOptions
 
     return flags.rows_of(SuggestOptions, "k", "threshold", "correct", "words", "forbid")
@@ -199,7 +198,7 @@ def type_(
     from kammil.errors import OptionError
     from kammil.language_model import AdaptiveModel
 
-    terminal = _terminal() if _interactive() else None  # before the model is opened: a missing library is said at once
+    terminal = _terminal() if _interactive() else None  # first, to report a missing library at once
     completer = load(model, profile=flags.open_profile(profile), block=block)
     if learn and not isinstance(completer.language_model, AdaptiveModel):
         raise OptionError(CANNOT_LEARN)

@@ -1,4 +1,4 @@
-"""`kammil data`: named data sets, the audit of texts, and their split."""
+"""`kammil data`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from kammil.data.audit import Audit
 
 _MAX_GRAPHEMES = 100
-"""Maximum length of an example: two lines of a terminal."""
+"""Maximum length of an example, for two lines of a terminal."""
 _ENDS = 20
-"""Number of characters shown at each end of the vocabulary, as in the notebook."""
+"""Characters shown at each end of the vocabulary."""
 _MAX_SOURCES, _MAX_KEYWORDS, _MAX_ROWS = 12, 5, 8
-"""Maximum number of sources, of their keywords, and of rows that are listed."""
+"""Maximum numbers listed."""
 
 app = new_app()
 
@@ -53,8 +53,8 @@ def list_(json: flags.Json = False) -> None:
 def get(
     names: Annotated[list[str], Argument(metavar="NAME", help="Names that `kammil data list` shows.")],
 ) -> None:
-    """Download data sets into the cache, and print where the files are. Files are verified; an interrupted download is
-    resumed, and leaves no half-written file."""
+    """Download data sets into the cache and print the files' paths. Files are verified; an interrupted download is
+    resumed and leaves no half-written file."""
     from kammil.data.datasets import CATALOG, fetch
 
     for name in names:
@@ -74,8 +74,8 @@ def show(
     raw: flags.Raw = None,
     json: flags.Json = False,
 ) -> None:
-    """Look at texts as a model does: some as prompt and target, and the vocabulary, its first and last twenty
-    characters with their counts."""
+    """Look at texts as a model does: some as prompt and target, and the first and last twenty characters of the
+    vocabulary with their counts."""
     from kammil.evaluation.examples import examples
     from kammil.text import counted, visible, visible_label
 
@@ -92,7 +92,7 @@ def show(
     size, last = counted(len(vocabulary), "character"), vocabulary[-1].id
     typer.echo(f"\nvocabulary: {size}, ids {vocabulary[0].id} to {last:,}, by code point;")
     typer.echo("ids before them: 0 pads, 1 is any other character, 2 begins a text, 3 ends it")
-    rows = [  # the character stands last: it must not take a number along from right to left
+    rows = [  # characters last, since they would take numbers along from right to left
         [str(entry.id), f"{entry.count:,}", f"U+{ord(entry.character):04X}", entry.name, visible_label(entry.character)]
         for entry in vocabulary
     ]
@@ -142,7 +142,7 @@ def split(
     seed: Annotated[int, Option(help="Random seed of the choice.")] = 0,
 ) -> None:
     """Split texts so that no near-duplicates are in two parts. Empty texts and repeats of held-out texts are left out.
-    The names of the new files are printed; how many texts they hold, and how many were left out, goes to stderr."""
+    The new files' names are printed; the numbers of texts that they hold and that are left out go to stderr."""
     from kammil.data import splits
     from kammil.data.sources import rows
     from kammil.text import counted
@@ -167,7 +167,6 @@ def split(
 
 
 def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:
-    """Return the audit as lines for people."""
     from kammil.data.audit import cautions
     from kammil.text import counted, shortened, visible, visible_label
 
@@ -222,7 +221,7 @@ def _shares(shares: Mapping[str, float]) -> str:
 
 
 def _dialects(audit: Audit) -> list[str]:
-    """Return the shares of likely dialects, with the error of the guess; nothing for texts without Arabic words."""
+    """Return the shares of likely dialects and the error of the guess, if there are Arabic words."""
     from kammil.data.dialects import UNCLEAR, counts
 
     called = [name for name, share in audit.dialects.items() if share > 0 and name != UNCLEAR]
@@ -237,8 +236,7 @@ def _dialects(audit: Audit) -> list[str]:
 
 
 def _verdict(audit: Audit, against: str | None) -> str:
-    """Return what the audit comes to, and what to do about it: about a test if there is a training file, else about
-    texts to train on."""
+    """Return the conclusion: on texts for a test if there is a training file, else on texts to train on."""
     from kammil.data.audit import cautions
     from kammil.text import counted
 

@@ -1,4 +1,4 @@
-"""Commands that say how good a model is, and what it is made of: `evaluate`, `report`, `explain`, `info`, `export`."""
+"""Commands on the quality and content of a model."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def evaluate(
 
 
 def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:
-    """Print the counts, the cautions about the training texts, then the table of figures."""
+    """Print counts, cautions about the training texts, and figures."""
     from kammil.data.bloom import RUN
     from kammil.evaluation.model_card import table
     from kammil.text import counted
@@ -126,7 +126,7 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
 
 
 def _typing_tables(typed: TypingReport, name: str, note: str) -> tuple[Table, Table]:
-    """The keystrokes that each kind of help saves, beside those that can be saved; and words a minute, by device."""
+    """Return tables of the keystrokes saved and possible to save, and of words a minute by device."""
     from kammil.evaluation.measures import show
     from kammil.evaluation.metrics import RANDOM
 
@@ -219,8 +219,8 @@ def explain(
     profile: flags.ProfileFile = None,
     json: flags.Json = False,
 ) -> None:
-    """Show how surprising each character of a text is to a model. Beside it stand what else was likely, and which part
-    of a blend raised it: its network, or the counts of what followed so many letters."""
+    """Show how surprising each character of a text is to a model. Beside it stand likely alternatives, and which part
+    of a blend raised it: its network, or its counts, by the number of letters before."""
     from dataclasses import asdict
 
     from kammil.completion import explain as explaining

@@ -1,4 +1,4 @@
-"""Flags that several commands share, and flags that are made of rows or of the fields of options."""
+"""Flags that commands share, and flags made of rows or of the fields of options."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from kammil.completion.learning import Profile
 
-# ---- models and texts
+# Models and texts
 
 BUNDLED = Path("levantine")
-"""The bundled model; `kammil.model_folder` knows where it is."""
+"""`kammil.model_folder` locates it."""
 Folder = Annotated[Path, Argument(metavar="FOLDER", help="A model folder, or a bundled model.")]
 Model = Annotated[Path, Option(metavar="FOLDER", help="A model folder, or a bundled model.")]
 ProfileFile = Annotated[Path | None, Option("--profile", metavar="FILE", help="Learn the texts of this profile first.")]
@@ -46,12 +46,12 @@ TextFiles = Annotated[list[str], Argument(metavar="FILE", help=f"{_FORMATS} Seve
 
 
 def open_profile(path: Path | None) -> Profile | None:
-    """Open the profile of a flag, if it is given; see `existing_profile`."""
+    """Open the profile of a flag, if given, as `existing_profile` does."""
     return None if path is None else existing_profile(path)
 
 
 def existing_profile(path: Path) -> Profile:
-    """Open a profile; `OptionError` if the file does not exist: its name may be mistyped."""
+    """Open a profile; `OptionError` if there is no such file."""
     from kammil.completion.learning import Profile
     from kammil.errors import OptionError
 
@@ -62,26 +62,26 @@ def existing_profile(path: Path) -> Profile:
 
 
 def file_names(files: Sequence[str]) -> str | list[Path]:
-    """Return one name as it is, and several as paths, since a list of strings would be texts."""
+    """Return one name as it is, several as paths, since a list of strings would be texts."""
     return files[0] if len(files) == 1 else [Path(file) for file in files]
 
 
 def default_name(files: Sequence[str]) -> str:
-    """Return the name of what is made of these files where none is given: the first file's, without its endings."""
+    """Return the default name of what is made of these files: the first one's, without endings."""
     first = Path(files[0])
     name = "stdin" if files[0] == "-" else first.name or first.resolve().name  # of "." and "/"
     return Path(name.removesuffix(".gz").removesuffix(".zst")).stem
 
 
 def texts_or_stdin(texts: Iterable[str] | None) -> Iterable[str]:
-    """Return the texts of the command line; without any, the lines of stdin, whose wrong bytes become U+FFFD."""
+    """Return the texts, or without any the lines of stdin, whose wrong bytes become U+FFFD."""
     return texts or (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
 
 
-# ---- flags as rows
+# Flags as rows
 
 Rows = dict[str, tuple[Any, str | None, Any]]
-"""Option -> its type, its help, and the default that is shown."""
+"""Option -> type, help and the default shown."""
 READING: Rows = {
     "column": (str, "Column of the texts in a table: its name, its number (from 1), or a path: message.text.", None),
     "where": (str, "Read only rows of a table that meet this SQL condition: \"Country = 'lebanon'\".", None),
@@ -89,7 +89,7 @@ READING: Rows = {
     "delimiter": (str, "Character between the cells of a table, or tab.  [default: detected]", None),
     "sender": (str, "Read only the messages of this sender in a chat of WhatsApp or Telegram.", None),
 }
-"""Flags that say how files are read: keywords of the functions of `kammil.data` that read them."""
+"""Keywords of the functions of `kammil.data` that read files."""
 RECIPE: Rows = READING | {
     "validation": (str, "A second file to validate with; else a leak-free tenth of FILE, 5,000 texts at most.", None),
     "raw": (bool, "Leave the texts as they are; apply no text rule.", False),
@@ -100,7 +100,6 @@ RECIPE: Rows = READING | {
     "set_": (tuple[str, ...], "Set any other option, as NAME=VALUE, such as hidden=320.", ()),
     "config": (Path, "Read options from a TOML file; flags win.", None),
 }
-"""Flags that say how models are trained, and on which split."""
 TRAINING: Rows = RECIPE | {
     "model": (str, f"Family: {', '.join(get_args(FamilyName))}.  [default: blend]", None),
     "minutes": (
@@ -109,13 +108,12 @@ TRAINING: Rows = RECIPE | {
         None,
     ),
 }
-"""Flags that say how one model is trained."""
 _NAMES = {"sender": "from", "with_": "with", "set_": "set", "origins": "allow-origin", "hosts": "allow-host"}
-"""Flags that are not called as their option is."""
+"""Option -> another name of its flag."""
 
 
 def rows_of(options: type[BaseModel], *left_out: str) -> Rows:
-    """Return the fields of options but for these."""
+    """Return the fields of options but some."""
     chosen = {name: field for name, field in options.model_fields.items() if name not in left_out}
     return {name: (field.annotation, field.description, field.default) for name, field in chosen.items()}
 
@@ -123,7 +121,7 @@ def rows_of(options: type[BaseModel], *left_out: str) -> Rows:
 def command(rows: Rows | Callable[[], Rows]) -> type[typer.core.TyperCommand]:
     """Return a class of commands with a further flag for each row; `obj` of the context is a dict of those given.
 
-    A function is called when the command runs: options need NumPy, for which `kammil --help` would wait.
+    Rows that need NumPy are a function, so that `kammil --help` stays instant.
     """
 
     class Command(typer.core.TyperCommand):
@@ -167,12 +165,12 @@ def _flags(rows: Rows) -> list[Any]:
     return typer.main.get_command(app).params
 
 
-# ---- options of a training
+# Options of a training
 
 
 def training_options(function: Callable[..., object], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge the options for `function`: those of the TOML file, of --set, then the flags that were given. Its named
-    parameters have flags, so they are refused elsewhere; `OptionError` for the first that is wrong."""
+    """Merge the options for `function`: the TOML file's, then --set's, then flags; `OptionError` for its named
+    parameters, which have flags, in the first two."""
     from kammil.errors import OptionError
 
     flags = dict(given)
@@ -201,7 +199,7 @@ def _toml(path: Path | None) -> dict[str, Any]:
 
 
 def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
-    """Parse `name=value` pairs: a value is read as TOML, or as a string where it is not TOML."""
+    """Parse `name=value` pairs, each value as TOML or else as a string."""
     import tomllib
 
     from kammil.errors import OptionError

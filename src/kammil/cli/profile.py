@@ -1,4 +1,4 @@
-"""`kammil profile`: a file of the user's own texts, which a model learns when it is opened."""
+"""`kammil profile`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def common() -> None:
 
 @app.command(cls=command(READING))
 def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
-    """Add texts, or those of a file that is named in place of a text; a text that is added twice counts twice. Beyond
-    2,000 texts, or 400,000 characters, the oldest are removed."""
+    """Add texts, or those of a file named in place of a text; a text added twice counts twice. Beyond 2,000 texts, or
+    400,000 characters, the oldest are removed."""
     from kammil.completion.learning import MAX_TEXTS, MAX_TOTAL_CHARACTERS, Profile
     from kammil.data import sources
     from kammil.errors import OptionError
@@ -53,7 +53,7 @@ def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
 
 @app.command()
 def forget(file: File, texts: Texts = None) -> None:
-    """Remove texts, of each the copy that was added last. If one of them is not in the profile, none is removed."""
+    """Remove texts, of each the copy added last. If one of them is not in the profile, none is removed."""
     profile = existing_profile(file)
     profile.forget(*_not_empty(texts))
     _print_size(profile)
@@ -81,7 +81,7 @@ def report(
     typing: Annotated[bool, Option("--typing", help="Also type each text with suggestions; takes longer.")] = False,
     json: Json = False,
 ) -> None:
-    """Say whether learning helped: each text is predicted before it is learnt, by a model that learnt those before it
+    """Say whether learning helped: each text is predicted before it is learnt, by a model that learnt the earlier ones
     and by one that learnt none. "Not yet known" while the difference may be chance."""
     from kammil.completion.completer import load
     from kammil.evaluation.measures import show as show_figure
@@ -128,7 +128,6 @@ def wipe(file: File) -> None:
 
 
 def _not_empty(texts: list[str] | None) -> list[str]:
-    """Return the texts of the command line as they are, or the lines of stdin that are not blank."""
     return texts or [line for line in texts_or_stdin(None) if line.strip()]
 
 

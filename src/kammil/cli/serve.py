@@ -52,7 +52,7 @@ def serve(
     settings = ServerSettings.of(**own, **context.obj)
     if (opened := open_profile(profile)) is not None:
         opened.refresh()
-    for folder in settings.folders:  # what is damaged, or cannot be, is refused before anything starts
+    for folder in settings.folders:  # refuse a damaged one before anything starts
         description, _ = model_folder.summary(folder)
         if opened is not None and not family(description.family).can(AdaptiveModel):
             raise OptionError(

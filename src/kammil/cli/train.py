@@ -1,4 +1,4 @@
-"""Commands that train, or train again: `train`, `tune`, `compare`, `curve`, `plot`, `verify`."""
+"""Commands that train, or check a training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MAX_FIGURES = 40
-"""Maximum number of differing figures that are listed: one wrong validation file makes them all differ."""
+"""Maximum number of differing figures listed; a wrong validation file makes them all differ."""
 
 app = new_app()
 
@@ -62,9 +62,9 @@ def _run(
     """Call a function of `kammil.training` and show its progress; return its result and the folder.
 
     Args:
-        given: the flags that were given.
-        ending: of the folder's name where none is given, behind that of the file; {} stands for the family.
-        kept: returns what to say of the folder after Ctrl-C; None: Ctrl-C leaves the models unfinished.
+        given: flags.
+        ending: of the folder's default name, behind that of the file; {} stands for the family.
+        kept: returns a sentence on the folder after Ctrl-C; None: Ctrl-C leaves the models unfinished.
     """
     from kammil import distributed
     from kammil.training.recipe import Recipe
@@ -110,7 +110,7 @@ def train(
 
 
 def what_is_kept(out: Path) -> str:
-    """Return the sentence on a training that was stopped: what is kept of it, and how to continue."""
+    """Return what is kept of a stopped training, and how to continue."""
     from kammil.model_folder import MODEL
     from kammil.storage import interrupted
 
@@ -221,7 +221,6 @@ def curve(
 
 
 def _share(text: str) -> float:
-    """Parse a share, such as 1/8 or 0.125."""
     from fractions import Fraction
 
     from kammil.errors import OptionError
@@ -233,7 +232,6 @@ def _share(text: str) -> float:
 
 
 def _curve_table(made: LearningCurve) -> Table:
-    """A random guess, then one row for each amount of text."""
     from kammil.evaluation.measures import KEYS, MEASURES
     from kammil.evaluation.ranking import RANKED_BY
 
