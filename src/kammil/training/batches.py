@@ -74,7 +74,7 @@ class Batch:
     """(B, T): positions that enter the loss."""
     rows: tuple[Chunk, ...]
     share: Share | None = None
-    """Its rows, where several processes divide a batch."""
+    """Its rows of a batch that several processes divide."""
     total: int | None = None
     """Counted positions in all processes; None where this is the whole batch."""
 
@@ -103,7 +103,7 @@ def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths:
 
 
 def pad(rows: Sequence[Chunk]) -> Batch:
-    """Pad chunks to the longest and make one batch of them."""
+    """Pad chunks to the longest; targets are the inputs shifted by one."""
     width = max(len(row.ids) for row in rows)
     ids = np.full((len(rows), width), PAD, np.int64)
     counted = np.zeros((len(rows), width - 1), np.bool_)

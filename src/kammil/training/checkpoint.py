@@ -57,7 +57,7 @@ class Checkpoint:
     def load(
         self, model: nn.Module, optimiser: Optimizer, content: bytes | None = None
     ) -> tuple[dict[str, Tensor], tuple[EpochEnded, ...]]:
-        """Restore model and optimiser; return the best weights and the history; `FolderError` if they do not fit.
+        """Restore model and optimiser; return best weights and history; `FolderError` for a damaged or foreign state.
 
         `content`: the bytes that the first process has read.
         """

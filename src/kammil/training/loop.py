@@ -36,7 +36,7 @@ from kammil.training.time_budget import TimeBudget
 from kammil.vocabulary import UNK
 
 _STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 3700, 3, 12
-"""Default number of steps, and its bounds in epochs (`docs/log.md#how-many-epochs`)."""
+"""Default number of steps, and bounds of the number of epochs (`docs/log.md#how-many-epochs`)."""
 _EARLY_PARTS = (16, 8, 4, 2)
 """The first epoch is also validated after 1/16, 1/8, 1/4 and 1/2 of it."""
 _FORWARD_SHARE = 0.5

@@ -26,8 +26,8 @@ class TrainingOptions(BaseModel):
     """Maximum number of passes over the training texts. None: about 3,700 steps, in 3 to 12 passes
     (docs/log.md#how-many-epochs)."""
     minutes: float | None = Field(default=None, gt=0)
-    """Time limit of the whole run, from reading to the final figures, into which the schedule fits, and by which a
-    blend takes its size. A base, and each member, has a limit of its own."""
+    """Time limit of the whole run, from reading to the final figures. The schedule is fitted into it, and a blend
+    chooses its size by it. A base, and each member, has a limit of its own."""
     clock: TimeKind = "wall"
     """Clock of `minutes`: `wall`, or `processor`, the processor time of all threads."""
     objective: Objective = "text"

@@ -34,7 +34,7 @@ class ParentModel:
 
     model: folders.ModelFiles
     texts: tuple[str, ...] = ()
-    """Its training texts; empty where it was trained before."""
+    """Its training texts; empty for a given folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +53,9 @@ class RunRequest:
     report_seconds: float = 0.0
     """About how long the report may take; 0: none."""
     any_family: bool = False
-    """Whether a counter may take the place of the family."""
+    """Whether nobody chose the family, so that a counter may take its place."""
     budget: TimeBudget | None = None
-    """The time of the whole command; None: of the run alone."""
+    """The time of the whole command; None starts the minutes with the run."""
 
 
 def fingerprint(recipe: Recipe, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Run:
             listen(event)
 
     def _count(self, learner: Learner[Settings]) -> None:
-        """Count before training, so that the time left for it is known."""
+        """Count first, so that the time left for training is known."""
         texts, base = self.texts, self.request.base
         note(
             f"{len(self.data.train):,} texts to learn from, {len(self.data.validation):,} to validate with, "

@@ -54,7 +54,7 @@ from kammil.training.train import train_or_reuse
 from kammil.vocabulary import UNK, CharacterVocabulary
 
 Columns = Mapping[str, Array]
-"""Measure -> addends of each test text."""
+"""Measure -> what each test text adds to its sums."""
 Maker = Callable[[], tuple[Row, Columns]]
 
 TYPED = 150

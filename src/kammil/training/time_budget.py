@@ -41,7 +41,7 @@ class TimeBudget:
 
     @property
     def left(self) -> float:
-        """Seconds until the limit, at least 0; infinite without a limit."""
+        """Seconds until the limit, 0 after it; infinite without one."""
         return float("inf") if self.seconds is None else max(0.0, self.seconds - self.elapsed)
 
     @contextmanager

@@ -46,7 +46,7 @@ _LOCK, _NAME, _DESCRIPTION, _REPEATED = "lock", "kammil", "run", "repeats"
 """A file, the name of a study, its description, and the attribute of a repeated trial."""
 _RANDOM_TRIALS, _JUDGES = 10, 5
 _HEARTBEAT = 20
-"""Seconds between heartbeats of a trial; it is made again after twice as long without."""
+"""Seconds between heartbeats of a trial, which is made again after twice as long without one."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +115,13 @@ class Tuned:
     """A TOML file of the best settings and the given options."""
     options: Mapping[str, Any]
     bits: float
-    """Bits per character and end of text on validation, or of the target by the objective `completion`."""
+    """Bits per character with end of text on validation; of the target with the objective `completion`."""
     trial: int
     complete: int
     pruned: int
     failed: int
     defaults: Mapping[str, Any]
-    """Defaults of the options searched for that can be drawn."""
+    """Defaults of the searched options, without those that cannot be drawn."""
     default_bits: float | None
     """Bits of the trial with the defaults; None where there is none."""
 
