@@ -25,9 +25,9 @@ from kammil.language_model import Ids, LanguageModel, State, concat_states, max_
 MAX_TYPED = 16
 """Maximum number of letters of a word that is corrected."""
 TYPED_IN_LATIN = 0.01
-"""Share of the Arabic words that are typed in Latin letters (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
+"""Share of Arabic words in Latin letters (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_RUN = 8
-"""Maximum number of words in Latin letters that are read before the begun one."""
+"""Maximum number of Latin words that are read before the begun one."""
 SPLIT_ARTICLE_SHARE, MIN_ARABIC = 0.3, 0.9
 """Share of Latin articles apart from their words, and minimum probability of Arabic for a word before a space to be
 replaced (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
@@ -64,7 +64,7 @@ class BegunWord:
     num_replaced: list[int]
     posterior: NDArray[np.float64]
     p: NDArray[np.float32]
-    """(N, V): probabilities of what follows each."""
+    """(N, V): of what follows each."""
     state: State
     variants: Beam[Edits]
     """First the word as it was typed."""
@@ -187,8 +187,8 @@ class WordReader:
     def reading(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int
     ) -> tuple[tuple[int, ...], int]:
-        """Return the Arabic words that the last Latin letters of a text probably mean, and the number of ids they
-        replace, or 0."""
+        """Return the Arabic words that the last Latin letters probably mean, and the number of ids they replace, or
+        0."""
         word = self.after(model, state_cache, ids, letters, as_typed)
         first = 1 if letters == 0 or word is None else len(word.variants.intended)
         if word is None or word.posterior[first:].sum() <= 0.5:

@@ -44,7 +44,7 @@ class Edits(NamedTuple):
     dropped: int = NO_LETTER
     """The letter dropped before the last one."""
     repeats: bool = False
-    """Whether the last typed letter is intended once."""
+    """Whether the last typed letter repeats one that is intended once."""
     least: float = 1.0
     """Minimum probability of its letters."""
 

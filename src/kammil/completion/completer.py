@@ -91,7 +91,6 @@ class Completer:
 
     Args:
         rules: normalise every text before the model reads it.
-        model: the folder that it came from.
         profile: learnt texts; `OptionError` with a model that cannot learn.
         block: words that are never written, beside the list of offensive words.
         messages: whether the project's messages belong to the model, for `openings` and `stock_phrases`.
@@ -132,11 +131,11 @@ class Completer:
         return card.partition("\n")[0].removeprefix("# ")
 
     def __repr__(self) -> str:
-        """Return name, family and training texts in one line."""
+        """Return name, family and training texts."""
         return "<" + ", ".join(["Completer" + f" {self.name}".rstrip(), *self.facts().values()]) + ">"
 
     def facts(self) -> dict[str, str]:
-        """Return facts about the model: heading -> fact."""
+        """Return facts by heading."""
         facts = {"characters": f"{len(self.vocabulary.characters):,} characters known"}
         if self.model is None:
             return facts
@@ -159,7 +158,7 @@ class Completer:
 
     @cached_property
     def character_classes(self) -> CharacterClasses:
-        """Which characters are part of words."""
+        """Roles of characters in words."""
         return CharacterClasses.of(self.vocabulary, first_ids(self.language_model))
 
     @cached_property
@@ -174,7 +173,7 @@ class Completer:
 
     @property
     def openings(self) -> Openings:
-        """The words that a text may begin with."""
+        """Words that a text may begin with."""
         self._adaptation.sync_profile()
         learnt = self._adaptation.first_words
         if self._openings is None or self._openings[0] != dict(learnt):
@@ -189,7 +188,7 @@ class Completer:
         return Session(self, megabytes=megabytes)
 
     def with_own_cache(self, megabytes: float = MAX_MEGABYTES) -> Self:
-        """Return the same model with an empty cache of its own."""
+        """Return the same model with an empty cache."""
         completer = copy(self)
         completer.state_cache = StateCache(self._language_model, megabytes)
         return completer
@@ -288,8 +287,8 @@ class Completer:
         state: State,
         begun: Sequence[BegunWord | None],
     ) -> list[list[Suggestion]]:
-        """Suggest words after R texts in one search: `log_probabilities`, (R, V), follow them; the queries are equal in
-        `k`, `threshold` and refusals, `begun` is `begun_word` of each."""
+        """Suggest words after R texts in one search: `log_probabilities`, (R, V), follow them; the queries share `k`,
+        `threshold` and refusals, `begun` is `begun_word` of each."""
         options = queries[0].options
         search = WordSearch(
             self.language_model,

@@ -43,7 +43,7 @@ class Attribution:
     """The bits that one expert saved."""
 
     expert: str
-    """In plain words, such as `word so far and the word before, background texts`."""
+    """In plain words, such as `word so far, background texts`."""
     bits: float
     """Negative if it favoured others; all sum to log2 V less the bits of the character."""
 
@@ -58,7 +58,7 @@ class CharacterScore:
     """With the cost of naming an unknown character."""
     probability: float
     rank: int | None
-    """1 for the most probable character; None for an unknown one."""
+    """1 for the most probable one; None if unknown."""
     alternatives: tuple[Alternative, ...]
     """The most probable characters, best first, without placeholders."""
     credits: tuple[Attribution, ...]
@@ -83,7 +83,7 @@ class Explanation:
         return f"<Explanation of {shortened(self.text)!r}{mean}>"
 
     def words(self) -> list[tuple[str, float | None]]:
-        """Return each word with its mean bits, and what stands between two with None."""
+        """Return each word with its mean bits, and what stands between with None."""
         pieces: list[tuple[str, float | None]] = []
         done = 0
         for begin, end in words(self.text):
@@ -101,7 +101,7 @@ def explain(model: Completer, text: str, *, given: str = "", k: int = 3) -> Expl
 
 
 def explain_written(model: Completer, prompt: str, written: str, *, k: int = 3) -> Explanation:
-    """Explain each character that the model wrote after a prompt, and its end, by the unfiltered model."""
+    """Explain what the model wrote after a prompt, and its end, by the unfiltered model."""
     return _explain(model, model.normalise(prompt), written, k)
 
 

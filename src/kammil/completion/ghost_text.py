@@ -41,7 +41,8 @@ class GhostRule:
     """Minimum log-odds that a stock phrase makes sense."""
 
     def shows(self, probability: float, saved: int, complete: float) -> bool:
-        """Return whether to show a word that saves so many keys; `complete` is the probability of the word at hand."""
+        """Return whether to show a word that saves so many keys; `complete` is the probability that the word at hand is
+        whole."""
         return probability >= max(self.threshold, complete) and probability * saved >= self.charge
 
 

@@ -60,7 +60,7 @@ class Arcs(NamedTuple, Generic[M]):
     unwritten: list[Arc[M]]
     """Intended letters before it that were not typed."""
     behind: Callable[[Beam[M], range], list[Arc[M]]]
-    """Maps a beam with these, in some rows, to the arcs behind them."""
+    """Maps a beam with these in some rows to the arcs behind them."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,8 @@ class Beam(Generic[M]):
     weights: NDArray[np.float64]
     memory: list[M]
     p: NDArray[np.float32]
-    """(N, V): probabilities of what follows each."""
+    """(N, V): of what follows each."""
     state: State
-    """N rows."""
 
     @classmethod
     def start(cls, p: NDArray[np.float32], state: State, memory: M) -> Beam[M]:

@@ -292,7 +292,7 @@ class Adaptation:
             self.sync_profile()
 
     def fork(self, model: LanguageModel, *, learnt: bool) -> Adaptation:
-        """Return an adaptation of another model, without a profile: the same texts, or none."""
+        """Return another model's adaptation, without a profile: the same texts, or none."""
         forked = Adaptation(model, self._encode)
         if learnt:
             forked._taught, forked.user_allowed_words = self._taught.copy(), self.user_allowed_words

@@ -53,7 +53,7 @@ STRIDE = 64
 NEAR_END = 16
 """Number of last characters of a shortened text that each get a state: the user deletes them one by one."""
 MAX_MEGABYTES = 16.0
-"""Bound of states and tree: some 1,500 stops of the bundled model after 70 characters."""
+"""Bound: some 1,500 stops of the bundled model after 70 characters."""
 MAX_STEP_SHARE = 1 / 256
 """Maximum share of the bound for a generated character's state: a transformer's would drive out those of typed text."""
 _NODE_BYTES, CHARACTER_BYTES = 600, 4
@@ -70,7 +70,6 @@ class TrieNode:
     """A stop, or a position where texts diverge."""
 
     parent: TrieNode | None
-    """None for the root and removed nodes."""
     label: Label
     children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
     """By the first character of their labels."""
@@ -106,7 +105,7 @@ class StateCache:
         return self._bytes
 
     def decoder(self, ids: Ids) -> CachedDecoder:
-        """Read ids, (T,), BOS first; returns a decoder that goes on from there."""
+        """Read ids, (T,), BOS first; returns a decoder from there."""
         prefill = self.prefill(ids)
         while size := prefill.remaining:
             read, state = self._model.forward(prefill.next_ids(size)[None], prefill.state, last=1)  # (1, 1, V)
@@ -114,7 +113,7 @@ class StateCache:
         return CachedDecoder(self, prefill)
 
     def prefill(self, ids: Ids) -> Prefill:
-        """Begin to read ids, (T,), BOS first, in pieces from the longest cached prefix."""
+        """Begin to read ids, (T,), BOS first, from the longest cached prefix."""
         if self._version != self._model.version:  # after learning the states are out of date
             self.clear()
         node, path = self.root, _label(ids)

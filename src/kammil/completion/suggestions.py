@@ -40,7 +40,7 @@ class Suggestion:
     letters."""
 
     def appended_to(self, prefix: str) -> str:
-        """Return the text after the suggestion is taken."""
+        """Return the text with the suggestion taken."""
         return prefix[: len(prefix) - self.replaces] + self.added
 
 
@@ -62,7 +62,7 @@ def to_suggestions(vocabulary: CharacterVocabulary, prefix: str, found: Sequence
 
 @dataclass(frozen=True)
 class TypedText:
-    """A text while it is typed, as a model sees it."""
+    """A text as typed, and as a model sees it."""
 
     seen: str
     """The normalised text."""
@@ -84,10 +84,10 @@ class TypedText:
 
 @dataclass(frozen=True)
 class Query:
-    """A request after a text that is being typed."""
+    """A request after a text."""
 
     text: TypedText
     options: SuggestOptions
     refusals: Refusals
     stock: Constraints | None = None
-    """Constraints of stock phrases as ghost text; None for none."""
+    """Constraints of stock phrases as ghost text."""

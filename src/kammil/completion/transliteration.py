@@ -92,7 +92,7 @@ class Transliteration:
         return cls(typed, characters, (elsewhere, first), begun, silent, articles)
 
     def signs(self, ids: Sequence[int]) -> str | None:
-        """Return a begun word in the table's characters, or None."""
+        """Return a begun word in signs, or None."""
         signs = [self.typed.get(id, "") for id in ids]
         return "".join(signs) if all(signs) and any(map(str.isalpha, signs)) else None
 
@@ -205,7 +205,7 @@ def _listed() -> defaultdict[str, float]:
 
 @pooled
 def _followers() -> dict[str, Counter[str]]:
-    """Two characters -> counts of the next one in listed words; single characters -> none, as they occur."""
+    """Two characters -> counts of the next one in listed words; single ones -> none, as they occur."""
     found = defaultdict[str, Counter[str]](Counter)
     for word in chain(*_words()):
         text = _END * 2 + word + _END

@@ -44,8 +44,7 @@ def is_function_word(word: str) -> bool:
 
 
 def unsolicited_politics(text: str) -> Callable[[str], bool]:
-    """Return a test whether a completion brings up rulers or politics, and the text, which is searched once, does
-    not."""
+    """Return a test whether a completion brings up rulers or politics, and the text, searched once, does not."""
     entries = _entries("rulers", "politics")
     if any(_found(text, 0, entries)):
         return lambda _: False
@@ -87,8 +86,8 @@ def _last_words(text: str, entries: _Entries) -> int:
 
 
 def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int, int]]:
-    """Yield each entry that ends after `typed` characters: begin and end of its first word, and number of typed letters
-    of its stem."""
+    """Yield begin and end of the first word of each entry that ends after `typed` characters, and number of typed
+    letters of its stem."""
     found = words(seen)
     new = [fold_spelling(seen[a:b]) for a, b in found if b > typed]
     if not any(stem in entries.last_words for word in new for stem in _stems(word)):

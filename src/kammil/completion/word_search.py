@@ -43,7 +43,7 @@ FOREIGN, MIN_FOREIGN = 20, 0.2
 """Factor of the threshold for foreign scripts, and probability that is always enough
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 PLACES, MIN_CONTENT, MAX_FOUND = 3, 1 / 3, 12
-"""Number of first places, one for a word of content; its minimum probability as a share of the word in its place or the
+"""Number of first places, one for a word of content; its minimum probability as a share of the word there or the
 threshold; and number of words searched for it."""
 MAX_LEFT_OUT = 2
 """Number of words searched in place of religious ones that are left out at the start of a text."""
@@ -79,7 +79,7 @@ class SearchRoots:
 
     roots: list[Root]
     p: _Floats
-    """(N, V): probabilities of what follows each."""
+    """(N, V): of what follows each."""
     state: State
 
     @property
@@ -179,7 +179,6 @@ class WordSearch:
     Args:
         width: maximum number of beginnings of a level for each prefix, fewer for a model with large states; None: all.
         max_characters: of a suggestion, a space before it included.
-        max_piece: maximum number of characters of a piece.
         openings: words that a text may begin with; None for what the model says.
     """
 

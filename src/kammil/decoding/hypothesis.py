@@ -20,7 +20,7 @@ SENTENCE_END = regex.compile(r"\p{Sentence_Terminal}")
 """A mark that stays at the end of a text."""
 CLAUSE_END = regex.compile(r"[[\p{Terminal_Punctuation}\n]--[:]]", regex.VERSION1)
 _OPENS, _BRACKET = regex.compile(r"[#＃@\"'¿¡\p{Ps}\p{Pi}]"), regex.compile(r"\p{Ps}")
-"""Signs that open something; only brackets do behind a letter."""
+"""Signs that open something behind a space or nothing; brackets open everywhere."""
 _EYES = ":;=-'"
 """Characters behind which a bracket is a mouth."""
 
@@ -123,7 +123,7 @@ class Hypothesis:
         return any(len(word) > 1 for word in new) or sum(role(word) == "unspaced" for word in new) > 1
 
     def has_clause_within(self) -> bool:
-        """Return whether the text goes on behind the end of a clause."""
+        """Return whether it goes on behind the end of a clause."""
         return any(CLAUSE_END.match(c) and not before.isdigit() for before, c in pairwise(" " + self.text[:-1]))
 
     def _ends_clause(self, mark: str) -> bool:
@@ -131,7 +131,7 @@ class Hypothesis:
 
     def safe(self) -> int:
         """Return the number of characters in no begun stop string, nor grapheme that can grow, nor, with `whole_words`,
-        word that can, or sign that opens one."""
+        in such a word, or sign that opens one."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)

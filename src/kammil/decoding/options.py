@@ -14,7 +14,6 @@ from kammil.data.bloom import RUN
 from kammil.errors import OptionError
 
 MAX_LENGTH = 100_000
-"""Maximum number of characters of a completion."""
 MAX_BEAMS = 64
 """Maximum number of beams, and of `best_of`: all are stepped in one batch."""
 MAX_COMPLETIONS = 1000
@@ -186,7 +185,7 @@ class DecodingOptions(FrozenOptions):
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        # Sense most often (docs/log.md, "Which completions make sense?").
+        # Makes sense most often (docs/log.md, "Which completions make sense?").
         "sensible": MappingProxyType(
             {
                 "best_of": 64,
@@ -199,7 +198,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
         # The most probable next character; the penalty halves the loops of greedy decoding.
         "predictive": MappingProxyType({"temperature": 0.0, "presence_penalty": 0.5, "read_latin": True}),
-        # Like people, who hardly repeat themselves and write rare words, but real ones.
+        # Writes like people, with few repetitions, and rare but real words.
         "creative": MappingProxyType({"temperature": 1.0, "typical_p": 0.2, "read_latin": True}),
         # The most probable text. More beams find likelier texts, a third of which only repeat.
         "exact": MappingProxyType({"beams": 4, "read_latin": True}),

@@ -30,7 +30,6 @@ from kammil.text import fold, role, words
 from kammil.vocabulary import EOS
 
 Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
-"""Signature of `LanguageModel.step`."""
 
 _BULK = 32
 """Maximum number of characters that a reader of the stream waits for."""
@@ -246,7 +245,6 @@ def generate(
 def _sample_group(
     step: Step, group: SequenceGroup, log_probabilities: LogProbabilities, state: State
 ) -> Iterator[None]:
-    """Step a group until all of its texts have ended."""
     if len(group) > 1:
         log_probabilities = log_probabilities.repeat(len(group), axis=0)
         state = select_rows(state, np.zeros(len(group), np.int64))
