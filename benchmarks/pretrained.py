@@ -181,7 +181,7 @@ def _step(rank: int) -> dict[str, Any]:
         "after_loading": round(loaded),
     }
     if not rank:
-        from kammil.models.pretrained.kv_cache import KeyValueCache
+        from kammil.models.pretrained.checkpoint import KeyValueCache
 
         del optimiser
         contexts = KeyValueCache(network.model.eval())  # pyright: ignore[reportArgumentType]

@@ -16,8 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from kammil.errors import FolderError
 from kammil.language_model import CONFIG, Artifacts, select_rows
 from kammil.models.family import load_model
-from kammil.models.pretrained.checkpoint import build, config_text, own_weights
-from kammil.models.pretrained.kv_cache import KeyValueCache
+from kammil.models.pretrained.checkpoint import KeyValueCache, build, config_text, own_weights
 from kammil.models.pretrained.model import ARRAYS, PREFIX, SHARES, TOKENS, PretrainedModel, TokenNetwork, TokenUnits
 from kammil.models.subwords.model import UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK

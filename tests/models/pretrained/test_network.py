@@ -11,7 +11,7 @@ import torch
 from tests.models.pretrained.bases import GPT2_SIZES, LLAMA_SIZES
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from kammil.models.pretrained.kv_cache import KeyValueCache
+from kammil.models.pretrained.checkpoint import KeyValueCache
 from kammil.models.pretrained.model import PretrainedSettings, extend
 from kammil.models.pretrained.network import LEARNER, PretrainedNetwork, merged, with_lora
 from kammil.training.loss import teacher_forced

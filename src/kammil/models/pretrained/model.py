@@ -256,8 +256,7 @@ class PretrainedModel(UnitModel):
         checked = PretrainedSettings.model_validate(settings)
         units = TokenUnits.from_arrays(artifacts.weights)
         try:
-            from kammil.models.pretrained.checkpoint import build, positions
-            from kammil.models.pretrained.kv_cache import KeyValueCache
+            from kammil.models.pretrained.checkpoint import KeyValueCache, build, positions
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"a fine-tuned pretrained model needs {error.name} to run", "hf") from error
         config = artifacts.document(CONFIG)
