@@ -42,7 +42,7 @@ class TrainingTexts:
     texts: Sequence[str]
     """Training texts, normalised."""
     train: Sequence[Ids]
-    """`texts` without special ids."""
+    """`texts`, encoded without special ids."""
     validation: Sequence[Ids]
     """Share no near-duplicate with `train`."""
     vocabulary: CharacterVocabulary
@@ -61,7 +61,7 @@ class Chunk:
     first: int
     """First target position in the loss."""
     stop: int
-    """One past the last."""
+    """One past the last such position."""
     text: int = 0
     begin: int = 0
     """Position in the text."""
@@ -80,8 +80,9 @@ class NetworkTask(Generic[N]):
     extra_inputs: Callable[..., tuple[NDArray[np.generic], ...]] | None = None
     """(chunks, width, learning=) -> further arrays for `forward`."""
     count: int = 1
+    """Number of networks."""
     bases: Sequence[Weights] = ()
-    """Weights to start from."""
+    """Weights to start from, in turn."""
     rare: Sequence[int] | None = None
     """Ids replaced by UNK half of the time; None: characters of only one text."""
     assemble: Callable[[Sequence[N]], tuple[Settings, Artifacts]] | None = None

@@ -57,7 +57,7 @@ class PointerGRU(nn.Module):
             self.gate.bias.fill_(-2.5)  # copy little (8 %) before the keys mean anything
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Padding must come after the text."""
+        """Return log-probabilities; padding must come after the text."""
         h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         before = F.pad(h[:, :-1], (0, 0, 1, 0))
         fit = self.query(h) @ self.key(before).mT / math.sqrt(self.key.out_features)  # (B, T, T)

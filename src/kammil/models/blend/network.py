@@ -42,7 +42,7 @@ FIRST_WEIGHT = 0.1
 _NETWORK_LOSS = 0.3
 """Weight of the network's own loss: it must predict where no context was seen."""
 SPEED = 8_000
-"""Characters a second that a member learns on one core, counting included."""
+"""Characters a second that a member of 384 units learns on one core, counting included."""
 MEMBERS, PASSES = 4, 8
 """Maximum members (a fourth gains 0.003 bits), and passes before over-fitting."""
 _MIN_PASSES = 6
@@ -217,7 +217,7 @@ def _bases(base: ModelFiles, settings: BlendSettings, experts: int) -> list[Weig
 
 
 def with_new_experts(weights: Weights, settings: BlendSettings, base: BlendSettings, experts: int) -> Weights:
-    """Move the gate's weights of the base's own counts to the background.
+    """Return weights for a gate over `experts`, in which the base's own counts become the background.
 
     Nothing changes where context types or gate width differ, or where the base has a background.
     """

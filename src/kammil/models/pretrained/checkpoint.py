@@ -175,7 +175,7 @@ def positions(config: PreTrainedConfig) -> int:
 
 
 class _Budget(TorchFunctionMode):
-    """Stops this thread after a number of PyTorch calls."""
+    """Raises `ValueError` after a number of PyTorch calls on this thread."""
 
     def __init__(self, calls: int) -> None:
         super().__init__()
