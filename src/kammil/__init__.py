@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from kammil.evaluation.ranking import LearningCurve as LearningCurve
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
-    from kammil.training.plot import plot
-    from kammil.training.publish import TrainResult
+    from kammil.training.publish import TrainResult, plot
     from kammil.training.suite import curve
     from kammil.training.train import train
     from kammil.training.verify import Verification, verify
@@ -50,7 +49,7 @@ _PUBLIC = {
     "evaluate": "kammil.evaluation.evaluate",
     "explain": "kammil.completion.explain",
     "curve": "kammil.training.suite",
-    "plot": "kammil.training.plot",
+    "plot": "kammil.training.publish",
     "export": "kammil.exporting",
     "Suggestion": "kammil.completion.suggestions",
     "TrainResult": "kammil.training.publish",

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
 
 import kammil
 from kammil import model_folder as folders
+from kammil.completion.completer import Completer
+from kammil.errors import FolderError, OptionError
+from kammil.text import RAW
 from kammil.training import publish, record
 from kammil.training.recipe import Recipe, toml
 from kammil.training.texts import prepare
@@ -147,3 +151,20 @@ def test_a_base_is_described_without_the_folders_of_its_files(tmp_path: Path) ->
     base = {"source": str(tmp_path / "big.txt"), "validation": "lev30/validation", "hidden": 16, "model": "gru"}
     recipe = Recipe.of({"model": "gru", "base": base})
     assert tomllib.loads(record.recipe_toml(recipe))["base"] == base | {"source": "big.txt"}
+
+
+def test_anything_is_plotted(folder_of: Any, tmp_path: Path) -> None:
+    folder = folder_of("gru")
+    for what in (folder, str(folder), kammil.load(folder)):
+        figure = kammil.plot(what, tmp_path / "a.png")
+        assert isinstance(figure, Figure) and len(figure.axes) == 2
+    shown: Any = kammil.plot(folder)
+    assert (tmp_path / "a.png").read_bytes()[:4] == shown._repr_png_()[:4] == b"\x89PNG"
+    anything: Any = 5
+    with pytest.raises(OptionError, match="no figure of a int"):
+        kammil.plot(anything)
+    with pytest.raises(FolderError, match="there is no model folder"):
+        kammil.plot(tmp_path / "nowhere")
+    model = kammil.load(folder)
+    with pytest.raises(OptionError, match="comes from no folder"):
+        kammil.plot(Completer(model.language_model, model.vocabulary, RAW))

@@ -257,12 +257,12 @@ def plot(
     """Draw the training curves of a model: loss and accuracy by epoch."""
     from kammil import model_folder
     from kammil.errors import OptionError
-    from kammil.training import plot as figures
+    from kammil.training import publish
 
     if out is None and model_folder.locate(folder) != folder:
         raise OptionError(f"{folder} is a bundled model; name a file for the figure with --out.")
     path = out or folder / "training.png"
-    figures.plot(folder, path)
+    publish.plot(folder, path)
     typer.echo(path)
 
 

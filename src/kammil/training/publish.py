@@ -1,32 +1,37 @@
-"""Write the folder of a finished model, evaluate it, and describe how it was made."""
+"""Write the folder of a finished model, evaluate it, describe how it was made, and draw its training."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil import model_folder as folders
 from kammil import storage
-from kammil.completion.completer import load
+from kammil.completion.completer import Completer, load
 from kammil.engine.weights import count_parameters
-from kammil.errors import FolderError, KammilError
+from kammil.errors import FolderError, KammilError, OptionError
 from kammil.evaluation import model_card, plots
 from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
 from kammil.evaluation.measurements import machine, versions
+from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.report import REPORT, model_report
 from kammil.language_model import Artifacts, Settings
-from kammil.progress import note, phase
+from kammil.progress import EpochEnded, note, phase
 from kammil.training import tracking
 from kammil.training.record import RunRequest, recipe_toml, training_record, without_folders
 from kammil.training.texts import Dataset, printable
 from kammil.views.notebook import picture, sentences
 from kammil.vocabulary import CharacterVocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -162,3 +167,41 @@ def total_seconds(model: folders.ModelFiles) -> float:
     """Return the seconds of a model's training and, where known, of its base."""
     metrics = model.metrics
     return float(metrics.get("training_seconds_in_all", metrics.get("training_seconds", 0.0)))
+
+
+def plot(
+    what: str | PathLike[str] | Completer | TrainResult | Ranking, out: str | PathLike[str] | None = None
+) -> Figure:
+    """Draw a figure, write it to a file if one is named, and return it.
+
+    Args:
+        what: a model's folder, a model or a `TrainResult`, for its training curves; or a comparison.
+        out: a file; its ending decides the format (png, svg, pdf).
+
+    Raises `KammilError` for what has no figure, and without matplotlib.
+    """
+    if isinstance(what, Ranking):
+        name, charts = "", plots.comparison(what)
+    elif isinstance(what, TrainResult):
+        name = what.folder.resolve().name
+        charts = plots.training_curves(what.history, name, members=what.members)
+    elif isinstance(what, Completer) and what.model is None:
+        raise OptionError("the model comes from no folder, so nothing is known of its training; give one that does.")
+    else:
+        if isinstance(what, Completer):
+            name, model = what.name, what.model
+        elif isinstance(what, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
+            name, model = Path(what).resolve().name, folders.read(Path(what))
+        else:
+            raise OptionError(f"there is no figure of a {type(what).__name__}; give a model's folder.")
+        metrics = cast(folders.ModelFiles, model).metrics
+        try:
+            histories = [metrics.get("history", []), *metrics.get("members", [])]
+            history, *members = [[asdict(EpochEnded(**epoch)) for epoch in each] for each in histories]
+        except TypeError as error:
+            raise FolderError(f"{name}/{folders.METRICS} holds no training history; copy the folder again.") from error
+        charts = plots.training_curves(history, name, members=members)
+    drawn = plots.figure(charts, name)
+    if out is not None:
+        plots.save(drawn, Path(out))
+    return drawn
