@@ -156,3 +156,15 @@ def test_prefixes_are_those_of_the_language_of_an_entry(language: str, found: li
     words = Blocklist([BlockedWord("bread", "insult", language)])
     assert all(map(words.find, found))
     assert not any(map(words.find, free))
+
+
+def test_a_language_of_the_same_letters_does_not_take_over_the_lists_of_another(tmp_path: Path) -> None:
+    source = (
+        'from kammil.languages import Affixes, Language\nLANGUAGE = Language(affixes=(Affixes("Latin", (), ("e",)),))\n'
+    )
+    with added(tmp_path, "afrikaans", source):
+        languages.__path__.insert(0, languages.__path__.pop())  # as in the package, before Arabic
+        languages.forget()
+        block = Blocklist([BlockedWord("brood", language="afrikaans"), BlockedWord("khobz", language="arabizi")])
+        assert block.find("broode") and not block.find("elbrood")
+        assert block.find("elkhobz") and not block.find("khobze")

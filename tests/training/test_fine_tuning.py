@@ -227,7 +227,7 @@ def test_a_damaged_folder_of_its_own_is_refused(tmp_path: Path, folder: Path, na
     place = tmp_path / "damaged"
     shutil.copytree(folder, place)
     (place / name).write_text(content, "utf-8")
-    with pytest.raises(FolderError, match=r"damaged does not fit together \(.+\); copy the model folder again\.$"):
+    with pytest.raises(FolderError, match=r"damaged .*; copy the model folder again"):
         open_base(str(place))
 
 

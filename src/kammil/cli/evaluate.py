@@ -185,8 +185,7 @@ def report(
 
     if not 0 < seconds <= 86_400:
         raise OptionError(f"--seconds is {seconds:g}, but it must be above 0 and at most a day, 86400.")
-    model = load(folder)
-    assert model.model is not None
+    stored = folders.read(folder)
     name = folder.resolve().name
     bundled = folders.locate(folder) != folder
     path = out or (Path(f"{name}-{REPORT}") if bundled else folder / REPORT)
@@ -195,13 +194,14 @@ def report(
         if files:
             texts = sources.texts(flags.file_names(files), **context.obj)
             with phase("evaluating", LOOPS):
+                model = load(folder)
                 evaluation = evaluate(model, texts)
             on = f"texts of {sources.description(flags.file_names(files))}"
             measured = {"model": model, "texts": texts, "on": on, "chosen": False, "seconds": seconds}
         else:
-            evaluation = stored_evaluation(model.model.metrics)
-        card = model.model.card
-        page = model_report(name, model.model, evaluation, command=command(card), toml=recipe_toml(card), **measured)
+            evaluation = stored_evaluation(stored.metrics)
+        card = stored.card
+        page = model_report(name, stored, evaluation, command=command(card), toml=recipe_toml(card), **measured)
     storage.write_atomic(path, page.encode("utf-8", "replace"))
     typer.echo(f"report: {path}")
 

@@ -140,7 +140,7 @@ class StockPhrases:
         return list(found.values())
 
     def _likenesses(self, places: Places, known: Sequence[int], unknown: float) -> NDArray[np.float64]:
-        """Return the likeness before each place of a text of known words and a weight of unknown ones."""
+        """Return how alike the text and the message before each place are; `unknown` words weigh, too."""
         begins = self.begins[self._message_of[places]]
         shared = np.zeros(len(places))
         for fold in set(known):

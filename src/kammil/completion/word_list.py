@@ -144,8 +144,9 @@ Pieces = Mapping[tuple[int, ...], float]
 def choose_pieces(candidates: Pieces, k: int) -> tuple[list[tuple[Ids, float]], float]:
     """Choose the k pieces that save most keys together.
 
-    A writer takes the longest right piece, for one key. So a piece adds its letters beyond the longest chosen one that
-    it begins with, times the probability of the text going on with it and with no longer chosen one. The saving is
+    A writer takes the longest right piece, for one key. So a piece adds its letters, less those of the longest
+    chosen piece that it begins with, times the probability that the text goes on with it and with no longer chosen one.
+    The saving is
     submodular: greedy choice reaches 1 - 1/e of the maximum (Nemhauser, Wolsey & Fisher 1978), and old gains are upper
     bounds, renewed only at the top of the heap.
 

@@ -143,13 +143,14 @@ _NO_AFFIXES = Affixes()
 
 
 def _affixes(entry: BlockedWord) -> Affixes:
-    languages = [known()[entry.language]] if entry.language in known() else known().values()
+    named = [language for name, language in known().items() if entry.language in (name, *language.labels)]
+    languages = named or known().values()
     choices = (affixes for language in languages for affixes in language.affixes)
     return next((affixes for affixes in choices if script(affixes.script).search(entry.pattern)), _NO_AFFIXES)
 
 
 _NEVER = 1 << 30
-"""Behind every letter of an entry."""
+"""In place of the letter from which an entry is known, where there is none."""
 _Positions = frozenset[int]
 
 
@@ -242,7 +243,7 @@ class Blocklist:
         self._new_word = self._arrived(map(_position, starts))
         self._states: dict[tuple[_Positions, bool], int] = {}
         self._keys: list[tuple[_Positions, bool]] = []
-        """Positions, and whether the last word was typed."""
+        """Of each state: its positions, and whether its last word was typed, which never blocks."""
         self._blocked: dict[int, bool] = {}
         self._next: list[dict[str, int]] = []
         self._lock = threading.Lock()  # event loop and scheduler share a list
@@ -275,13 +276,13 @@ class Blocklist:
             return self._state(self._keys[state][0] | self._keys[other][0], typed=self._keys[state][1])
 
     def blocked(self, state: int) -> bool:
-        """Return whether neither the text nor its last word may end here."""
+        """Return whether a blocked word would stand here if the text or its last word ended."""
         if state not in self._blocked:
             self._blocked[state] = not self._keys[state][1] and bool(self.matching(state))
         return self._blocked[state]
 
     def refused(self, state: int) -> tuple[frozenset[str] | None, bool]:
-        """Return the folded letters that must not follow, None for all, and whether the word must not end."""
+        """Return the folded letters that must not follow (None: none may), and whether the word must not end."""
         positions, dropped = self._keys[state][0], self._dropped
         if any(position >> 16 == self._any and position & 0xFFFF not in dropped for position in positions):
             return None, self.blocked(state)

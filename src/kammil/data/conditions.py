@@ -28,7 +28,7 @@ _NUMBER_IN = re.compile(r"(?:^|\s)[\d.]|\b(?:ABS|LENGTH|INSTR|ROUND)\b")
 _TEXT_COLUMN = re.compile(r"(?<!CAST \( )(?<!LENGTH \( )(?<!INSTR \( )\bc(\d+)\b")
 _MAX_LENGTH = 100_000  # characters
 _MAX_STEPS = 2_000_000_000
-"""Instructions of SQLite for all rows: hundreds for each of ten million."""
+"""Maximum number of SQLite's instructions for all rows: 200 a row for ten million rows."""
 _MAX_CELL, _MAX_PATTERN = 64 << 20, 1000
 """Bytes; long patterns of wildcards take quadratic time."""
 _LISTED = 20

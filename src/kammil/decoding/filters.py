@@ -1,6 +1,8 @@
-"""Filters, which say what may be chosen and how likely, and samplers, which choose: pure functions on log-weights, (B,
-V), which are log-probabilities up to a constant for each row: a sampler only compares. Shapes: B batch, V
-vocabulary."""
+"""Filters say which ids may be chosen, and how likely; samplers choose.
+
+Both are pure functions of log-weights, (B, V): log-probabilities up to a constant for each row. Shapes: B batch, V
+vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -78,9 +80,10 @@ def min_p(share: float) -> Filter:
 
 
 def typical_p(mass: float) -> Filter:
-    """Keep the ids whose surprise is nearest to the entropy, up to this much probability, of equals the lower (locally
-    typical sampling, Meister et al. 2023, arXiv:2202.00666): people seldom write what is overwhelmingly probable
-    either."""
+    """Keep the ids whose surprise is nearest to the entropy, up to this probability; of equals the lower.
+
+    Locally typical sampling (Meister et al. 2023, arXiv:2202.00666): people seldom write what is very probable.
+    """
 
     def apply(rows: LogWeights) -> LogWeights:
         log_p = log_softmax(rows)
@@ -103,7 +106,7 @@ def _until(mass: float, rows: LogWeights, p: LogWeights, order: NDArray[np.int64
 
 
 FILTERS: dict[str, Callable[[Any], Filter]] = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "typical_p": typical_p}
-"""Option -> constructor of its filter, in the order in which they apply; a default switches it off."""
+"""Option -> constructor of its filter, in the order in which they apply; an option at its default adds none."""
 
 
 def active(options: DecodingOptions) -> tuple[tuple[str, object], ...]:
@@ -133,8 +136,8 @@ def greedy(weights: LogWeights) -> NDArray[np.int64]:
 
 
 def sample(weights: LogWeights, chances: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return for each row, (B, V), the first id up to which probabilities sum to more than its chance, (B,) in [0, 1):
-    inverse transform sampling, alike in any batch."""
+    """Draw an id for each row, the same in any batch: the first whose cumulative probability exceeds its chance, (B,)
+    in [0, 1) (inverse transform sampling)."""
     sums = np.exp(weights).cumsum(axis=-1)  # (B, V)
     if len(sums) == 1 or not (sums[:, -1] > 0).all():
         drawn = (_sample_row(row, own, c) for row, own, c in zip(weights, sums, chances.tolist(), strict=True))

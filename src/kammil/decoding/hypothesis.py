@@ -130,8 +130,8 @@ class Hypothesis:
         return CLAUSE_END.match(mark) is not None and not self.text[-2:-1].isdigit() and self.has_new_word()
 
     def safe(self) -> int:
-        """Return the number of characters in no begun stop string, nor grapheme that can grow, nor, with `whole_words`,
-        in such a word, or sign that opens one."""
+        """Return how many first characters are final: those before a begun stop string, before a grapheme that may grow
+        and, with `whole_words`, before a word that may grow or the sign that opens it."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
@@ -169,14 +169,13 @@ class Hypothesis:
 
 
 def worth(sureness: float, characters: int) -> float:
-    """Return the log-probability that a text makes sense, and a quarter of its log-length: the longer of equally sure
-    texts saves more."""
+    """Return log P(makes sense) + log(length) / 4: of equally sure texts the longer saves more."""
     return -float(np.logaddexp(0.0, -sureness)) + math.log(max(1, characters)) / 4
 
 
 def _before_opening(text: str, end: int) -> int:
-    """Return the place up to `end` before signs that open something (a hashtag, a bracket, a quotation), and spaces
-    around."""
+    """Return `end` without the opening signs (hashtag, bracket, quotation) that stand last before it, and the spaces
+    around them."""
     at = end
     while True:
         last = first = len(text[:at].rstrip())

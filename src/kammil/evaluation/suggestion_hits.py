@@ -44,8 +44,8 @@ class SuggestionHits:
         self.earlier = np.full((positions, k), k)  # rank one character earlier; k if new
         self.complete = np.zeros(positions)  # probability that the word at hand is complete; 0 outside words
         self.spaced, self.spaced_lengths = np.zeros(positions), np.zeros(positions, np.int64)
-        """At the end of a word, the probability of the best suggestion after a space of the interface that the text
-        lacks (`text.stays`), and its characters; else 0."""
+        """Where the interface puts a space after a word and the text has none (`text.stays`): probability and length of
+        the best suggestion behind that space; else 0."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Languages: each fact about one stands once, in its folder here; no other room names a letter or a word of one.
 
 A language is a folder with `__init__.py`, which defines `LANGUAGE`, and files of data; every field and file is
-optional. Rooms use what all languages bring together; of two folds of a letter that of the first by name counts.
+optional. Rooms use what all languages bring together. Where two fold a letter differently, the first by name counts.
 
 | file of a language | what it holds |
 |---|---|
@@ -70,6 +70,8 @@ class Language:
     articles: Mapping[str, str] = field(default_factory=dict[str, str])
     """Form of the article, or a letter and the article apart -> what is joined to a transliterated word."""
     affixes: Sequence[Affixes] = ()
+    labels: Collection[str] = ()
+    """Its varieties in lists, beside its own name."""
     dialects: Sequence[str] = ()
     folder: Path | None = None
     """Its folder, filled in by `known`."""

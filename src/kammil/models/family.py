@@ -32,7 +32,7 @@ N = TypeVar("N", bound="nn.Module")
 S = TypeVar("S", bound="Settings")
 S_co = TypeVar("S_co", bound="Settings", covariant=True)
 LossTerms: TypeAlias = "list[tuple[Tensor, float]]"
-"""Logits (B, T, V) and the weights of their losses in the sum."""
+"""Pairs of logits, (B, T, V), and the weight of their loss in the sum."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ _BATCH = 1 << 14  # positions
 LEVELS = 2
 """Base counts and recent ones."""
 BELIEF = 0.15
-"""Score bonus for each character of a context beyond four, if all its occurrences are learnt
+"""Score bonus for each character of a context beyond four, if learnt texts alone have it
 (docs/log.md#why-is-a-learnt-text-not-suggested)."""
 _WORD_CONTEXT_LENGTHS = {"w1": 6, "w2": 10}
 _MAX_BELIEF_LENGTH = 12

@@ -39,5 +39,6 @@ LANGUAGE = Language(
         ),
         Affixes("Latin", ("el", "al", "il", "wel", "bel", "hal", "ya"), ("s", "es", "z")),
     ),
+    labels=("levantine", "dialect", "arabizi"),
     dialects=("Levantine", "Egyptian", "Gulf", "Maghrebi", "Iraqi", "standard"),
 )

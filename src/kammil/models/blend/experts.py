@@ -26,7 +26,7 @@ from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 _MARK = regex.compile(r"\p{M}")
 _LONG, _MAX_KEPT_BYTES = 1024, 1 << 28
-"""Minimum positions of a near-duplicate group whose counts are kept, and maximum bytes of all kept
+"""Minimum number of positions of a near-duplicate group that keeps its counts, and maximum bytes of all such counts
 (docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts)."""
 _IN_MEMORY = 1 << 25
 """Maximum bytes of a context type's keys in memory; more go to a temporary file."""

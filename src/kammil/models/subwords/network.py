@@ -76,7 +76,7 @@ def pretokens(ids: Ids, vocabulary: CharacterVocabulary) -> list[Pretoken]:
 
 
 def _joinable_characters(texts: Sequence[Ids], size: int) -> NDArray[np.bool_]:
-    """Return which characters, (V,), are in two texts or more: rarer ones, at times UNK, are units alone."""
+    """Return which characters, (V,), stand in two texts or more; rarer ones may become UNK and join no longer unit."""
     in_texts = np.bincount(np.concatenate([np.unique(text) for text in texts]), minlength=size)
     in_texts[:SPECIALS] = 0
     return in_texts > 1
