@@ -7,21 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from time import perf_counter
 from zlib import crc32
 
-import numpy as np
-
-from kammil.engine.layout import COLUMN_BLOCK, QuantizedMatrix, disagreement
+from kammil.engine.layout import disagreement
 
 SOURCE = Path(__file__).with_name("kernel.c")
 PORTABLE = "KAMMIL_PORTABLE"
 """Environment variable that rules out builds."""
-_INPUTS, _OUTPUTS, _RUNS = 256, 768, 20
-"""Inputs and outputs of a timed product, and repetitions."""
 
 
 @lru_cache(1)
@@ -48,7 +42,7 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
         code = open_build(build_path(best)) if best else first
     except (OSError, AttributeError) as error:  # for another machine, or of another source
         return None, f", since the build of {SOURCE.name} is of no use here ({error}); install kammil again"
-    if not code.kammil_vectorised() and not _beats_numpy(code):
+    if not code.kammil_vectorised():
         return None, ", which is faster on this processor"
     return code, ""
 
@@ -75,27 +69,3 @@ def open_build(path: Path) -> ctypes.CDLL:
     ]
     code.kammil_matmul.argtypes = [pointer, pointer, number, pointer]
     return code
-
-
-def _beats_numpy(code: ctypes.CDLL) -> bool:
-    """Compare a build without vector code, which is slower by half on x86-64 without extensions."""
-    x_q = np.full(_INPUTS, 128, np.uint8)
-    weights, sums = np.zeros((_OUTPUTS // COLUMN_BLOCK, _INPUTS, COLUMN_BLOCK), np.int8), np.empty(_OUTPUTS, np.int32)
-    zero_offsets = np.zeros(_OUTPUTS, np.int32)
-    addresses = (array.ctypes.data for array in (weights, zero_offsets, zero_offsets))
-    matrix = QuantizedMatrix(*addresses, _INPUTS, _OUTPUTS)
-    x, dense = np.ones((1, _INPUTS), np.float32), np.ones((_INPUTS, _OUTPUTS), np.float32)
-
-    def multiply() -> None:
-        code.kammil_matmul(ctypes.addressof(matrix), x_q.ctypes.data, 1, sums.ctypes.data)
-
-    return _seconds(multiply) < _seconds(lambda: x @ dense)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    times: list[float] = []
-    for _ in range(_RUNS):
-        begin = perf_counter()
-        call()
-        times.append(perf_counter() - begin)
-    return min(times)

@@ -117,7 +117,7 @@ class NativeEngine:
         )
         self._address = ctypes.addressof(self._model)
         # not at exit, where threads may be in a call
-        weakref.finalize(self, _free_scratch, code, self._model).atexit = False
+        weakref.finalize(self, code.kammil_free, ctypes.byref(self._model)).atexit = False
 
     def _blend_pointers(self, bias: Floats, size: int, blend: BlendWeights) -> dict[str, int]:
         contexts, gate, table = blend.contexts, blend.gate, blend.index
@@ -262,10 +262,6 @@ class NativeEngine:
             array = aligned
         self._arrays.append(array)
         return array.ctypes.data
-
-
-def _free_scratch(code: ctypes.CDLL, model: layout.Model) -> None:
-    code.kammil_free(ctypes.byref(model))
 
 
 def _address(array: Any) -> int:
