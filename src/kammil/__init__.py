@@ -32,31 +32,23 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_PUBLIC = {
-    "Completer": "kammil.completion.completer",
-    "Completion": "kammil.completion.completer",
-    "LearningCurve": "kammil.evaluation.ranking",
-    "Explanation": "kammil.completion.explain",
-    "Export": "kammil.exporting",
-    "Phrase": "kammil.completion.ghost_text",
-    "Profile": "kammil.completion.learning",
-    "Score": "kammil.completion.completer",
-    "Session": "kammil.completion.completer",
-    "LearningReport": "kammil.evaluation.prequential",
-    "learning_report": "kammil.evaluation.prequential",
-    "load": "kammil.completion.completer",
-    "KammilError": "kammil.errors",
-    "evaluate": "kammil.evaluation.evaluate",
-    "explain": "kammil.completion.explain",
-    "curve": "kammil.training.suite",
-    "plot": "kammil.training.publish",
-    "export": "kammil.exporting",
-    "Suggestion": "kammil.completion.suggestions",
-    "TrainResult": "kammil.training.publish",
-    "train": "kammil.training.train",
-    "Verification": "kammil.training.verify",
-    "verify": "kammil.training.verify",
+_NAMES = {
+    "kammil.completion.completer": ("Completer", "Completion", "Score", "Session", "load"),
+    "kammil.completion.explain": ("Explanation", "explain"),
+    "kammil.completion.ghost_text": ("Phrase",),
+    "kammil.completion.learning": ("Profile",),
+    "kammil.completion.suggestions": ("Suggestion",),
+    "kammil.errors": ("KammilError",),
+    "kammil.evaluation.evaluate": ("evaluate",),
+    "kammil.evaluation.prequential": ("LearningReport", "learning_report"),
+    "kammil.evaluation.ranking": ("LearningCurve",),
+    "kammil.exporting": ("Export", "export"),
+    "kammil.training.publish": ("TrainResult", "plot"),
+    "kammil.training.suite": ("curve",),
+    "kammil.training.train": ("train",),
+    "kammil.training.verify": ("Verification", "verify"),
 }
+_PUBLIC = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "Completer",

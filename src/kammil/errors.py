@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class KammilError(Exception):
@@ -71,6 +75,18 @@ def wrong_value(name: str, value: object, message: str) -> OptionError:
     shown = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else repr(value)
     what = message.removeprefix("Value error, ").partition(", unable to parse")[0].replace("Input should", "it must", 1)
     return OptionError(f"{name} is {shown}, but {what[:1].lower()}{what[1:]}.")
+
+
+def first_error(error: ValidationError) -> tuple[str, Any, str]:
+    """Return the dotted place, the value and the message of the first error."""
+    first = error.errors()[0]
+    return ".".join(map(str, first["loc"])), first["input"], first["msg"]
+
+
+def unknown_option(name: str, names: Collection[str], known: str) -> OptionError:
+    """Return the error for an option that is none of `names`, with the nearest one, or else with `known`."""
+    hint = nearest(name, names).strip(" ()")
+    return OptionError(f"there is no option {name!r}; {hint or known}", option=name)
 
 
 def nearest(name: str, names: Collection[str]) -> str:

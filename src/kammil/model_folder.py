@@ -20,7 +20,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from kammil import storage
-from kammil.errors import FolderError, nearest
+from kammil.errors import FolderError, first_error, nearest
 from kammil.language_model import DOCUMENTS, Artifacts
 from kammil.storage import reason, write_atomic
 from kammil.vocabulary import CharacterVocabulary
@@ -239,11 +239,8 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
     try:
         description = ModelConfig.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FolderError(
-            f"{folder / MODEL} is not valid at {where!r} ({first['msg']}); copy the folder again."
-        ) from error
+        where, _, why = first_error(error)
+        raise FolderError(f"{folder / MODEL} is not valid at {where!r} ({why}); copy the folder again.") from error
     return folder, description
 
 

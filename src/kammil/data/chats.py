@@ -5,7 +5,6 @@ Names, times, notices and numbers of phones and accounts are left out.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import unicodedata
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import cast
 import regex
 
 from kammil.data.files import NoRowsError
+from kammil.errors import nearest
 from kammil.text import HANDLE, NUMBER, counted, listed, mask_numbers, shortened, visible
 
 MAX_NAMED = 8
@@ -128,10 +128,8 @@ def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
     chosen = [message for message in messages if message.sender.casefold() == wanted]
     if not chosen:
         names = Counter(message.sender for message in messages if message.sender)
-        close = difflib.get_close_matches(wanted, [name.casefold() for name in names], n=1)
-        hint = next((f" (did you mean {name!r}?)" for name in names if name.casefold() in close), "")
         most = ", ".join(visible(shortened(name)) for name, _ in names.most_common(MAX_NAMED)) or "nobody"
-        raise NoRowsError(f"--from {sender!r} wrote no message{hint}; who wrote most: {most}")
+        raise NoRowsError(f"--from {sender!r} wrote no message{nearest(wanted, names)}; who wrote most: {most}")
     return [message.text for message in chosen if not message.forwarded]
 
 

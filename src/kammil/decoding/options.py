@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -11,7 +10,7 @@ from typing import Any, Self, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.data.bloom import RUN
-from kammil.errors import OptionError
+from kammil.errors import OptionError, unknown_option
 
 MAX_LENGTH = 100_000
 MAX_BEAMS = 64
@@ -38,9 +37,7 @@ class FrozenOptions(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "options"
             if first["type"] == "extra_forbidden":
-                near = difflib.get_close_matches(name, cls.model_fields, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(cls.model_fields)}."
-                raise OptionError(f"there is no option {name!r}; {hint}", option=name) from error
+                raise unknown_option(name, cls.model_fields, f"there are: {', '.join(cls.model_fields)}.") from error
             extra = cls.model_fields[name].json_schema_extra if name in cls.model_fields else None
             reason = extra["reason"] if isinstance(extra, dict) else re.sub(r"^\w+ should", "it must", first["msg"])
             raise OptionError(f"{name} is {first['input']!r}, but {reason}.", option=name) from error

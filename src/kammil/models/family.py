@@ -12,13 +12,12 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from kammil.errors import FolderError, MissingExtraError, OptionError, wrong_value
+from kammil.errors import FolderError, MissingExtraError, OptionError, first_error, wrong_value
 
 if TYPE_CHECKING:  # `kammil --help` would wait for them
     import numpy as np
     from numpy.typing import NDArray
     from onnx import ModelProto
-    from pydantic import ValidationError
     from torch import Tensor, nn
 
     from kammil.language_model import Artifacts, Ids, SavedModel, Settings
@@ -119,7 +118,7 @@ class Learner(ABC, Generic[S_co]):
         try:
             return self.settings.model_validate(values)
         except ValidationError as error:
-            name, value, why = _first_error(error)
+            name, value, why = first_error(error)
             if name.partition(".")[0] not in (fields := self.settings.model_fields):
                 raise OptionError(f"there is no setting {name!r}; there are {', '.join(fields)}.") from error
             raise wrong_value(name, value, why) from error
@@ -246,16 +245,11 @@ class Family:
         try:
             return self.model().from_artifacts(settings, artifacts)
         except ValidationError as error:
-            name, _, why = _first_error(error)
+            name, _, why = first_error(error)
             reason = f"setting {name!r} is not valid ({why.lower()})"
         except (KeyError, ValueError, RecursionError) as error:  # RecursionError: deeply nested settings
             reason = f"arrays do not fit ({error})"
         raise FolderError(f"the {self.name} model's {reason}; copy the model folder again.")
-
-
-def _first_error(error: ValidationError) -> tuple[str, Any, str]:
-    first = error.errors()[0]
-    return ".".join(str(part) for part in first["loc"]), first["input"], first["msg"]
 
 
 _COUNTS = "it looks counts up, for which ONNX has no operator"

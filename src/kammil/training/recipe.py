@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypedDict, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kammil.errors import OptionError, wrong_value
+from kammil.data.files import ReadKeywords
+from kammil.errors import OptionError, first_error, unknown_option, wrong_value
 from kammil.models.family import FamilyName, family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
@@ -69,20 +69,14 @@ READING = (
 """Options on which texts are learnt, how they are normalised, and how often each is drawn."""
 
 
-class Options(TypedDict, total=False):
+class Options(ReadKeywords, total=False):
     """Options of `Recipe`, `TrainingOptions` and the families' settings, by keyword."""
 
-    column: str | None
-    where: str | None
-    encoding: str
-    delimiter: str | None
-    sender: str | None
     model: FamilyName
     raw: bool
     rules: Mapping[str, bool]
     exclude: Sequence[str]
     unique: bool
-    source_column: str | None
     weights: Mapping[str, float]
     least: int
     base: Mapping[str, Any] | str | None
@@ -187,16 +181,13 @@ class Recipe(BaseModel):
         training = {**learner.training_defaults(settings), **_take(named, TrainingOptions.model_fields)}
         unknown = sorted(named.keys() - direct)
         if unknown:
-            similar = difflib.get_close_matches(unknown[0], names, 1)
             known = f"the settings of {chosen} are {', '.join(learner.settings.model_fields)}"
-            hint = f"did you mean {similar[0]!r}?" if similar else f"{known}; kammil train --help lists the rest."
-            raise OptionError(f"there is no option {unknown[0]!r}; {hint}")
+            raise unknown_option(unknown[0], names, f"{known}; kammil train --help lists the rest.")
         try:
             recipe = cls.model_validate({**named, "settings": settings, "training": training})
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"]).removeprefix("training.")
-            raise wrong_value(name, first["input"], first["msg"]) from error
+            name, value, why = first_error(error)
+            raise wrong_value(name.removeprefix("training."), value, why) from error
         unknown_rules = sorted(recipe.rules.keys() - RAW.to_dict().keys())
         if unknown_rules:
             raise OptionError(f"there is no text rule {unknown_rules[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
