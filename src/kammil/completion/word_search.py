@@ -88,52 +88,6 @@ class SearchRoots:
         return np.array([root.weight for root in self.roots])
 
     @classmethod
-    def as_typed(
-        cls,
-        prefixes: Sequence[str],
-        begun: Sequence[BegunWord | None],
-        p: _Floats,
-        state: State,
-        classes: CharacterClasses,
-        refusals: Refusals,
-    ) -> Self:
-        """Return the prefixes as typed, which `p`, (N, V), follows."""
-        roots = [
-            Root(
-                i,
-                1.0 if word is None else float(word.posterior[0]),
-                _first_ids(prefix, row, classes),
-                refusals.start(prefix),
-                ends_unspaced(prefix),
-            )
-            for i, (prefix, word, row) in enumerate(zip(prefixes, begun, p, strict=True))
-        ]
-        return cls(roots, p, state)
-
-    @classmethod
-    def of_meanings(
-        cls,
-        word: BegunWord,
-        number: int,
-        prefix: str,
-        classes: CharacterClasses,
-        refusals: Refusals,
-        threshold: float,
-    ) -> Self:
-        """Return the roots of a begun word's other meanings."""
-        before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.num_replaced, len(word.typed)}}
-        roots: dict[int, Root] = {}
-        for row, ids in enumerate(word.intended):
-            if row == 0 or word.posterior[row] < threshold:
-                continue
-            states = _refusal_states(word, row, before, classes.space, refusals)
-            if states is not None:
-                allowed = classes.begin if ids[-1] == classes.space else classes.continues
-                weight = float(word.posterior[row])
-                roots[row] = Root(number, weight, allowed, states, False, ids, word.num_replaced[row])
-        return cls([*roots.values()], word.p[[*roots]], select_rows(word.state, np.array([*roots], np.int64)))
-
-    @classmethod
     def joined(cls, model: LanguageModel, parts: Sequence[Self]) -> Self:
         """Join several; see `fitting_states`."""
         if len(parts) == 1:
@@ -142,12 +96,6 @@ class SearchRoots:
         parts = [parts[i] for i in states]
         roots = [root for part in parts for root in part.roots]
         return cls(roots, np.concatenate([part.p for part in parts]), concat_states([*states.values()]))
-
-    def before_space(self, rows: Sequence[int], space: int) -> SearchRoots:
-        """Return some prefixes, with a space first."""
-        only, chosen = np.arange(self.p.shape[1]) == space, [self.roots[row] for row in rows]
-        roots = [Root(i, root.weight, only, root.refusal_states) for i, root in enumerate(chosen)]
-        return SearchRoots(roots, self.p[list(rows)], select_rows(self.state, np.array(rows)))
 
 
 def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
@@ -228,7 +176,17 @@ class WordSearch:
         p, classes = np.exp(log_probabilities), self.classes  # (R, V)
         if not np.isfinite(p).all():
             raise FolderError(NO_PROBABILITIES)
-        roots = SearchRoots.as_typed(prefixes, begun, p, state, classes, self.refusals)
+        first = [
+            Root(
+                i,
+                1.0 if word is None else float(word.posterior[0]),
+                _first_ids(prefix, row, classes),
+                self.refusals.start(prefix),
+                ends_unspaced(prefix),
+            )
+            for i, (prefix, word, row) in enumerate(zip(prefixes, begun, p, strict=True))
+        ]
+        roots = SearchRoots(first, p, state)
         complete = classes.complete(prefixes, p) * roots.weights  # (R,)
         all_roots, whole = self._with_meanings(roots, prefixes, begun, complete)
         opens = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
@@ -255,12 +213,14 @@ class WordSearch:
             i for i, prefix in enumerate(prefixes) if is_complete[i] or (len(found[i]) < self.k and open_word(prefix))
         ]
         if unfilled and classes.space is not None:
-            spaced_roots = roots.before_space(unfilled, classes.space)
+            space = np.arange(p.shape[1]) == classes.space
+            spaced = [Root(i, first[row].weight, space, first[row].refusal_states) for i, row in enumerate(unfilled)]
+            spaced_roots = SearchRoots(spaced, p[unfilled], select_rows(state, np.array(unfilled)))
             num_wanted = max(self.k if is_complete[i] else self.k - len(found[i]) for i in unfilled)
             next_words, next_proven = self._search(spaced_roots, num_wanted, [careful[i] for i in unfilled])
             proven[unfilled] &= next_proven
-            for i, spaced in zip(unfilled, next_words, strict=True):
-                words = self._merge(spaced, pieces.pop(i, []))
+            for i, found_next in zip(unfilled, next_words, strict=True):
+                words = self._merge(found_next, pieces.pop(i, []))
                 found[i] = (words + found[i] if is_complete[i] else found[i] + words)[: self.k]
         for i, words in pieces.items():  # the vocabulary has no space
             found[i] = (words + found[i])[: self.k]
@@ -328,7 +288,7 @@ class WordSearch:
         for i, word in enumerate(begun):
             if word is None:
                 continue
-            part = SearchRoots.of_meanings(word, i, prefixes[i], self.classes, self.refusals, self.threshold)
+            part = self._meanings(word, i, prefixes[i])
             if not part.roots:
                 continue
             parts.append(part)
@@ -343,6 +303,21 @@ class WordSearch:
                 and not self.refusals.blocked(root.refusal_states)
             ]
         return SearchRoots.joined(self.model, parts), whole
+
+    def _meanings(self, word: BegunWord, number: int, prefix: str) -> SearchRoots:
+        """Return the roots of a begun word's other meanings."""
+        classes, refusals = self.classes, self.refusals
+        before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.num_replaced, len(word.typed)}}
+        roots: dict[int, Root] = {}
+        for row, ids in enumerate(word.intended):
+            if row == 0 or word.posterior[row] < self.threshold:
+                continue
+            states = _refusal_states(word, row, before, classes.space, refusals)
+            if states is not None:
+                allowed = classes.begin if ids[-1] == classes.space else classes.continues
+                weight = float(word.posterior[row])
+                roots[row] = Root(number, weight, allowed, states, False, ids, word.num_replaced[row])
+        return SearchRoots([*roots.values()], word.p[[*roots]], select_rows(word.state, np.array([*roots], np.int64)))
 
     def _search(
         self,

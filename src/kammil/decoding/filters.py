@@ -7,7 +7,8 @@ vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,11 @@ from kammil.decoding.options import DecodingOptions
 
 LogWeights = NDArray[np.floating]
 Filter = Callable[[LogWeights], LogWeights]
+V = TypeVar("V")
+
+
+def _of_value(change: Callable[[V, LogWeights], LogWeights]) -> Callable[[V], Filter]:
+    return lambda value: partial(change, value)
 
 
 def forbid(ids: Sequence[int], size: int) -> Filter:
@@ -37,62 +43,47 @@ def apply_penalties(rows: LogWeights, counts: NDArray[np.integer], options: Deco
     return log_softmax(after - options.presence_penalty * written - options.frequency_penalty * counts)
 
 
-def temperature(value: float) -> Filter:
+@_of_value
+def temperature(value: float, rows: LogWeights) -> LogWeights:
     """Divide log-probabilities by a temperature > 0 (Ackley, Hinton & Sejnowski 1985)."""
-
-    def apply(rows: LogWeights) -> LogWeights:
-        below = rows - rows.max(axis=-1, keepdims=True)  # the best stay at 0
-        with np.errstate(over="ignore"):
-            return below / value
-
-    return apply
+    below = rows - rows.max(axis=-1, keepdims=True)  # the best stay at 0
+    with np.errstate(over="ignore"):
+        return below / value
 
 
-def top_k(k: int) -> Filter:
+@_of_value
+def top_k(k: int, rows: LogWeights) -> LogWeights:
     """Keep the k most probable ids; of equals, the lower ones."""
-
-    def apply(rows: LogWeights) -> LogWeights:
-        drop = np.argsort(-rows, axis=-1, kind="stable")[:, k:]  # (B, V - k)
-        kept = rows.copy()
-        np.put_along_axis(kept, drop, -np.inf, axis=-1)
-        return kept
-
-    return apply
+    drop = np.argsort(-rows, axis=-1, kind="stable")[:, k:]  # (B, V - k)
+    kept = rows.copy()
+    np.put_along_axis(kept, drop, -np.inf, axis=-1)
+    return kept
 
 
-def top_p(p: float) -> Filter:
+@_of_value
+def top_p(p: float, rows: LogWeights) -> LogWeights:
     """Keep the smallest set of ids with probability p (Holtzman et al. 2020, arXiv:1904.09751)."""
-
-    def apply(rows: LogWeights) -> LogWeights:
-        return _until(p, rows, np.exp(log_softmax(rows)), np.argsort(-rows, axis=-1, kind="stable"))
-
-    return apply
+    return _until(p, rows, np.exp(log_softmax(rows)), np.argsort(-rows, axis=-1, kind="stable"))
 
 
-def min_p(share: float) -> Filter:
+@_of_value
+def min_p(share: float, rows: LogWeights) -> LogWeights:
     """Keep ids with `share` of the maximum probability (Nguyen et al. 2024, arXiv:2407.01082)."""
-
-    def apply(rows: LogWeights) -> LogWeights:
-        floor = rows.max(axis=-1, keepdims=True) + (np.log(share) if share > 0 else -np.inf)
-        return np.where(rows >= floor, rows, -np.inf)
-
-    return apply
+    floor = rows.max(axis=-1, keepdims=True) + (np.log(share) if share > 0 else -np.inf)
+    return np.where(rows >= floor, rows, -np.inf)
 
 
-def typical_p(mass: float) -> Filter:
+@_of_value
+def typical_p(mass: float, rows: LogWeights) -> LogWeights:
     """Keep the ids whose surprise is nearest to the entropy, up to this probability; of equals the lower.
 
     Locally typical sampling (Meister et al. 2023, arXiv:2202.00666): people seldom write what is very probable.
     """
-
-    def apply(rows: LogWeights) -> LogWeights:
-        log_p = log_softmax(rows)
-        p = np.exp(log_p)
-        surprise = np.where(p > 0, -log_p, 0)
-        away = np.abs(surprise - (p * surprise).sum(axis=-1, keepdims=True))
-        return _until(mass, rows, p, np.argsort(away, axis=-1, kind="stable"))
-
-    return apply
+    log_p = log_softmax(rows)
+    p = np.exp(log_p)
+    surprise = np.where(p > 0, -log_p, 0)
+    away = np.abs(surprise - (p * surprise).sum(axis=-1, keepdims=True))
+    return _until(mass, rows, p, np.argsort(away, axis=-1, kind="stable"))
 
 
 def _until(mass: float, rows: LogWeights, p: LogWeights, order: NDArray[np.int64]) -> LogWeights:

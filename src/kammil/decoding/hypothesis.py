@@ -63,11 +63,6 @@ class Hypothesis:
         return self.likeness is not None
 
     @property
-    def worth(self) -> float:
-        """Return `worth`; minus infinity without `sureness`."""
-        return -math.inf if self.sureness is None else worth(self.sureness, len(self.text))
-
-    @property
     def mean_bits(self) -> float:
         """Mean bits of a decision, the end among them, without what `whole_words` cuts."""
         if self.decoding.whole_words and self.reason == "length":

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from kammil.decoding.constraints import Constraints
 from kammil.decoding.filters import LogWeights, greedy, sample
-from kammil.decoding.hypothesis import Hypothesis
+from kammil.decoding.hypothesis import Hypothesis, worth
 from kammil.errors import FolderError
 from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 from kammil.text import fold, role, words
@@ -55,7 +55,7 @@ class SequenceGroup:
         seed = constraints.options.seed
         self.constraints, self.live = constraints, list(hypotheses)
         self.generators = [np.random.default_rng([seed, first + i]) for i in range(len(hypotheses))]
-        self._indices = list(range(first, first + len(hypotheses)))
+        self.indices = list(range(first, first + len(hypotheses)))
         self.counts = constraints.counts(len(hypotheses))
         self._prunes = constraints.options.clause and constraints.n == 1 < len(hypotheses)
         self._best_bits = math.inf  # mean bits of the best text so far
@@ -75,14 +75,10 @@ class SequenceGroup:
         rows = ((row, self.constraints.refused(hypothesis)) for row, hypothesis in enumerate(self.live))
         return {row: ids for row, ids in rows if ids is not None}
 
-    def second_chance(self, row: int) -> float:
-        """Draw another number for a text that chose what is refused."""
-        return _second_chance(self.constraints, self._indices[row], self.live[row])
-
     def select(self, rows: Sequence[int]) -> None:
         """Keep only these of the texts."""
         self.live, self.generators = [self.live[row] for row in rows], [self.generators[row] for row in rows]
-        self._indices = [self._indices[row] for row in rows]
+        self.indices = [self.indices[row] for row in rows]
         self.counts = self.counts[np.array(rows, np.int64)]
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_]) -> None:
@@ -193,7 +189,8 @@ def _choose(
         for row, refused, group, member in masked:
             if ids[row] in refused:
                 ends[row] = _refuse(weights[row], refused)
-                ids[row] = draw(weights[row : row + 1], [group.second_chance(member)] if chances else [])[0]
+                second = [_second_chance(group.constraints, group.indices[member], group.live[member])]
+                ids[row] = draw(weights[row : row + 1], second if chances else [])[0]
     return ids, ends
 
 
@@ -350,7 +347,7 @@ def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, bool, bo
     found, one = candidate
     if one.decoding.clause:
         circles = _REPETITION.search(one.text) is not None or _repeats(one.prompt[-_RECENT:], one.text)
-        cost = one.mean_bits if one.sureness is None else -one.worth
+        cost = one.mean_bits if one.sureness is None else -worth(one.sureness, len(one.text))
         return not one.has_new_word(), circles, one.has_clause_within(), one.reason == "length", cost
     circles = len(set(found)) < len(found) or _REPETITION.search(one.text) is not None
     return circles, len(one.text) < one.decoding.length * _SHORT, False, False, one.mean_bits
