@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kammil.errors import OptionError
-from kammil.server.settings import VARIABLE, ServerSettings
+from kammil.server.settings import ServerSettings
 
 HERE = ["127.0.0.1", "127.8.9.1", "::1", "localhost"]
 ELSEWHERE = ["0.0.0.0", "::", "192.168.1.5", "8.8.8.8", "fe80::1", "localhost.example", "my-machine"]
@@ -58,9 +58,7 @@ def test_what_is_wrong_is_named_in_one_sentence(options: dict[str, object], said
     assert said in str(refused.value) and str(refused.value).endswith(".") and ". " not in str(refused.value)
 
 
-def test_every_setting_passes_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "")
+def test_every_setting_passes_to_workers() -> None:
     origins = ["https://friend.example", "http://[::1]:9000/", "chrome-extension://abc", "null"]
     settings = ServerSettings.of(folders=["a", "b"], port=1, api_key="sesame", origins=origins)
-    settings.to_environment()
-    assert ServerSettings.from_environment() == settings
+    assert ServerSettings.model_validate_json(settings.model_dump_json()) == settings

@@ -23,7 +23,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from kammil.errors import OptionError
 from kammil.server.metrics import MULTIPROCESS_DIR
-from kammil.server.settings import ServerSettings
+from kammil.server.settings import VARIABLE, ServerSettings
 
 SWITCH_SECONDS = 0.001
 """Switch interval between event loop and scheduler's thread; Python's 5 ms last as long as a completion."""
@@ -50,7 +50,7 @@ def run(settings: ServerSettings) -> None:
         timeout_worker_healthcheck=15,
     )
     with tempfile.TemporaryDirectory(prefix="kammil-") as folder:
-        settings.to_environment()
+        os.environ[VARIABLE] = settings.model_dump_json()
         config.configure_logging()
         log.info("listening on http://%s:%d", host, listening.getsockname()[1])
         if settings.warning is not None:
@@ -69,7 +69,7 @@ def application() -> Any:
     from kammil.server.app import create
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    return create(ServerSettings.from_environment())
+    return create(ServerSettings.model_validate_json(os.environ[VARIABLE]))
 
 
 class Supervisor(Multiprocess):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -93,15 +92,6 @@ class ServerSettings(FrozenOptions):
             return f"{known}." if known else None
         open_to = f"anyone who can reach {self.host} can use this server without a key; set one as KAMMIL_API_KEY."
         return f"{open_to} {known[:1].upper()}{known[1:]}." if known else open_to
-
-    def to_environment(self) -> None:
-        """Pass the settings to child processes."""
-        os.environ[VARIABLE] = self.model_dump_json()
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """Read the parent's settings."""
-        return cls.model_validate_json(os.environ[VARIABLE])
 
 
 def model_name(folder: Path) -> str:

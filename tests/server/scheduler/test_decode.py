@@ -37,10 +37,10 @@ def test_batches_are_bounded_and_change_no_text(model: Completer, max_batch: int
         for i, call in enumerate(calls):
             batches.step([batch(model, call)])
             assert batches.live == i + 1  # none has ended yet
-            sizes = [len(one.log_probabilities) for one in batches._batches]  # pyright: ignore[reportPrivateUsage]
+            sizes = [len(one.log_probabilities) for one in batches.batches]
             assert max(sizes) <= max_batch and sum(sizes) == batches.live
             assert len(sizes) == -(-batches.live // max_batch)
-        while len(batches):
+        while batches.batches:
             batches.step([])
         replies.flush()
         for i, call in enumerate(calls):
@@ -58,11 +58,11 @@ def test_abandoned_texts_leave_and_the_others_stay(model: Completer) -> None:
         batches = DecodeBatches(model, replies, 64)
         calls = [generate_call(model, "شو", {"length": 9, "min_length": 9, "seed": i}, 2) for i in range(3)]
         batches.step([batch(model, call) for call in calls])
-        assert (batches.live, len(batches)) == (6, 1)
+        assert (batches.live, len(batches.batches)) == (6, 1)
         calls[1].abandoned = True
         batches.step([])
         assert batches.live == 4
-        while len(batches):
+        while batches.batches:
             batches.step([])
         replies.flush()
         for call in (calls[0], calls[2]):

@@ -35,9 +35,9 @@ def test_together_is_one_by_one(model: Completer, n: int, batched: bool) -> None
             for i, prompt in enumerate(PROMPTS[-n:])
         ]
         for call in calls:
-            queue.add(call)
+            queue.pending.append((call, call.reader()))
         finished = 0
-        while len(queue):
+        while queue.pending:
             ready = queue.step()
             assert batched or len(ready) <= 1
             for call, prefill in ready:
@@ -54,9 +54,9 @@ def test_a_prompt_that_no_client_waits_for_leaves(model: Completer) -> None:
     async def main() -> None:
         queue = PrefillQueue(model, ReplyQueue(), batched=True)
         call = suggest_call(model, "شو " * 1000)
-        queue.add(call)
-        assert queue.step() == [] and len(queue) == 1
+        queue.pending.append((call, call.reader()))
+        assert queue.step() == [] and len(queue.pending) == 1
         call.abandoned = True
-        assert queue.step() == [] and len(queue) == 0
+        assert queue.step() == [] and len(queue.pending) == 0
 
     asyncio.run(main())

@@ -106,7 +106,7 @@ def test_results_and_errors_arrive_on_the_loop_of_their_request() -> None:
     async def main() -> None:
         replies = ReplyQueue()
         calls = [EngineRequest[int](time.monotonic() + 60) for _ in range(3)]
-        replies.register(calls)
+        replies.unanswered.update(calls)
         replies.resolve(calls[0], 7)
         replies.fail([calls[1]], MemoryError())
         assert not calls[0].future.done()  # nothing is sent before the end of the round
@@ -127,7 +127,7 @@ def test_a_closed_loop_keeps_no_other_from_its_results() -> None:
 
     async def main() -> None:
         replies, here = ReplyQueue(), await create()
-        replies.register([gone, here])
+        replies.unanswered.update([gone, here])
         replies.resolve(gone, 1)
         replies.resolve(here, 2)
         replies.flush()
@@ -141,7 +141,7 @@ def test_a_request_past_its_deadline_or_abandoned_is_no_longer_wanted() -> None:
     async def main() -> None:
         replies = ReplyQueue()
         late, abandoned, wanted = (EngineRequest[int](time.monotonic() + seconds) for seconds in (-1, 60, 60))
-        replies.register([late, abandoned, wanted])
+        replies.unanswered.update([late, abandoned, wanted])
         abandoned.abandoned = True
         assert [replies.still_wanted(call) for call in (late, abandoned, wanted)] == [False, False, True]
         replies.flush()

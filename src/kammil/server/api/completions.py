@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from kammil.completion.completer import Completer
-from kammil.decoding import Constraints, FinishReason
+from kammil.decoding import Constraints
 from kammil.decoding.options import DecodingOptions, Options
 from kammil.language_model import Ids
 from kammil.server.api.responses import (
@@ -44,11 +44,6 @@ from kammil.server.model_pool import LoadedModel
 from kammil.server.scheduler.requests import Generation, ModelUpdate, TextPart, TokenLogprobs
 from kammil.vocabulary import BOS, SPECIALS, UNK, CharacterVocabulary
 
-FINISH_REASONS: dict[FinishReason | None, Literal["stop", "length"] | None] = {
-    **{"end": "stop", "stop": "stop", "length": "length"},
-    None: None,
-}
-"""OpenAI's names of the finish reasons."""
 PING_SECONDS = 15.0
 """Silence after which a stream sends a comment."""
 MAX_CHARACTERS = 100_000
@@ -107,7 +102,7 @@ class Prompt:
         return Choice(
             text=text,
             index=index,
-            finish_reason=FINISH_REASONS[last.finish_reason],
+            finish_reason="stop" if last.finish_reason == "end" else last.finish_reason,
             reading=self.reading,
             replaces=self.replaces,
             stock=last.stock,
@@ -127,11 +122,6 @@ class CheckedRequest:
     """Maximum number of reported tokens and alternatives; 0 without logprobs or echo."""
     id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
-
-    @property
-    def n(self) -> int:
-        """Number of texts for each prompt."""
-        return self.request.n or 1
 
     def generation(self, prompt: Prompt, on_parts: Callable[[list[TextPart]], None] | None = None) -> Generation:
         """Create the scheduler's request for a prompt."""
@@ -405,7 +395,7 @@ async def _events(
     states: list[StreamState] = []
     for prompt, generation in zip(checked.prompts, generations, strict=True):
         echo = cache(partial(_echo, checked, prompt, generation))
-        states += [StreamState(checked, prompt, echo) for _ in range(checked.n)]
+        states += [StreamState(checked, prompt, echo) for _ in range(checked.constraints.n)]
     num_unfinished = len(generations)
     while num_unfinished:
         try:
@@ -416,7 +406,7 @@ async def _events(
         while not updates.empty():
             received.append(updates.get_nowait())
         for i, parts in received:
-            first = i * checked.n
+            first = i * checked.constraints.n
             for part in parts or ():
                 states[first + part.index].unsent.append(part)
             if parts is None:

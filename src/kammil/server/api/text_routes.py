@@ -212,10 +212,8 @@ async def tokenize(body: schemas.TokenizeRequest, request: Request) -> Response:
         ids = [id for id, name in schemas.SPECIAL_NAMES.items() if name == text]
         if not ids:
             completer = loaded.completer
-            ids = (
-                await run_off_loop(len(text), lambda: completer.vocabulary.encode(completer.normalise(text)))
-            ).tolist()
-            ids = [BOS] * body.add_special_tokens + ids
+            encoded = await run_off_loop(len(text), lambda: completer.vocabulary.encode(completer.normalise(text)))
+            ids = [BOS] * body.add_special_tokens + encoded.tolist()
     return json_response(schemas.TokenizeResponse(tokens=ids, count=len(ids), max_model_len=MAX_CHARACTERS))
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
-from types import MappingProxyType
 
 from kammil import text
 from kammil.completion.ghost_text import GHOST, GHOST_RULES, MAX_WORDS
@@ -25,16 +24,14 @@ _MEDIA = {
     "woff2": "font/woff2",
 }
 
-HEADERS: Mapping[str, str] = MappingProxyType(
-    {
-        # No inline or foreign scripts or styles, and no text can become markup.
-        "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-    }
-)
+HEADERS: Mapping[str, str] = {
+    # No inline or foreign scripts or styles, and no text can become markup.
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
 """Headers of every file."""
 
 
@@ -74,7 +71,7 @@ def assets() -> Mapping[str, Asset]:
         media = _MEDIA.get(file.name.rpartition(".")[2])
         if media:
             found["" if file.name == "index.html" else file.name] = Asset(file.read_bytes(), media)
-    return MappingProxyType(found)
+    return found
 
 
 def _spacing_module() -> str:

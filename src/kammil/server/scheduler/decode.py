@@ -30,28 +30,20 @@ class DecodeBatches:
 
     def __init__(self, completer: Completer, replies: ReplyQueue, max_batch: int) -> None:
         self._completer, self._replies, self._max_batch = completer, replies, max_batch
-        self._batches: list[Batch] = []
+        self.batches: list[Batch] = []
         self.steps = self.rows = 0
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        return len(self._batches)
 
     @property
     def live(self) -> int:
         """Number of texts being generated."""
-        return sum(len(batch.log_probabilities) for batch in self._batches)
-
-    def clear(self) -> None:
-        """Drop all batches."""
-        self._batches = []
+        return sum(len(batch.log_probabilities) for batch in self.batches)
 
     def step(self, new: Sequence[Batch]) -> None:
         """Add new batches, and generate a character of every text."""
         if new:
             with self._replies.failing([call for batch in new for call in batch.generations]):
-                self._batches = self._merge([*self._batches, *new])
-        self._batches = [batch for batch in self._batches if self._step_batch(batch)]
+                self.batches = self._merge([*self.batches, *new])
+        self.batches = [batch for batch in self.batches if self._step_batch(batch)]
 
     def _merge(self, batches: Sequence[Batch]) -> list[Batch]:
         """Merge batches as far as state shapes and the bound allow."""

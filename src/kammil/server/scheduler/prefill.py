@@ -28,31 +28,19 @@ class PrefillQueue:
 
     def __init__(self, completer: Completer, replies: ReplyQueue, *, batched: bool) -> None:
         self._completer, self._replies, self._batched = completer, replies, batched
-        self._pending: list[PendingPrompt] = []
-
-    def __len__(self) -> int:
-        """Number of requests."""
-        return len(self._pending)
-
-    def clear(self) -> None:
-        """Drop all requests."""
-        self._pending = []
-
-    def add(self, call: ReadingRequest) -> None:
-        """Add a request."""
-        self._pending.append((call, call.reader()))
+        self.pending: list[PendingPrompt] = []
 
     def step(self) -> list[PendingPrompt]:
         """Read a piece of each prompt; remove and return those that are done."""
-        self._pending = [pair for pair in self._pending if self._replies.still_wanted(pair[0])]
+        self.pending = [pair for pair in self.pending if self._replies.still_wanted(pair[0])]
         for scored, maximum in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
-            group = [pair for pair in self._pending if isinstance(pair[1], PromptScorer) is scored]
+            group = [pair for pair in self.pending if isinstance(pair[1], PromptScorer) is scored]
             group = [pair for pair in group if pair[1].remaining]
             if group:
                 rows = max_rows(self._completer.language_model, maximum, STRIDE, each=STRIDE if scored else 1)
                 self._step_group(group[: rows if self._batched else 1], scored=scored)
-        left = [pair for pair in self._pending if not pair[0].answered]
-        self._pending = [pair for pair in left if pair[1].remaining]
+        left = [pair for pair in self.pending if not pair[0].answered]
+        self.pending = [pair for pair in left if pair[1].remaining]
         return [pair for pair in left if not pair[1].remaining]
 
     def _step_group(self, pending: Sequence[PendingPrompt], *, scored: bool) -> None:

@@ -100,13 +100,8 @@ class PromptScorer:
         self.state: State = completer.language_model.initial_state(1)
         self.tokens: list[TokenLogprobs] = []
         """One for each id after BOS."""
-        self._last: LogProbabilities | None = None
-
-    @property
-    def result(self) -> tuple[LogProbabilities, State]:
-        """Log-probabilities after the text, (1, V), and the state."""
-        assert self._last is not None
-        return self._last, self.state
+        self.result: tuple[LogProbabilities, State]
+        """Log-probabilities after the text, (1, V), and the state; set once some of it is read."""
 
     @property
     def remaining(self) -> int:
@@ -126,7 +121,7 @@ class PromptScorer:
         tops = top_ids(log_probabilities[: len(true)], self._num_top)
         for row, id, top in zip(log_probabilities, true.tolist(), tops, strict=False):
             self.tokens.append(TokenLogprobs(id, float(row[id]) - (self._unknown_nats if id == UNK else 0), top))
-        self.state, self._last = state, log_probabilities[-1:]
+        self.state, self.result = state, (log_probabilities[-1:], state)
 
 
 class Generation(EngineRequest["list[TextPart]"]):
@@ -223,8 +218,7 @@ class TextSequence:
     num_decisions: int = 0
     """Characters so far and the end."""
     num_sent: int = 0
-    """Characters."""
-    num_tokens_sent: int = 0
+    """Characters, and tokens until the end."""
     end_sent: bool = False
 
     @property
@@ -238,8 +232,8 @@ class TextSequence:
         if self.end_sent or (not self.ended and num_safe == begin):
             return None
         num_tokens = len(self.tokens) if self.ended else num_safe
-        tokens = tuple(self.tokens[self.num_tokens_sent : num_tokens])
-        self.num_sent, self.num_tokens_sent, self.end_sent = num_safe, num_tokens, self.ended
+        tokens = tuple(self.tokens[begin:num_tokens])
+        self.num_sent, self.end_sent = num_safe, self.ended
         return TextPart(self.index, self.hypothesis.text[begin:num_safe], tokens, self.hypothesis.reason)
 
     def whole(self) -> TextPart:
@@ -318,10 +312,6 @@ class ReplyQueue:
         self._outgoing: list[tuple[EngineRequest[Any], Callable[[], None]]] = []
         self.unanswered: set[EngineRequest[Any]] = set()
         """Requests with unsent results."""
-
-    def register(self, calls: Iterable[EngineRequest[Any]]) -> None:
-        """Note requests as unanswered."""
-        self.unanswered.update(calls)
 
     def still_wanted(self, call: EngineRequest[Any]) -> bool:
         """Whether to go on with a request; answer it if its deadline has passed."""

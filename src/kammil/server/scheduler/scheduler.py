@@ -135,7 +135,7 @@ class Scheduler:
                 self._wake.wait_for(
                     lambda: self._inbox or self._has_work or self._closing, TRIM_SECONDS if self._worked else None
                 )
-                self._replies.register(self._inbox)
+                self._replies.unanswered.update(self._inbox)
                 new_calls = list(self._inbox)
                 self._inbox.clear()
                 if self._closing and not (new_calls or self._has_work):
@@ -161,8 +161,8 @@ class Scheduler:
         self._replies.flush()
 
     def _drop_all(self) -> None:
-        self._prefills.clear()
-        self._batches.clear()
+        self._prefills.pending = []
+        self._batches.batches = []
         self._searches = []
 
     def _round(self, new_calls: Sequence[EngineRequest[Any]]) -> None:
@@ -175,12 +175,12 @@ class Scheduler:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._prefills or self._batches or self._searches)
+        return bool(self._prefills.pending or self._batches.batches or self._searches)
 
     def _update_stats(self) -> None:
         self.stats.steps, self.stats.rows = self._batches.steps, self._batches.rows
         self.stats.live = self._batches.live
-        self.stats.waiting = len(self._prefills) + len(self._inbox)
+        self.stats.waiting = len(self._prefills.pending) + len(self._inbox)
 
     def _start(self, call: EngineRequest[Any]) -> None:
         call.started_at = time.monotonic()
@@ -193,7 +193,7 @@ class Scheduler:
                 self._replies.finish(call)
             else:
                 assert isinstance(call, Generation | SuggestCall | ScoreCall)
-                self._prefills.add(call)
+                self._prefills.pending.append((call, call.reader()))
 
     def _prefill(self) -> list[Batch]:
         """Read prompts, answer scores and suggestions, and return new batches."""
