@@ -188,21 +188,17 @@ def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
     except ModuleNotFoundError as error:
         raise MissingExtraError("an export to hf needs tokenizers", "train") from error
 
-    table = {name: id for id, name in enumerate(_token_names(vocabulary))}
-    made = Tokenizer(models.BPE(table, [], unk_token=UNK_TOKEN, fuse_unk=False))
     specials = (PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN)
+    # A lone surrogate, which UTF-8 cannot hold, is named like `<U+D800>`.
+    held = (f"<U+{ord(c):04X}>" if "\ud800" <= c <= "\udfff" else c for c in vocabulary.characters)
+    table = {name: id for id, name in enumerate((*specials, *held))}
+    made = Tokenizer(models.BPE(table, [], unk_token=UNK_TOKEN, fuse_unk=False))
     made.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in specials])
     if steps := _normalizers(rules):
         made.normalizer = normalizers.Sequence(steps)
     made.post_processor = processors.TemplateProcessing(f"{BOS_TOKEN} $A", special_tokens=[(BOS_TOKEN, BOS)])
     made.decoder = decoders.Fuse()
     return made.to_str(pretty=True)
-
-
-def _token_names(vocabulary: CharacterVocabulary) -> list[str]:
-    """Return a name for every id, (V,); a lone surrogate, which UTF-8 cannot hold, is named like `<U+D800>`."""
-    held = (f"<U+{ord(c):04X}>" if "\ud800" <= c <= "\udfff" else c for c in vocabulary.characters)
-    return [PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN, *held]
 
 
 def _normalizers(rules: TextRules) -> list[Any]:

@@ -6,7 +6,6 @@ Shapes as in `network`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
@@ -34,20 +33,11 @@ _PART = 1 << 23
 """Approximate number of positions counted at once."""
 
 
-@dataclass(frozen=True)
-class _Positions:
-    """Contexts and followers at all positions of some texts, in any order."""
-
-    keys: Sequence[SpooledTemporaryFile[bytes]]
-    """P 32-bit keys of each context type."""
-    followers: NDArray[np.uint16]
-    """(P,)."""
-
-    def take(self, context_type: int) -> Keys:
-        """Return the keys of a context type, (P,), and delete them."""
-        with self.keys[context_type] as file:
-            file.seek(0)
-            return np.frombuffer(file.read(), np.uint32)
+def _take(file: SpooledTemporaryFile[bytes]) -> Keys:
+    """Return the keys in a file, (P,), and delete them."""
+    with file:
+        file.seek(0)
+        return np.frombuffer(file.read(), np.uint32)
 
 
 class _Counts(NamedTuple):
@@ -96,13 +86,11 @@ class NgramExperts:
         self._columns = columns_of(settings.history, settings.kinds)
         self._history = TextCache(len(self._columns))
         self._texts = {True: train, False: validation}
-        held_out = self._read(validation)
-        keys = np.stack([held_out.take(k) for k in range(len(settings.kinds))], axis=1)
-        counted = {OWN: self._count(train, keys, held_out.followers, settings, settings.min_count)}
+        files, followers = self._read(validation)
+        held_out = [_take(file) for file in files], followers.astype(np.int64)
+        counted = {OWN: self._count(train, held_out, settings, settings.min_count)}
         if background:
-            counted[BACKGROUND] = self._count(
-                background, keys, held_out.followers, settings, max(2, settings.min_count)
-            )
+            counted[BACKGROUND] = self._count(background, held_out, settings, max(2, settings.min_count))
         cutoffs = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
         self._cutoffs = dict(zip(counted, cutoffs, strict=True))
         self._min_count = settings.min_count
@@ -203,7 +191,8 @@ class NgramExperts:
             known[begin] = self._contexts.hash_contexts(ids, known[nearest])[1]
         return known[begin]
 
-    def _read(self, texts: Sequence[Ids]) -> _Positions:
+    def _read(self, texts: Sequence[Ids]) -> tuple[list[SpooledTemporaryFile[bytes]], NDArray[np.uint16]]:
+        """Return a file of each context type's 32-bit keys, and the followers, (P,), in any order of positions."""
         keys = [SpooledTemporaryFile[bytes](_IN_MEMORY) for _ in self._contexts.context_types]
         lengths = np.array([len(text) for text in texts], np.int64)
         followers = np.empty(int((lengths + 1).sum()), np.uint16)
@@ -221,33 +210,26 @@ class NgramExperts:
             read = ids[:, 1:][inside]
             followers[at : at + len(read)] = read
             at += len(read)
-        return _Positions(keys, followers)
+        return keys, followers
 
     def _count(
-        self,
-        texts: Sequence[Ids],
-        validation: Keys,
-        followers: NDArray[np.uint16],
-        settings: BlendSettings,
-        min_count: int,
+        self, texts: Sequence[Ids], held_out: tuple[Sequence[Keys], Ids], settings: BlendSettings, min_count: int
     ) -> list[_Counts]:
         """Count each context type; drop contexts that even the whole budget could not hold.
 
-        Args:
-            validation: (P, K): keys of the validation texts.
-            followers: (P,): ids that followed them.
+        `held_out` are the validation texts' keys of each type and followers, (P,) each.
         """
-        positions = self._read(texts)
-        parts = len(positions.followers) // _PART + 1
+        files, read = self._read(texts)
+        parts = len(read) // _PART + 1
         counted: list[_Counts] = []
-        for kind in tracked(range(len(positions.keys)), "counting"):
-            keys = positions.take(kind)
+        for kind in tracked(range(len(files)), "counting"):
+            keys = _take(files[kind])
             # Parts are ranges of keys, so they share none.
             part_of = ((keys >> np.uint32(16)) * np.uint32(parts) >> np.uint32(16)).astype(np.uint16)
             chosen = (part_of == n for n in range(parts))
-            pairs = ((keys[part], positions.followers[part].astype(np.int64)) for part in chosen)
+            pairs = ((keys[part], read[part].astype(np.int64)) for part in chosen)
             tables = [CountTable.of([pair], max_followers=settings.most, min_count=min_count) for pair in pairs]
-            kept = levels(tables, validation[:, kind], followers.astype(np.int64))
+            kept = levels(tables, held_out[0][kind], held_out[1])
             ((cutoff,),) = count_cutoffs([[kept]], settings.megabytes)
             counted.append(_Counts(_select(tables, cutoff) if cutoff > 1 else tables, kept))
         return counted

@@ -180,8 +180,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 
     def learn(self, ids: Ids) -> None:
         """Count a text like a training text."""
-        self._adaptive.learn([ids])
-        self.version += 1
+        self.learn_all([ids])
 
     def learn_all(self, texts: Sequence[Ids]) -> None:
         """Count many texts."""

@@ -93,13 +93,9 @@ class _Counts:
         kept = totals >= min(cutoff, int(totals.max()))
         if kept.all():
             return self
-        whole = self.discounts or (_discounts(table.counts), _discounts(self.preceded))
+        whole = self.discounts or (discounts(table.counts), discounts(self.preceded))
         preceded = self.preceded[np.repeat(kept, table.num_followers)]
         return _Counts(table.select(kept), preceded, self.levels, whole)
-
-
-def _discounts(counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    return discounts(counts.astype(np.float64))
 
 
 def _within(levels: Sequence[_Counts], megabytes: float | None) -> list[_Counts]:

@@ -43,7 +43,10 @@ class NGramModel(SavedModel):
     def __init__(self, settings: NGramSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         if settings.order is None:
             raise ValueError("the order of a counted model must be set")
-        self.vocabulary_size = _vocabulary_size(weights["size"])
+        (size,) = whole_numbers(weights["size"]).tolist()
+        if not EOS < size <= SPECIALS + CODE_POINTS:
+            raise ValueError(f"{size} is no size of a vocabulary")
+        self.vocabulary_size = int(size)
         self._order = settings.order
         self._levels = [_Level(weights, k, self.vocabulary_size) for k in range(settings.order)]
         self._uniform = np.zeros(self.vocabulary_size)
@@ -80,7 +83,7 @@ class _Level:
 
     def __init__(self, weights: Mapping[str, NDArray[np.generic]], k: int, size: int) -> None:
         keys, offsets, ids, counts = (
-            _whole_numbers(weights[f"{name}.{k}"]) for name in ("keys", "offsets", "ids", "counts")
+            whole_numbers(weights[f"{name}.{k}"]) for name in ("keys", "offsets", "ids", "counts")
         )
         ids, counts, starts = ids.astype(np.int64), counts.astype(np.float64), offsets[:-1].astype(np.int64)
         if len(keys) == 0 or len(offsets) != len(keys) + 1 or offsets[0] != 0 or offsets[-1] != len(ids):
@@ -90,7 +93,9 @@ class _Level:
         widths = np.diff(offsets.astype(np.int64))
         self._table = CountTable(keys.astype(np.uint64), widths, np.zeros_like(widths), ids, counts.astype(np.int64))
         stored = weights.get(f"discounts.{k}")
-        taken_off = discounts(counts) if stored is None else _discounts(stored)
+        taken_off = discounts(counts) if stored is None else stored.astype(np.float64)
+        if taken_off.shape != (4,) or not ((taken_off[1:] > 0) & (taken_off[1:] < [1, 2, 3])).all():
+            raise ValueError("the discounts are not consistent")
         discount = taken_off[np.minimum(counts, 3).astype(np.int64)]  # (F,)
         totals = np.add.reduceat(counts, starts)  # (C,)
         self._probabilities = (counts - discount) / np.repeat(totals, widths)  # (F,)
@@ -107,24 +112,11 @@ class _Level:
         p[np.repeat(rows, lengths), table.ids[followers]] += self._probabilities[followers]
 
 
-def _whole_numbers(array: NDArray[np.generic]) -> NDArray[np.integer]:
+def whole_numbers(array: NDArray[np.generic]) -> NDArray[np.integer]:
+    """Return the array; `ValueError` for anything but whole numbers, (n,)."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ValueError("the counts are not whole numbers")
+        raise ValueError("an array is no list of whole numbers")
     return cast(NDArray[np.integer], array)
-
-
-def _discounts(array: NDArray[np.generic]) -> NDArray[np.float64]:
-    values = array.astype(np.float64)
-    if values.shape != (4,) or not ((values[1:] > 0) & (values[1:] < [1, 2, 3])).all():
-        raise ValueError("the discounts are not consistent")
-    return values
-
-
-def _vocabulary_size(array: NDArray[np.generic]) -> int:
-    (size,) = _whole_numbers(array).tolist()
-    if not EOS < size <= SPECIALS + CODE_POINTS:
-        raise ValueError(f"{size} is no size of a vocabulary")
-    return int(size)
 
 
 def context_keys(history: Ids, last: int, order: int) -> Iterator[Keys]:
@@ -144,7 +136,7 @@ def extend_keys(key: Keys, older: NDArray[np.uint64]) -> Keys:
     return key ^ (key >> np.uint64(32))
 
 
-def discounts(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def discounts(counts: NDArray[np.number]) -> NDArray[np.float64]:
     """Return Chen & Goodman's discounts of counts 0, 1, 2, and 3 or more, (4,), within (0, count)."""
     n = np.array([0.0] + [(counts == c).sum() for c in (1, 2, 3, 4)])
     if not n[1:].all():  # too little text

@@ -20,11 +20,10 @@ from pydantic import Field
 
 from kammil.errors import MissingExtraError
 from kammil.language_model import CONFIG, Artifacts, Ids, LanguageModel, LogProbabilities, Settings, State
-from kammil.models.subwords.model import Beam, UnitModel, UnitVocabulary, cumulative, joined, split, whole_numbers
+from kammil.models.ngram.model import whole_numbers
+from kammil.models.subwords.model import HYPOTHESES, Beam, UnitModel, UnitVocabulary, cumulative, joined, split
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
-HYPOTHESES = 8
-"""Maximum M."""
 MIN_SHARE = 1e-4
 """Minimum weight of a hypothesis."""
 EXPANDED = 1e-2
@@ -89,7 +88,7 @@ class TokenUnits:
         if (shares := arrays[SHARES]).dtype != np.float32:
             raise ValueError("the shares of the units are no shares")
         units, tokens = UnitVocabulary.from_arrays(arrays), split(arrays[TOKENS], arrays[OFFSETS])
-        return cls(units, tokens, shares.astype(np.float32), whole_numbers(arrays[PREFIX]))
+        return cls(units, tokens, shares.astype(np.float32), whole_numbers(arrays[PREFIX]).astype(np.int64))
 
 
 def without_code(config: Mapping[str, Any]) -> dict[str, Any]:

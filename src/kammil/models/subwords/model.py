@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, SavedModel, State
 from kammil.models.gru.model import SinglePrecisionGRU
+from kammil.models.ngram.model import whole_numbers
 from kammil.vocabulary import CODE_POINTS, SPECIALS
 
 HYPOTHESES = 8
@@ -92,13 +93,6 @@ def split(flat: NDArray[np.generic], offsets: NDArray[np.generic]) -> list[tuple
     if not at or at[0] != 0 or at[-1] != len(numbers) or any(b < a for a, b in pairwise(at)):
         raise ValueError("the units are not consistent")
     return [tuple(numbers[a:b]) for a, b in pairwise(at)]
-
-
-def whole_numbers(array: NDArray[np.generic]) -> Ids:
-    """Convert whole numbers, (n,), to int64; `ValueError` for anything else."""
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ValueError("the units are not whole numbers")
-    return array.astype(np.int64)
 
 
 class Trie:
@@ -223,7 +217,7 @@ class UnitModel(SavedModel):
         return rows, self._state(beam)
 
     def _beam(self, state: State) -> Beam:
-        return Beam(self._network, self._trie, self._min_share, *state)
+        return Beam(self._network, self._trie, self._min_share, state)
 
     def _after(self, beam: Beam, ids: Ids) -> None:
         """Let a family act once `ids`, (B,), were read."""
@@ -235,17 +229,9 @@ class UnitModel(SavedModel):
 class Beam:
     """Hypotheses while texts are read: a copy of `UnitModel`'s state, changed in place."""
 
-    def __init__(
-        self,
-        network: LanguageModel,
-        trie: Trie,
-        min_share: float,
-        weights: NDArray[np.generic],
-        nodes: NDArray[np.generic],
-        sums: NDArray[np.generic],
-        *network_state: NDArray[np.generic],
-    ) -> None:
+    def __init__(self, network: LanguageModel, trie: Trie, min_share: float, state: State) -> None:
         self.network, self.trie, self.min_share = network, trie, min_share
+        weights, nodes, sums, *network_state = state
         self.weights: _Numbers = weights.astype(np.float64)  # `astype` copies
         self.nodes: Ids = nodes.astype(np.int64)
         self.sums: _Numbers = sums.astype(np.float64)
