@@ -22,7 +22,6 @@ from kammil.evaluation.metrics import (
     TARGET,
     GreedyPredictions,
     Metrics,
-    completed_from,
     compute_metrics,
     continuations,
     first_word_right,
@@ -438,8 +437,11 @@ def test_choices_are_those_after_the_true_characters() -> None:
     assert prediction.ends.tolist() == [False, False, False, True, False]
 
 
-def test_a_word_is_finished_from_behind_its_last_wrong_choice() -> None:
-    right = np.array([False, True, True, False, True, True])
-    prediction = GreedyPredictions(right, np.ones(7, np.bool_))
-    assert [completed_from(prediction, *word) for word in ((0, 3), (1, 3), (2, 6), (2, 4))] == [1, 1, 4, 4]
-    assert completed_from(GreedyPredictions(right, np.zeros(7, np.bool_)), 1, 3) == 3  # the word would go on
+def test_a_word_is_right_if_every_choice_in_it_is_and_ends_it() -> None:
+    text, target, ended = "a bb cc", [slice(0, 7)], np.ones(8, np.bool_)
+    for wrong, expected in ((0, 2), (1, 2), (2, 1), (3, 1), (4, 2), (5, 1), (6, 1)):
+        prediction = GreedyPredictions(np.arange(7) != wrong, ended)
+        assert next_word_counts([prediction], [text], target).tolist() == [[expected, 2]]
+    for goes_on, expected in ((4, 1), (7, 1), (3, 2)):
+        prediction = GreedyPredictions(np.ones(7, np.bool_), np.arange(8) != goes_on)
+        assert next_word_counts([prediction], [text], target).tolist() == [[expected, 2]]

@@ -16,7 +16,7 @@ from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.evaluate import Evaluation, evaluate
 from kammil.evaluation.measures import MEASURES, show
 from kammil.evaluation.metrics import Metrics
-from kammil.evaluation.model_card import FIGURES, command, model_card, position_table, recipe_toml, table
+from kammil.evaluation.model_card import FIGURES, model_card, position_table, reproducing, table
 from kammil.evaluation.text_overlap import NO_RUN
 
 
@@ -98,8 +98,8 @@ def test_the_card_names_the_data_the_rules_and_the_figures(trained: Path, evalua
 
 def test_what_makes_the_model_again_is_read_from_its_card(trained: Path, evaluation: Evaluation) -> None:
     card = card_of(trained, evaluation)
-    assert (command(card), recipe_toml(card)) == ("kammil train FILE", "seed = 0")
-    assert command("# none\n") == recipe_toml("# none\n") == ""
+    assert (reproducing(card, ""), reproducing(card, "toml")) == ("kammil train FILE", "seed = 0")
+    assert reproducing("# none\n", "") == reproducing("# none\n", "toml") == ""
 
 
 def test_the_card_says_how_far_copies_can_be_told(trained: Path, evaluation: Evaluation) -> None:

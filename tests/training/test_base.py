@@ -93,7 +93,7 @@ def test_the_card_repeats_the_run(base: Path, own: list[str], tmp_path: Path, mo
     (tmp_path / "mine.txt").write_text("\n".join(own), "utf-8")
     options: dict[str, Any] = {"base": "base", "dropout": 0.4, "epochs": 1}
     trained = train(tmp_path / "mine.txt", out=tmp_path / "mine", **options)
-    found = tomllib.loads(model_card.recipe_toml(folders.card(trained.folder)))
+    found = tomllib.loads(model_card.reproducing(folders.card(trained.folder), "toml"))
     assert found.items() >= (options | {"learning_rate": 0.001, "hidden": 24}).items()
     recipe = Recipe.of(found)
     assert recipe.changed(options_of_base(recipe, found)) == recipe

@@ -262,7 +262,7 @@ def test_the_command_and_its_repetition(
         main()
     card = Path("texts-pretrained", "README.md").read_text("utf-8")
     assert "kammil train texts.txt" in card and "--config recipe.toml" in card
-    repeated = tomllib.loads(model_card.recipe_toml(card))
+    repeated = tomllib.loads(model_card.reproducing(card, "toml"))
     assert (repeated["model"], repeated["base"], repeated["epochs"]) == ("pretrained", Path(options["base"]).name, 1)
     assert {name: repeated[name] for name in rest} == rest
 

@@ -179,7 +179,7 @@ def report(
     from kammil.data import sources
     from kammil.errors import OptionError
     from kammil.evaluation.evaluate import LOOPS, evaluate
-    from kammil.evaluation.model_card import command, recipe_toml
+    from kammil.evaluation.model_card import reproducing
     from kammil.evaluation.report import REPORT, model_report, stored_evaluation
     from kammil.progress import phase
 
@@ -201,7 +201,9 @@ def report(
         else:
             evaluation = stored_evaluation(stored.metrics)
         card = stored.card
-        page = model_report(name, stored, evaluation, command=command(card), toml=recipe_toml(card), **measured)
+        page = model_report(
+            name, stored, evaluation, command=reproducing(card, ""), toml=reproducing(card, "toml"), **measured
+        )
     storage.write_atomic(path, page.encode("utf-8", "replace"))
     typer.echo(f"report: {path}")
 

@@ -108,9 +108,7 @@ def examples(
     rules = RAW if raw else TextRules()
     normalised = [text for text in (rules.normalise(row.strip()).strip() for row in rows) if text]
     long = long_enough(normalised, min_length)
-    counts = Counter[str]()
-    for text in long:
-        counts.update(text)
+    counts = Counter("".join(long))
     vocabulary = [
         VocabularyEntry(id, c, unicodedata.name(c, f"U+{ord(c):04X}"), counts[c])
         for id, c in enumerate(CharacterVocabulary(counts).characters, SPECIALS)

@@ -314,18 +314,10 @@ def continuations(
     return [written[i] for i in range(len(prompts))]
 
 
-def completed_from(prediction: GreedyPredictions, begin: int, end: int) -> int:
-    """Return the first position from which greedy completion finishes the word [begin, end); `end` without any."""
-    if not prediction.ends[end]:
-        return end
-    wrong = np.flatnonzero(~prediction.right[begin:end])
-    return begin + int(wrong[-1]) + 1 if len(wrong) else begin
-
-
 def next_word_counts(predictions: Sequence[GreedyPredictions], texts: Sequence[str], targets: Sequence[slice]) -> Array:
     """Count words predicted right and all words that begin in the targets, (N, 2), without words that begin a text."""
     counts = np.zeros((len(texts), 2))
     for row, prediction, text, target in zip(counts, predictions, texts, targets, strict=True):
         spans = [(a, b) for a, b in words(text) if max(1, target.start) <= a < target.stop]
-        row[:] = sum(completed_from(prediction, a, b) == a for a, b in spans), len(spans)
+        row[:] = sum(prediction.ends[b] and prediction.right[a:b].all() for a, b in spans), len(spans)
     return counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from kammil.data import audit
 from kammil.data.bloom import RUN, BloomFilter
@@ -104,18 +104,9 @@ def section(card: str, title: str) -> str:
     return after.partition("\n## ")[0].strip() if found else ""
 
 
-def command(card: str) -> str:
-    """Return the training command of a model card; empty without one."""
-    return _fenced(card, "```\n")
-
-
-def recipe_toml(card: str) -> str:
-    """Return the recipe of that command; empty without one."""
-    return _fenced(card, "```toml\n")
-
-
-def _fenced(card: str, fence: str) -> str:
-    _, found, after = section(card, "Reproduce").partition(fence)
+def reproducing(card: str, language: Literal["", "toml"]) -> str:
+    """Return the training command of a model card, or its recipe in TOML; empty without one."""
+    _, found, after = section(card, "Reproduce").partition(f"```{language}\n")
     return after.partition("\n```")[0] if found else ""
 
 

@@ -95,20 +95,14 @@ def memberships(texts: Sequence[str]) -> dict[str, tuple[Sequence[str], list[str
 def measure(sums: Array, kinds: Sequence[tuple[str, str, NDArray[np.bool_]]]) -> list[Slice]:
     """Estimate figures from bits, right characters and characters, (N, 3), by criterion, name and texts inside,
     (N,)."""
-    statistics: list[Statistic] = []
-    enough: list[bool] = []
-    for _, _, inside in kinds:
-        within, outside = sums * inside[:, None], sums * ~inside[:, None]
-        both = np.concatenate([within[:, [0, 2]], outside[:, [0, 2]]], axis=1)
-        statistics += [
-            Statistic(within[:, [0, 2]], quotient),
-            Statistic(both, lambda sums: quotient(sums[:, :2]) - quotient(sums[:, 2:])),
-            Statistic(within[:, [1, 2]], quotient),
-        ]
-        fewest = [inside.sum(), min(inside.sum(), (~inside).sum()), inside.sum()]
-        enough += [bool(texts >= MIN_TEXTS) for texts in fewest]
-    figures = [e.interval() if shown else None for e, shown in zip(estimates(statistics), enough, strict=True)]
-    return [
-        Slice(criterion, name, int(inside.sum()), *figures[3 * i : 3 * i + 3])
-        for i, (criterion, name, inside) in enumerate(kinds)
-    ]
+    bits, right = sums[:, [0, 2]], sums[:, [1, 2]]
+    columns = [part * of[:, None] for _, _, of in kinds for part, of in ((bits, of), (bits, ~of), (right, of))]
+    found = iter(estimates([Statistic(each, quotient) for each in columns]))
+    measured: list[Slice] = []
+    for criterion, name, inside in kinds:
+        texts, others = int(inside.sum()), int((~inside).sum())
+        own, rest, hits = next(found), next(found), next(found)
+        figures = [(own, texts), (own.minus(rest), min(texts, others)), (hits, texts)]
+        shown = (estimate.interval() if fewest >= MIN_TEXTS else None for estimate, fewest in figures)
+        measured.append(Slice(criterion, name, texts, *shown))
+    return measured

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -177,9 +178,7 @@ def simulate(
     if max_texts is not None:
         normalised = spread(normalised, max_texts)
     typed, channel = with_slips(normalised, slips), model.word_reader.channel if correct else None
-    baselines: Mapping[str, LanguageModel] = {}
-    if model.model is not None:
-        baselines = load_baselines(model.model.baselines, model.vocabulary.size)
+    baselines = {} if model.model is None else load_baselines(model.model.baselines, model.vocabulary.size)
     ceiling = keystrokes_saved(type_with_oracle(normalised))
 
     def savings(language_model: LanguageModel, openings: Openings | None = None) -> TypingSavings:
@@ -223,11 +222,7 @@ def _estimated(runs: Mapping[K, TypedTexts], *, ghost: bool) -> dict[K, Savings]
         )
     ]
     intervals = iter([estimate.interval() for estimate in estimates(statistics)])
-    found: dict[K, Savings] = {}
-    for name in runs:
-        keys, taken, words, shown, right = (next(intervals) for _ in range(5))
-        found[name] = Savings(keys, taken, words, shown, right, {device: next(intervals) for device in DEVICES})
-    return found
+    return {name: Savings(*islice(intervals, 5), speed={each: next(intervals) for each in DEVICES}) for name in runs}
 
 
 def reading_charge(device: Device) -> float:
@@ -262,5 +257,4 @@ def calibration(probabilities: Sequence[Array], right: Sequence[NDArray[np.bool_
 def _calibration_error(sums: Array) -> Array:
     """(R, 3 * BINS) -> (R,); NaN without a suggestion."""
     counts, predicted, hits = sums.reshape(len(sums), 3, BINS).transpose(1, 0, 2)
-    total = counts.sum(axis=1)
-    return np.divide(np.abs(predicted - hits).sum(axis=1), total, out=np.full(len(sums), np.nan), where=total > 0)
+    return quotient(np.stack([np.abs(predicted - hits), counts]).sum(axis=2).T)
