@@ -295,3 +295,8 @@ def keys_saved(added: str) -> int:
     """Return the number of keys that a suggestion saves: its characters, less the accepting key if these are one letter
     or no space comes with them."""
     return (letters := len(added.lstrip(" "))) - (letters == 1 or not space_after(added))
+
+
+def printable(name: str) -> str:
+    """Replace bytes of a file name that are not UTF-8."""
+    return name.encode("utf-8", "replace").decode()

@@ -25,6 +25,7 @@ from kammil.evaluation.evaluate import Evaluation
 from kammil.evaluation.measures import KEYS, MEASURES, show
 from kammil.evaluation.ranking import RANKED_BY, LearningCurve, Ranking
 from kammil.evaluation.typing_report import BINS, Calibration
+from kammil.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +105,7 @@ def figure(charts: Sequence[Chart], title: str = "") -> Figure:
                 part.legend(loc="outside lower left", ncols=columns)
             height = max(height, chart.height + _LINE_HEIGHT * -(-len(labels) // columns))
         if title:
-            lines = textwrap.wrap(_plain(title), 27 * len(charts)) or [""]
+            lines = textwrap.wrap(printable(title), 27 * len(charts)) or [""]
             drawn.suptitle("\n".join(lines), parse_math=False)
             height += 0.25 * len(lines)
         drawn.set_size_inches(_WIDTH * len(charts), height)
@@ -181,7 +182,7 @@ def training_curves(
     history: Sequence[Mapping[str, Any]], name: str, *, members: Sequence[Sequence[Mapping[str, Any]]] = ()
 ) -> list[Chart]:
     """Chart loss and accuracy by epoch, from histories of `metrics.json`; `FolderError` if empty or foreign."""
-    name = _plain(name)
+    name = printable(name)
     histories = [epochs for epochs in (history, *members) if epochs]
     if not histories:
         raise FolderError(
@@ -260,7 +261,7 @@ def reliability(models: Mapping[str, Calibration], name: str) -> list[Chart]:
     shown = [(model, found, found.error) for model, found in models.items() if found.error is not None]
     if not shown:
         raise FolderError(
-            f"{_plain(name)} suggests nothing on these texts, so there is nothing to draw; lower --threshold."
+            f"{printable(name)} suggests nothing on these texts, so there is nothing to draw; lower --threshold."
         )
 
     def diagram(axes: Axes) -> None:
@@ -387,12 +388,7 @@ def _bounds(intervals: Sequence[Interval], scale: float = 1.0) -> Array:
     return scale * np.array([(i.value, i.low, i.high) for i in intervals], np.float64).reshape(-1, 3).T
 
 
-def _plain(name: str) -> str:
-    """Replace bytes of a folder name that are no text."""
-    return name.encode("utf-8", "replace").decode()
-
-
 def _named(name: str, length: int = 16) -> str:
     """Shorten a name and escape dollars, which begin formulas."""
     short = name if len(name) <= length else name[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return _plain(short).replace("$", r"\$")
+    return printable(short).replace("$", r"\$")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, overload
 
 import numpy as np
@@ -136,7 +136,9 @@ def batches(
     for group in groups:
         batch = pad([rows[i] for i in group])
         if generator is not None and rare is not None and len(rare):
-            batch = _replace_rare(batch, rare, generator)
+            ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
+            ids[np.isin(ids, rare) & (generator.random(ids.shape) < 0.5)] = UNK
+            batch = replace(batch, inputs=ids[:, :-1], targets=ids[:, 1:])
         yield batch
 
 
@@ -163,12 +165,6 @@ def draw(weights: NDArray[np.float64], generator: np.random.Generator) -> Ids:
     order = generator.permutation(len(weights))  # else neighbours would be drawn together
     ends = np.floor(np.cumsum(weights[order]) + generator.random()).astype(np.int64)
     return np.repeat(order, np.diff(ends, prepend=0))
-
-
-def _replace_rare(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
-    ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
-    ids[np.isin(ids, rare) & (generator.random(ids.shape) < 0.5)] = UNK
-    return Batch(ids[:, :-1], ids[:, 1:], batch.counted, batch.rows)
 
 
 Arrays = tuple[NDArray[np.generic], ...]

@@ -67,7 +67,9 @@ class Checkpoint:
             size = int.from_bytes(content[:8], "little")
             header = cast(dict[str, Any], json.loads(content[8 : 8 + size]))
             events = cast(list[dict[str, Any]], json.loads(header["__metadata__"][_META]))
-            history = tuple(_event(fields) for fields in events)
+            for fields in events:
+                fields["early"] = tuple((seconds, bits) for seconds, bits in fields.get("early", ()))
+            history = tuple(EpochEnded(**fields) for fields in events)
             model.load_state_dict(_part(tensors, "model."))
             best = _part(tensors, "best.")
             state: dict[int, dict[str, Tensor]] = {}
@@ -85,8 +87,3 @@ class Checkpoint:
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _event(fields: dict[str, Any]) -> EpochEnded:
-    fields["early"] = tuple((seconds, bits) for seconds, bits in fields.get("early", ()))
-    return EpochEnded(**fields)

@@ -64,26 +64,24 @@ def _minus_best(name: str) -> Column:
     return Column(measure.title, measure.explained, cell)
 
 
-def _cost(title: str, meaning: str, cell: Callable[[Row], str]) -> Column:
-    return Column(title, meaning, lambda _, row: cell(row))
-
-
 _WITH_END = "bits_per_character_with_end"
 PREDICTS = (RANKED_BY, _WITH_END, "target_top1", "target_top3")
 WRITES = ("next_word", "chrf", "bleu", "new")
 TYPES = tuple(prefix + name for name in HELP for prefix in (KEYS, TAKEN))
 _COSTS = (
-    _cost("params", "numbers that were learnt", lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
-    _cost("folder", "size on disk", lambda row: "" if row.folder_bytes is None else _size(row.folder_bytes)),
-    _cost(
+    Column(
+        "params", "numbers that were learnt", lambda _, row: "" if row.parameters is None else f"{row.parameters:,}"
+    ),
+    Column("folder", "size on disk", lambda _, row: "" if row.folder_bytes is None else _size(row.folder_bytes)),
+    Column(
         "training",
         "wall-clock time on this machine",
-        lambda row: "" if row.training_seconds is None else f"{row.training_seconds:.1f} s",
+        lambda _, row: "" if row.training_seconds is None else f"{row.training_seconds:.1f} s",
     ),
-    _cost(
+    Column(
         "complete",
         "median time of single completions of up to 30 characters on this machine",
-        lambda row: "" if row.completion_seconds is None else f"{1000 * row.completion_seconds:.1f} ms",
+        lambda _, row: "" if row.completion_seconds is None else f"{1000 * row.completion_seconds:.1f} ms",
     ),
 )
 _ON_TERMINAL: tuple[tuple[Column, ...], ...] = (

@@ -70,7 +70,9 @@ def fit(
     try:
         descent = _Descent(model, data, options, on_event, checkpoint)
         if budget is not None and budget.seconds is not None:
-            descent.set_time_limit(budget.left - reserve)
+            seconds = distributed.number_of_first(max(1e-3, budget.left - reserve))
+            descent.limit = min(descent.limit or math.inf, descent.resumed_at + seconds)
+            descent.validation_seconds = 0.0
         return descent.make_epochs()
     finally:
         torch.set_num_threads(threads)  # a setting of the whole process
@@ -150,11 +152,6 @@ class _Descent:
         """Seconds of a validation, measured or estimated; None where the limit does not include it."""
         self.validation_measured = False
         self.furthest = 0.0
-
-    def set_time_limit(self, seconds: float) -> None:
-        seconds = distributed.number_of_first(max(1e-3, seconds))
-        self.limit = min(self.limit or math.inf, self.resumed_at + seconds)
-        self.validation_seconds = 0.0
 
     @property
     def elapsed(self) -> float:

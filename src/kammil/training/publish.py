@@ -24,9 +24,10 @@ from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.report import REPORT, model_report
 from kammil.language_model import Artifacts, Settings
 from kammil.progress import EpochEnded, note, phase
+from kammil.text import printable
 from kammil.training import tracking
 from kammil.training.record import RunRequest, recipe_toml, training_record, without_folders
-from kammil.training.texts import Dataset, printable
+from kammil.training.texts import Dataset
 from kammil.views.notebook import picture, sentences
 from kammil.vocabulary import CharacterVocabulary
 

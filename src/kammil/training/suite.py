@@ -45,11 +45,11 @@ from kammil.evaluation.report import REPORT
 from kammil.models.family import FAMILIES, family
 from kammil.progress import Listener, ignore, listening, note
 from kammil.storage import run_lock
-from kammil.text import RAW
+from kammil.text import RAW, printable
 from kammil.training.comparison_report import comparison_report, repeat_command
 from kammil.training.recipe import Recipe, options_toml
 from kammil.training.record import ROW, RunRequest, difference, fingerprint, sha256, without_folders
-from kammil.training.texts import Dataset, held_out_share, load_normalised, name_of, prepare, printable
+from kammil.training.texts import Dataset, held_out_share, load_normalised, name_of, prepare
 from kammil.training.train import train_or_reuse
 from kammil.vocabulary import UNK, CharacterVocabulary
 

@@ -15,6 +15,7 @@ from kammil.data.near_duplicates import groups, resembling
 from kammil.data.splits import Leakage, leaks, split
 from kammil.errors import DataError, OptionError
 from kammil.progress import note, phase, tracked
+from kammil.text import printable
 from kammil.training.recipe import Recipe
 
 HELD_OUT = 0.1
@@ -198,8 +199,3 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
 def name_of(source: sources.Names) -> str:
     """Return the name of a file without its folders, or of data sets."""
     return printable(sources.description(source))
-
-
-def printable(name: str) -> str:
-    """Replace bytes of a file name that are not UTF-8."""
-    return name.encode("utf-8", "replace").decode()

@@ -16,7 +16,7 @@ from kammil.language_model import LanguageModel
 from kammil.models.family import CountingLearner, MergingLearner, family
 from kammil.progress import note
 from kammil.storage import RUN, training_folder
-from kammil.training.recipe import Recipe, TimeKind, TrainingOptions
+from kammil.training.recipe import Recipe, TimeKind
 from kammil.vocabulary import CharacterVocabulary
 
 _MIN_SHARE = 0.5
@@ -107,8 +107,14 @@ def auto_sizes(
     learner, minutes = family(recipe.model).learner(), recipe.training.minutes
     if minutes is None or not isinstance(learner, MergingLearner) or distributed.size() > 1:
         return {}
-    if (threads := _threads(recipe.training)) is None:
+    from kammil.training.optim import make_accelerator
+
+    if make_accelerator(recipe.training.device).device.type != "cpu":
         return {}
+    import torch
+
+    # the CPU threads that the clock counts as one
+    threads = 1 if recipe.training.clock == "processor" else recipe.training.threads or torch.get_num_threads()
     chosen = dict(learner.sizes(characters, minutes, threads))
     if any(given.get(name) for name in ("base", "members", *chosen)):
         return {}
@@ -134,19 +140,6 @@ def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: base.settings[name] for name in names}
     better = learner.from_base(recipe.settings | options, base) if isinstance(learner, MergingLearner) else None
     return options | {name: value for name, value in (better or {}).items() if given.get(name) is None}
-
-
-def _threads(options: TrainingOptions) -> int | None:
-    """Return the CPU threads that the clock counts as one; None on another device."""
-    from kammil.training.optim import make_accelerator
-
-    if make_accelerator(options.device).device.type != "cpu":
-        return None
-    if options.clock == "processor":
-        return 1
-    import torch
-
-    return options.threads or torch.get_num_threads()
 
 
 def _stored(out: Path) -> dict[str, Any]:

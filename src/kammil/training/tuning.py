@@ -219,12 +219,6 @@ class _Study:
         self.defaults = {name: known[name] for name, values in self.space.items() if contains(values, known[name])}
         self.study: Study
 
-    def _description(self) -> dict[str, Any]:
-        sources = [each for each in (self.source, self.validation) if each is not None]
-        texts = [load_normalised(self.recipe, each).sha256 for each in sources]
-        space = {name: str(values) for name, values in self.space.items()}
-        return json.loads(json.dumps({"texts": texts, "search space": space, **self.options}, default=str))
-
     @contextmanager
     def opened(self) -> Generator[None]:
         import optuna
@@ -232,7 +226,11 @@ class _Study:
         from sqlalchemy import URL
         from sqlalchemy.exc import SQLAlchemyError
 
-        current = self._description()
+        sources = [each for each in (self.source, self.validation) if each is not None]
+        texts = [load_normalised(self.recipe, each).sha256 for each in sources]
+        space = {name: str(values) for name, values in self.space.items()}
+        described = {"texts": texts, "search space": space, **self.options}
+        current: dict[str, Any] = json.loads(json.dumps(described, default=str))
         try:
             found = {path.name for path in self.folder.iterdir()} if self.folder.exists() else set[str]()
             if found - {_LOCK} and STUDY not in found:  # a lock alone: another program is creating it
