@@ -75,13 +75,6 @@ def find(name: str) -> Dataset:
     return CATALOG[name]
 
 
-def cache_folder() -> Path:
-    """Return `KAMMIL_CACHE_DIR`, else the user's cache."""
-    import pooch
-
-    return Path(os.environ.get("KAMMIL_CACHE_DIR") or pooch.os_cache("kammil"))
-
-
 def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
     """Return the status of each file by path; `corrupt`: a wrong SHA-256."""
     return {file.path: _status(file, folder) for file in find(name).files}
@@ -94,8 +87,10 @@ def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
 
 
 def _candidate_paths(file: File, folder: Path | None) -> list[Path]:
-    shared = os.environ.get("KAMMIL_DATA_DIR")
-    return [Path(root) / file.path for root in (shared, folder or cache_folder()) if root]
+    import pooch
+
+    shared, own = os.environ.get("KAMMIL_DATA_DIR"), os.environ.get("KAMMIL_CACHE_DIR")
+    return [Path(root) / file.path for root in (shared, folder or own or pooch.os_cache("kammil")) if root]
 
 
 def _is_valid(path: Path, file: File) -> bool:

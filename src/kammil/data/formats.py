@@ -18,37 +18,29 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, cast
 from xml.parsers import expat
 
 from kammil.data.files import MAX_UNPACKED, File, ReadOptions, load_json
-from kammil.data.tables import (
-    SNIFFED_ROWS,
-    Table,
-    TextColumn,
-    column_number,
-    object_table,
-    place_of,
-    read_rows,
-    read_texts,
-)
+from kammil.data.tables import SNIFFED_ROWS, Table, cell_table, column_number, object_table, place_of
 from kammil.errors import DataError, MissingExtraError
 from kammil.text import shortened
 
 DELIMITED = (".csv", ".tsv", ".txt")
 
 
-def read_table(file: File, options: ReadOptions) -> TextColumn:
-    """Return the texts of the selected rows of a file."""
+def read_table(file: File, options: ReadOptions) -> Table:
+    """Return the columns of a file."""
     if options.delimiter is not None and file.ending not in DELIMITED:
         raise DataError(
             f"--delimiter {options.delimiter!r} is for {', '.join(DELIMITED)}, not for {file.name}; leave it out"
         )
     if file.ending in (*DELIMITED, ".xlsx"):
-        return read_rows(_workbook(file) if file.ending == ".xlsx" else _delimited(file, options), options, file)
-    return read_texts(_parquet(file) if file.ending == ".parquet" else _json(file, options.column), options, file)
+        rows = _workbook(file) if file.ending == ".xlsx" else _delimited(file, options)
+        return cell_table(file, rows, options.column)
+    return _parquet(file) if file.ending == ".parquet" else _json(file, options.column)
 
 
 # ---- delimited cells
@@ -162,12 +154,12 @@ def _parquet(file: File) -> Table:
             part.to_series().to_list() for part in frame.select(name).iter_slices(_SLICE)
         )
 
-    return Table(str(file.name), names, cells, partial(place_of, file))
+    return Table(str(file.name), names, cells, place_of(file))
 
 
 def _json(file: File, column: str | None) -> Table:
     if file.ending == ".json":
-        return object_table(str(file.name), _objects(file, column), partial(place_of, file))
+        return object_table(str(file.name), _objects(file, column), place_of(file))
 
     def lines() -> Iterator[tuple[int, str]]:
         return ((number, line) for number, line in enumerate(file.open(), start=1) if line.strip())

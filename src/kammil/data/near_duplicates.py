@@ -94,9 +94,9 @@ _COMPARED = 100_000
 """Texts compared at a time: their shared 8-letter runs would fill the memory."""
 
 
-def overlap(first: str, second: str, *, shingle: int = SHINGLE) -> float:
+def overlap(first: str, second: str) -> float:
     """Return the share of the distinct shingles of the text with fewer that the other has too."""
-    a, b = (shingles(key(text), shingle) for text in (first, second))
+    a, b = (shingles(key(text), SHINGLE) for text in (first, second))
     return len(a & b) / min(len(a), len(b))
 
 

@@ -29,7 +29,7 @@ from kammil.data.files import (
     undecodable,
 )
 from kammil.data.formats import read_table
-from kammil.data.tables import Table, TextColumn, choose, object_table, read_cells
+from kammil.data.tables import Table, TextColumn, choose, object_table, read_cells, read_texts
 from kammil.errors import DataError
 from kammil.progress import note
 from kammil.text import counted
@@ -212,7 +212,7 @@ def _texts(file: File, options: ReadOptions) -> TextColumn:
         or options.delimiter is not None
         or (marked_encoding(file.data) and "\t" in file.open().readline())  # Excel's "Unicode text"
     ):
-        return read_table(file, options)
+        return read_texts(read_table(file, options), options, file)
     if options.table:
         named = "--column and --where need" if options.source_column is None else "source_column needs"
         raise DataError(f"{file.name} has no columns; {named} a table such as .tsv or .csv")

@@ -10,7 +10,6 @@ import statistics
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import cast
 
 import regex
@@ -110,11 +109,11 @@ _MAX_DIGITS = 18
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))")
 
 
-def read_rows(rows: list[list[str]], options: ReadOptions, file: File) -> TextColumn:
-    """Return the texts of rows of strings. Names are "1", "2", ... if the column is a number and the first row no
-    header; a repeated name gets its number."""
+def cell_table(file: File, rows: list[list[str]], column: str | None) -> Table:
+    """Return rows of strings as a table. Names are "1", "2", ... if the column is a number and the first row no header;
+    a repeated name gets its number."""
     first = rows[0]
-    number = column_number(options.column, first)
+    number = column_number(column, first)
     titled = number is None or is_header(rows[:SNIFFED_ROWS], number - 1)
     places: dict[str, int] = {}
     for i, title in enumerate(first):
@@ -126,8 +125,7 @@ def read_rows(rows: list[list[str]], options: ReadOptions, file: File) -> TextCo
         return _as_numbers([row[i] if i < len(row) else "" for row in rows])
 
     header = tuple(first) if titled and number is not None else ()
-    table = Table(str(file.name), list(places), cells, partial(place_of, file), numbered=True, header=header)
-    return read_texts(table, options, file)
+    return Table(str(file.name), list(places), cells, place_of(file), numbered=True, header=header)
 
 
 def object_table(name: str, rows: Sequence[object], place: Callable[[int], str], option: str = "--column ") -> Table:
@@ -141,9 +139,9 @@ def object_table(name: str, rows: Sequence[object], place: Callable[[int], str],
     return Table(name, names, cells, place, option)
 
 
-def place_of(file: File, i: int) -> str:
-    """Return a row's place in a sentence."""
-    return f"row {i + 1} of {file.name}"
+def place_of(file: File) -> Callable[[int], str]:
+    """Return the words for a row of a file."""
+    return lambda i: f"row {i + 1} of {file.name}"
 
 
 def column_number(column: str | None, first: Sequence[str]) -> int | None:
@@ -248,10 +246,8 @@ def _with_path(table: Table, column: str | None) -> Table:
         values = list(table.cells(other))
         return [values[row] for row in rows]
 
-    def place(row: int) -> str:
-        return table.place(rows[row])
-
-    return replace(table, names=[*table.names, cast(str, column)], cells=cells, place=place)
+    names = [*table.names, cast(str, column)]
+    return replace(table, names=names, cells=cells, place=lambda row: table.place(rows[row]))
 
 
 def _leaves(value: object, keys: Sequence[str]) -> Iterator[object]:
