@@ -467,7 +467,7 @@ class file_server:  # noqa: N801 (a context manager)
         port = int(os.read(ready, 16))
         example = next(iter(datasets.CATALOG.values()))
         address = f"http://127.0.0.1:{port}/local.tsv"
-        files = (datasets.File("local.tsv", address, SHARED["sha256"]),)
+        files = (datasets.DatasetFile("local.tsv", address, SHARED["sha256"]),)
         datasets.CATALOG["local"] = replace(example, name="local", files=files)
         for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "KAMMIL_DATA_DIR"):
             os.environ.pop(variable, None)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kammil.data import datasets, sources
-from kammil.data.datasets import CATALOG, Dataset, File
+from kammil.data.datasets import CATALOG, Dataset, DatasetFile
 from kammil.errors import DataError
 
 DATA = os.environ.get("KAMMIL_DATA_DIR")
@@ -139,7 +139,7 @@ def test_the_format_of_each_data_set_is_read_and_cleaned(
 
 def test_the_condition_must_select_a_row_in_one_of_the_files(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     contents = {"1.tsv": b"neg\ta\nneg\tb\n", "2.tsv": b"pos\tc\n\npos\t \n"}
-    files = tuple(File(name, "", hashlib.sha256(content).hexdigest()) for name, content in contents.items())
+    files = tuple(DatasetFile(name, "", hashlib.sha256(content).hexdigest()) for name, content in contents.items())
     monkeypatch.setitem(CATALOG, "pair", Dataset("pair", files, "", "", "", column="2"))
     cache.mkdir()
     for name, content in contents.items():
@@ -210,7 +210,7 @@ def host() -> Iterator[Host]:
 @pytest.fixture
 def target(host: Host, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the path of the only file of the data set "local"."""
-    file = File("a/texts.txt", host.address, SHA256)
+    file = DatasetFile("a/texts.txt", host.address, SHA256)
     monkeypatch.setitem(CATALOG, "local", Dataset("local", (file,), "CC0-1.0", "nobody", "numbered lines"))
     return cache / "a" / "texts.txt"
 
@@ -326,7 +326,7 @@ def test_no_network(host: Host, target: Path, monkeypatch: pytest.MonkeyPatch) -
     with socket.socket() as unused:  # bound, not listening: every connection is refused
         unused.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{unused.getsockname()[1]}/texts.txt"
-        file = File("a/texts.txt", address, SHA256)
+        file = DatasetFile("a/texts.txt", address, SHA256)
         monkeypatch.setitem(CATALOG, "local", Dataset("local", (file,), "", "", ""))
         assert f"{address} could not be downloaded (the connection failed)" in sentence()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from kammil.data.files import NoRowsError
@@ -59,14 +60,12 @@ def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], 
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_CELL)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _MAX_PATTERN)
         connection.execute("PRAGMA case_sensitive_like = TRUE")
-        # SQLite's own know ASCII alone
-        connection.create_function("LOWER", 1, lambda cell: None if cell is None else str(cell).lower())
-        connection.create_function("UPPER", 1, lambda cell: None if cell is None else str(cell).upper())
+        for name, case in (("LOWER", str.lower), ("UPPER", str.upper)):  # SQLite's own know ASCII alone
+            connection.create_function(name, 1, partial(_in_case, case))
         connection.execute(f"CREATE TABLE t ({', '.join(f'c{i} {kind}' for i, kind in enumerate(kinds))})")
         rows: Iterable[tuple[object, ...]] = zip(*columns, strict=True)
         connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(kinds))})", rows)
-        reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION)
-        connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in reading else sqlite3.SQLITE_DENY)
+        connection.set_authorizer(_authorise)
         connection.set_progress_handler(lambda: 1, _MAX_STEPS)
         found = connection.execute(f"SELECT ({statement}) FROM t", strings).fetchall()
     except (sqlite3.Error, UnicodeError) as error:
@@ -119,6 +118,17 @@ def _translate(where: str, table: str, names: Sequence[str]) -> tuple[str, list[
             )
         value_is_due = (kind == "sign" and token != ")") or sql[-1] in _OPERATORS - _BEHIND_A_VALUE
     return " ".join(sql), strings, list(columns)
+
+
+def _authorise(action: int, *_: object) -> int:
+    import sqlite3
+
+    reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION)
+    return sqlite3.SQLITE_OK if action in reading else sqlite3.SQLITE_DENY
+
+
+def _in_case(case: Callable[[str], str], cell: object) -> str | None:
+    return None if cell is None else case(str(cell))
 
 
 def _value(cell: Any) -> object:

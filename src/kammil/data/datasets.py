@@ -27,7 +27,7 @@ Terms = Literal["open", "research", "unstated"]
 
 
 @dataclass(frozen=True)
-class File:
+class DatasetFile:
     """A file of a data set."""
 
     path: str
@@ -41,7 +41,7 @@ class Dataset:
     """Files of one format, read in order."""
 
     name: str
-    files: tuple[File, ...]
+    files: tuple[DatasetFile, ...]
     licence: str
     citation: str
     description: str
@@ -56,7 +56,7 @@ def _entry(name: str, entry: dict[str, Any]) -> Dataset:
     column, cleaning = entry.pop("column", None), entry.pop("cleaning", None)
     return Dataset(
         name,
-        tuple(File(**file) for file in entry.pop("files")),
+        tuple(DatasetFile(**file) for file in entry.pop("files")),
         column=tuple(column) if isinstance(column, list) else column,
         cleaning=None if cleaning is None else CleaningRules(**cleaning),
         **entry,
@@ -77,7 +77,12 @@ def find(name: str) -> Dataset:
 
 def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
     """Return the status of each file by path; `corrupt`: a wrong SHA-256."""
-    return {file.path: _status(file, folder) for file in find(name).files}
+    found: dict[str, Status] = {}
+    for file in find(name).files:
+        paths = _candidate_paths(file, folder)
+        present = any(_is_valid(path, file) for path in paths)
+        found[file.path] = "present" if present else "corrupt" if any(path.exists() for path in paths) else "absent"
+    return found
 
 
 def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
@@ -86,27 +91,20 @@ def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
     return [_fetch_file(file, folder) for file in find(name).files]
 
 
-def _candidate_paths(file: File, folder: Path | None) -> list[Path]:
+def _candidate_paths(file: DatasetFile, folder: Path | None) -> list[Path]:
     import pooch
 
     shared, own = os.environ.get("KAMMIL_DATA_DIR"), os.environ.get("KAMMIL_CACHE_DIR")
     return [Path(root) / file.path for root in (shared, folder or own or pooch.os_cache("kammil")) if root]
 
 
-def _is_valid(path: Path, file: File) -> bool:
+def _is_valid(path: Path, file: DatasetFile) -> bool:
     import pooch
 
     return path.is_file() and pooch.file_hash(str(path)) == file.sha256
 
 
-def _status(file: File, folder: Path | None) -> Status:
-    paths = _candidate_paths(file, folder)
-    if any(_is_valid(path, file) for path in paths):
-        return "present"
-    return "corrupt" if any(path.exists() for path in paths) else "absent"
-
-
-def _fetch_file(file: File, folder: Path | None) -> Path:
+def _fetch_file(file: DatasetFile, folder: Path | None) -> Path:
     import requests
 
     paths = _candidate_paths(file, folder)

@@ -278,7 +278,7 @@ class _Size:
             self._shared = attributes.get("t") == "s"
             place = attributes.get("r", "")
             letters = place.rstrip("0123456789")
-            self._column = _column_number(letters) if letters else self._column + 1
+            self._column = _sheet_column(letters) if letters else self._column + 1
             self._row = int(place[len(letters) :] or self._row)
             self._rows, self._columns = max(self._rows, self._row), max(self._columns, self._column)
         elif name == "row":
@@ -294,7 +294,7 @@ class _Size:
 
 
 @cache
-def _column_number(letters: str) -> int:
+def _sheet_column(letters: str) -> int:
     if len(letters) > 3:
         raise ValueError(letters)
     return sum((ord(letter) - 64) * 26**place for place, letter in enumerate(reversed(letters.upper())))

@@ -246,8 +246,10 @@ def _with_path(table: Table, column: str | None) -> Table:
         values = list(table.cells(other))
         return [values[row] for row in rows]
 
-    names = [*table.names, cast(str, column)]
-    return replace(table, names=names, cells=cells, place=lambda row: table.place(rows[row]))
+    def place(row: int) -> str:
+        return table.place(rows[row])
+
+    return replace(table, names=[*table.names, cast(str, column)], cells=cells, place=place)
 
 
 def _leaves(value: object, keys: Sequence[str]) -> Iterator[object]:

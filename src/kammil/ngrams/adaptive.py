@@ -133,7 +133,10 @@ class AdaptiveCounts:
         counts = np.concatenate([matches.followers[1], *(count for _, count in added)])
         learnt = counts.copy()
         learnt[: matches.followers.shape[1]] = 0
-        pairs, counts, learnt = _sum_equal(pairs, counts, learnt)
+        order = pairs.argsort(kind="stable")
+        pairs = pairs[order]
+        first, _ = runs(pairs)  # equal pairs are added up
+        pairs, counts, learnt = pairs[first], *(np.add.reduceat(each[order], first) for each in (counts, learnt))
         kept = counts > 0
         pairs, counts, learnt = pairs[kept], counts[kept], learnt[kept]
         place = pairs >> ID_BITS
@@ -171,13 +174,6 @@ class AdaptiveCounts:
         real = followers != PAD
         keys = keys_of(hashes[real]).astype(np.uint64)  # (P, K)
         return (keys << np.uint64(ID_BITS) | followers[real].astype(np.uint64)[:, None]).reshape(-1)
-
-
-def _sum_equal(pairs: Index, *counts: Index) -> tuple[Index, ...]:
-    order = pairs.argsort(kind="stable")
-    pairs = pairs[order]
-    first, _ = runs(pairs)
-    return pairs[first], *(np.add.reduceat(values[order], first) for values in counts)
 
 
 def _context_length(context_type: str) -> int:

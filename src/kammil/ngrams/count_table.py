@@ -120,7 +120,7 @@ class CountTable:
 
         A context keeps its `max_followers` commonest followers seen `min_count` times or more, or is dropped.
         """
-        return cls.concat([cls(*_count(keys, ids, max_followers, min_count)) for keys, ids in parts])
+        return cls.concat([_count(keys, ids, max_followers, min_count) for keys, ids in parts])
 
     @classmethod
     def concat(cls, tables: Sequence[CountTable]) -> CountTable:
@@ -228,9 +228,7 @@ def expand(begins: Index, widths: Unsigned) -> Index:
     return firsts + np.arange(len(firsts))
 
 
-def _count(
-    keys: Keys, ids: Ids, max_followers: int, min_count: int
-) -> tuple[Keys, Unsigned, Unsigned, Unsigned, Unsigned]:
+def _count(keys: Keys, ids: Ids, max_followers: int, min_count: int) -> CountTable:
     pairs, counts = np.unique(keys.astype(np.int64) << _ID_BITS | ids, return_counts=True)  # (U,)
     first, size = runs(pairs >> _ID_BITS)  # (C,)
     number = np.repeat(np.arange(len(first)), size)  # context of each pair
@@ -241,7 +239,7 @@ def _count(
     num_followers = np.bincount(number[kept], minlength=len(first))
     pruned = np.bincount(number[~kept], counts[~kept], minlength=len(first)).astype(np.int64)
     stays = num_followers > 0
-    return (
+    return CountTable(
         (pairs >> _ID_BITS)[first][stays].astype(np.uint32),
         num_followers[stays].astype(np.int32),
         pruned[stays].astype(np.int32),
