@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import Any, cast, overload
 
 import numpy as np
@@ -29,15 +30,8 @@ SPECIALS = 4
 CODE_POINTS = sys.maxunicode + 1
 """Number of Unicode code points, 1,114,112."""
 
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-
 _TYPE = "characters"
 _BLOCK = 10_000
-
-
-class _Ids(dict[str, int]):
-    def __missing__(self, character: str) -> int:
-        return UNK
 
 
 class EncodedTexts(Sequence[NDArray[np.int64]]):
@@ -90,7 +84,7 @@ class CharacterVocabulary:
         self.characters: tuple[str, ...] = tuple(sorted(set(characters)))
         if any(len(c) != 1 for c in self.characters):
             raise ValueError("a character vocabulary holds single code points")
-        self._ids = _Ids({c: i + SPECIALS for i, c in enumerate(self.characters)})
+        self._ids = {c: i for i, c in enumerate(self.characters, SPECIALS)}
 
     @classmethod
     def from_texts(cls, texts: Sequence[str], *, least: int = 1) -> CharacterVocabulary:
@@ -118,7 +112,7 @@ class CharacterVocabulary:
 
     def encode(self, text: str) -> NDArray[np.int64]:
         """Return the ids of a text, (len(text),)."""
-        return np.fromiter(map(self._ids.__getitem__, text), np.int64, len(text))
+        return np.fromiter(map(self._ids.get, text, repeat(UNK)), np.int64, len(text))
 
     def encode_all(self, texts: Sequence[str]) -> EncodedTexts:
         """Return the ids of many texts."""
@@ -141,18 +135,14 @@ class CharacterVocabulary:
 
     def piece(self, id: int) -> str:
         """Return the text of one id, as `decode`."""
-        if id >= SPECIALS and id < self.size:
-            return self.characters[id - SPECIALS]
-        if id == UNK:
-            return _REPLACEMENT
-        if id in (PAD, BOS, EOS):
-            return ""
-        raise ValueError(f"id {id} is outside the vocabulary of {self.size}")
+        if not 0 <= id < self.size:
+            raise ValueError(f"id {id} is outside the vocabulary of {self.size}")
+        return self.pieces[id]
 
     @cached_property
     def pieces(self) -> tuple[str, ...]:
         """The text of every id, (V,)."""
-        return tuple(self.piece(id) for id in range(self.size))
+        return ("", "\N{REPLACEMENT CHARACTER}", "", "", *self.characters)
 
     @cached_property
     def writable_pieces(self) -> tuple[str, ...]:

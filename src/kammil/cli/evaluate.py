@@ -223,8 +223,6 @@ def explain(
 ) -> None:
     """Show how surprising each character of a text is to a model. Beside it stand likely alternatives, and which part
     of a blend raised it: its network, or its counts, by the number of letters before."""
-    from dataclasses import asdict
-
     from kammil.completion import explain as explaining
     from kammil.completion.completer import load
     from kammil.errors import OptionError
