@@ -123,19 +123,6 @@ class CheckedRequest:
     id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def generation(self, prompt: Prompt, on_parts: Callable[[list[TextPart]], None] | None = None) -> Generation:
-        """Create the scheduler's request for a prompt."""
-        return Generation(
-            self.deadline,
-            self.loaded.completer,
-            prompt.ids,
-            self.constraints.at(prompt.text, prompt.typed),
-            num_top=self.request.logprobs,
-            echo=bool(self.request.echo),
-            state_cache=self.loaded.state_cache(self.request.session),
-            on_parts=on_parts,
-        )
-
     def response_json(self, choices: bytes, usage: Usage | None) -> bytes:
         """Write a response or an event of a stream."""
         response = CompletionResponse(
@@ -284,7 +271,16 @@ def _generating(checked: CheckedRequest, updates: Updates | None = None) -> Gene
     generations: list[Generation] = []
     try:
         for i, prompt in enumerate(checked.prompts):
-            generation = checked.generation(prompt, None if updates is None else partial(_put, updates, i))
+            generation = Generation(
+                checked.deadline,
+                checked.loaded.completer,
+                prompt.ids,
+                checked.constraints.at(prompt.text, prompt.typed),
+                num_top=checked.request.logprobs,
+                echo=bool(checked.request.echo),
+                state_cache=checked.loaded.state_cache(checked.request.session),
+                on_parts=None if updates is None else partial(_put, updates, i),
+            )
             if updates is not None:
                 generation.future.add_done_callback(lambda _, i=i: _put(updates, i, None))
             checked.loaded.scheduler.submit(generation)

@@ -34,8 +34,7 @@ class PrefillQueue:
         """Read a piece of each prompt; remove and return those that are done."""
         self.pending = [pair for pair in self.pending if self._replies.still_wanted(pair[0])]
         for scored, maximum in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
-            group = [pair for pair in self.pending if isinstance(pair[1], PromptScorer) is scored]
-            group = [pair for pair in group if pair[1].remaining]
+            group = [one for one in self.pending if isinstance(one[1], PromptScorer) is scored and one[1].remaining]
             if group:
                 rows = max_rows(self._completer.language_model, maximum, STRIDE, each=STRIDE if scored else 1)
                 self._step_group(group[: rows if self._batched else 1], scored=scored)
