@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -222,7 +221,11 @@ def _estimated(runs: Mapping[K, TypedTexts], *, ghost: bool) -> dict[K, Savings]
         )
     ]
     intervals = iter([estimate.interval() for estimate in estimates(statistics)])
-    return {name: Savings(*islice(intervals, 5), speed={each: next(intervals) for each in DEVICES}) for name in runs}
+    found: dict[K, Savings] = {}
+    for name in runs:
+        keys, taken, words, shown, right = (next(intervals) for _ in range(5))
+        found[name] = Savings(keys, taken, words, shown, right, {device: next(intervals) for device in DEVICES})
+    return found
 
 
 def reading_charge(device: Device) -> float:
