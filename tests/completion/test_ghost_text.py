@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from tests.completion.test_suggestions import counter
 
-from kammil.completion.ghost_text import GHOST, GHOST_RULES, GhostLevel, GhostRule, ghost_rule
+from kammil.completion.ghost_text import GHOST_RULES, GhostLevel, GhostRule
 from kammil.errors import OptionError
 from kammil.evaluation.typing_report import DEVICES, reading_charge
 
@@ -36,8 +36,6 @@ def test_the_steps_of_the_dial() -> None:
     # No step shows what costs more to read than it saves: the quiet one on a phone, all of them on a desktop.
     assert charges[0] >= reading_charge(DEVICES["phone"])
     assert charges[-1] >= reading_charge(DEVICES["desktop"])
-    assert ghost_rule(GHOST) == GHOST_RULES[GHOST]
-    assert ghost_rule(GHOST, 0.1) == GhostRule(0.1, 0.0)
 
 
 def test_a_step_that_does_not_exist() -> None:

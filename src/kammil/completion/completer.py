@@ -333,14 +333,15 @@ class Completer:
         """
         checked = {} if threshold is None else {"threshold": threshold}
         query = self.query(prefix, SuggestOptions.of(**options, **checked), ghost=True)
-        rule = ghost_text.ghost_rule(query.options.ghost, threshold)
-        return self.phrase_after(query, *self._read(query.text.seen).result, rule)
+        return self.phrase_after(query, *self._read(query.text.seen).result, threshold)
 
     def phrase_after(
-        self, query: Query, log_probabilities: LogProbabilities, state: State, rule: ghost_text.GhostRule | None = None
+        self, query: Query, log_probabilities: LogProbabilities, state: State, threshold: float | None = None
     ) -> ghost_text.Phrase:
-        """Predict ghost text where `log_probabilities`, (1, V), follow; `rule` wins over that of the options."""
-        rule, seen = rule or ghost_text.GHOST_RULES[query.options.ghost], query.text.seen
+        """Predict ghost text where `log_probabilities`, (1, V), follow; a `threshold` wins over the level."""
+        rule, seen = ghost_text.GHOST_RULES[query.options.ghost], query.text.seen
+        if threshold is not None:
+            rule = ghost_text.GhostRule(threshold, 0.0)
         ghost = ghost_text.phrase(
             self.language_model,
             self.vocabulary,

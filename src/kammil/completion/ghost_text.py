@@ -72,11 +72,6 @@ class Phrase:
     """The words at its beginning that the model is sure of."""
 
 
-def ghost_rule(ghost: GhostLevel, threshold: float | None = None) -> GhostRule:
-    """Return the rule of a level, or that of a probability alone."""
-    return GHOST_RULES[ghost] if threshold is None else GhostRule(threshold, 0.0)
-
-
 def or_stock_phrase(ghost: Phrase, prompt: str, stock: Sequence[Hypothesis], rule: GhostRule) -> Phrase:
     """Return the best stock phrase that is sure enough and begins with the ghost text, else that."""
     for one in stock:

@@ -93,16 +93,12 @@ class StateCache:
             node.parent, node.children, node.block = None, {}, None
         self.root = TrieNode(None, "")
         self._kept: OrderedDict[TrieNode, int] = OrderedDict()  # bytes of each stop, least recently used first
-        self._bytes = 0
+        self.bytes = 0
+        """Bytes of all stops."""
 
     def __len__(self) -> int:
         """Return the number of stops."""
         return len(self._kept)
-
-    @property
-    def bytes(self) -> int:
-        """Return the bytes of all stops."""
-        return self._bytes
 
     def decoder(self, ids: Ids) -> CachedDecoder:
         """Read ids, (T,), BOS first; returns a decoder from there."""
@@ -142,7 +138,7 @@ class StateCache:
             self._kept.move_to_end(below)
             return below, "", _unpack(below.block)
         result = self._model.step(_ids(label[-1:]), state)
-        if current and _bytes(result) <= self._max_bytes * MAX_STEP_SHARE:
+        if current and sum(array.nbytes for array in (result[0], *result[1])) <= self._max_bytes * MAX_STEP_SHARE:
             return self.store(node, label, result), "", result
         return node, label, result
 
@@ -151,12 +147,12 @@ class StateCache:
         block = PackedArrays.of((result[0], *result[1]))  # first, so that a MemoryError leaves the tree as it was
         stored = self._insert(node, label)
         stored.block = block
-        self._bytes -= self._kept.pop(stored, 0)  # not 0 if two prefills of one text run side by side
+        self.bytes -= self._kept.pop(stored, 0)  # not 0 if two prefills of one text run side by side
         self._kept[stored] = size = len(block.data) + _NODE_BYTES + CHARACTER_BYTES * len(stored.label)
-        self._bytes += size
-        while self._bytes > self._max_bytes and len(self._kept) > 1:
+        self.bytes += size
+        while self.bytes > self._max_bytes and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
-            self._bytes -= size
+            self.bytes -= size
             old.block = None
             self._prune(old)
         return stored
@@ -170,7 +166,7 @@ class StateCache:
                 parent.children[node.label[0]] = below
                 if below in self._kept:
                     self._kept[below] += CHARACTER_BYTES * len(node.label)
-                    self._bytes += CHARACTER_BYTES * len(node.label)
+                    self.bytes += CHARACTER_BYTES * len(node.label)
             node.parent, node.children = None, {}
             node = parent
 
@@ -288,8 +284,3 @@ def _common_length(a: Label, b: Label) -> int:
 def _unpack(block: PackedArrays) -> Result:
     log_probabilities, *state = block.arrays()
     return cast(LogProbabilities, log_probabilities), tuple(state)
-
-
-def _bytes(result: Result) -> int:
-    log_probabilities, state = result
-    return log_probabilities.nbytes + sum(array.nbytes for array in state)

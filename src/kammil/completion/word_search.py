@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,16 +86,6 @@ class SearchRoots:
     def weights(self) -> NDArray[np.float64]:
         """Return the weight of each, (N,)."""
         return np.array([root.weight for root in self.roots])
-
-    @classmethod
-    def joined(cls, model: LanguageModel, parts: Sequence[Self]) -> Self:
-        """Join several; see `fitting_states`."""
-        if len(parts) == 1:
-            return parts[0]
-        states = fitting_states(model, [part.state for part in parts])
-        parts = [parts[i] for i in states]
-        roots = [root for part in parts for root in part.roots]
-        return cls(roots, np.concatenate([part.p for part in parts]), concat_states([*states.values()]))
 
 
 def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
@@ -302,7 +292,12 @@ class WordSearch:
                 and (q > complete[i] or is_stretched(word.typed, root.replacement, self.classes.folds))
                 and not self.refusals.blocked(root.refusal_states)
             ]
-        return SearchRoots.joined(self.model, parts), whole
+        if len(parts) > 1:
+            states = fitting_states(self.model, [part.state for part in parts])
+            all_roots = [root for i in states for root in parts[i].roots]
+            p = np.concatenate([parts[i].p for i in states])
+            roots = SearchRoots(all_roots, p, concat_states([*states.values()]))
+        return roots, whole
 
     def _meanings(self, word: BegunWord, number: int, prefix: str) -> SearchRoots:
         """Return the roots of a begun word's other meanings."""
