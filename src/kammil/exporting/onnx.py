@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -40,7 +39,16 @@ def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[b
         graph = family.graph(model.description.settings, checked_weights(model))
     except ModuleNotFoundError as error:
         raise MissingExtraError("an export to ONNX needs onnx", "train") from error
-    onnx.helper.set_model_props(graph, dict(_metadata(model, f"{name} network" if part == "network" else name)))
+    vocabulary = model.vocabulary
+    metadata = {
+        "kammil": FORMAT,
+        "family": f"{name} network" if part == "network" else name,
+        "vocabulary": json.dumps([vocabulary.piece(id) for id in range(vocabulary.size)]),
+        "specials": json.dumps({"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS}),
+        "writable": json.dumps([id for id in range(vocabulary.size) if id not in vocabulary.unwritable]),
+        "rules": json.dumps(TextRules.from_dict(model.description.rules).to_dict()),
+    }
+    onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
     left = "the counts of the blend are not in the file, so it predicts worse than the blend and learns no texts."
     return graph.SerializeToString(), left if part == "network" else None
@@ -52,18 +60,6 @@ def checked_weights(model: folders.ModelFiles) -> dict[str, Floats]:
     if language_model.vocabulary_size != model.vocabulary.size:
         raise FolderError("weights.safetensors and vocabulary.json are of two models; copy the model folder again.")
     return {name: array.astype(np.float32, copy=False) for name, array in unpack(model.artifacts.weights).items()}
-
-
-def _metadata(model: folders.ModelFiles, family: str) -> Mapping[str, str]:
-    vocabulary = model.vocabulary
-    return {
-        "kammil": FORMAT,
-        "family": family,
-        "vocabulary": json.dumps([vocabulary.piece(id) for id in range(vocabulary.size)]),
-        "specials": json.dumps({"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS}),
-        "writable": json.dumps([id for id in range(vocabulary.size) if id not in vocabulary.unwritable]),
-        "rules": json.dumps(TextRules.from_dict(model.description.rules).to_dict()),
-    }
 
 
 EXAMPLE = '''\

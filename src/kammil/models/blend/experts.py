@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from tempfile import SpooledTemporaryFile
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import regex
@@ -40,11 +40,8 @@ def _take(file: SpooledTemporaryFile[bytes]) -> Keys:
         return np.frombuffer(file.read(), np.uint32)
 
 
-class _Counts(NamedTuple):
-    """Counts of one context type, within the budget; no two tables share a key."""
-
-    tables: Sequence[CountTable]
-    levels: Sequence[Level]
+_Counts: TypeAlias = tuple[Sequence[CountTable], Sequence[Level]]
+"""Tables, which share no key, and levels of one context type, within the budget."""
 
 
 def _select(tables: Sequence[CountTable], cutoff: int) -> list[CountTable]:
@@ -91,18 +88,17 @@ class NgramExperts:
         counted = {OWN: self._count(train, held_out, settings, settings.min_count)}
         if background:
             counted[BACKGROUND] = self._count(background, held_out, settings, max(2, settings.min_count))
-        cutoffs = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
+        cutoffs = count_cutoffs([[kept for _, kept in kinds] for kinds in counted.values()], settings.megabytes)
         self._cutoffs = dict(zip(counted, cutoffs, strict=True))
         self._min_count = settings.min_count
         # Pruned before training: the gate must learn from the counts that the folder will hold.
         self.tables = {
             prefix: CountTable.concat(
-                [table for kind, n in zip(kinds, self._cutoffs[prefix], strict=True) for table in _select(kind[0], n)]
+                [table for (ours, _), n in zip(kinds, self._cutoffs[prefix], strict=True) for table in _select(ours, n)]
             ).fit_16_bits()
             for prefix, kinds in counted.items()
         }
-        self._is_counted = None if kept is None else np.array(kept.is_counted, np.bool_)
-        self._packed = None if kept is None else kept.packed
+        self._of_base = kept
         if kept is not None:
             self.tables[BACKGROUND] = kept.table
         _, self._kin, sizes = np.unique(kin, return_inverse=True, return_counts=True)
@@ -140,8 +136,8 @@ class NgramExperts:
         pairs = list(zip(self.tables.values(), found, strict=True))
         if not learning:
             return expert_features([*(table.read(rows_found) for table, rows_found in pairs), cached])
-        if self._is_counted is not None:
-            counted = self._is_counted[[row.text for row in rows]]  # (B,)
+        if self._of_base is not None:
+            counted = [self._of_base.is_counted[row.text] for row in rows]  # (B,)
             pairs[1][1].reshape(len(rows), -1)[counted] = -1
         own, rows_found = pairs[0]
         by_text = rows_found.reshape(len(rows), width, experts)
@@ -153,8 +149,8 @@ class NgramExperts:
         """Return the arrays of a model folder."""
         arrays: dict[str, NDArray[np.generic]] = {IN_WORD: self._in_word.astype(np.uint8)}
         for prefix, table in self.tables.items():
-            if prefix == BACKGROUND and self._packed is not None:
-                arrays |= {BACKGROUND + name: array for name, array in self._packed.items()}
+            if prefix == BACKGROUND and self._of_base is not None:
+                arrays |= {BACKGROUND + name: array for name, array in self._of_base.packed.items()}
             else:
                 arrays |= pack(table, prefix)
         return arrays
@@ -231,7 +227,7 @@ class NgramExperts:
             tables = [CountTable.of([pair], max_followers=settings.most, min_count=min_count) for pair in pairs]
             kept = levels(tables, held_out[0][kind], held_out[1])
             ((cutoff,),) = count_cutoffs([[kept]], settings.megabytes)
-            counted.append(_Counts(_select(tables, cutoff) if cutoff > 1 else tables, kept))
+            counted.append((_select(tables, cutoff) if cutoff > 1 else tables, kept))
         return counted
 
 

@@ -32,15 +32,11 @@ def gru_forward(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
             bias_in + F.pad(bias[:fixed], (0, gru.hidden_size)), embedding.weight, weights_in.t()
         )  # (V, 3H)
         x = F.embedding(ids.t(), table).transpose(1, 2).contiguous()  # (T, 3H, B)
-    return _Recurrence.run(x, recurrent, bias[fixed:]).permute(2, 0, 1)  # (B, T, H)
+    return cast(Tensor, _Recurrence.apply(x, recurrent, bias[fixed:])).permute(2, 0, 1)  # (B, T, H)
 
 
 class _Recurrence(torch.autograd.Function):
     """Maps gate inputs (T, 3H, B), recurrent weights (3H, H) and bias (H,) to states (T, H, B)."""
-
-    @classmethod
-    def run(cls, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        return cast(Tensor, cls.apply(x, weights, bias))
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:

@@ -308,15 +308,13 @@ class KeyValueCache:
                 new = [list(context[known:]) for context, known in part]
                 kept: Tensor | list[None] = [None] * len(part)
                 if self.incremental:
-                    scores, kept = self._read(new, [self._keys_values(context[:known]) for context, known in part])
+                    before = [[self._entries[context[: n + 1]] for n in range(known)] for context, known in part]
+                    scores, kept = self._read(new, [[cast(Tensor, e.keys_values) for e in row] for row in before])
                 else:
                     scores = self._read_whole(torch.tensor(new))
                 last = scores[:, -1].numpy()
                 for i, (context, known) in enumerate(part):
                     self._add(context, known, last[i].copy(), kept[i])
-
-    def _keys_values(self, context: Context) -> list[Tensor]:
-        return [cast(Tensor, self._entries[context[: n + 1]].keys_values) for n in range(len(context))]
 
     def _add(self, context: Context, known: int, scores: LogProbabilities, kept: Tensor | None) -> None:
         """Add a context, and keys and values (N, F) of its new tokens."""

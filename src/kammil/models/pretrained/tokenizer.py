@@ -227,7 +227,8 @@ def segment(
 
     spaced = tokenizer.puts_space and " " in known
     prefix = vocabulary.encode(" ") if spaced else np.zeros(0, np.int64)
-    widths = np.array([0, 1, 1, 0 if spaced else 1, *(_width(each) for each in tokenizer.spelled)], np.int64)
+    begun = (sum(byte & 0xC0 != 0x80 for byte in each or b"") for each in tokenizer.spelled)  # characters
+    widths = np.array([0, 1, 1, 0 if spaced else 1, *begun], np.int64)
     units = TokenUnits(UnitVocabulary(vocabulary.size, longer), tokens, shares, prefix)
     return Segmentation(
         units, [_ids(text, tokenizer) for text in cut_train], [_ids(text, tokenizer) for text in cut_validation], widths
@@ -268,7 +269,3 @@ def _text(spelled: bytes) -> str | None:
         return spelled.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         return None
-
-
-def _width(spelled: bytes | None) -> int:
-    return sum(byte & 0xC0 != 0x80 for byte in spelled or b"")
