@@ -7,6 +7,7 @@ import json
 import math
 import unicodedata
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_the_figures_agree_with_each_other_and_with_a_plain_count(texts: list[st
 @given(ANY, ANY)
 def test_the_report_is_json(texts: list[str], training: list[str]) -> None:
     found = audit(texts, training)
-    read = json.loads(json.dumps(found.to_dict()))
+    read = json.loads(json.dumps(asdict(found)))
     assert found.leaks is not None
     assert read["leaks"]["near"] == found.leaks.near == len(found.leaks.near_rows)
     assert read["texts"] == found.leaks.total == len(texts)

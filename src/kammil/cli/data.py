@@ -122,7 +122,7 @@ def check(
     training = None if against is None else [text for text in rows(against, **options).texts if text]
     result = audit(texts, training, sources=checked.sources)
     if json:
-        print_json(result.to_dict())
+        print_json(asdict(result))
         return
     lines = [f"read             {remark}" for remark in remarks(checked)]
     if "where" in options:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import regex
@@ -130,10 +130,6 @@ class Audit:
     """Occurrences by kind."""
     leaks: Leakage | None
     """From a training part into these texts."""
-
-    def to_dict(self) -> dict[str, object]:
-        """Convert to builtins."""
-        return asdict(self)
 
 
 def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources: Sequence[str] | None = None) -> Audit:

@@ -76,6 +76,7 @@ class CountIndex:
             self._build(tables, [table.contexts for table in tables], context_types)
             self.ids, self.counts, self.large_positions, self.large_counts = followers.result()
         """(F,): followers; their counts, 0 beyond 16 bits; positions and values of such counts, ascending."""
+        self.max_id = int(self.ids.max()) if len(self.ids) else -1
 
     def _build(self, tables: Sequence[CompressedTable], contexts: Sequence[int], context_types: int) -> None:
         begins = np.cumsum([0, *(size + _MAX_BUCKET for size in contexts)]).tolist()
@@ -110,11 +111,6 @@ class CountIndex:
         """(D * K,): key >> shift is the bucket."""
         self.firsts = np.repeat(np.array(firsts[:-1], np.uint32), context_types)
         """(D * K,): first bucket of each expert's table."""
-
-    @property
-    def max_id(self) -> int:
-        """The largest follower; -1 for none."""
-        return int(self.ids.max(initial=0)) if len(self.ids) else -1
 
     def look_up(self, keys: Keys) -> IndexMatches:
         """Find contexts by their keys, (P, K), in few NumPy calls, the cost of one position."""
