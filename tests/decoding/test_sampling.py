@@ -15,15 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
+from kammil.data.blocklist import BlockedWord, Blocklist
 from kammil.decoding import Constraints, DecodingOptions, Hypothesis, SequenceGroup, decode_step, keep_best, sampling
 from kammil.decoding.filters import FILTERS, Filter, filters
 from kammil.decoding.options import Options
+from kammil.decoding.refusals import WordBlock
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import LanguageModel
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
-from kammil.vocabulary import BOS, EOS, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 LETTERS = "abc"
 ORDER = ngram_model.NGramSettings(order=3)
@@ -413,6 +415,25 @@ def test_groups_get_together_what_each_gets_alone(tiny: Completer) -> None:
         for group in (*together, *single):
             group.select([row for row, text in enumerate(group.live) if text.reason is None])
         assert [group.live for group in together] == [group.live for group in single]
+
+
+def test_what_is_drawn_again_is_drawn_by_the_seed_of_its_own_text(tiny: Completer) -> None:
+    """A blocked word is refused after the draw: the second one of a batch must not take another call's seed."""
+    block = WordBlock(Blocklist([BlockedWord("ab", form="stem")]), (*[""] * 4, *LETTERS))
+    asked = [DecodingOptions(temperature=1.0, seed=seed) for seed in range(40)]
+    calls = [Constraints(options, tiny.vocabulary, (PAD, BOS, UNK), None, block=block) for options in asked]
+    together, single = ([SequenceGroup(call, [call.hypothesis()]) for call in calls] for _ in range(2))
+    for likely in ("a", "b"):
+        scores = np.full((len(single), tiny.vocabulary.size), -1.5)
+        scores[:, tiny.vocabulary.encode(likely)] = -0.5
+        scores = scores.astype(np.float32)
+        ids = decode_step(together, scores)[0].tolist()
+        assert ids == [decode_step([group], scores[:1])[0].item() for group in single]
+        for group in (*together, *single):
+            group.select([row for row, text in enumerate(group.live) if text.reason is None])
+        if likely == "a":
+            kept = [i for i, group in enumerate(together) if len(group)]
+            together, single = ([items[i] for i in kept] for items in (together, single))
 
 
 @pytest.mark.parametrize("broken", [0, 1, 9])
