@@ -153,7 +153,10 @@ def _flags(rows: Rows) -> list[Any]:
         shown = " Repeatable." if repeatable else ""
         if default not in (None, ()) and not isinstance(default, bool):
             shown = f"  [default: {f'{default:g}' if isinstance(default, float) else default}]"
-        option = Annotated[list[str] | None if repeatable else kind | None, Option(flag, help=f"{text}{shown}")]
+        option = Annotated[
+            list[str] | None if repeatable else kind | None,
+            Option(flag, help=f"{text}{shown}", metavar="TEXT" if repeatable else None),
+        ]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option))
 
     def taken(**_: Any) -> None: ...

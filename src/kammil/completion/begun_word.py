@@ -70,7 +70,7 @@ class BegunWord:
     """First the word as it was typed."""
     before: Beam[Begun]
     readings: Beam[Begun] | None
-    """None where the word cannot be Arabic."""
+    """Arabic readings of the word; None where it cannot be Arabic."""
     english: float = 0.0
     """Probability that Latin letters are English here."""
     is_english: bool = False

@@ -75,7 +75,7 @@ class Channel:
     inserted: float
     """Weight of each superfluous letter."""
     latin: Transliteration | None = None
-    """None where Latin letters are not read."""
+    """Table of Arabic in Latin letters; None where they are not read."""
 
     @classmethod
     def of(

@@ -25,7 +25,7 @@ MIN_SHARE = 1e-3
 
 
 class Memory(Protocol):
-    """What a channel remembers of how a text was typed."""
+    """State of a channel after typed letters."""
 
     def joined(self, other: Self) -> Self:
         """Return the memory of a text found in two ways."""
@@ -54,7 +54,7 @@ NO_LETTER = -1
 
 
 class Arcs(NamedTuple, Generic[M]):
-    """What a channel says of one typed letter."""
+    """Arcs of a channel for one typed letter."""
 
     read: list[Arc[M]]
     unwritten: list[Arc[M]]

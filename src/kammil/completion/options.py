@@ -11,7 +11,7 @@ from kammil.decoding.options import DecodingOptions, FrozenOptions, option
 
 
 class RefusalKeywords(TypedDict, total=False):
-    """What is refused, for type checkers."""
+    """Options of refusals, for type checkers."""
 
     forbid: Sequence[str]
     allow_offensive: bool
@@ -32,7 +32,7 @@ class GhostKeywords(RefusalKeywords, total=False):
 
 
 class SuggestOptions(FrozenOptions):
-    """What is suggested, in a list and as ghost text."""
+    """Options of lists of suggestions and of ghost text."""
 
     k: int = option(3, "Maximum number of suggestions.", ge=1)
     threshold: float = option(MIN_PROBABILITY, "Minimum probability of a suggestion.", ge=0, le=1)

@@ -1,4 +1,4 @@
-"""What models bring up by themselves and should not: rulers and parties, politics, religious formulas.
+"""Names and words that models bring up by themselves and should not: rulers and parties, politics, religious formulas.
 
 Ghost text shows an *entry* of `rulers.txt` or `formulas.txt` only if a whole word of it, or three letters of its stem,
 are typed. Drawn completions that bring up rulers or `politics.txt` are chosen last. A list holds no two religious words

@@ -1,4 +1,4 @@
-"""What a list holds: the best words of a search in one spelling each, openings, and the pieces that save most keys.
+"""Words of a list: the best words of a search in one spelling each, openings, and the pieces that save most keys.
 
 Of a word's spellings (قهوة and قهوه) the most probable one is kept, or, where the writer uses ta marbuta or hamza, the
 one that has them, unless it is much less probable: كتابه, his book, is no كتابة. A doubled vowel about as probable

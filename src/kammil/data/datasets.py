@@ -23,7 +23,7 @@ _MAX_BYTES = 64 << 20
 
 Status = Literal["present", "absent", "corrupt"]
 Terms = Literal["open", "research", "unstated"]
-"""None clears the rights of the writers."""
+"""Kinds of terms; even open ones do not clear the rights of those who wrote the texts."""
 
 
 @dataclass(frozen=True)
