@@ -8,13 +8,15 @@ import os
 import sys
 from contextlib import suppress
 
+_LONG = {"serve", "train", "tune", "compare", "curve", "type"}  # commands whose garbage must not wait
 _STOPPED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 
 def main() -> None:
     """Run a command; a `KammilError` becomes one sentence on stderr and exit status 2."""
     # A short command spends half of its time on imports, which make many objects, no garbage, and need no plug-in.
-    gc.set_threshold(50_000)
+    if not _LONG & {*sys.argv[1:2]}:
+        gc.set_threshold(50_000)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from kammil import distributed
     from kammil.errors import KammilError

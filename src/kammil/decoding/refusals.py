@@ -29,7 +29,7 @@ from kammil.vocabulary import EOS, CharacterVocabulary
 S = TypeVar("S")
 NO_LIMIT = 1 << 20
 """Characters left to write where none are counted."""
-MAX_WORD_BLOCKS = 8
+MAX_WORD_BLOCKS = 64
 """Maximum number of word blocks that are kept."""
 _NEVER = 1 << 30  # more characters than any completion has
 _NONE = np.zeros(0, np.int64)

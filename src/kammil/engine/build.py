@@ -43,7 +43,7 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
     except (OSError, AttributeError) as error:  # for another machine, or of another source
         return None, f", since the build of {SOURCE.name} is of no use here ({error}); install kammil again"
     if not code.kammil_vectorised():
-        return None, ", which is faster on this processor"
+        return None, f", since {SOURCE.name} has no vector code for this processor"
     return code, ""
 
 

@@ -319,6 +319,8 @@ class _Suite:
                     f"the row {name} in {self.path} has another {changed}; give --replace to make it anew, or another "
                     "--out."
                 )
+            else:
+                (self.path / name / ROW).unlink(missing_ok=True)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

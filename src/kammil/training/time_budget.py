@@ -11,7 +11,7 @@ from typing import Any
 
 from kammil import distributed, model_folder
 from kammil.errors import OptionError
-from kammil.evaluation.metrics import TARGET, predict
+from kammil.evaluation.metrics import TARGET, predict, spread
 from kammil.language_model import LanguageModel
 from kammil.models.family import CountingLearner, MergingLearner, family
 from kammil.progress import note
@@ -62,14 +62,13 @@ class TimeBudget:
             return 0.0
         seconds = 0.0
         for size in _TIMED:
-            number = min(size, len(texts))
-            sample = [texts[i * len(texts) // number] for i in range(number)]  # at even distances
+            sample = spread(texts, size)
             began = self.elapsed
             for model in models:
                 predict(model, vocabulary, sample, TARGET)
             took = self.elapsed - began
-            seconds = took * max(len(texts) / number, sum(map(len, texts)) / sum(map(len, sample)))
-            if number == len(texts) or took > _TIMED_SHARE * self.seconds:
+            seconds = took * max(len(texts) / len(sample), sum(map(len, texts)) / sum(map(len, sample)))
+            if len(sample) == len(texts) or took > _TIMED_SHARE * self.seconds:
                 break
         return seconds
 
@@ -107,6 +106,8 @@ def auto_sizes(
     learner, minutes = family(recipe.model).learner(), recipe.training.minutes
     if minutes is None or not isinstance(learner, MergingLearner) or distributed.size() > 1:
         return {}
+    if given.get("base") or given.get("members"):
+        return {}
     from kammil.training.optim import make_accelerator
 
     if make_accelerator(recipe.training.device).device.type != "cpu":
@@ -116,7 +117,7 @@ def auto_sizes(
     # the CPU threads that the clock counts as one
     threads = 1 if recipe.training.clock == "processor" else recipe.training.threads or torch.get_num_threads()
     chosen = dict(learner.sizes(characters, minutes, threads))
-    if any(given.get(name) for name in ("base", "members", *chosen)):
+    if any(given.get(name) for name in chosen):
         return {}
     stored = _stored(resumed) if resumed is not None else {}
     chosen |= {name: stored[name] for name in chosen if name in stored}
