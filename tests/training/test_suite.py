@@ -31,6 +31,7 @@ from kammil.training import comparison_report as report
 from kammil.training import suite
 from kammil.training import train as training
 from kammil.training.recipe import Recipe
+from kammil.training.record import ROW
 from kammil.training.suite import compare, gather
 
 TINY: dict[str, Any] = {
@@ -287,6 +288,25 @@ def test_replace_makes_only_what_differs(file: Path, tmp_path: Path, monkeypatch
     assert [line for line in said if "at work" in line] == ["gru: at work"]
     assert second.figures["ngram"] == first.figures["ngram"]
     assert second.figures["gru"] != first.figures["gru"]
+
+
+def test_what_replace_has_dropped_is_gone_where_it_is_stopped(
+    file: Path, folder: Path, standings: Ranking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the same command goes on without `replace`."""
+
+    def stop(sentence: str) -> None:
+        if "at work" in sentence:
+            raise KeyboardInterrupt
+
+    copy = shutil.copytree(folder, tmp_path / "x")
+    assert standings.rows and len([*copy.glob(f"*/{ROW}")]) == len(standings.rows)
+    other: dict[str, Any] = TINY | {"hidden": 24}
+    monkeypatch.setattr(suite, "note", stop)
+    for replace in (True, False):
+        with pytest.raises(KeyboardInterrupt):
+            compare(file, out=copy, replace=replace, **other)
+    assert not (copy / "gru" / ROW).exists() and (copy / "ngram" / ROW).exists()
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
