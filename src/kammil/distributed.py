@@ -39,7 +39,8 @@ _LOST = re.compile("gloo|nccl|connection|timed out|timeout", re.IGNORECASE)
 _joined = False
 _store: Any = None
 """Kept, since PyTorch's own store would give a second training the addresses of the first."""
-_groups = 0
+_groups: list[Any] = []
+"""Kept, since PyTorch joins a thread where a group's last holder goes, and that thread may wait for Python's lock."""
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 
@@ -71,7 +72,7 @@ def rank() -> int:
 @contextmanager
 def joined() -> Generator[None]:
     """Connect the launched processes for the block; raises `ProcessError` where one of them ends."""
-    global _joined, _groups, _store  # noqa: PLW0603 (PyTorch has one group in a process)
+    global _joined, _store  # noqa: PLW0603 (PyTorch has one group in a process)
     if _joined or not is_launched():
         yield
         return
@@ -89,10 +90,10 @@ def joined() -> Generator[None]:
         try:
             if _store is None:
                 _store, _, _ = next(rendezvous("env://", timeout=_TIMEOUT))
-            _groups += 1
+            _groups.append(None)  # a name that failed once is not used again
             distributed.init_process_group(
                 "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-                store=PrefixStore(f"kammil {_groups}", _store),
+                store=PrefixStore(f"kammil {len(_groups)}", _store),
                 rank=int(os.environ["RANK"]),
                 world_size=int(os.environ["WORLD_SIZE"]),
                 timeout=_TIMEOUT,
@@ -102,6 +103,7 @@ def joined() -> Generator[None]:
                 f"the processes of this run did not find one another ({str(error).splitlines()[0]}); "
                 "start them with torchrun or accelerate launch."
             ) from error
+        _groups[-1] = distributed.group.WORLD
         _joined = True
         yield
     except RuntimeError as error:

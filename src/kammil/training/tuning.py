@@ -277,6 +277,7 @@ class _Study:
     def make_trial(self, listen: Listener) -> None:
         """Draw settings by the seed and the number of trials, or repeat a stopped trial, and train with them."""
         import optuna
+        from filelock import FileLock
 
         known = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state.name != "WAITING"]
         begun = sum(_REPEATED not in trial.user_attrs for trial in known)
@@ -307,10 +308,11 @@ class _Study:
             raise
         if failure is not None and not self.number("COMPLETE"):
             raise failure
-        best = self.study.best_trial
-        heading = f"# {best.value:.3f} bits per character on the validation texts, trial {best.number}\n"
-        content = heading + options_toml({**self.options, **best.params})
-        write_atomic(self.folder / BEST, content.encode("utf-8", "replace"))
+        with FileLock(self.folder / _LOCK):  # two programs would share a draft, or write an older best last
+            best = self.study.best_trial
+            heading = f"# {best.value:.3f} bits per character on the validation texts, trial {best.number}\n"
+            content = heading + options_toml({**self.options, **best.params})
+            write_atomic(self.folder / BEST, content.encode("utf-8", "replace"))
         note(sentence(self.study.get_trials(deepcopy=False)[number], str(failure or ""), best=best.number == number))
 
     def _train(self, trial: Trial, drawn: Mapping[str, float], listen: Listener) -> float:
