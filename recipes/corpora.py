@@ -104,7 +104,7 @@ def reviews(condition: Callable[[str], bool]) -> Parser:
 # ---- sources
 
 REGIONS = ("damascus", "syria", "beirut", "mountain", "amman", "jordan", "westbank", "galilee")
-"""Regions whose dialects the messages of recipes/messages are in, a file for each."""
+"""Regions whose dialects the messages of recipes/messages and its folder talk are in, a file for each."""
 FRAMES = "frames"
 """Name of the source that recipes/frames.py writes out."""
 LEVANT = ("Jordan", "Lebanon", "Palestine", "Syria")
@@ -177,7 +177,11 @@ SOURCES: dict[str, Source] = {
     "cotterell_gulf": _annotated("gulf", "Gulf"),
     "cotterell_iraqi": _annotated("iraqi", "Iraqi"),
     "cotterell_maghrebi": _annotated("maghrebi", "Maghrebi"),
-    **{f"messages_{region}": Source("open", "Levantine", licence="CC0-1.0") for region in REGIONS},
+    **{
+        f"{kind}_{region}": Source("open", "Levantine", licence="CC0-1.0")
+        for kind in ("messages", "talk")
+        for region in REGIONS
+    },
     FRAMES: Source("open", "Levantine", licence="CC0-1.0"),
     # The sources below have no parser here: they are read from a folder of texts, whatever repository they are from.
     "d7_abdullah_lev": _open("Levantine", "ECL-2.0, of the repository", *_PROJECT),
