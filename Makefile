@@ -25,7 +25,7 @@ $(DEMO): pyproject.toml hatch_build.py src/kammil/engine/kernel.c
 	touch $(DEMO)
 
 $(READY): $(DEMO)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --editable models/levantine-all
 	touch $(READY)
 
 demo: $(DEMO)

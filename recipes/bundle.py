@@ -3,7 +3,7 @@
 Run: `python recipes/bundle.py FOLDER NAME TABLE ...` after the trainings that recipes/NAME.toml describes. The tables
 are those of `recipes/gather.py` that the model has learnt from. The script writes 1,000 samples, looks for the longest
 piece that any of them shares with the training texts and for anything that looks like an address or a number of a
-person, puts the model into src/kammil/pretrained, and writes its card.
+person, puts the model in its place, and writes its card.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ from kammil.data.blocklist import is_offensive
 from kammil.evaluation.metrics import half
 
 ROOT = Path(__file__).parent.parent
-PRETRAINED = ROOT / "src" / "kammil" / "pretrained"
+PLACES = {
+    "levantine": ROOT / "src" / "kammil" / "pretrained" / "levantine",
+    "levantine-all": ROOT / "models" / "levantine-all" / "kammil_levantine_all",
+}
 SAMPLES = 1000
 LENGTH = 60
 RUN = 16
 """Shorter pieces in common are phrases that everybody uses."""
 ADVICE = {
-    "levantine": "Take it for reviews, comments and tweets. In messages `levantine-open` saves more keystrokes, and\n"
-    "the terms of all its texts are open: take that one for a product that you ship.",
-    "levantine-open": "Take it for a product that you ship, and for messages: the terms of all its texts are open. In\n"
-    "reviews, comments and tweets `levantine` saves more keystrokes.",
+    "levantine": "Take it, and ship it if you like: the terms of all its texts are open, and in messages it saves the most\n"
+    "keystrokes. In reviews, comments and tweets `levantine-all` saves more.",
+    "levantine-all": "Take it for reviews, comments and tweets of your own or for research: nothing is stated of the terms\n"
+    "of many of its texts, so ship `levantine` instead, which saves more keystrokes in messages.",
 }
-"""Which of the bundled models to take."""
+"""Which of the models to take."""
 PERSONAL = {
     "handle": r"[@＠]\w+",
     "web address": r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|ly|gl|me)\b",
@@ -52,19 +55,22 @@ def main() -> None:
     """Check, copy, describe."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("name", choices=list(ADVICE))
+    parser.add_argument("name", choices=list(PLACES))
     parser.add_argument("tables", type=Path, nargs="+")
     given = parser.parse_args()
     rows = list(dict.fromkeys(row for table in given.tables for row in read(table)))
     checked = memorised(kammil.load(given.folder), [text for _, text in rows])
     print(json.dumps(checked, ensure_ascii=False, indent=2))
-    here = PRETRAINED / given.name
-    here.parent.mkdir(exist_ok=True)
+    here = PLACES[given.name]
     shutil.rmtree(here, ignore_errors=True)
     shutil.copytree(given.folder, here, ignore=shutil.ignore_patterns("*.png", folders.EVENTS))
     terms = sorted({described(source).terms for source, _ in rows})
     metrics = json.loads((here / folders.METRICS).read_text("utf-8"))
-    metrics |= {"memorisation": checked, "licence": f"texts of {', '.join(terms)} terms, listed in its README.md"}
+    metrics |= {
+        folders.STOCK_PHRASES: True,
+        "memorisation": checked,
+        "licence": f"texts of {', '.join(terms)} terms, listed in its README.md",
+    }
     folders.write_metrics(here, metrics)
     storage.write_atomic(here / folders.CARD, card(here, checked, rows, ADVICE[given.name]).encode())
     print(f"{sum(f.stat().st_size for f in here.iterdir()) / 1e6:.2f} MB in {here.relative_to(ROOT)}")

@@ -6,9 +6,11 @@ import json
 import reprlib
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,11 +38,16 @@ WEIGHTS = "weights.safetensors"  # with `DOCUMENTS` beside it in a fine-tuned pr
 SEEN = "seen.safetensors"  # Bloom filter of the runs of letters in the training texts
 BASELINES = "baselines.safetensors"  # character counts and a short n-gram model, shown beside every figure
 METRICS = "metrics.json"  # figures and training history
+STOCK_PHRASES = "stock_phrases"  # true among the metrics of a model that learnt the messages of recipes/messages
 EVENTS = "events.jsonl"  # of the training, one a line
 CARD = "README.md"
 BLOCK = "block.txt"  # words, if its owner lists any, that the model must not write
-PRETRAINED = ("levantine", "levantine-open")
-"""Bundled models; the first is the default."""
+PRETRAINED = "levantine"
+"""The bundled model, which is the default."""
+RENAMED = {"levantine-open": PRETRAINED}
+"""Names of before, which go with the next version."""
+ENTRY_POINTS = "kammil.models"
+"""Entry points of other packages: the name of a model, and the importable folder, without code, that holds it."""
 _MAX_FILE_BYTES = 2 << 30
 """Maximum size of a file, since a hostile folder must not fill the memory."""
 _MAX_TEXT_BYTES = 64 << 20
@@ -157,9 +164,33 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def locate(name: Path) -> Path:
-    """Return the folder of the bundled model `name`, or `name` where such a folder exists."""
-    bundled = Path(__file__).parent / "pretrained" / name
-    return bundled if str(name) in PRETRAINED and not name.exists() and bundled.is_dir() else name
+    """Return the folder of the model `name` that is bundled or installed, or `name` where such a folder exists.
+
+    Raises `FolderError` where several packages bring a model of this name.
+    """
+    if len(name.parts) != 1 or name.exists():
+        return name
+    if (new := RENAMED.get(str(name))) is not None:
+        warnings.warn(f"{name} is {new} now, and the old name goes with the next version.", FutureWarning, stacklevel=1)
+    found = installed().get(new or str(name), {})
+    if len(found) > 1:
+        raise FolderError(f"{' and '.join(sorted(found))} both bring a model {name}; uninstall one, or name a folder.")
+    return next(iter(found.values()), name)
+
+
+@lru_cache(1)
+def installed() -> Mapping[str, Mapping[str, Path]]:
+    """Return the folders of bundled and installed models: by name, then by the package that brings them."""
+    from importlib.metadata import entry_points
+    from importlib.util import find_spec
+
+    found = {PRETRAINED: {"kammil": Path(__file__).parent / "pretrained" / PRETRAINED}}
+    for point in entry_points(group=ENTRY_POINTS):
+        package = "" if "." in point.value else point.value  # to find a module of a package would run the package
+        spec = find_spec(package) if package else None
+        for place in spec.submodule_search_locations or () if spec is not None else ():
+            found.setdefault(point.name, {})[point.dist.name if point.dist is not None else package] = Path(place)
+    return found
 
 
 def summary(folder: Path) -> tuple[ModelConfig, Mapping[str, Any]]:
@@ -213,10 +244,10 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
     if folder.is_file():
         raise FolderError(f"{folder} is a file, not a model folder; train a model on it with: kammil train {folder}")
     if not exists and not storage.recover(folder):
-        hint, bundled = nearest(str(folder), PRETRAINED), " and ".join(PRETRAINED)
+        named = sorted(installed())
         raise FolderError(
-            f"there is no model folder at {folder}{hint}; the bundled models are {bundled}; "
-            f"train another with: kammil train FILE --out {folder}"
+            f"there is no model folder at {folder}{nearest(str(folder), named)}; models here by name: "
+            f"{', '.join(named)}; train another with: kammil train FILE --out {folder}"
         )
     raw = _json(folder, MODEL)
     format = raw.get("format")

@@ -56,5 +56,5 @@ def test_packed_arrays_are_counted_as_they_are_unpacked() -> None:
 
 
 def test_the_bundled_model_has_the_parameters_it_says() -> None:
-    model = folders.read(Path(folders.PRETRAINED[0]))
+    model = folders.read(Path(folders.PRETRAINED))
     assert count_parameters(model.artifacts.weights) == model.metrics["parameters"]

@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+import warnings
 from contextlib import suppress
 
 _LONG = {"serve", "train", "tune", "compare", "curve", "type"}  # commands whose garbage must not wait
@@ -27,6 +28,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")  # no text, however odd, may crash a print
+    warnings.formatwarning = lambda message, *_, **__: f"kammil: {message}\n"
     try:
         from kammil.cli.app import app
 

@@ -518,12 +518,13 @@ class Session:
 
 
 def load(
-    path: str | Path = folders.PRETRAINED[0],
+    path: str | Path = folders.PRETRAINED,
     *,
     profile: str | Path | Profile | None = None,
     block: str | Path | None = None,
 ) -> Completer:
-    """Open a model folder, or the bundled model; `FolderError` for another folder, a truncated one, another format.
+    """Open a model folder, or a bundled or installed model by name; `FolderError` where there is none, a truncated one,
+    another format.
 
     The model knows the texts of the profile, later ones too, and keeps there what it learns. `block` is a file of words
     that are never written in any variant, one a line, beside the folder's `block.txt`. `DataError` for a file that is
@@ -539,8 +540,8 @@ def load(
     model = replace(model, artifacts=Artifacts({}))
     opened = Profile(profile) if isinstance(profile, str | Path) else profile
     folder = folders.locate(Path(path))
-    own_list, bundled = folder / folders.BLOCK, folder in map(folders.locate, map(Path, folders.PRETRAINED))
-    lists = [own_list] if own_list.is_file() else []
+    lists = [own_list] if (own_list := folder / folders.BLOCK).is_file() else []
     words = [word for file in [*lists, *([] if block is None else [Path(block)])] for word in read_list_file(file)]
     rules = TextRules.from_dict(model.description.rules)
-    return Completer(loaded, model.vocabulary, rules, model, opened, words, messages=bundled)
+    messages = model.metrics.get(folders.STOCK_PHRASES) is True
+    return Completer(loaded, model.vocabulary, rules, model, opened, words, messages=messages)

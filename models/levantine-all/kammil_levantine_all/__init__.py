@@ -1,0 +1,1 @@
+"""The model levantine-all of Kammil: a folder, no code."""
