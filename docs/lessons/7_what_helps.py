@@ -4,7 +4,7 @@
 # The notebook ends with a list: try attention, try a Transformer, try words, get more data, take a pretrained model.
 # Here attention, a Transformer, words and more data are tried, in a minute or two, on the same posts. The pretrained
 # model is only used: it has read our training posts already, so it has nothing to learn from them. (`kammil train FILE
-# --base levantine-open` goes on with such a model on texts of yours.) And we ask before anything else how large a
+# --base levantine` goes on with such a model on texts of yours.) And we ask before anything else how large a
 # difference must be before it means something.
 #
 # **In this part:** what 64 texts can tell, one table of all families, what each measure hides, three sentences of the

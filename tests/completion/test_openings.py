@@ -12,10 +12,10 @@ from kammil.completion.completer import Completer
 from kammil.completion.learning import Profile
 from kammil.completion.unsolicited import is_religious
 
-BUNDLED = ("levantine", "levantine-open")
+NAMED = ("levantine", "levantine-all")
 
 
-@pytest.fixture(scope="module", params=BUNDLED)
+@pytest.fixture(scope="module", params=NAMED)
 def bundled(request: pytest.FixtureRequest) -> Completer:
     return kammil.load(request.param)
 

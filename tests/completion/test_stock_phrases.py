@@ -127,7 +127,7 @@ def test_continuations_are_scored_as_whole_texts(bundled_open: Completer) -> Non
 
 @pytest.fixture(scope="session")
 def bundled_open() -> Completer:
-    return kammil.load("levantine-open")
+    return kammil.load("levantine")
 
 
 SURE_PROMPT = "عظم الله اجركم الله يرحمها كانت "
@@ -156,11 +156,11 @@ def test_phrases_keep_to_what_a_call_asks_for(bundled_open: Completer, options: 
 
 
 def test_a_blocked_word_is_in_no_phrase(tmp_path: Path) -> None:
-    free = kammil.load("levantine-open").phrase(SURE_PROMPT)
+    free = kammil.load("levantine").phrase(SURE_PROMPT)
     assert free.stock
     list_file = tmp_path / "block.txt"
     list_file.write_text(open_word(free.added) + "\n", "utf-8")
-    blocked = kammil.load("levantine-open", block=list_file)
+    blocked = kammil.load("levantine", block=list_file)
     assert open_word(free.added) not in blocked.phrase(SURE_PROMPT).added
     assert open_word(free.added) not in blocked.complete(SURE_PROMPT, preset="sensible").text
 

@@ -11,7 +11,7 @@ from tests.records.store import Entry, outcome
 import kammil
 
 PART = "lev30/validation"
-BUNDLED = ("levantine", "levantine-open")
+NAMED = ("levantine", "levantine-all")
 FOLDERS = Path(__file__).parents[1] / "fixtures" / "folders"
 
 
@@ -20,10 +20,10 @@ def entries() -> Iterator[Entry]:
     from kammil.data import sources
 
     texts = sources.texts(PART)
-    for name in (*BUNDLED, *sorted(path.parent for path in FOLDERS.glob("*/model.json"))):
+    for name in (*NAMED, *sorted(path.parent for path in FOLDERS.glob("*/model.json"))):
         model = Path(name).name
         yield Entry(f"bits-{model}", {"model": model, "part": PART}, outcome(_scored, name, texts))
-    for name in BUNDLED:
+    for name in NAMED:
         yield Entry(f"evaluate-{name}", {"model": name, "part": PART}, outcome(_evaluated, name))
 
 

@@ -13,6 +13,10 @@ _LONG = {"serve", "train", "tune", "compare", "curve", "type"}  # commands whose
 _STOPPED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    return f"kammil: {message}\n"
+
+
 def main() -> None:
     """Run a command; a `KammilError` becomes one sentence on stderr and exit status 2."""
     # A short command spends half of its time on imports, which make many objects, no garbage, and need no plug-in.
@@ -28,7 +32,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")  # no text, however odd, may crash a print
-    warnings.formatwarning = lambda message, *_, **__: f"kammil: {message}\n"
+    warnings.formatwarning = _one_line
     try:
         from kammil.cli.app import app
 
