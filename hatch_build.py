@@ -1,6 +1,8 @@
 """Compiles `kernel.c` while the package is built. Without a C compiler the package runs too, but slower.
 
-The compiler is `$CC`, else `cc`. The code includes nothing of Python, so that one wheel serves all its versions.
+The compiler is `$CC`, else `cc`. Where `KAMMIL_TARGET` is a platform tag of `TARGETS`, zig compiles for that platform,
+with the oldest C library that the tag allows, and the builds stay out of the source. The code includes nothing of
+Python, so that one wheel serves all its versions. Run as a program, it prints the tags; `make wheels` asks it.
 """
 
 from __future__ import annotations
@@ -27,12 +29,24 @@ FLAGS = (
 V2 = ("-mssse3", "-msse4.1")
 V3 = ("-mavx2", "-mfma", "-mf16c")
 V4 = (*V3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
-LEVELS: dict[str, tuple[tuple[str, ...], ...]] = {
+Levels = tuple[tuple[str, ...], ...]
+LEVELS: dict[str, Levels] = {
     "x86_64": ((), V2, V3, V4),
     "aarch64": ((), ("-march=armv8.2-a+dotprod",)),
 }
 """The flags of the builds for each architecture, the later ones for newer processors. The first build runs on all of
 them, and tells which others can run. For any other architecture there is one build."""
+ARM: Levels = ((), ("-mcpu=generic+v8_2a+dotprod",))  # as zig spells it
+TARGETS: dict[str, tuple[str, Levels]] = {
+    "manylinux_2_17_x86_64": ("x86_64-linux-gnu.2.17", LEVELS["x86_64"]),
+    "manylinux_2_17_aarch64": ("aarch64-linux-gnu.2.17", ARM),
+    "musllinux_1_2_x86_64": ("x86_64-linux-musl", LEVELS["x86_64"]),
+    "musllinux_1_2_aarch64": ("aarch64-linux-musl", ARM),
+    "macosx_11_0_x86_64": ("x86_64-macos.11.0", LEVELS["x86_64"]),
+    "macosx_11_0_arm64": ("aarch64-macos.11.0", (("-mcpu=apple_m1",),)),  # the oldest one has dot products
+    "win_amd64": ("x86_64-windows-gnu", LEVELS["x86_64"]),
+}
+"""Platform tags -> zig's name of the target, and the flags of its builds."""
 
 
 def platform_tag() -> str:
@@ -41,40 +55,49 @@ def platform_tag() -> str:
 
 
 def compile_builds(root: Path) -> list[Path]:
-    """Compile all builds and return their paths relative to `root`; `OSError` or `ValueError` if the first one fails.
+    """Compile all builds for this machine into the source, and return them; `OSError` or `ValueError` if the first one
+    fails.
 
     Builds of before that are not replaced are deleted, since they may be of another source.
     """
-    compiler = shlex.split(os.environ.get("CC") or "cc")
-    folder = root / SOURCE.parent
-    old = set(folder.glob("_kernel_*.so"))
-    flags = [*FLAGS, f"-DKAMMIL_SOURCE={crc32((root / SOURCE).read_bytes())}u"]
     machine = next((name for name in LEVELS if platform_tag().endswith(name)), "")
     levels = LEVELS.get(machine, ((),)) if sys.platform != "win32" else ((),)  # there GCC misaligns wide registers
-    builds: list[Path] = []
+    folder = root / SOURCE.parent
+    old, builds = set(folder.glob("_kernel_*.so")), list[Path]()
     try:
-        for level, level_flags in enumerate(levels):
-            path = SOURCE.with_name(f"_kernel_{level}.so")
-            if error := _compile(root, path, [*compiler, *flags, *level_flags]):
+        for level, flags in enumerate(levels):
+            path = folder / f"_kernel_{level}.so"
+            if error := _compile(root, path, [*shlex.split(os.environ.get("CC") or "cc"), *flags]):
                 if level == 0:
                     raise OSError(error)
             else:
                 builds.append(path)
     finally:
-        for path in old - {root / path for path in builds}:
+        for path in old - {*builds}:
             path.unlink()
     return builds
 
 
-def _compile(root: Path, path: Path, command: Sequence[str]) -> str | None:
+def cross_compile(root: Path, tag: str, folder: Path) -> list[Path]:
+    """Compile all builds for a platform of `TARGETS` into a folder, and return them; `OSError` if one fails."""
+    target, levels = TARGETS[tag]
+    builds = [folder / f"_kernel_{level}.so" for level in range(len(levels))]
+    for path, flags in zip(builds, levels, strict=True):
+        if error := _compile(root, path, [sys.executable, "-m", "ziglang", "cc", "-target", target, "-s", *flags]):
+            raise OSError(f"{path.name} for {tag}: {error}")
+    return builds
+
+
+def _compile(root: Path, path: Path, compiler: Sequence[str]) -> str | None:
     """Compile one build and put it in place at once, since a process may be running the old one. Returns an error."""
-    with tempfile.TemporaryDirectory(dir=root / SOURCE.parent) as folder:
+    flags = [*FLAGS, f"-DKAMMIL_SOURCE={crc32((root / SOURCE).read_bytes())}u"]
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         new = Path(folder) / path.name
-        command = [*command, str(root / SOURCE), "-o", str(new), "-lm"]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)  # no shell
+        command = [*compiler, *flags, str(root / SOURCE), "-o", str(new), "-lm"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)  # no shell
         if done.returncode != 0:
             return (done.stderr.strip().splitlines() or ["the C compiler failed"])[-1]
-        new.replace(root / path)
+        new.replace(path)
     return None
 
 
@@ -86,11 +109,23 @@ class KernelHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and add the builds to the wheel."""
         del version
-        try:
-            builds = compile_builds(Path(self.root))
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self.app.display_warning(f"kernel.c was not compiled, so blends and GRUs will be slower: {error}")
-            return
+        root, tag = Path(self.root), os.environ.get("KAMMIL_TARGET")
+        if tag is not None:
+            if tag not in TARGETS:
+                raise ValueError(f"KAMMIL_TARGET is {tag!r}, but it must be one of {', '.join(TARGETS)}.")
+            self._folder = tempfile.TemporaryDirectory()  # until the wheel is written
+            builds = cross_compile(root, tag, Path(self._folder.name))
+            build_data["force_include"] = {str(path): f"kammil/engine/{path.name}" for path in builds}
+        else:
+            try:
+                builds = compile_builds(root)
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                self.app.display_warning(f"kernel.c was not compiled, so blends and GRUs will be slower: {error}")
+                return
+            build_data["artifacts"] += [str(path.relative_to(root)) for path in builds]
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{platform_tag()}"
-        build_data["artifacts"] += [str(path) for path in builds]
+        build_data["tag"] = f"py3-none-{tag or platform_tag()}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(" ".join(TARGETS) + "\n")

@@ -20,10 +20,8 @@ ELSEWHERE = {
     "README.md": "index.md",  # what it says stands on the home page
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    **{
-        f"src/kammil/pretrained/{card.parent.name}/README.md": f"models/{card.parent.name}.md"
-        for card in (ROOT / "src" / "kammil" / "pretrained").glob("*/README.md")
-    },
+    "src/kammil/pretrained/levantine/README.md": "models/levantine.md",
+    "models/levantine-all/kammil_levantine_all/README.md": "models/levantine-all.md",
 }
 """Pages that stand outside docs/: path in the repository -> path in the site."""
 SHOWN = {".png", ".svg", ".jpg", ".gif", ".webp", ".html"}

@@ -63,13 +63,14 @@ SITE: Pages = {
         "Adapt to a user": "profiles.md",
         "Choose how it writes": "decoding.md",
         "Offensive words": "offensive-words.md",
-        "Bundled models": {"*": "models/*"},
+        "The models": {"levantine": "models/levantine.md", "levantine-all": "models/levantine-all.md"},
         "Commands": "commands.md",
     },
     "Train": {
         "On your own texts": "train.md",
         "In your language": "your-language.md",
         "From a chat": "chat.md",
+        "Publish a model": "publish-a-model.md",
         "Tune": "tuning.md",
         "Fine-tune a pretrained model": "pretrained.md",
         "Several machines": "distributed.md",
@@ -100,7 +101,12 @@ SITE: Pages = {
 
 Pages that are not there are left out; pages of docs/ that no entry names stand under "Contribute". `*` takes in all
 pages of a folder, under their own headings."""
-OUTSIDE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+OUTSIDE = {
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+    "models/levantine.md": "src/kammil/pretrained/levantine/README.md",
+    "models/levantine-all.md": "models/levantine-all/kammil_levantine_all/README.md",
+}
 """Pages of the site that do not stand in docs/."""
 LEV30 = {
     **{name: f"`--model {name}`" for name in ("ngram", "gru", "words", "subwords", "attention", "transformer")},
@@ -386,11 +392,7 @@ def _entry(title: str, page: str, indent: str) -> list[str]:
     """The lines of one page, or of all pages of a folder: its index first."""
     if title == "*":
         folder = page.partition("/")[0]
-        if folder == "models":
-            cards = sorted((ROOT / "src" / "kammil" / "pretrained").glob("*/README.md"))
-            found = {f"models/{card.parent.name}.md": card for card in cards}
-        else:
-            found = {f"{folder}/{path.name}": path for path in (ROOT / "docs" / folder).glob("*.md")}
+        found = {f"{folder}/{path.name}": path for path in (ROOT / "docs" / folder).glob("*.md")}
         first = sorted(found, key=lambda name: (not name.endswith("/README.md"), name))
         return [f"{indent}- {json.dumps(heading(found[name]), ensure_ascii=False)}: {name}" for name in first]
     there = page in OUTSIDE or (ROOT / "docs" / page).exists()

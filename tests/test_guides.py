@@ -44,6 +44,7 @@ GUIDES = (
 )
 LONG = ("spreadsheet.md", "chat.md", "train.md", "report.md", "editors.md", "your-language.md")
 TESTED_BY = {
+    "publish-a-model.md": "test_publish_a_model.py",
     "export.md": "exporting/test_onnx.py",
     "tuning.md": "training",
     "pretrained.md": "models",

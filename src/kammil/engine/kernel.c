@@ -1033,15 +1033,15 @@ int kammil_sample(Model *m, const char *message, int64_t n, const double *unifor
 /* The best build that this processor can run; `hatch_build.py` says what each build needs. */
 int kammil_best_level(void) {
 #if defined(__x86_64__)
-    unsigned a, b, c, d;
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.1")) return 0;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return 1;
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
-        && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
-        return 3;
-    return 2;
+    /* By hand: `__builtin_cpu_supports` of some compilers' libraries knows of nothing. */
+    unsigned a, b, c, d, low, high;
+    const unsigned v2 = bit_SSSE3 | bit_SSE4_1, v3 = bit_OSXSAVE | bit_AVX | bit_F16C | bit_FMA;
+    const unsigned v4 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & v2) != v2) return 0;
+    if ((c & v3) != v3 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 1;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0)); /* the registers that the system keeps for a process */
+    if ((low & 0x06) != 0x06) return 1;
+    return (low & 0xe6) == 0xe6 && (b & v4) == v4 && (c & bit_AVX512VNNI) ? 3 : 2;
 #elif defined(__aarch64__) && defined(__linux__)
     return getauxval(AT_HWCAP) & HWCAP_ASIMDDP ? 1 : 0;
 #else
