@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := .venv/.demo
+WHEELS := .wheels/bin
 
-.PHONY: help demo test test-long fuzz docs check check-page mutate bench lessons clean
+.PHONY: help demo test test-long fuzz docs check check-page mutate bench lessons wheels clean
 
 help:
 	@echo "make demo   set up, train on the embedded corpus, evaluate, complete"
@@ -16,6 +17,7 @@ help:
 	@echo "make check-page  set up, fetch axe-core and Lighthouse with npm, check the page with them in Chromium"
 	@echo "make mutate MODULE=decoding/filters  set up, change a module in small ways, list what none of its tests notices"
 	@echo "make lessons  set up, write the notebooks and pages of the lesson"
+	@echo "make wheels  build an sdist and wheels for seven platforms into dist/, and check them (needs no compiler)"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
 
 # What training and serving need, without what only developers need, which is several times as much.
@@ -49,6 +51,23 @@ SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 fuzz: $(READY)
 	@echo "The seed is $(SEED): make fuzz SEED=$(SEED) draws these examples again."
 	$(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile=fuzz --hypothesis-seed=$(SEED)
+
+# zig compiles for every platform; hatch_build.py names them. benchmarks/wheels.py installs and runs what can run here.
+.wheels/.ready:
+	$(PYTHON) -m venv .wheels
+	$(WHEELS)/python -m pip install --quiet 'ziglang>=0.17,<0.18' 'hatchling>=1.27' build twine check-wheel-contents auditwheel
+	touch .wheels/.ready
+
+wheels: .wheels/.ready
+	rm -rf dist
+	$(WHEELS)/python -m build --no-isolation --sdist
+	set -e; for tag in $$($(WHEELS)/python hatch_build.py); do \
+	  KAMMIL_TARGET=$$tag $(WHEELS)/python -m build --no-isolation --wheel; done
+	$(WHEELS)/python -m build --no-isolation --wheel --outdir dist models/levantine-all
+	$(WHEELS)/twine check --strict dist/*
+	$(WHEELS)/check-wheel-contents --ignore W004 dist/*.whl
+	set -e; for wheel in dist/*linux*.whl; do $(WHEELS)/auditwheel show $$wheel | grep -A1 "consistent with"; done
+	ls -l dist
 
 # Gathers the pages and builds them with zensical: docs/build.py.
 docs: $(READY)

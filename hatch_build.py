@@ -3,11 +3,14 @@
 The compiler is `$CC`, else `cc`. Where `KAMMIL_TARGET` is a platform tag of `TARGETS`, zig compiles for that platform,
 with the oldest C library that the tag allows, and the builds stay out of the source. The code includes nothing of
 Python, so that one wheel serves all its versions. Run as a program, it prints the tags; `make wheels` asks it.
+
+An index shows the README outside the repository, so that a link in it to a file gets the project's address, or goes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,8 +21,11 @@ from typing import Any
 from zlib import crc32
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 from packaging.tags import platform_tags
 
+ADDRESS = ""
+"""Where the repository is, such as https://forge.example/kammil. Its owner sets it, and nothing is released without."""
 SOURCE = Path("src/kammil/engine/kernel.c")
 FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=default"),
@@ -99,6 +105,30 @@ def _compile(root: Path, path: Path, compiler: Sequence[str]) -> str | None:
             return (done.stderr.strip().splitlines() or ["the C compiler failed"])[-1]
         new.replace(path)
     return None
+
+
+def portable(text: str, address: str) -> str:
+    """Return Markdown whose links and pictures of files are at `address`; without one, links are their words alone."""
+
+    def place(match: re.Match[str]) -> str:
+        image, words, target = match.groups()
+        if address:
+            return f"{image}[{words}]({address}/{'raw' if image else 'blob'}/main/{target})"
+        return "" if image else words
+
+    return re.sub(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#)([^)\s]+)\)", place, text)
+
+
+class AddressHook(MetadataHookInterface):
+    """Gives the package the README and the addresses of the project."""
+
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Add both."""
+        text = (Path(self.root) / "README.md").read_text("utf-8")
+        metadata["readme"] = {"content-type": "text/markdown", "text": portable(text, ADDRESS)}
+        metadata["urls"] = {"Source": ADDRESS, "Changelog": f"{ADDRESS}/blob/main/CHANGELOG.md"} if ADDRESS else {}
 
 
 class KernelHook(BuildHookInterface[Any]):
