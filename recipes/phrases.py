@@ -15,7 +15,8 @@ MESSAGES = Path(__file__).parent / "messages"
 
 def main() -> None:
     """Pack them."""
-    messages = [line for file in sorted(MESSAGES.glob("*.txt")) for line in file.read_text("utf-8").splitlines()]
+    files = [*sorted(MESSAGES.glob("*.txt")), *sorted((MESSAGES / "talk").glob("*.txt"))]
+    messages = [line for file in files for line in file.read_text("utf-8").splitlines()]
     with resources.as_file(resources.files("kammil.completion") / FILE) as file:
         pack(messages, file)
 

@@ -106,11 +106,13 @@ def test_a_phrase_is_surer_the_fewer_its_bits_and_the_more_alike_the_texts() -> 
 
 def test_the_bundled_phrases_are_the_messages_and_none_that_is_held_out() -> None:
     folder = Path(__file__).parents[2] / "recipes" / "messages"
-    messages = [line for file in sorted(folder.glob("*.txt")) for line in file.read_text("utf-8").splitlines()]
+    files = [*sorted(folder.glob("*.txt")), *sorted((folder / "talk").glob("*.txt"))]
+    messages = [line for file in files for line in file.read_text("utf-8").splitlines()]
     phrases = bundled()
     assert np.array_equal(np.diff(phrases.begins), [len(words(message)) for message in messages])
     learnt = set(messages)
-    assert not learnt.intersection((folder / "held-out" / "test.txt").read_text("utf-8").splitlines())
+    for held_out in (folder / "held-out").glob("*.txt"):
+        assert not learnt.intersection(held_out.read_text("utf-8").splitlines())
 
 
 def test_continuations_are_scored_as_whole_texts(bundled_open: Completer) -> None:

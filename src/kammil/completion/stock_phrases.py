@@ -105,7 +105,8 @@ class StockPhrases:
         """Open a file that `pack` wrote."""
         with np.load(file, allow_pickle=False) as arrays:
             folds, tokens = (Lines(arrays[name].tobytes()) for name in ("folds", "tokens"))
-            return cls(folds, tokens, arrays["begins_fold"], arrays["ids"], arrays["lengths"])
+            ids = np.ascontiguousarray(arrays["ids"].T).view("<u4")[:, 0]
+            return cls(folds, tokens, arrays["begins_fold"], ids, arrays["lengths"])
 
     def after(self, text: str) -> list[StockPhrase]:
         """Return up to `MAX_PHRASES` phrases that may follow a text, of greatest likeness."""
@@ -233,7 +234,7 @@ def pack(messages: Sequence[str], file: Path) -> None:
         folds=np.frombuffer("\n".join(sorted(set(folds))).encode(), np.uint8),
         tokens=np.frombuffer("\n".join(tokens).encode(), np.uint8),
         begins_fold=np.array([a != b for a, b in pairwise([None, *folds])]),
-        ids=np.array([number[token] for row in rows for token in row], np.uint32),
+        ids=np.array([[number[token]] for row in rows for token in row], "<u4").view(np.uint8).T.copy(),  # smaller
         lengths=np.array([len(row) for row in rows], np.uint16),
     )
 
