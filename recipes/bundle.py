@@ -23,7 +23,7 @@ import kammil
 from corpora import described
 from kammil import model_folder as folders
 from kammil import storage
-from kammil.data import datasets, sources
+from kammil.data import bloom, datasets, sources
 from kammil.data.blocklist import is_offensive
 from kammil.evaluation.metrics import half
 
@@ -37,10 +37,10 @@ LENGTH = 60
 RUN = 16
 """Shorter pieces in common are phrases that everybody uses."""
 ADVICE = {
-    "levantine": "Take it, and ship it if you like: the terms of all its texts are open, and in messages it saves the most\n"
-    "keystrokes. In reviews, comments and tweets `levantine-all` saves more.",
-    "levantine-all": "Take it for reviews, comments and tweets of your own or for research: nothing is stated of the terms\n"
-    "of many of its texts, so ship `levantine` instead, which saves more keystrokes in messages.",
+    "levantine": "Take it, and ship it if you like: the terms of all its texts are open, and in messages it saves the\n"
+    "most keystrokes. In reviews, comments and tweets `levantine-all` saves more.",
+    "levantine-all": "Take it for reviews, comments and tweets of your own or for research: nothing is stated of the\n"
+    "terms of many of its texts, so ship `levantine` instead, which saves more keystrokes in messages.",
 }
 """Which of the models to take."""
 PERSONAL = {
@@ -72,6 +72,7 @@ def main() -> None:
         "licence": f"texts of {', '.join(terms)} terms, listed in its README.md",
     }
     folders.write_metrics(here, metrics)
+    folders.write_arrays(here / folders.SEEN, bloom.build([text for _, text in rows]))  # smaller than with the base's
     storage.write_atomic(here / folders.CARD, card(here, checked, rows, ADVICE[given.name]).encode())
     print(f"{sum(f.stat().st_size for f in here.iterdir()) / 1e6:.2f} MB in {here.relative_to(ROOT)}")
 
