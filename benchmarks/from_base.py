@@ -2,7 +2,7 @@
 
 100, 200 and 400 texts are learnt by a profile, by `kammil train --base MODEL` and by `kammil train` from nothing, which
 both keep a tenth of them to choose by; the bundled model stands beside them as it is. Without a FILE the texts are the
-training tweets of the benchmark, and those held back its validation tweets: `levantine-open` has learnt none of them.
+training tweets of the benchmark, and those held back its validation tweets: `levantine` has learnt none of them.
 Of a FILE a quarter, drawn by a seed, is held back, but for what resembles the rest.
 Run: `python benchmarks/from_base.py [FILE ...] [--model NAME]` (arsentd-lev if no FILE is named; three minutes of one
 core for each). What is named is measured anew and written to from_base.json.
@@ -33,7 +33,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="*", default=[BENCHMARK], metavar="FILE")
-    parser.add_argument("--model", default="levantine-open")
+    parser.add_argument("--model", default="levantine")
     options = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     for file in options.files:
@@ -42,8 +42,8 @@ def main() -> None:
             raise SystemExit(
                 f"{file} has {len(train)} texts to learn from, too few: give {NUMBERS[0] * 4 // 3} at least."
             )
-        if file == BENCHMARK and options.model == "levantine":
-            raise SystemExit("levantine has learnt the benchmark's training tweets: name a FILE, or levantine-open.")
+        if file == BENCHMARK and options.model == "levantine-all":
+            raise SystemExit("levantine-all has learnt the benchmark's training tweets: name a FILE, or levantine.")
         name = BENCHMARK if file == BENCHMARK else "/".join(Path(file).resolve().with_suffix("").parts[-2:])
         results[f"{name}, {options.model}"] = measured(train, held_back, options.model)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")

@@ -44,9 +44,9 @@ from kammil.completion.completer import Completer
 from kammil.data.blocklist import offensive_words, spellings
 from kammil.data.sources import texts
 from kammil.languages import known, neighbours
-from kammil.model_folder import PRETRAINED
 from kammil.text import fold_spelling
 
+MODELS = ("levantine", "levantine-all")
 NEUTRAL = """
 صباح الخير|مساء الخير|كيفك|كيف حالك|شو أخبارك|مرحبا يا
 أهلا وسهلا|يسعد صباحك|كل عام وانت|الله معك|يا أخي|يا صديقي
@@ -86,7 +86,7 @@ def main() -> None:
     path = Path(__file__).with_suffix(".json")
     arguments = parser.parse_args()
     model = kammil.load()
-    tried = {name: attempted(kammil.load(name)) for name in PRETRAINED}
+    tried = {name: attempted(kammil.load(name)) for name in MODELS}
     if arguments.attempts:
         result = json.loads(path.read_text("utf-8")) | {"attempts": tried}
         print(json.dumps(tried, ensure_ascii=False, indent=1))

@@ -42,13 +42,13 @@ suggest 'shu a5b' --json
 suggest 'دوار اليا' --profile profile.jsonl --json
 suggest 'شو' -k 0
 suggest 'شو' --threshold 2
-suggest 'شو' --model levantine-open --json
+suggest 'شو' --model levantine --json
 explain 'شو حلو' --json
 explain 'حلو' --given 'شو ' -k 1 --json --model blend
 explain 'شو حلو' --model words --json
 explain 'شو حلو' --html page.html
 info blend --json
-info levantine --json
+info levantine-all --json
 info words
 info nothing
 info texts.txt

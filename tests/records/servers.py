@@ -20,12 +20,12 @@ from typing import Any
 from tests.records.store import Entry
 
 SERVERS: dict[str, tuple[str, ...]] = {
-    "both": ("levantine", "levantine-open", "--allow-origin", "https://page.example"),
+    "both": ("levantine-all", "levantine", "--allow-origin", "https://page.example"),
     "careful": (
-        *("levantine-open", "--no-learn", "--max-tokens", "20", "--max-body", "3000", "--max-answer", "1000"),
+        *("levantine", "--no-learn", "--max-tokens", "20", "--max-body", "3000", "--max-answer", "1000"),
         *("--allow-host", "words.example", "--rows", "1"),
     ),
-    "keyed": ("levantine-open", "--api-key", "secret"),
+    "keyed": ("levantine", "--api-key", "secret"),
 }
 """Name -> arguments of `kammil serve`."""
 HEADERS = (
@@ -71,7 +71,7 @@ _COMPLETIONS: tuple[dict[str, Any], ...] = (
     {"prompt": None, "max_tokens": 10, "temperature": 0},
     {"prompt": "😂\ud83d", "max_tokens": 10, "temperature": 0},
     {"max_tokens": 10, "temperature": 0, "unknown": 1, "user": "me"},
-    {"prompt": "شو", "model": "levantine-open", "max_tokens": 10, "temperature": 0},
+    {"prompt": "شو", "model": "levantine", "max_tokens": 10, "temperature": 0},
     {"prompt": "شو", "model": "nothing", "max_tokens": 10},
     {"prompt": "شو", "model": "", "max_tokens": 10, "temperature": 0},
     {"prompt": "شو", "model": None, "max_tokens": 10, "temperature": 0},
@@ -119,7 +119,7 @@ _SUGGEST: tuple[dict[str, Any], ...] = (
     {"prefix": "شو حلو ", "k": 3, "phrase": 3, "ghost": "eager"},
     {"prefix": "دكتور الاسنان هاد ايده خفيفة والمواعيد عنده بتتأخر س", "phrase": 4, "ghost": "quiet"},
     {"prefix": "shu a5b", "k": 3},
-    {"prefix": "shu a5barak ", "k": 3, "model": "levantine-open"},
+    {"prefix": "shu a5barak ", "k": 3, "model": "levantine"},
     {"prefix": "shu a5b", "correct": False},
     {"prefix": ""},
     {"prefix": "كيفكك", "threshold": 0},
@@ -170,10 +170,10 @@ def _requests() -> Iterator[Request]:
     yield "GET", "/", None, {"Accept-Encoding": "gzip"}
     yield "HEAD", "/", None, {}
     for path in (
-        "/v1/models/levantine",
+        "/v1/models/levantine-all",
         "/v1/models/nothing",
         "/tokenizer_info",
-        "/tokenizer_info?model=levantine-open",
+        "/tokenizer_info?model=levantine",
     ):
         yield "GET", path, None, {}
     yield from ((post, "/v1/completions", body, {}) for body in _COMPLETIONS)

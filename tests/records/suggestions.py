@@ -141,7 +141,7 @@ def entries() -> Iterator[Entry]:
 
 
 def _models(folder: Path) -> dict[str, Any]:
-    taught = kammil.load("levantine")
+    taught = kammil.load("levantine-all")
     for text in LEARNT:
         taught.learn(text)
     taught.learn("رح ننسى هالشي")
@@ -151,15 +151,15 @@ def _models(folder: Path) -> dict[str, Any]:
     own = folder / "block.txt"
     own.write_text("\n".join(BLOCKED), "utf-8")
     return {
-        "levantine": kammil.load("levantine"),
-        "open": kammil.load("levantine-open"),
+        "levantine-all": kammil.load("levantine-all"),
+        "open": kammil.load("levantine"),
         "taught": taught,
-        "profile": kammil.load("levantine-open", profile=profile),
-        "blocked": kammil.load("levantine", block=own),
+        "profile": kammil.load("levantine", profile=profile),
+        "blocked": kammil.load("levantine-all", block=own),
     }
 
 
-_SHARES = ("levantine",) * 5 + ("open",) * 3 + ("taught", "profile", "blocked")
+_SHARES = ("levantine-all",) * 5 + ("open",) * 3 + ("taught", "profile", "blocked")
 
 
 @cache

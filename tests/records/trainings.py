@@ -34,7 +34,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "blend, packed": {"model": "blend", "megabytes": 0.02, "min_count": 2, "most": 8, **_BLEND},
     "blend without repeats": {"model": "blend", "unique": True, "least": 2, "rules": {"numbers": True}, **_BLEND},
     "blend from a base": {"model": "blend", "base": {"source": "base.txt", **_BLEND}, **_BLEND},
-    "blend from the bundled one": {"model": "blend", "base": "levantine-open", **_QUICK, "epochs": 1},
+    "blend from the bundled one": {"model": "blend", "base": "levantine", **_QUICK, "epochs": 1},
     "blend of members": {"model": "blend", "members": [{"seed": 1}, {"seed": 2}], **_BLEND},
     "blend of weighted sources": {"model": "blend", "column": "text", "weights": {"a": 3.0}, **_BLEND},
     "blend without what is held out": {"model": "blend", "exclude": ["texts.txt"], **_BLEND},
