@@ -128,7 +128,7 @@ DECODING = {
     "preset exact": "`--preset exact`",
 }
 """Names of the ways of decoding, from top to bottom."""
-FINISHED = {"tweets": "`recipes/tweets.toml`, the first release's `levantine`"}
+FINISHED = {"tweets": "`recipes/tweets.toml`, the first release's `levantine`", "levantine": "`levantine`, bundled"}
 
 
 def commands() -> str:
@@ -209,7 +209,7 @@ def lev30() -> str:
             if "online" in r[name]:
                 add("the same, allowed to remember each test text after its score was taken", r[name]["online"], "")
     for name in r.get("finished", {}):
-        add(FINISHED.get(name, f"`{name}`, bundled"), r["finished"][name]["test"], "")
+        add(FINISHED.get(name, f"`{name}`"), r["finished"][name]["test"], "")
     return markdown(rows)
 
 
