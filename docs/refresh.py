@@ -77,6 +77,7 @@ SITE: Pages = {
     },
     "Serve": {
         "The server": "serving.md",
+        "Deploy": "deploy.md",
         "Embed in a page": "embed.md",
         "Python": "python.md",
         "Export": "export.md",

@@ -49,6 +49,7 @@ TESTED_BY = {
     "tuning.md": "training",
     "pretrained.md": "models",
     "distributed.md": "training",
+    "deploy.md": "server/test_deploy.py",
 }
 """Pages whose snippets need more than a moment, or a machine of their own -> where they are tested."""
 MODELS = {"serving.md": "my-model"}
@@ -119,7 +120,7 @@ def test_every_page_with_commands_is_tested() -> None:
 
 def test_the_options_that_prose_names_exist() -> None:
     help_pages = (DOCS / "commands.md").read_text("utf-8")
-    for page in [ROOT / "README.md", *(DOCS / name for name in GUIDES), DOCS / "faq.md", DOCS / "playground.md"]:
+    for page in [ROOT / "README.md", *(DOCS / name for name in GUIDES), DOCS / "faq.md", DOCS / "deploy.md"]:
         prose = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
         for span in re.findall(r"`((?:kammil |--)[^`]*)`", prose):
             for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", span):
