@@ -28,7 +28,7 @@ ADDRESS = ""
 """Where the repository is, such as https://forge.example/kammil. Its owner sets it, and nothing is released without."""
 SOURCE = Path("src/kammil/engine/kernel.c")
 FLAGS = (
-    *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=default"),
+    *("-std=gnu11", "-O3", "-fPIC", "-fvisibility=default"),
     # Parts of -ffast-math. All of it would also change the arithmetic of the process that loads the library.
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only"),
 )
@@ -73,7 +73,7 @@ def compile_builds(root: Path) -> list[Path]:
     try:
         for level, flags in enumerate(levels):
             path = folder / f"_kernel_{level}.so"
-            if error := _compile(root, path, [*shlex.split(os.environ.get("CC") or "cc"), *flags]):
+            if error := _compile(root, path, shlex.split(os.environ.get("CC") or "cc"), flags):
                 if level == 0:
                     raise OSError(error)
             else:
@@ -89,20 +89,27 @@ def cross_compile(root: Path, tag: str, folder: Path) -> list[Path]:
     target, levels = TARGETS[tag]
     builds = [folder / f"_kernel_{level}.so" for level in range(len(levels))]
     for path, flags in zip(builds, levels, strict=True):
-        if error := _compile(root, path, [sys.executable, "-m", "ziglang", "cc", "-target", target, "-s", *flags]):
+        if error := _compile(root, path, [sys.executable, "-m", "ziglang", "cc", "-target", target], flags):
             raise OSError(f"{path.name} for {tag}: {error}")
     return builds
 
 
-def _compile(root: Path, path: Path, compiler: Sequence[str]) -> str | None:
-    """Compile one build and put it in place at once, since a process may be running the old one. Returns an error."""
-    flags = [*FLAGS, f"-DKAMMIL_SOURCE={crc32((root / SOURCE).read_bytes())}u"]
+def _compile(root: Path, path: Path, compiler: Sequence[str], flags: Sequence[str]) -> str | None:
+    """Compile one build and put it in place at once, since a process may be running the old one. Returns an error.
+
+    It is linked apart, without `flags`: zig makes the libraries of a platform anew for every set of instructions.
+    """
+    source = root / SOURCE
+    crc = f"-DKAMMIL_SOURCE={crc32(source.read_bytes())}u"
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        new = Path(folder) / path.name
-        command = [*compiler, *flags, str(root / SOURCE), "-o", str(new), "-lm"]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)  # no shell
-        if done.returncode != 0:
-            return (done.stderr.strip().splitlines() or ["the C compiler failed"])[-1]
+        part, new = Path(folder) / "kernel.o", Path(folder) / path.name
+        for command in (
+            [*compiler, *FLAGS, *flags, crc, "-c", str(source), "-o", str(part)],
+            [*compiler, "-shared", "-s", str(part), "-o", str(new), "-lm"],
+        ):
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)  # no shell
+            if done.returncode != 0:
+                return (done.stderr.strip().splitlines() or ["the C compiler failed"])[-1]
         new.replace(path)
     return None
 

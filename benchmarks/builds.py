@@ -64,7 +64,7 @@ def main() -> None:
 def plain(folder: Path) -> ctypes.CDLL:
     """The first build without chosen instructions."""
     checksum = engine_build.crc32(engine_build.SOURCE.read_bytes())
-    flags = [*hatch_build.FLAGS, "-DKAMMIL_PLAIN", f"-DKAMMIL_SOURCE={checksum}u"]
+    flags = [*hatch_build.FLAGS, "-shared", "-DKAMMIL_PLAIN", f"-DKAMMIL_SOURCE={checksum}u"]
     command = ["cc", *flags, str(engine_build.SOURCE), "-o", str(folder / "plain.so"), "-lm"]
     subprocess.run(command, check=True)
     return engine_build.open_build(folder / "plain.so")
