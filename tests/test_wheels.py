@@ -71,7 +71,7 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_is_one_for_an_index(wheel: Path) -> None:
     assert wheel.name.endswith(f"-py3-none-{TAG}.whl") and wheel.stat().st_size <= 18 << 20
     run(TOOLS / "twine", "check", "--strict", wheel)
-    run(TOOLS / "check-wheel-contents", "--ignore", "W004", wheel)
+    run(TOOLS / "check-wheel-contents", "--ignore", "W002", wheel)
     assert "manylinux_2_" in run(TOOLS / "auditwheel", "show", wheel)
     with zipfile.ZipFile(wheel) as archive:
         sizes = {Path(file.filename).name: file.compress_size for file in archive.infolist()}
