@@ -66,7 +66,7 @@ wheels: .wheels/.ready
 	$(WHEELS)/python -m build --no-isolation --wheel --outdir dist models/levantine-all
 	$(WHEELS)/twine check --strict dist/*
 	$(WHEELS)/check-wheel-contents --ignore W002 dist/*.whl
-	set -e; for wheel in dist/*linux*.whl; do $(WHEELS)/auditwheel show $$wheel | grep -A1 "consistent with"; done
+	set -e; for wheel in dist/*manylinux*.whl; do $(WHEELS)/auditwheel show $$wheel | grep -A1 "consistent with"; done
 	ls -l dist
 
 # Gathers the pages and builds them with zensical: docs/build.py.
