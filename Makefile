@@ -53,9 +53,9 @@ fuzz: $(READY)
 	$(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile=fuzz --hypothesis-seed=$(SEED)
 
 # zig compiles for every platform; hatch_build.py names them. benchmarks/wheels.py installs and runs what can run here.
-.wheels/.ready:
+.wheels/.ready: Makefile
 	$(PYTHON) -m venv .wheels
-	$(WHEELS)/python -m pip install --quiet 'ziglang>=0.17,<0.18' 'hatchling>=1.27' build twine check-wheel-contents auditwheel
+	$(WHEELS)/python -m pip install --quiet 'ziglang>=0.17,<0.18' 'hatchling>=1.27' build twine check-wheel-contents auditwheel lief
 	touch .wheels/.ready
 
 wheels: .wheels/.ready

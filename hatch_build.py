@@ -21,6 +21,7 @@ from typing import Any
 from zlib import crc32
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.builders.utils import get_reproducible_timestamp
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 from packaging.tags import platform_tags
 
@@ -97,20 +98,23 @@ def cross_compile(root: Path, tag: str, folder: Path) -> list[Path]:
 def _compile(root: Path, path: Path, compiler: Sequence[str], flags: Sequence[str]) -> str | None:
     """Compile one build and put it in place at once, since a process may be running the old one. Returns an error.
 
-    It is linked apart, without `flags`: zig makes the libraries of a platform anew for every set of instructions.
+    It is linked apart, without `flags`: zig makes the libraries of a platform anew for every set of instructions. It is
+    named in `folder`, and at a fixed time: a library of macOS has its path in it, one of Windows the time.
     """
-    source = root / SOURCE
+    source = (root / SOURCE).resolve()
+    environment = os.environ | {"SOURCE_DATE_EPOCH": str(get_reproducible_timestamp())}
     crc = f"-DKAMMIL_SOURCE={crc32(source.read_bytes())}u"
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part, new = Path(folder) / "kernel.o", Path(folder) / path.name
         for command in (
-            [*compiler, *FLAGS, *flags, crc, "-c", str(source), "-o", str(part)],
-            [*compiler, "-shared", "-s", str(part), "-o", str(new), "-lm"],
+            [*compiler, *FLAGS, *flags, crc, "-c", str(source), "-o", "kernel.o"],
+            [*compiler, "-shared", "-s", "kernel.o", "-o", path.name, "-lm"],
         ):
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)  # no shell
+            done = subprocess.run(
+                command, check=False, capture_output=True, text=True, timeout=900, cwd=folder, env=environment
+            )
             if done.returncode != 0:
                 return (done.stderr.strip().splitlines() or ["the C compiler failed"])[-1]
-        new.replace(path)
+        (Path(folder) / path.name).replace(path)
     return None
 
 
