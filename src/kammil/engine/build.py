@@ -35,7 +35,8 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
     if os.environ.get(PORTABLE):
         return None, f", since {PORTABLE} is set; without it they may be faster"
     if not build_path(0).is_file():
-        return None, "; install kammil where there is a C compiler to make them faster"
+        how = "with --force-reinstall and --no-cache-dir, since pip keeps what it built without one"
+        return None, f"; install kammil where there is a C compiler to make them faster, {how}"
     try:
         first = open_build(build_path(0))
         best = next(level for level in range(first.kammil_best_level(), -1, -1) if build_path(level).is_file())
