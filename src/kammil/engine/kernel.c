@@ -29,6 +29,8 @@
 #if defined(__linux__)
 #include <sys/auxv.h>
 #endif
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 
 /* Which instructions multiply integers. Each is tested against the plain loop, which KAMMIL_PLAIN chooses. */
@@ -43,6 +45,8 @@
 #define KERNEL_SSE2
 #elif defined(__ARM_NEON) && defined(__aarch64__)
 #define KERNEL_NEON
+#elif defined(__wasm_simd128__)
+#define KERNEL_WASM
 #endif
 
 #if defined(__clang__)
@@ -344,6 +348,27 @@ static inline __attribute__((always_inline)) void block_matmul(const QuantizedMa
         }
         for (int j = 0; j < 16; j++) vst1q_s32(sums + r * w->outputs + 4 * j, sum[j]);
     }
+#elif defined(KERNEL_WASM)
+    for (int r = 0; r < rows; r++)
+        for (int first = 0; first < COLUMN_BLOCK; first += 16) {
+            v128_t sum[4][2]; /* as for SSE2 */
+            for (int j = 0; j < 4; j++) sum[j][0] = sum[j][1] = wasm_i32x4_splat(0);
+            for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+                const v128_t x = wasm_u16x8_extend_low_u8x16(wasm_i32x4_splat(load_group(x_q + r * inputs + i)));
+                const int8_t *group = weights + i * COLUMN_BLOCK + first * INPUT_GROUP;
+                for (int j = 0; j < 4; j++) {
+                    const v128_t column = wasm_v128_load(group + 16 * j);
+                    const v128_t low = wasm_i16x8_extend_low_i8x16(column), high = wasm_i16x8_extend_high_i8x16(column);
+                    sum[j][0] = wasm_i32x4_add(sum[j][0], wasm_i32x4_dot_i16x8(x, low));
+                    sum[j][1] = wasm_i32x4_add(sum[j][1], wasm_i32x4_dot_i16x8(x, high));
+                }
+            }
+            for (int j = 0; j < 4; j++) {
+                const v128_t even = wasm_i32x4_shuffle(sum[j][0], sum[j][1], 0, 2, 4, 6);
+                const v128_t odd = wasm_i32x4_shuffle(sum[j][0], sum[j][1], 1, 3, 5, 7);
+                wasm_v128_store(sums + r * w->outputs + first + 4 * j, wasm_i32x4_add(even, odd));
+            }
+        }
 #else
     for (int r = 0; r < rows; r++) {
         int32_t sum[COLUMN_BLOCK] = {0};
@@ -1051,7 +1076,8 @@ int kammil_best_level(void) {
 
 /* Whether this build multiplies with instructions that were chosen and measured for its kind of processor. */
 int kammil_vectorised(void) {
-#if defined(KERNEL_AVX512) || defined(KERNEL_AVX2) || defined(KERNEL_SSSE3) || defined(KERNEL_SSE2) || defined(KERNEL_NEON)
+#if defined(KERNEL_AVX512) || defined(KERNEL_AVX2) || defined(KERNEL_SSSE3) || defined(KERNEL_SSE2) || defined(KERNEL_NEON) \
+    || defined(KERNEL_WASM)
     return 1;
 #else
     return 0;
