@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kammil.ngrams import index as index_module
 from kammil.ngrams.compression import CompressedTable, pack
 from kammil.ngrams.count_table import CountTable
 from kammil.ngrams.index import CountIndex, IndexMatches
@@ -65,6 +66,13 @@ def test_of_equal_keys_the_first_one_is_found() -> None:
     keys = np.array([[0, 2**24, 2**25]], np.uint32)
     read = index(tables).look_up(keys)
     assert as_dict(read) == {0: (0, [(4, 1)]), 1: (0, [(4, 1)]), 2: (0, [(4, 1)])}
+
+
+def test_every_key_of_a_table_that_is_indexed_in_pieces_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "_KEYS_AT_ONCE", 3)
+    keys = np.random.default_rng(0).integers(0, 2**32, 30 * KINDS, np.uint32)
+    large = index([table([(key, 4) for key in keys.tolist()])])
+    assert large.look_up(keys.reshape(-1, KINDS)).contexts.shape[1] == keys.size
 
 
 @given(PAIRS, ASKED)

@@ -164,9 +164,9 @@ def _unpack_followers(tables: Sequence[CompressedTable]) -> tuple[Unsigned, Unsi
 def _fill_buckets(keys: Keys, shift: int, begins: Keys) -> int:
     """Write buckets' first keys into `begins`, piece by piece; return the largest size."""
     begins[:] = len(keys)
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
+    for start in reversed(range(0, len(keys), _KEYS_AT_ONCE)):
         piece = keys[start : start + _KEYS_AT_ONCE] >> np.uint32(shift)
-        # backwards: the first key of a bucket is written last
+        # backwards, as the pieces: the first key of a bucket is written last
         begins[piece[::-1]] = np.arange(start, start + len(piece), dtype=np.uint32)[::-1]
     np.minimum.accumulate(begins[::-1], out=begins[::-1])  # an empty bucket begins where the next one does
     return int(np.diff(begins, append=np.uint32(len(keys))).max())
