@@ -31,7 +31,7 @@ SOURCE = Path("src/kammil/engine/kernel.c")
 FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-fvisibility=default"),
     # Parts of -ffast-math. All of it would also change the arithmetic of the process that loads the library.
-    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only"),
+    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=off", "-ffinite-math-only"),
 )
 V2 = ("-mssse3", "-msse4.1")
 V3 = ("-mavx2", "-mfma", "-mf16c")

@@ -180,6 +180,16 @@ def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(numb
     assert (log_probs[1] == runner.step(np.array([8]), select_rows(end, np.array([2])))[0][0]).all()
 
 
+@pytest.mark.parametrize("number", range(len(MADE)))
+def test_all_processors_compute_the_same_bits(number: int) -> None:
+    ids = np.random.default_rng(3).integers(0, VOCABULARY.size, (2, 300))
+    runners = [opened(number, code) for code in codes()]
+    first, *others = [runner.forward(ids, runner.initial_state(2)) for runner in runners]
+    for log_probs, after in others:
+        for one, other in zip((log_probs, *after), (first[0], *first[1]), strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
 @BUILDS
 @pytest.mark.parametrize("number", range(len(MADE)))
 @pytest.mark.parametrize("before", [1, 40, WINDOW - 3, WINDOW + 5])

@@ -8,8 +8,9 @@
    The file is compiled several times, each build for processors with more instructions than the one before. The first
    build runs on all of them, and `kammil_best_level` tells which of the builds this processor can run.
 
-   A row has the same bits alone and in a batch: it is computed by itself, always in the same order. Only products of
-   integers are computed for several rows together, and sums of integers are exact in any order.
+   A row has the same bits alone and in a batch, and on every processor: it is computed by itself, each operation of
+   single precision is rounded by itself (-ffp-contract=off), and sums have an order of their own (see Lanes). Only
+   products of integers are computed for several rows together, and sums of integers are exact in any order.
 
    Letters: B texts, T new ids of each, L of them (the last) whose log-probabilities are wanted, P = B * L positions,
    V vocabulary, M networks of H units, G width of a network's gate, D tables of K context types, C context types that
@@ -49,11 +50,6 @@
 #define KERNEL_WASM
 #endif
 
-#if defined(__clang__)
-#define OUT_OF_LINE __attribute__((noinline))
-#else
-#define OUT_OF_LINE __attribute__((noinline, noclone))
-#endif
 #ifndef KAMMIL_SOURCE
 #define KAMMIL_SOURCE 0
 #endif
@@ -65,6 +61,7 @@
 #define STATE_ZERO 128            /* the byte of a state of 0 */
 #define STATE_MAX 127             /* the byte of a state of 1 is STATE_ZERO + STATE_MAX */
 #define WEIGHT_MAX 63             /* largest weight: 255 * WEIGHT_MAX * 2, a pair of products, fits into 16 bits */
+#define LANES 16                  /* parts of a sum; see Lanes */
 #define ROW_BLOCK 4               /* rows that are multiplied together */
 #define COLUMN_BLOCK 64           /* outputs of a matrix whose weights are stored together */
 #define INPUT_GROUP 4             /* inputs of an output whose weights are stored together */
@@ -236,6 +233,39 @@ static inline float exp_poly(float x) {
     float power;
     memcpy(&power, &bits, 4);
     return p * power;
+}
+
+/* Parts of a sum, side by side: registers of every width add them up in the same order. */
+typedef float Lanes __attribute__((vector_size(4 * LANES)));
+
+static inline Lanes load_lanes(const float *x) {
+    Lanes lanes;
+    memcpy(&lanes, x, sizeof lanes);
+    return lanes;
+}
+
+static inline float sum_lanes(Lanes lanes) {
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+
+static inline float sum(const float *x, int64_t n) {
+    Lanes lanes = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) lanes += load_lanes(x + i);
+    float total = sum_lanes(lanes);
+    for (; i < n; i++) total += x[i];
+    return total;
+}
+
+static inline float dot(const float *x, const float *y, int64_t n) {
+    Lanes lanes = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) lanes += load_lanes(x + i) * load_lanes(y + i);
+    float total = sum_lanes(lanes);
+    for (; i < n; i++) total += x[i] * y[i];
+    return total;
 }
 
 static inline float sigmoid(float x) { return 1.f / (1.f + exp_poly(-x)); }
@@ -416,8 +446,8 @@ static void half_to_float(const uint16_t *x, int64_t n, float *y) {
    r = sigmoid(W_r id + U_r h), z = sigmoid(W_z id + U_z h), n = tanh(W_n id + r * (U_n h)), h' = n + z * (h - n).
 
    pre_activation: scratch, (4H,). */
-static OUT_OF_LINE void gru_step(const Model *m, const GRUWeights *w, int64_t id, const int32_t *sums,
-                                 float *pre_activation, float *state) {
+static void gru_step(const Model *m, const GRUWeights *w, int64_t id, const int32_t *sums, float *pre_activation,
+                     float *state) {
     const int64_t h = m->hidden;
     half_to_float(w->input_gates + id * 3 * h, 3 * h, pre_activation);
     half_to_float(w->input_new + id * h, h, pre_activation + 3 * h);
@@ -640,11 +670,9 @@ static void add_expert_scores(const Model *m, const Matches *k, const float *gat
         const Match match = k->matches[i];
         const float *count_weights = m->score_weights + match.expert * SCORE_FEATURES * width;
         const float *share_weights = count_weights + width;
-        float by_count = 0, by_share = 0;
-        for (int64_t g = 0; g < width; g++)
-            by_count += gate_hidden[g] * count_weights[g], by_share += gate_hidden[g] * share_weights[g];
-        by_count += m->score_bias[SCORE_FEATURES * match.expert];
-        by_share = (by_share + m->score_bias[SCORE_FEATURES * match.expert + 1]) / match.total;
+        const float *bias = m->score_bias + SCORE_FEATURES * match.expert;
+        const float by_count = dot(gate_hidden, count_weights, width) + bias[0];
+        const float by_share = (dot(gate_hidden, share_weights, width) + bias[1]) / match.total;
         for (int64_t j = match.begin; j < match.begin + match.num_followers; j++) {
             const float count = k->counts[j];
             const float log = count < LOG_TABLE_SIZE ? m->log_table[(int)count] : logf(1.f + 10.f * count);
@@ -666,7 +694,6 @@ typedef struct {
     int32_t *sums;           /* (ROW_BLOCK, outputs): of a product */
     float *pre_activation;   /* (4H,): of a GRU's gates */
     float *gate_in;          /* (P, M * G): pre-activation of the gates' hidden layers, of the networks alone */
-    float *output;           /* (V + G,): what one network adds to logits and gate_in */
     float *logits;           /* (V,): of one position */
     float *gate_hidden;      /* (M * G,): of one position */
     int32_t *text_ids;       /* (max_order + T,): recent and new ids of one text */
@@ -704,7 +731,6 @@ static int acquire_scratch(Scratch *s, Model *m, int64_t batch, int64_t time, in
         {&s->sums, 4 * ROW_BLOCK * outputs},
         {&s->pre_activation, 4 * 4 * m->hidden},
         {&s->gate_in, 4 * positions * m->networks * m->gate},
-        {&s->output, 4 * (m->vocabulary + m->gate)},
         {&s->logits, 4 * m->vocabulary},
         {&s->gate_hidden, 4 * m->networks * m->gate},
         {&s->text_ids, 4 * (m->max_order + time)},
@@ -814,12 +840,6 @@ static int load_ids(const Model *m, const Request *q, int64_t b, int32_t *text_i
     return 1;
 }
 
-/* y += x. Out of line, so that the product x is rounded before: fused into the addition, the bits of y would depend on
-   where the compiler does that. */
-static OUT_OF_LINE void accumulate(const float *x, int64_t n, float *y) {
-    for (int64_t i = 0; i < n; i++) y[i] += x[i];
-}
-
 /* Steps network i through the new ids, its states in place, and adds what it says at the last positions to logits
    (P, V) and gate_in. Without new ids, T = 0, it says what it does in the states as they are. */
 static void gru_forward(const Model *m, const Request *q, int64_t i, int backwards, float *states, Scratch *s,
@@ -850,10 +870,9 @@ static void gru_forward(const Model *m, const Request *q, int64_t i, int backwar
         for (int64_t r = 0; r < rows; r++) {
             float *row = logits + (p + r) * v, *gate_in = s->gate_in + ((p + r) * networks + i) * m->gate;
             const int32_t *sum = sums + r * output->outputs;
-            for (int64_t j = 0; j < v + m->gate; j++)
-                s->output[j] = output->scales[j] * (float)(sum[j] - output->zero_offsets[j]);
-            accumulate(s->output, v, row);
-            accumulate(s->output + v, m->gate, gate_in);
+            for (int64_t j = 0; j < v; j++) row[j] += output->scales[j] * (float)(sum[j] - output->zero_offsets[j]);
+            for (int64_t j = 0, k = v; j < m->gate; j++, k++)
+                gate_in[j] += output->scales[k] * (float)(sum[k] - output->zero_offsets[k]);
         }
     }
 }
@@ -880,12 +899,9 @@ static void forward_networks(Model *m, const Request *q, float *states, Scratch 
 /* Turns the networks' logits (V,) at position p into the blend's log-probabilities, in place: adds the experts' scores
    as the gate weighs them, and normalises. Returns 0, or -1 without memory.
 
-   at: the position among context_keys and ids of its text. expert_scores: see add_expert_scores.
-   Out of line: sums in single precision depend on their order, so that one piece of code must do it for all callers,
-   with buffers that are always aligned alike. */
-static OUT_OF_LINE int mix_and_normalise(const Model *m, const Request *q, int64_t p, int64_t at,
-                                         const uint32_t *context_keys, const int32_t *ids, Scratch *s, float *log_probs,
-                                         float *expert_scores) {
+   at: the position among context_keys and ids of its text. expert_scores: see add_expert_scores. */
+static int mix_and_normalise(const Model *m, const Request *q, int64_t p, int64_t at, const uint32_t *context_keys,
+                             const int32_t *ids, Scratch *s, float *log_probs, float *expert_scores) {
     const int64_t v = m->vocabulary, width = m->networks * m->gate;
     float *logits = s->logits, *gate_hidden = s->gate_hidden;
     Matches *k = &s->matches;
@@ -896,10 +912,10 @@ static OUT_OF_LINE int mix_and_normalise(const Model *m, const Request *q, int64
     if (text_cache_lookup(m, at, context_keys, ids, k, gate_hidden)) return -1;
     for (int64_t g = 0; g < width; g++) gate_hidden[g] = fmaxf(gate_hidden[g], 0.f); /* ReLU */
     add_expert_scores(m, k, gate_hidden, logits, expert_scores);
-    float max_logit = logits[0], sum = 0;
+    float max_logit = logits[0];
     for (int64_t i = 1; i < v; i++) max_logit = fmaxf(max_logit, logits[i]);
-    for (int64_t i = 0; i < v; i++) sum += exp_poly(logits[i] - max_logit);
-    max_logit += logf(sum); /* log-sum-exp */
+    for (int64_t i = 0; i < v; i++) log_probs[i] = exp_poly(logits[i] - max_logit);
+    max_logit += logf(sum(log_probs, v)); /* log-sum-exp */
     for (int64_t i = 0; i < v; i++) log_probs[i] = logits[i] - max_logit;
     return 0;
 }
@@ -1076,8 +1092,8 @@ int kammil_best_level(void) {
 
 /* Whether this build multiplies with instructions that were chosen and measured for its kind of processor. */
 int kammil_vectorised(void) {
-#if defined(KERNEL_AVX512) || defined(KERNEL_AVX2) || defined(KERNEL_SSSE3) || defined(KERNEL_SSE2) || defined(KERNEL_NEON) \
-    || defined(KERNEL_WASM)
+#if defined(KERNEL_AVX512) || defined(KERNEL_AVX2) || defined(KERNEL_SSSE3) || defined(KERNEL_SSE2) \
+    || defined(KERNEL_NEON) || defined(KERNEL_WASM)
     return 1;
 #else
     return 0;

@@ -38,7 +38,6 @@ from kammil.vocabulary import EOS
 
 log = logging.getLogger("kammil.engine")
 
-_ALIGNMENT = 64
 _NO_MEMORY = -1
 _INT64, _UINT64, _FLOAT32, _UINT32 = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
 _REQUEST_DTYPES = tuple(map(np.dtype, layout.Request.dtypes.values()))
@@ -254,12 +253,6 @@ class NativeEngine:
     def _pointer(self, values: ArrayLike, kind: DTypeLike) -> int:
         """The array lives as long as the engine."""
         array = np.ascontiguousarray(values, kind)
-        if array.dtype == np.float32 and array.ctypes.data % _ALIGNMENT:  # alignment decides the order of sums
-            memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
-            begin = -memory.ctypes.data % _ALIGNMENT
-            aligned = memory[begin : begin + array.nbytes].view(array.dtype)
-            aligned[:] = array.reshape(-1)
-            array = aligned
         self._arrays.append(array)
         return array.ctypes.data
 

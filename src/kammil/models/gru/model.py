@@ -43,9 +43,13 @@ def output_shapes(size: int, hidden: int) -> dict[str, tuple[int, ...]]:
 
 
 def folded(layer: Sequence[Floats], output: Floats) -> GRUWeights:
-    """Fold the embedding of a GRU, in the order of `layer_shapes`, into its input weights."""
+    """Fold the embedding of a GRU, in the order of `layer_shapes`, into its input weights.
+
+    In double precision, or the bits would depend on the processor, and half precision would double the difference.
+    """
     embedding, input_weights, recurrent, bias, recurrent_bias = layer
-    return GRUWeights(embedding @ input_weights.T + bias, recurrent.T, recurrent_bias, output)
+    inputs = (embedding.astype(np.float64) @ input_weights.T).astype(np.float32)
+    return GRUWeights(inputs + bias, recurrent.T, recurrent_bias, output)
 
 
 def _sizes(weights: Weights) -> tuple[int, int, int]:
