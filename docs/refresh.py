@@ -25,6 +25,7 @@ COMMANDS = (
     "complete",
     "suggest",
     "type",
+    "lsp",
     "explain",
     "serve",
     "evaluate",

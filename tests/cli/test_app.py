@@ -16,7 +16,7 @@ from kammil.engine import build
 
 COMMANDS = (
     [],
-    *(["suggest"], ["complete"], ["type"], ["serve"], ["explain"], ["info"]),
+    *(["suggest"], ["complete"], ["type"], ["lsp"], ["serve"], ["explain"], ["info"]),
     *(["train"], ["tune"], ["evaluate"], ["compare"], ["curve"], ["report"], ["verify"], ["plot"], ["export"]),
     *(["profile"], ["profile", "learn"], ["profile", "forget"], ["profile", "show"]),
     *(["profile", "report"], ["profile", "wipe"]),

@@ -374,6 +374,19 @@ def test_a_missing_library_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     refused(run("type", "--model", "nowhere"), "[type]")
 
 
+def test_a_missing_library_of_the_language_server_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pygls.lsp.server", None)
+    monkeypatch.delitem(sys.modules, "kammil.lsp", raising=False)
+    refused(run("lsp", "--model", "nowhere"), "[lsp]")
+
+
+def test_the_language_server_refuses_wrong_flags_before_it_starts(run: Run) -> None:
+    refused(run("lsp", "-k", 0), "k is 0")
+    refused(run("lsp", "--learn"), "--profile")
+    refused(run("lsp", "--profile", "nowhere.jsonl"), "nowhere.jsonl")
+    refused(run("lsp", "--model", "nowhere"), "nowhere")
+
+
 def typed(arguments: list[str], keys: list[tuple[str, str]]) -> tuple[int, str]:
     """Run a command on a pseudo-terminal: wait until it shows each text, then send the keys beside it."""
     controller, terminal = pty.openpty()

@@ -12,7 +12,7 @@ from typer import Option
 from kammil.cli._output import CommandGroup
 
 MODULES = {
-    **dict.fromkeys(("suggest", "complete", "type"), "complete"),
+    **dict.fromkeys(("suggest", "complete", "type", "lsp"), "complete"),
     **{"serve": "serve", "profile": "profile", "explain": "evaluate", "info": "evaluate"},
     **{"train": "train", "tune": "train", "evaluate": "evaluate", "compare": "train", "curve": "train"},
     **{"report": "evaluate", "verify": "train", "data": "data", "plot": "train", "export": "evaluate"},

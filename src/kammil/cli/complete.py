@@ -228,6 +228,35 @@ def type_(
             learnt(text)
 
 
+def lsp_rows() -> flags.Rows:
+    """Return the flags of the language server, all of which an editor may set too."""
+    from kammil.completion.options import EditorOptions
+
+    return flags.rows_of(EditorOptions)
+
+
+@app.command(cls=flags.command(lsp_rows))
+def lsp(
+    context: typer.Context,
+    *,
+    model: flags.Model = flags.BUNDLED,
+    block: flags.BlockFile = None,
+    profile: flags.ProfileFile = None,
+) -> None:
+    """Serve an editor that speaks the Language Server Protocol, over standard input and output: suggestions, and ghost
+    text where the editor has inline completion. The line up to the cursor is the text. The editor starts it."""
+    from kammil.completion.completer import load
+    from kammil.completion.options import EditorOptions
+    from kammil.errors import MissingExtraError
+
+    try:
+        from kammil.lsp import Server
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the language server needs pygls", "lsp") from error
+    options, opened = EditorOptions.of(**context.obj), flags.open_profile(profile)
+    Server(load(model, profile=opened, block=block), options, opened).start()
+
+
 def _interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 

@@ -55,3 +55,9 @@ class SuggestOptions(FrozenOptions):
         if made.forbid:
             DecodingOptions.of(forbid=made.forbid)
         return made
+
+
+class EditorOptions(SuggestOptions):
+    """Options of the language server."""
+
+    learn: bool = option(False, "Learn the lines that are new in a saved document, into the profile.")
