@@ -105,6 +105,12 @@ def bundled() -> Completer:
 
 
 @pytest.fixture(scope="module")
+def wide() -> Completer:
+    """The model of all sources, which has read more that is offensive, and stretched."""
+    return load("levantine-all")
+
+
+@pytest.fixture(scope="module")
 def careful(bundled: Completer) -> Completer:
     """The bundled model with frequent words on a list of its user."""
     return Completer(
@@ -190,11 +196,11 @@ def test_no_phrase_is_finished_whose_words_are_innocent(bundled: Completer, prom
 
 
 @pytest.mark.parametrize("prompt", ["kess em", "kos om"])
-def test_no_completion_of_latin_letters_ends_a_phrase_by_its_arabic_half(bundled: Completer, prompt: str) -> None:
+def test_no_completion_of_latin_letters_ends_a_phrase_by_its_arabic_half(wide: Completer, prompt: str) -> None:
     """The reading of the first word is innocent; as it was typed it is not."""
 
     def seconds(*, allow_offensive: bool) -> list[str]:
-        drawn = bundled.samples(prompt, 40, length=8, read_latin=True, allow_offensive=allow_offensive)
+        drawn = wide.samples(prompt, 40, length=8, read_latin=True, allow_offensive=allow_offensive)
         return [(one.reading + one.text).split()[1] for one in drawn if one.replaces]
 
     assert "امي" in seconds(allow_offensive=True)
@@ -274,8 +280,8 @@ def test_the_bundled_model_corrects_a_hamza_for_qaf_and_a_key_too_many(
 
 
 @pytest.mark.parametrize(("typed", "wanted"), [("شكراا", "شكرا"), ("حبيييبي", "حبيبي")])
-def test_the_bundled_model_offers_a_stretched_word_as_it_is(bundled: Completer, typed: str, wanted: str) -> None:
-    assert wanted in [one.text for one in bundled.suggest(typed, 3)]
+def test_a_model_offers_a_stretched_word_as_it_is(wide: Completer, typed: str, wanted: str) -> None:
+    assert wanted in [one.text for one in wide.suggest(typed, 3)]
 
 
 def test_requests_with_equal_options_share_a_search(bundled: Completer) -> None:

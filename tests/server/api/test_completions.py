@@ -139,10 +139,10 @@ def test_a_preset_that_chooses(server: Running, client: Any, bundled: Completer)
         assert ["".join(c.text for c in sent if c.index == i) for i in range(n)] == wanted
         assert all("".join(c.logprobs.tokens).startswith(c.text) for c in sent)
     for more, asked in (
-        ({"best_of": 1}, {"whole_words": True}),
-        ({"best_of": 1, "whole_words": False}, {}),
-        ({"temperature": 0}, {"whole_words": True, "temperature": 0}),
-        ({"use_beam_search": True}, {"whole_words": True, "beams": 2}),
+        ({"best_of": 1}, {"whole_words": True, "clause": True}),
+        ({"best_of": 1, "whole_words": False}, {"clause": True}),
+        ({"temperature": 0}, {"whole_words": True, "clause": True, "temperature": 0}),
+        ({"use_beam_search": True}, {"whole_words": True, "clause": True, "beams": 2}),
         ({"preset": None, "whole_words": True, "temperature": 0.7}, {"whole_words": True}),
     ):
         got = server.ask("/v1/completions", body | more)
