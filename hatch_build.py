@@ -1,7 +1,8 @@
 """Compiles `kernel.c` while the package is built. Without a C compiler the package runs too, but slower.
 
 The compiler is `$CC`, else `cc`. Where `KAMMIL_TARGET` is a platform tag of `TARGETS`, zig compiles for that platform,
-with the oldest C library that the tag allows, and the builds stay out of the source. The code includes nothing of
+with the oldest C library that the tag allows, and the builds stay out of the source. Where zig is at hand, it compiles
+for browsers, too (`kammil export --format web`). The code includes nothing of
 Python, so that one wheel serves all its versions. Run as a program, it prints the tags; `make wheels` asks it.
 
 An index shows the README outside the repository, so that a link in it to a file gets the project's address, or goes.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from packaging.tags import platform_tags
 ADDRESS = ""
 """Where the repository is, such as https://forge.example/kammil. Its owner sets it, and nothing is released without."""
 SOURCE = Path("src/kammil/engine/kernel.c")
+WEB = Path("src/kammil/exporting/web/build.py")
 FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-fvisibility=default"),
     # Parts of -ffast-math. All of it would also change the arithmetic of the process that loads the library.
@@ -95,6 +98,14 @@ def cross_compile(root: Path, tag: str, folder: Path) -> list[Path]:
     return builds
 
 
+def compile_for_browsers(root: Path) -> list[Path]:
+    """Compile the builds for browsers, which serve every platform, into the source, and return them; none without
+    zig."""
+    web = runpy.run_path(str(root / WEB))
+    command = web["zig"]()
+    return [*web["compile_builds"](command).values()] if command else []
+
+
 def _compile(root: Path, path: Path, compiler: Sequence[str], flags: Sequence[str]) -> str | None:
     """Compile one build and put it in place at once, since a process may be running the old one. Returns an error.
 
@@ -151,6 +162,7 @@ class KernelHook(BuildHookInterface[Any]):
         """Compile, and add the builds to the wheel."""
         del version
         root, tag = Path(self.root), os.environ.get("KAMMIL_TARGET")
+        build_data["artifacts"] += [str(path.relative_to(root)) for path in compile_for_browsers(root)]
         if tag is not None:
             if tag not in TARGETS:
                 raise ValueError(f"KAMMIL_TARGET is {tag!r}, but it must be one of {', '.join(TARGETS)}.")

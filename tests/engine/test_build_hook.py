@@ -25,11 +25,13 @@ def hook() -> ModuleType:
 
 
 @pytest.fixture
-def root(hook: ModuleType, tmp_path: Path) -> Path:
-    """The source alone, and a build of another one."""
+def root(hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The source alone, and a build of another one; no zig."""
+    monkeypatch.setenv("ZIG", "")
+    for path in (hook.SOURCE, hook.WEB):
+        (tmp_path / path).parent.mkdir(parents=True)
+        shutil.copy(ROOT / path, tmp_path / path)
     source = tmp_path / hook.SOURCE
-    source.parent.mkdir(parents=True)
-    shutil.copy(ROOT / hook.SOURCE, source)
     source.with_name("_kernel_0.so").write_bytes(b"old")
     return tmp_path
 
@@ -101,3 +103,24 @@ def test_builds_stay_until_there_are_others(hook: ModuleType, root: Path, monkey
     build, _ = warned(hook, root)
     assert there and all(there)
     assert sorted(folder.glob("_kernel_*.so")) == sorted(root / path for path in build["artifacts"])
+
+
+def test_builds_for_browsers_are_made_once_and_replaced_with_their_source(
+    hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a compiler that writes down what it was asked."""
+    zig = root / "zig"
+    zig.write_text(
+        f'#!{sys.executable}\nimport sys\nopen(sys.argv[sys.argv.index("-o") + 1], "w").write(str(sys.argv))\n'
+    )
+    zig.chmod(0o755)
+    monkeypatch.setenv("ZIG", str(zig))
+    monkeypatch.setenv("CC", "false")
+    build, _ = warned(hook, root)
+    first = [root / path for path in build["artifacts"]]
+    assert len(first) == 2 and all("wasm32" in path.read_text() for path in first)
+    first[0].write_text("kept")
+    assert warned(hook, root)[0] == build and first[0].read_text() == "kept"
+    (root / hook.SOURCE).write_text("int other;")
+    second = [root / path for path in warned(hook, root)[0]["artifacts"]]
+    assert len(second) == 2 and not any(path.exists() for path in first)

@@ -283,7 +283,10 @@ def export(
     *,
     format: Annotated[
         str,
-        Option(help="onnx: a file for ONNX Runtime. hf: a folder for Hugging Face's transformers, of a Transformer."),
+        Option(
+            help="onnx: a file for ONNX Runtime. hf: a folder for Hugging Face's transformers, of a Transformer. "
+            "web: a folder of static files by which a browser runs a blend."
+        ),
     ],
     out: Annotated[
         Path | None, Option(metavar="PATH", help="The file or folder.  [default: FOLDER and an ending]")
@@ -291,7 +294,7 @@ def export(
     part: Annotated[str, Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
     replace: Annotated[bool, Option("--replace", help="Replace files of these names, or the folder.")] = False,
 ) -> None:
-    """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers."""
+    """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers, a browser."""
     from kammil import exporting
 
     exported = exporting.export(folder, format, out, part=cast(exporting.Part, part), replace=replace)

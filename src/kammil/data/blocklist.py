@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import product
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import regex
 
@@ -248,6 +248,19 @@ class Blocklist:
         self._next: list[dict[str, int]] = []
         self._lock = threading.Lock()  # event loop and scheduler share a list
         self._nowhere, self._begin = self._state(frozenset()), self._state(self._new_word)
+
+    def graph(self) -> dict[str, Any]:
+        """Return the automaton for `exporting/web/blocked.js`; entries have the numbers of their order, from 1."""
+        graph = self._graph
+        known = {node: {letter: sorted(n) for letter, n in known.items()} for node, known in graph.known.items()}
+        nodes = {"letters": graph.letter, "children": [[*each.values()] for each in graph.children], "known": known}
+        return {
+            **nodes,
+            "arrivals": graph.arrivals,
+            "any": self._any,
+            "ends": [*self._ends],
+            "begin": [*self._new_word],
+        }
 
     def start(self, text: str) -> int:
         """Return the state after a typed text; a blocked word at its end does not block."""

@@ -14,7 +14,7 @@ from typing import Literal
 from kammil import model_folder as folders
 from kammil import storage
 from kammil.errors import FolderError, OptionError
-from kammil.exporting import huggingface, onnx
+from kammil.exporting import huggingface, onnx, web
 from kammil.exporting.onnx import EXAMPLE
 from kammil.storage import reason, run_lock
 
@@ -26,14 +26,14 @@ class Export:
     """Paths that an export wrote."""
 
     file: Path
-    """A file, or the folder of a checkpoint."""
+    """A file, or the folder of a checkpoint or site."""
     example: Path | None
-    """A short program that completes text with the model; None for a checkpoint."""
+    """A short program that completes text with the model; None for a folder."""
     warning: str | None = None
     """One sentence on what is missing in the file, if anything."""
 
 
-FORMATS = {"onnx": ".onnx", "hf": "-hf"}
+FORMATS = {"onnx": ".onnx", "hf": "-hf", "web": "-web"}
 """Format -> ending of its file or folder."""
 
 
@@ -50,7 +50,8 @@ def export(
     Args:
         folder: a model folder, or a bundled model.
         format: `onnx`: a file for ONNX Runtime with the character table inside, and beside it a program of the same
-            name that ends in `.py`. `hf`: a folder that Hugging Face's transformers loads as a Llama.
+            name that ends in `.py`. `hf`: a folder that Hugging Face's transformers loads as a Llama. `web`: a folder
+            of static files, with a page, by which a browser runs a blend.
         out: the file or folder; FOLDER's name with the format's ending, here, if none is named.
         part: `network`: of a blend, its networks without the counts.
         replace: whether files of these names, or an earlier export, may be replaced.
@@ -64,8 +65,8 @@ def export(
         raise OptionError(f"part is {part!r}, but it must be all or network.")
     ending = FORMATS[format]
     target = Path(out) if out is not None else Path(Path(folder).resolve().name + ending)
-    if format == "hf":
-        return _export_folder(Path(folder), target, part, replace=replace)
+    if format != "onnx":
+        return _export_folder(Path(folder), target, part, format, replace=replace)
     if target.suffix != ending:
         raise OptionError(f"out is {target}, but a file of the format {format} must end in {ending}.")
     program = target.with_suffix(".py")
@@ -78,14 +79,19 @@ def export(
     return Export(target, program, warning)
 
 
-def _export_folder(folder: Path, out: Path, part: Part, *, replace: bool) -> Export:
+def _export_folder(folder: Path, out: Path, part: Part, format: str, *, replace: bool) -> Export:
     if not out.name:
-        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model-hf.")
-    contents, warning = huggingface.write(folders.read(folder), part, out.name)
-    check = partial(_check_free, names=contents.keys())
+        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model{FORMATS[format]}.")
+    if format == "web" and part != "all":
+        raise OptionError(f"part is {part!r}, but a site holds the whole model.")
+    contents, warning = (
+        (web.write(folder), None) if format == "web" else huggingface.write(folders.read(folder), part, out.name)
+    )
+    check = partial(_check_free, names={Path(name).parts[0] for name in contents})
     check(out, replace=replace)
     with run_lock(out), folders.new(out, replace=replace, check=check) as draft:
         for name, content in contents.items():
+            (draft / name).parent.mkdir(exist_ok=True)
             storage.write_atomic(draft / name, content)
     return Export(out, None, warning)
 

@@ -1,0 +1,64 @@
+"""Export to static files by which a browser runs a blend, with no server of ours: the engine as WebAssembly, JavaScript
+around it, a page, and the model's own files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kammil import model_folder as folders
+from kammil.data.blocklist import Blocklist, fold_character, offensive_words, read_list_file
+from kammil.errors import FolderError, OptionError
+from kammil.exporting.web import build
+from kammil.models.blend.model import BACKGROUND, OWN
+from kammil.models.family import load_model
+from kammil.ngrams.compression import CompressedTable
+from kammil.storage import reason
+
+_FILES = ("*.js", "*.d.ts", "*.html", "*.css", "*.svg")
+_MODEL = (folders.MODEL, folders.VOCABULARY, folders.WEIGHTS)
+_MAX_NUMBER = 0xFFFF
+
+
+def write(folder: Path) -> dict[str, bytes]:
+    """Return the files of a site, by path; `OptionError` for a model that does not run there."""
+    folder = folders.locate(folder)
+    model = folders.read(folder)
+    name = model.description.family
+    if name != "blend":
+        raise OptionError(f"a model of family {name} does not run in a browser; train one with --model blend.")
+    loaded = load_model(name, model.description.settings, model.artifacts)  # which checks it
+    weights = model.artifacts.weights
+    tables = [CompressedTable(weights, prefix) for prefix in (OWN, BACKGROUND) if f"{prefix}sizes" in weights]
+    if loaded.vocabulary_size != model.vocabulary.size or any(
+        field().max(initial=0) > _MAX_NUMBER for table in tables for field in (table.pruned, table.ids)
+    ):
+        raise FolderError(f"the arrays of {folder} do not fit the engine; train the model again.")
+    here = Path(__file__).parent
+    contents = {path.name: path.read_bytes() for kind in _FILES for path in sorted(here.glob(kind))}
+    contents |= {name: path.read_bytes() for name, path in _builds().items()}
+    contents |= {f"model/{name}": (folder / name).read_bytes() for name in _MODEL}
+    contents[f"model/{folders.CARD}"] = model.card.encode()
+    own = read_list_file(folder / folders.BLOCK) if (folder / folders.BLOCK).is_file() else ()
+    blocked = Blocklist([*own, *offensive_words().entries]).graph()
+    folds = {character: fold_character(character) for character in model.vocabulary.characters}
+    contents["model/blocked.json"] = json.dumps(
+        {**blocked, "own": len(own), "folds": folds}, ensure_ascii=True, separators=(",", ":")
+    ).encode()
+    return contents
+
+
+def _builds() -> dict[str, Path]:
+    names = {name: build.place(name) for name in build.BUILDS}
+    if all(path.is_file() for path in names.values()):
+        return names
+    command = build.zig()
+    if command is None:
+        raise FolderError(
+            "this copy of Kammil has no build of the engine for browsers, and zig to make one is missing; run: "
+            "pip install ziglang"
+        )
+    try:
+        return build.compile_builds(command)
+    except (OSError, ValueError) as error:
+        raise FolderError(f"zig cannot compile {build.SOURCE.name} for browsers: {reason(error)}.") from error

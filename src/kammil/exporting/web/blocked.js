@@ -1,0 +1,135 @@
+// Words that are not written: the automaton of `Blocklist` in `kammil/data/blocklist.py`. A position is node * 65,536 +
+// number of an entry, 0 while it may be any.
+
+const EOS = 3, SEPARATOR = " ", TAIL = 64;
+
+export class Blocked {
+  #graph; #children; #ends; #folds; #byLetter = new Map(); #ligatures = []; #pieces; #own; #exempt = new Set();
+  #states = new Map(); #nowhere; #begin;
+
+  /** A graph as the export writes it, and the text of every id, "" for those that are never written. */
+  constructor(graph, pieces) {
+    this.#graph = graph;
+    this.#children = graph.children.map((nodes) => new Map(nodes.map((node) => [graph.letters[node], node])));
+    this.#ends = new Set(graph.ends);
+    this.#folds = new Map(Object.entries(graph.folds));
+    this.#pieces = pieces;
+    this.#own = graph.own;
+    pieces.forEach((piece, id) => {
+      const folded = id === EOS ? SEPARATOR : piece && this.#fold(piece);
+      if ([...folded].length > 1) this.#ligatures.push([id, folded]);
+      else if (folded) this.#byLetter.set(folded, [...(this.#byLetter.get(folded) ?? []), id]);
+    });
+    this.#nowhere = this.#state([]);
+    this.#begin = this.#state(graph.begin);
+  }
+
+  /** The state after a typed text, at whose end a blocked word does not block. */
+  start(text) {
+    const characters = [...text];
+    let state = characters.length > TAIL ? this.#nowhere : this.#begin;
+    for (const character of characters.slice(-TAIL)) state = this.after(state, character);
+    return this.blocked(state) ? this.#state(state.positions, true) : state;
+  }
+
+  /** The state after one more character. */
+  after(state, character) {
+    let found = state.next.get(character);
+    if (!found) {
+      let { positions, typed } = state;
+      for (const letter of this.#fold(character)) [positions, typed] = [this.#stepped(positions, letter), false];
+      state.next.set(character, (found = this.#state(positions, typed)));
+    }
+    return found;
+  }
+
+  /** Whether a blocked word would stand here, if the text ended. */
+  blocked(state) {
+    return !state.typed && this.#matching(state).some((number) => !this.#exempt.has(number));
+  }
+
+  /** The ids that must not follow where `room` characters are left. */
+  refused(state, room) {
+    state.refused ??= new Set(this.#refused(state));
+    if (room > 1) return state.refused;
+    state.refusedLast ??= new Set([
+      ...state.refused,
+      ...[...this.#pieces.keys()].filter((id) => this.#pieces[id] && this.blocked(this.after(state, this.#pieces[id]))),
+    ]);
+    return state.refusedLast;
+  }
+
+  /** Numbers of the entries in a text that who wrote it may be shown: none of the model owner's own. */
+  entriesIn(text) {
+    const found = new Set();
+    let state = this.#begin;
+    for (const character of [...text, SEPARATOR]) {
+      const folded = this.#fold(character);
+      if (folded.startsWith(SEPARATOR))
+        for (const number of this.#matching(state)) if (number > this.#own) found.add(number);
+      state = this.after(state, character);
+    }
+    return found;
+  }
+
+  /** Block all entries but these. */
+  exempt(numbers) {
+    this.#exempt = numbers;
+    for (const state of this.#states.values()) state.refused = state.refusedLast = undefined;
+  }
+
+  #matching({ positions }) {
+    return positions.filter((position) => this.#ends.has(position >> 16) && position & 0xffff).map((p) => p & 0xffff);
+  }
+
+  #refused(state) {
+    const letters = this.#lettersRefused(state), found = this.blocked(state) ? [...this.#byLetter.get(SEPARATOR)] : [];
+    for (const [letter, ids] of this.#byLetter)
+      if (letter !== SEPARATOR && (!letters || letters.has(letter))) found.push(...ids);
+    const ligatures = state === this.#nowhere ? [] : this.#ligatures;
+    return [...found, ...ligatures.filter(([, folded]) => this.#ligatureRefused(state, folded)).map(([id]) => id)];
+  }
+
+  #ligatureRefused(state, folded) {
+    for (const letter of folded) {
+      const letters = this.#lettersRefused(state);
+      if (letter === SEPARATOR ? this.blocked(state) : !letters || letters.has(letter)) return true;
+      state = this.#state(this.#stepped(state.positions, letter));
+    }
+    return false;
+  }
+
+  /** Folded letters that must not follow; null if none may. */
+  #lettersRefused({ positions }) {
+    const letters = new Set();
+    for (const position of positions) {
+      const node = position >> 16;
+      if (node === this.#graph.any && !this.#exempt.has(position & 0xffff)) return null;
+      for (const [letter, numbers] of Object.entries(this.#graph.known[node] ?? {}))
+        if (numbers.some((number) => !this.#exempt.has(number))) letters.add(letter);
+    }
+    return letters;
+  }
+
+  #stepped(positions, letter) {
+    const reached = new Set(), { letters, any, begin } = this.#graph;
+    for (const position of positions) {
+      const node = position >> 16, child = this.#children[node].get(letter);
+      if (child !== undefined) reached.add((child << 16) | (position & 0xffff));
+      if (letter === letters[node] || (node === any && letter !== SEPARATOR)) reached.add(position);
+    }
+    for (const position of reached) // a set goes on with what is added on the way
+      if (!(position & 0xffff)) for (const further of this.#graph.arrivals[position >> 16] ?? []) reached.add(further);
+    return [...reached, ...(letter === SEPARATOR ? begin : [])];
+  }
+
+  #state(positions, typed = false) {
+    const unique = [...new Set(positions)].sort((a, b) => a - b), name = `${typed} ${unique}`;
+    if (!this.#states.has(name)) this.#states.set(name, { positions: unique, typed, next: new Map() });
+    return this.#states.get(name);
+  }
+
+  #fold(character) {
+    return this.#folds.get(character) ?? SEPARATOR; // what the model does not know separates
+  }
+}

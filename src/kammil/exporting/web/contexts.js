@@ -1,0 +1,91 @@
+// The contexts in which a blend counts, and what it learns at run time: see `contexts.py` and `adaptive.py` of ngrams.
+
+const BOS = 2, EOS = 3;
+const MIX_A = 0x9e3779b97f4a7c15n, MIX_B = 0xc2b2ae3d27d4eb4fn, MIX_C = 0x165667b19e3779f9n, MASK = (1n << 64n) - 1n;
+const BELIEF = 0.15, WORD_LENGTHS = { w1: 6, w2: 10 }, MAX_LENGTH = 12;
+
+function mix(number) {
+  let x = number & MASK;
+  x = ((x ^ (x >> 33n)) * MIX_A) & MASK;
+  x = ((x ^ (x >> 33n)) * MIX_B) & MASK;
+  return x ^ (x >> 29n);
+}
+
+export class Contexts {
+  #kinds; #inWord; #longest; #hashes; #salts; #learnt = new Map(); #pairs = new Float64Array(); #counts = new Int32Array();
+
+  /** Context types such as o3 or w1, those of them that are looked up in the text itself, and which ids belong to words. */
+  constructor(kinds, history, inWord, engine) {
+    this.#kinds = kinds;
+    this.#inWord = inWord;
+    const orders = kinds.map((kind) => (kind.startsWith("o") ? Number(kind.slice(1)) : 0));
+    this.#longest = Math.max(1, ...orders);
+    const ids = Array.from(inWord, (_, id) => mix(BigInt(id) + MIX_C));
+    this.#hashes = Array.from({ length: this.#longest + 1 }, (_, n) => ids.map((hash) => mix(hash + BigInt(n) * MIX_B)));
+    this.#salts = kinds.map((_, k) => mix(BigInt(k + 1) * MIX_C));
+    const spec = kinds.map((kind, k) => orders[k] || engine.constant(`CONTEXT_${kind.toUpperCase()}`));
+    const lengths = kinds.map((kind, k) => Math.min(MAX_LENGTH, orders[k] || WORD_LENGTHS[kind] || 0));
+    const uses_words = Number(orders.includes(0));
+    this.numbers = { context_types: kinds.length, cache_types: history.length, max_order: this.#longest, uses_words };
+    this.arrays = {
+      id_hashes: BigUint64Array.from(this.#hashes.flat()),
+      salts: BigUint64Array.from(this.#salts),
+      context_spec: BigInt64Array.from(spec, BigInt),
+      in_word: inWord,
+      cache_columns: BigInt64Array.from(history, (kind) => BigInt(kinds.indexOf(kind))),
+      adaptive_weights: Float32Array.from(lengths, (length) => BELIEF * Math.max(0, length - 4)),
+    };
+  }
+
+  /** Count a text (1) or take it back (-1), and tell the engine; whether that was possible. */
+  count(ids, times, engine) {
+    const name = ids.join(), before = this.#learnt.get(name) ?? 0;
+    if (before + times < 0) return false;
+    if (before + times) this.#learnt.set(name, before + times);
+    else this.#learnt.delete(name);
+    this.#add(this.#pairsOf(ids).sort(), times);
+    engine.setLearnt(this.#pairs, this.#counts);
+    return true;
+  }
+
+  /** Merge ascending pairs, each of which counts `times`, with those of before. */
+  #add(pairs, times) {
+    const merged = new Float64Array(this.#pairs.length + pairs.length), counts = new Int32Array(merged.length);
+    let size = 0;
+    const push = (pair, count) => {
+      if (size && merged[size - 1] === pair) counts[size - 1] += count;
+      else {
+        if (size && !counts[size - 1]) size--; // no count is left of the pair before
+        merged[size] = pair;
+        counts[size++] = count;
+      }
+    };
+    for (let i = 0, j = 0; i < this.#pairs.length || j < pairs.length; ) {
+      if (!(this.#pairs[i] > pairs[j]) && i < this.#pairs.length) push(this.#pairs[i], this.#counts[i++]);
+      else push(pairs[j++], times);
+    }
+    if (size && !counts[size - 1]) size--;
+    [this.#pairs, this.#counts] = [merged.slice(0, size), counts.slice(0, size)];
+  }
+
+  /** key * 65,536 + follower, of each context in a text. */
+  #pairsOf(ids) {
+    const pairs = [], read = [...Array(this.#longest - 1).fill(BOS), BOS, ...ids];
+    let current = 0n, previous = 0n, earlier = 0n, wasInside = 0;
+    for (let t = 0; t <= ids.length; t++) {
+      const at = t + this.#longest - 1, inside = this.#inWord[read[at]];
+      if (wasInside && !inside) [previous, earlier] = [current, previous];
+      current = mix((inside ? current : 0n) + this.#hashes[0][read[at]]);
+      wasInside = inside;
+      const orders = [0n];
+      for (let n = 1; n <= this.#longest; n++) orders.push(orders[n - 1] + this.#hashes[n][read[at - n + 1]]);
+      const two = (mix(current + MIX_A) + previous) & MASK;
+      const words = { w: current, w1: two, w2: mix(two) + earlier, w1s: mix(current + MIX_B) + earlier };
+      this.#kinds.forEach((kind, k) => {
+        const hash = words[kind] ?? orders[Number(kind.slice(1))];
+        pairs.push(Number(mix(hash + this.#salts[k]) >> 32n) * 2 ** 16 + (ids[t] ?? EOS));
+      });
+    }
+    return Float64Array.from(pairs);
+  }
+}

@@ -1,0 +1,195 @@
+// The weights of a blend, read from `weights.safetensors` as they are, and laid out as the engine wants them. The numbers
+// are Python's, bit for bit: of single precision, rounded at the same places (`Math.fround`, typed arrays).
+
+const KINDS = { F32: Float32Array, F16: Uint16Array, U8: Uint8Array, I64: BigInt64Array };
+const GATE_FEATURES = 5, SCORE_FEATURES = 2, ABSENT = 3;
+const STATE_MAX = 127, WEIGHT_MAX = 63;
+const KEYS_PER_BUCKET = 4, MAX_BUCKET = 64;
+
+/** @param {Uint8Array} bytes of a file in the format safetensors; half precision becomes single */
+export function safetensors(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const size = Number(view.getBigUint64(0, true));
+  const { __metadata__, ...header } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + size)));
+  const arrays = {};
+  for (const [name, { dtype, data_offsets: range }] of Object.entries(header)) {
+    const part = bytes.slice(8 + size + range[0], 8 + size + range[1]); // a copy is aligned
+    const array = new KINDS[dtype](part.buffer);
+    arrays[name] = dtype === "F16" ? Float32Array.from(array, fromHalf) : array;
+  }
+  return arrays;
+}
+
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Unpack the matrices that are stored as whole numbers and a scale for each row. */
+async function matrices(arrays) {
+  const unpacked = { ...arrays };
+  for (const name of Object.keys(arrays).filter((name) => name.endsWith(".whole")).map((name) => name.slice(0, -6))) {
+    const whole = new Int8Array((await inflated(arrays[`${name}.whole`])).buffer), scales = arrays[`${name}.scales`];
+    const width = whole.length / scales.length, matrix = (unpacked[name] = new Float32Array(whole.length));
+    for (let i = 0; i < whole.length; i++) matrix[i] = whole[i] * scales[Math.floor(i / width)];
+  }
+  return unpacked;
+}
+
+/** The engine's matrix of rows of weights, one for each output: integers in blocks, padded with zeros. */
+function quantized(rows, columnBlock, inputGroup) {
+  const inputs = Math.ceil(rows[0].length / inputGroup) * inputGroup;
+  const outputs = Math.ceil(rows.length / columnBlock) * columnBlock;
+  const weights = new Int8Array(inputs * outputs), zeroOffsets = new Int32Array(outputs);
+  const scales = new Float32Array(outputs);
+  rows.forEach((row, output) => {
+    const scale = Math.fround(row.reduce((most, weight) => Math.max(most, Math.abs(weight)), 0) / WEIGHT_MAX) || 1;
+    const begin = Math.floor(output / columnBlock) * columnBlock * inputs + (output % columnBlock) * inputGroup;
+    row.forEach((weight, i) => {
+      const integer = roundedEven(Math.fround(weight / scale));
+      weights[begin + Math.floor(i / inputGroup) * columnBlock * inputGroup + (i % inputGroup)] = integer;
+      zeroOffsets[output] += integer * (STATE_MAX + 1);
+    });
+    scales[output] = scale / STATE_MAX;
+  });
+  return { weights, scales, zeroOffsets, inputs, outputs };
+}
+
+/** What each id adds to the recurrent product, (V, 3H), and to the candidate, (V, H), in half precision. */
+function inputGates(w, prefix, v, h) {
+  const embedding = w[`${prefix}embedding.weight`], weights = w[`${prefix}gru.weight_ih_l0`], width = embedding.length / v;
+  const bias = w[`${prefix}gru.bias_ih_l0`], recurrentBias = w[`${prefix}gru.bias_hh_l0`];
+  const gates = new Uint16Array(v * 3 * h), candidate = new Uint16Array(v * h);
+  for (let id = 0; id < v; id++)
+    for (let gate = 0; gate < 3 * h; gate++) {
+      let sum = 0; // in double precision, as in Python
+      for (let i = id * width, j = gate * width; i < (id + 1) * width; i++, j++) sum += embedding[i] * weights[j];
+      const input = Math.fround(Math.fround(sum) + bias[gate]), place = id * 3 * h + gate;
+      gates[place] = toHalf(gate < 2 * h ? Math.fround(input + recurrentBias[gate]) : recurrentBias[gate]);
+      if (gate >= 2 * h) candidate[id * h + gate - 2 * h] = toHalf(input);
+    }
+  return { gates, candidate };
+}
+
+const rowsOf = (array, width) =>
+  Array.from({ length: array.length / width }, (_, i) => array.subarray(i * width, (i + 1) * width));
+
+/** The networks and the gate, for `Engine.setModel`. */
+async function networksAndGate(arrays, settings, experts, engine) {
+  const w = await matrices(arrays), { hidden: h, gate: g, networks: m } = settings, v = w["output.bias"].length;
+  const blocks = [engine.constant("COLUMN_BLOCK"), engine.constant("INPUT_GROUP")];
+  const prefixes = Array.from({ length: m }, (_, i) => (i ? `others.${i - 1}.` : ""));
+  const width = m * g, inputs = h + GATE_FEATURES * experts;
+  const bias = new Float32Array(v + width), scoreBias = new Float32Array(SCORE_FEATURES * experts);
+  const featureWeights = new Float32Array(experts * GATE_FEATURES * width);
+  const scoreWeights = new Float32Array(experts * SCORE_FEATURES * width);
+  const networks = prefixes.map((prefix, member) => {
+    const gateRows = rowsOf(w[`${prefix}gate_in.weight`], inputs);
+    w[`${prefix}output.bias`].forEach((value, id) => (bias[id] += value));
+    bias.set(w[`${prefix}gate_in.bias`], v + member * g);
+    gateRows.forEach((row, unit) => {
+      for (let expert = 0; expert < experts; expert++)
+        for (let feature = 0; feature < GATE_FEATURES; feature++) {
+          const weight = row[h + feature * experts + expert], at = member * g + unit;
+          featureWeights[(expert * GATE_FEATURES + feature) * width + at] = feature === ABSENT ? -weight : weight;
+        }
+    });
+    w[`${prefix}gate_out.weight`].forEach((value, i) => {
+      scoreWeights[Math.floor(i / g) * width + member * g + (i % g)] = value / m;
+    });
+    w[`${prefix}gate_out.bias`].forEach((value, i) => (scoreBias[i] += Math.fround(value / m)));
+    const output = rowsOf(w[`${prefix}output.weight`], h).map((row) => row.map((weight) => weight / m));
+    return {
+      recurrent: quantized(rowsOf(w[`${prefix}gru.weight_hh_l0`], h), ...blocks),
+      output: quantized([...output, ...gateRows.map((row) => row.subarray(0, h))], ...blocks),
+      ...inputGates(w, prefix, v, h),
+    };
+  });
+  for (let id = 0; id < v; id++) bias[id] /= m;
+  const absent = new Float32Array(width); // the bias has the feature of unknown contexts, and a known one subtracts it
+  for (let expert = 0; expert < experts; expert++)
+    for (let i = 0; i < width; i++) absent[i] -= featureWeights[(expert * GATE_FEATURES + ABSENT) * width + i];
+  for (let i = 0; i < width; i++) bias[v + i] += absent[i];
+  const logTable = Float32Array.from({ length: engine.constant("LOG_TABLE_SIZE") }, (_, count) => Math.log1p(10 * count));
+  const gate = { bias, feature_weights: featureWeights, score_weights: scoreWeights, score_bias: scoreBias };
+  return { networks, arrays: { ...gate, log_table: logTable } };
+}
+
+/** The numbers of a packed field, n of 32 bits: planes of bytes behind each other. */
+async function field(arrays, name, n) {
+  const planes = await inflated(arrays[name]), numbers = new Uint32Array(n);
+  for (let i = 0; i < n; i++)
+    numbers[i] = planes[i] | (planes[n + i] << 8) | (planes[2 * n + i] << 16) | (planes[3 * n + i] << 24);
+  return numbers;
+}
+
+/** All tables of counts as one index: see `CountIndex` in `kammil/ngrams/index.py`. */
+async function countIndex(arrays, prefixes, types) {
+  const sizes = prefixes.map((prefix) => Array.from(arrays[`${prefix}sizes`], Number));
+  const [contexts, followers] = [0, 1].map((i) => sizes.reduce((sum, size) => sum + size[i], 0));
+  const bits = sizes.map(([n]) => Math.max(1, 32 - Math.clz32(Math.floor(n / KEYS_PER_BUCKET))));
+  const padded = contexts + MAX_BUCKET * sizes.length;
+  const keys = new Uint32Array(padded), pruned = new Uint16Array(padded), starts = new Uint32Array(padded + 1);
+  const buckets = new Uint32Array(bits.reduce((sum, b) => sum + 2 ** b, 0));
+  const ids = new Uint16Array(followers), counts = new Uint16Array(followers), large = [];
+  const shifts = [], firsts = [];
+  let begin = 0, follower = 0, first = 0, bucketSize = 1;
+  for (const [number, prefix] of prefixes.entries()) {
+    const [n, f] = sizes[number], shift = 32 - bits[number], end = first + 2 ** bits[number];
+    const gaps = await field(arrays, `${prefix}gaps`, n);
+    for (let i = 0, key = 0; i < n; i++) keys[begin + i] = key += gaps[i];
+    const widths = await field(arrays, `${prefix}widths`, n);
+    for (let i = 0, at = follower; i < n + MAX_BUCKET; i++) starts[begin + i + 1] = at += widths[i] ?? 0;
+    pruned.set(await field(arrays, `${prefix}lost`, n), begin); // 16 bits hold them, as the export saw
+    ids.set(await field(arrays, `${prefix}ids`, f), follower);
+    (await field(arrays, `${prefix}counts`, f)).forEach((count, i) => {
+      if (count > 0xffff) large.push([follower + i, count]);
+      else counts[follower + i] = count;
+    });
+    buckets.fill(begin + n, first, end);
+    for (let i = n - 1; i >= 0; i--) buckets[first + (keys[begin + i] >>> shift)] = begin + i;
+    for (let i = end - 1, next = begin + n; i >= first; i--) {
+      buckets[i] = Math.min(buckets[i], next); // an empty bucket begins where the next one does
+      bucketSize = Math.max(bucketSize, next - buckets[i]);
+      next = buckets[i];
+    }
+    for (let i = begin + n - 1; i > begin; i--) if (keys[i] === keys[i - 1]) keys[i] ^= 2 ** 31; // only the first is found
+    shifts.push(...Array(types).fill(shift));
+    firsts.push(...Array(types).fill(first));
+    [begin, follower, first] = [begin + n + MAX_BUCKET, follower + f, end];
+  }
+  const tables = { table_keys: keys, pruned, follower_begins: starts, follower_ids: ids, follower_counts: counts };
+  const [bucket_shifts, bucket_offsets] = [shifts, firsts].map((numbers) => Uint32Array.from(numbers));
+  const [large_positions, large_counts] = [0, 1].map((i) => BigInt64Array.from(large, (pair) => BigInt(pair[i])));
+  return {
+    numbers: { tables: prefixes.length, bucket_size: bucketSize, large_size: large.length },
+    arrays: { ...tables, bucket_begins: buckets, bucket_shifts, bucket_offsets, large_positions, large_counts },
+  };
+}
+
+/** All of a blend but its contexts, for `Engine.setModel`: `arrays` of the weights, and `settings` of `model.json`. */
+export async function blend(arrays, settings, engine) {
+  const prefixes = ["counts.", "background."].filter((prefix) => `${prefix}sizes` in arrays);
+  const index = await countIndex(arrays, prefixes, settings.kinds.length);
+  const experts = settings.kinds.length * prefixes.length + settings.history.length;
+  const { networks, arrays: rest } = await networksAndGate(arrays, settings, experts, engine);
+  const { hidden, gate } = settings, vocabulary = arrays["output.bias"].length;
+  return { numbers: { ...index.numbers, vocabulary, hidden, gate }, arrays: { ...index.arrays, ...rest }, networks };
+}
+
+const float = new Float32Array(1), floatBits = new Uint32Array(float.buffer);
+
+function fromHalf(half) {
+  const exponent = (half >> 10) & 31, fraction = half & 1023, sign = half & 0x8000 ? -1 : 1;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : fraction * 2 ** -24);
+}
+
+function toHalf(number) {
+  float[0] = number;
+  const sign = (floatBits[0] >>> 16) & 0x8000, bits = floatBits[0] & 0x7fffffff;
+  if (bits < 0x38800000) return sign | roundedEven(Math.abs(number) * 2 ** 24); // no whole exponent
+  return sign | Math.min(0x7c00, (bits - 0x38000000 + 0xfff + ((bits >>> 13) & 1)) >>> 13);
+}
+
+/** Round to whole numbers, and half of one to the even one. */
+const roundedEven = (number) => number + 1.5 * 2 ** 52 - 1.5 * 2 ** 52;

@@ -1,0 +1,14 @@
+// The model in a thread of its own, with one session: it answers [method, ...parameters] with [result, error], in order.
+
+import { load } from "./kammil.js";
+
+const loading = load().then((model) => ({ model, session: model.session() }));
+
+onmessage = async ({ data: [method, ...parameters] }) => {
+  try {
+    const { model, session } = await loading, [text, options] = parameters;
+    postMessage([method === "complete" ? session.update(text).complete(options) : model[method](...parameters)]);
+  } catch (error) {
+    postMessage([null, error.message]);
+  }
+};

@@ -1,0 +1,338 @@
+"""A site computes what Python computes, in Node and in a browser, with nothing on its server but files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import threading
+import unicodedata
+from collections.abc import Callable, Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kammil
+from kammil import exporting
+from kammil import model_folder as folders
+from kammil.completion.completer import Completer
+from kammil.data.blocklist import is_offensive, offensive_words, spellings
+from kammil.errors import FolderError, KammilError, OptionError
+from kammil.exporting.web import build
+from kammil.text import TextRules
+
+WHEELS = Path(__file__).parents[2] / ".wheels" / "bin" / "python"
+NODE = shutil.which("node")
+DRIVER = Path(__file__).with_name("web_driver.mjs")
+NEAR = 1e-5
+Ask = Callable[..., list[Any]]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("web") / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        if build.zig() is None and WHEELS.exists():
+            patch.setenv(build.ZIG, f"{WHEELS} -m ziglang")
+        if build.zig() is None and not all(build.place(name).is_file() for name in build.BUILDS):
+            pytest.skip("there is no zig, nor builds for browsers: make .wheels/.ready fetches it")
+        assert kammil.export(folders.PRETRAINED, "web", out) == exporting.Export(out, None)
+    return out
+
+
+def run(site: Path, calls: Sequence[Sequence[Any]]) -> list[Any]:
+    if NODE is None:
+        pytest.skip("Node is not installed: apt-get install nodejs")
+    done = subprocess.run(
+        [NODE, DRIVER, site], input=json.dumps(calls), capture_output=True, text=True, check=True, timeout=300
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def model() -> Completer:
+    return kammil.load()
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    texts = (Path(kammil.__file__).parent / "data" / "sample.txt").read_text("utf-8").splitlines()
+    return [text for text in texts if len(text) > 20][:200]
+
+
+@pytest.fixture(scope="module")
+def prompts(lines: list[str]) -> list[str]:
+    return [text[: 6 + i % 20] for i, text in enumerate(lines)]
+
+
+def begun_blocked_words() -> list[str]:
+    words = [spellings(entry)[0].strip() for entry in offensive_words().entries[::7]]
+    return [word[:-1] for word in words if len(word) > 3]
+
+
+def written(model: Completer, prompt: str, **options: Any) -> dict[str, Any]:
+    made = model.complete(prompt, preset="plain", **options)
+    return {"text": made.text, "finishReason": made.finish_reason, "bits": pytest.approx(made.bits, abs=NEAR)}
+
+
+@pytest.mark.parametrize("name", build.BUILDS)
+def test_probabilities_scores_and_seeded_texts_are_those_of_python(
+    name: str, site: Path, model: Completer, lines: list[str], prompts: list[str], tmp_path: Path
+) -> None:
+    """With the build that Node would not choose, too."""
+    if name == "kammil.wasm":
+        lines, prompts = lines[:5], prompts[:10]
+        shutil.copytree(site, tmp_path / "plain")
+        site = tmp_path / "plain"
+        shutil.copy(site / name, site / "kammil-simd.wasm")
+    calls = [
+        *(["after", prompt] for prompt in prompts[:50]),
+        *(["score", text] for text in lines[:30]),
+        *(["complete", prompt, {"seed": seed}] for seed, prompt in enumerate(prompts)),
+    ]
+    answers = iter(run(site, calls))
+    for prompt in prompts[:50]:
+        assert next(answers) == pytest.approx(model.after(prompt)[0][0].tolist(), abs=NEAR)
+    for text in lines[:30]:
+        assert next(answers)["bits"] == pytest.approx(list(model.score(text).bits), abs=NEAR)
+    for seed, prompt in enumerate(prompts):
+        assert next(answers) == written(model, prompt, seed=seed)
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {"seed": 2**53 - 1, "length": 100, "temperature": 1.0},
+    {"temperature": 0.0},
+    {"temperature": 3.0, "length": 70, "seed": 5},
+    {"stop": [" ", "؟"], "seed": 1},
+    {"length": 0},
+    {"length": 300, "seed": 3, "temperature": 0.4},
+]
+
+
+def test_options_and_blocked_words_are_those_of_python(site: Path, model: Completer, prompts: list[str]) -> None:
+    asked: list[tuple[str, dict[str, Any]]]
+    asked = [(prompt, options) for prompt in ["", "👍🏿 ", "x\U0001d400", *prompts[:4]] for options in OPTIONS]
+    begun = [(word, {"seed": seed}) for word in begun_blocked_words() for seed in range(3)]
+    all_words = [["complete", prompt, options] for prompt, options in [*asked, *begun]]
+    offensive = [["complete", word, {**options, "allowOffensive": True}] for word, options in begun]
+    answers = run(site, [*all_words, *offensive])
+    for (prompt, options), answer in zip([*asked, *begun], answers, strict=False):
+        assert answer == written(model, prompt, **options), (prompt, options)
+    allowed = answers[len(all_words) :]
+    for (word, options), answer in zip(begun, allowed, strict=True):
+        assert answer == written(model, word, **options, allow_offensive=True)
+    differ = [one for one, other in zip(answers[len(asked) :], allowed, strict=False) if one["text"] != other["text"]]
+    assert len(differ) > 10, "hardly any word was blocked"
+    assert is_offensive(" ".join(word + one["text"] for (word, _), one in zip(begun, allowed, strict=True)))
+
+
+def test_it_learns_and_forgets_as_python_does(site: Path, lines: list[str]) -> None:
+    ours = kammil.load()
+    learnt = ["القطة نطت عالبراد وما رضيت تنزل", "القطة نطت عالبراد وما رضيت تنزل", "القطة نامت @rana", *lines[:5]]
+    word = next(spellings(entry)[0] for entry in offensive_words().entries if entry.language == "levantine")
+    learnt.append(f"يا {word} شو عملت")
+    prompts = ["القطة ", "القطة نطت ", "", f"يا {word[:-1]}"]
+    asked = [*(["after", prompt] for prompt in prompts), *(["complete", prompt] for prompt in prompts)]
+    calls, expected = [], []
+    for method, some in (("learn", learnt), ("forget", learnt[:2]), ("forget", learnt[2:])):
+        for text in some:
+            getattr(ours, method)(text)
+        calls += [*([method, text] for text in some), *asked]
+        expected += [None] * len(some)
+        expected += [pytest.approx(ours.after(prompt)[0][0].tolist(), abs=NEAR) for prompt in prompts]
+        expected += [written(ours, prompt) for prompt in prompts]
+    assert run(site, calls) == expected
+    unlearnt, *_ = run(site, [["forget", "القطة"]])
+    assert "not learnt" in unlearnt["error"]
+
+
+def test_what_is_typed_in_a_session_makes_no_difference(site: Path, lines: list[str]) -> None:
+    edits = [lines[0][:n] for n in (3, 9, 4, 20)] + [lines[1][:12], "", lines[1][:12], " ".join(lines[:40]), lines[0]]
+    typed, *fresh = run(site, [["typed", edits], *(["complete", text] for text in edits)])
+    assert typed == [each["text"] for each in fresh]
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "http://",
+            "HTTPS://x",
+            "www.",
+            "a@b.co",
+            "@",
+            "＠",
+            "_",
+            ".",
+            "-",
+            "+",
+            "(",
+            ")",
+            "/",
+            " ",
+            "\u00a0",
+            "\u3000",
+        ),
+        *(
+            "\u0640",
+            "\u064b",
+            "\u0651\u064e",
+            "\u0301",
+            "\u200c",
+            "\u200d",
+            "\u200f",
+            "\ufeff",
+            "\0",
+            "\x1c",
+            "\x85",
+            "\n",
+        ),
+        *(
+            "👩\u200d💻",
+            "\U0001f3f4\U000e0067\U000e007f",
+            "\U000e0067",
+            "1",
+            "٢",
+            "۳",
+            "0",
+            "٠",
+            "12/05/2020",
+            "2020-11-30",
+        ),
+        *(
+            "+963 944 123 456",
+            "09441234567",
+            "1234 5678 1234 5678",
+            "GB33BUKB20201555555555",
+            "أ",
+            "ا\u0654",
+            "ﷺ",
+            "\ud800",
+        ),
+    ]
+)
+ASSIGNED = st.characters(exclude_categories=["Cn", "Co"])  # Python's and Node's tables are of two versions of Unicode
+RULES: list[dict[str, bool]] = [
+    {},
+    {"numbers": True},
+    {"urls": False, "invisible": False},
+    {"nfc": False, "spaces": False, "handles": False},
+]
+
+
+def test_text_rules_are_those_of_python(site: Path) -> None:
+    made: list[str] = []
+
+    @given(st.lists(st.one_of(PIECES, ASSIGNED), max_size=30).map("".join))
+    @settings(max_examples=1500, database=None, deadline=None)
+    def collect(text: str) -> None:
+        made.append(text)
+
+    collect()
+    strings = [text for text in made if all(unicodedata.category(c) != "Cn" for c in text)]
+    assert len(strings) > 1000
+    answers = run(site, [["rules", rules, strings] for rules in RULES])
+    for rules, found in zip(RULES, answers, strict=True):
+        normalise = TextRules.from_dict(rules).normalise
+        assert found == [normalise(text) for text in strings]
+
+
+def test_random_numbers_are_those_of_numpy(site: Path) -> None:
+    seeds = [[0, 0], [1, 0], [2**32, 0], [2**64 - 1, 3], [7, 0, 29, 1], [2**64 - 1, 2**40, 5, 6, 7]]
+    answers = run(site, [["random", [str(n) for n in seed], 40] for seed in seeds])
+    assert answers == [np.random.default_rng(seed).random(40).tolist() for seed in seeds]
+
+
+def test_wrong_options_get_a_sentence(site: Path) -> None:
+    wrong = [{"lenght": 3}, {"length": -1}, {"temperature": "warm"}, {"stop": [""]}]
+    answers = run(site, [*(["complete", "", options] for options in wrong), ["learn", " "]])
+    for name, answer in zip(["lenght", "length", "temperature", "stop", "empty"], answers, strict=True):
+        assert name in answer["error"]
+
+
+def test_the_code_is_small_and_asks_no_other_server(site: Path) -> None:
+    code = [path for path in site.iterdir() if path.is_file()]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in code) < 60_000
+    assert sorted(path.name for path in (site / "model").iterdir()) == sorted(
+        ["README.md", "blocked.json", "model.json", "vocabulary.json", "weights.safetensors"]
+    )
+    assert not [
+        path.name for path in code if path.suffix != ".wasm" and re.search(r"//\w+\.\w", path.read_text("utf-8"))
+    ]
+    policy = re.findall(r'Content-Security-Policy" content="([^"]+)"', (site / "index.html").read_text("utf-8"))[0]
+    assert (
+        re.findall(r"'unsafe-[^']+'|'wasm-[^']+'", policy) == ["'wasm-unsafe-eval'"] and "default-src 'none'" in policy
+    )
+
+
+def test_a_browser_completes_arabic_and_nothing_leaves_it(site: Path, model: Completer) -> None:
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
+    from playwright.sync_api import expect, sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed: apt-get install chromium")
+    errors: list[str] = []
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(site))) as server,
+        sync_playwright() as play,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(locale="ar")
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        expect(page.locator("html")).to_have_attribute("dir", "rtl")
+        page.locator("#text").fill("شو رأيكم نطلع")
+        first = model.complete("شو رأيكم نطلع", preset="plain").text
+        expect(page.locator("#completion")).to_have_text(first, timeout=60_000)
+        page.locator("#text").press("Tab")
+        expect(page.locator("#text")).to_have_value("شو رأيكم نطلع" + first)
+        second = model.complete("شو رأيكم نطلع" + first, preset="plain").text
+        expect(page.locator("#completion")).to_have_text(second, timeout=60_000)
+        browser.close()
+        server.shutdown()
+    assert not errors
+
+
+class Files(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.mark.parametrize("family", ["gru", "ngram"])
+def test_other_families_are_refused(family: str, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=family):
+        kammil.export(folder_of(family), "web", tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_part_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="part"):
+        kammil.export(folders.PRETRAINED, "web", tmp_path / "site", part="network")
+
+
+def test_without_zig_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "place", tmp_path.joinpath)
+    monkeypatch.setattr(build, "zig", lambda: None)
+    with pytest.raises(FolderError, match="pip install ziglang"):
+        kammil.export(folders.PRETRAINED, "web", tmp_path / "site")
+    monkeypatch.setattr(build, "zig", lambda: ["false"])
+    with pytest.raises(FolderError, match="zig"):
+        kammil.export(folders.PRETRAINED, "web", tmp_path / "site")
+
+
+def test_only_an_earlier_site_is_replaced(site: Path) -> None:
+    with pytest.raises(KammilError, match="--replace"):
+        kammil.export(folders.PRETRAINED, "web", site)
+    kammil.export(folders.PRETRAINED, "web", site, replace=True)
+    (site / "notes.txt").write_text("mine")
+    with pytest.raises(KammilError, match=r"notes\.txt"):
+        kammil.export(folders.PRETRAINED, "web", site, replace=True)
