@@ -196,3 +196,14 @@ def test_the_prompts_are_60_different_ones() -> None:
     prompts = (ROOT / "benchmarks/prompts.txt").read_text("utf-8").splitlines()
     assert len(set(prompts)) == len(prompts) == 60
     assert all(prompt == prompt.strip() != "" for prompt in prompts)
+
+
+def test_a_list_keyboard_shows_the_words_of_its_list_by_frequency() -> None:
+    lines = ["dictionary=main:en", " word=the,f=200", "  bigram=then,f=210", " word=then,f=150", " word=them,f=160"]
+    keyboard = script("benchmarks/words.py").ListKeyboard([*lines, " word=theft,f=220,possibly_offensive=true"])
+    assert keyboard.suggest("", "th") == ["the", "them", "then"]
+    assert keyboard.suggest("the", "th") == ["then", "the", "them"]
+    assert keyboard.suggest("the", "then") == keyboard.suggest("", "x") == []
+    hits = keyboard.hits("the then")
+    assert hits.right[:, 0].tolist() == [True, True, True, False, True, True, True, True, False]
+    assert hits.saved[4].tolist() == [4, 3, 4, 0, 0]

@@ -307,6 +307,12 @@ def test_export_writes_a_model_and_a_program(run: Run, network: Path, counter: P
     refused(run("export", counter, "--format", "onnx"), "train one with --model gru")
 
 
+def test_export_writes_word_lists(run: Run, counter: Path) -> None:
+    assert run("export", counter, "--format", "words", "--words", "20") == Result(0, "counter-words\n", "")
+    assert Path("counter-words/words.combined").read_text("utf-8").count(" word=") == 20
+    refused(run("export", counter, "--format", "hf", "--locale", "ar"), "word lists")
+
+
 def test_the_network_of_a_blend_is_exported_with_a_warning(run: Run, folder_of: Callable[[str], Path]) -> None:
     refused(run("export", folder_of("blend"), "--format", "onnx"), "export its network alone with --part network")
     result = run("export", folder_of("blend"), "--format", "onnx", "--part", "network", "--out", "net.onnx")

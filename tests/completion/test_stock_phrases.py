@@ -75,6 +75,7 @@ def test_likeness_is_the_weighted_jaccard_similarity_of_what_stands_before(
 ) -> None:
     messages = ["".join(word + gap for word, gap in row).rstrip(" ،؟") for row in rows]
     phrases = packed(messages, tmp_path_factory.mktemp("any") / "any.npz")
+    assert [*phrases.messages()] == messages
     text = "".join(word + " " for word in data.draw(st.lists(WORDS, min_size=1, max_size=5)))
     every = [fold_spelling(m[a:b]) for m in messages for a, b in words(m)]
     weight = {word: math.log(len(messages)) - math.log(every.count(word)) for word in every}

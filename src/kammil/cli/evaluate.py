@@ -285,7 +285,8 @@ def export(
         str,
         Option(
             help="onnx: a file for ONNX Runtime. hf: a folder for Hugging Face's transformers, of a Transformer. "
-            "web: a folder of static files by which a browser runs a blend."
+            "web: a folder of static files by which a browser runs a blend. "
+            "words: a folder of word lists for hunspell and for Android's keyboards, drawn in some minutes."
         ),
     ],
     out: Annotated[
@@ -293,11 +294,26 @@ def export(
     ] = None,
     part: Annotated[str, Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
     replace: Annotated[bool, Option("--replace", help="Replace files of these names, or the folder.")] = False,
+    words: Annotated[
+        int | None, Option(metavar="N", help="Maximum number of words in the lists.  [default: 100000]")
+    ] = None,
+    locale: Annotated[
+        str | None, Option(metavar="CODE", help="Code of the words' language, such as ar.  [default: by the letters]")
+    ] = None,
 ) -> None:
-    """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers, a browser."""
+    """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers, a browser; or its words."""
     from kammil import exporting
 
-    exported = exporting.export(folder, format, out, part=cast(exporting.Part, part), replace=replace)
+    with shown_progress():
+        exported = exporting.export(
+            folder,
+            format,
+            out,
+            part=cast(exporting.Part, part),
+            replace=replace,
+            num_words=words,
+            locale=locale,
+        )
     if exported.warning is not None:
         tell(f"kammil: {exported.warning}")
     typer.echo(exported.file)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
@@ -302,6 +302,10 @@ class Completer:
         texts = [query.text.seen for query in queries]
         found = search.run(texts, log_probabilities, state, begun)
         return [to_suggestions(self.vocabulary, text, words) for text, words in zip(texts, found, strict=True)]
+
+    def messages(self) -> Iterable[str]:
+        """Return the project's messages, where they belong to the model."""
+        return bundled().messages() if self._has_messages else ()
 
     def stock_hypotheses(
         self, constraints: Constraints, log_probabilities: LogProbabilities, state: State

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from itertools import chain, islice, pairwise
@@ -107,6 +107,12 @@ class StockPhrases:
             folds, tokens = (Lines(arrays[name].tobytes()) for name in ("folds", "tokens"))
             ids = np.ascontiguousarray(arrays["ids"].T).view("<u4")[:, 0]
             return cls(folds, tokens, arrays["begins_fold"], ids, arrays["lengths"])
+
+    def messages(self) -> Iterator[str]:
+        """Yield the messages."""
+        for begin, end in pairwise(self.begins.tolist()):
+            tokens = (self._tokens[id].partition("\0") for id in self._ids[begin:end].tolist())
+            yield "".join(word + (gap if mark else " ") for word, mark, gap in tokens).rstrip()
 
     def after(self, text: str) -> list[StockPhrase]:
         """Return up to `MAX_PHRASES` phrases that may follow a text, of greatest likeness."""

@@ -5,7 +5,7 @@ An exported model is checked and predicts the same as its folder; one that the f
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Literal
 
 from kammil import model_folder as folders
 from kammil import storage
+from kammil.completion import load
 from kammil.errors import FolderError, OptionError
-from kammil.exporting import huggingface, onnx, web
+from kammil.exporting import huggingface, onnx, web, words
 from kammil.exporting.onnx import EXAMPLE
 from kammil.storage import reason, run_lock
 
@@ -26,14 +27,14 @@ class Export:
     """Paths that an export wrote."""
 
     file: Path
-    """A file, or the folder of a checkpoint or site."""
+    """A file, or the folder of a checkpoint, a site or word lists."""
     example: Path | None
     """A short program that completes text with the model; None for a folder."""
     warning: str | None = None
-    """One sentence on what is missing in the file, if anything."""
+    """One sentence on what is missing, if anything."""
 
 
-FORMATS = {"onnx": ".onnx", "hf": "-hf", "web": "-web"}
+FORMATS = {"onnx": ".onnx", "hf": "-hf", "web": "-web", "words": "-words"}
 """Format -> ending of its file or folder."""
 
 
@@ -44,6 +45,8 @@ def export(
     *,
     part: Part = "all",
     replace: bool = False,
+    num_words: int | None = None,
+    locale: str | None = None,
 ) -> Export:
     """Write the model of a folder in another format, whole or not at all.
 
@@ -51,10 +54,12 @@ def export(
         folder: a model folder, or a bundled model.
         format: `onnx`: a file for ONNX Runtime with the character table inside, and beside it a program of the same
             name that ends in `.py`. `hf`: a folder that Hugging Face's transformers loads as a Llama. `web`: a folder
-            of static files, with a page, by which a browser runs a blend.
+            of static files, with a page, by which a browser runs a blend. `words`: a folder of word lists for spelling
+            checkers and keyboards; minutes for 100,000.
         out: the file or folder; FOLDER's name with the format's ending, here, if none is named.
         part: `network`: of a blend, its networks without the counts.
         replace: whether files of these names, or an earlier export, may be replaced.
+        num_words, locale: of `words`, the maximum number of words, 100,000 by default, and the code of their language.
 
     Raises `OptionError` for a model that the format cannot hold, `FolderError` for what cannot be read or written,
     `MissingExtraError` without the package that the format needs.
@@ -63,10 +68,22 @@ def export(
         raise OptionError(f"format is {format!r}, but it must be one of {', '.join(FORMATS)}.")
     if part not in ("all", "network"):
         raise OptionError(f"part is {part!r}, but it must be all or network.")
+    if format in ("web", "words") and part != "all":
+        raise OptionError(f"part is {part!r}, but the format {format} is of the whole model; leave it out.")
+    if format != "words" and (num_words, locale) != (None, None):
+        raise OptionError(f"the format {format} holds no word lists; leave out the number of words and the locale.")
     ending = FORMATS[format]
     target = Path(out) if out is not None else Path(Path(folder).resolve().name + ending)
-    if format != "onnx":
-        return _export_folder(Path(folder), target, part, format, replace=replace)
+    if ending.startswith("-") and not target.name:
+        raise OptionError(f"out is {str(target)!r}, but it must name a new folder, such as my-model{ending}.")
+    if format == "hf":
+        return _write_folder(target, *huggingface.write(folders.read(Path(folder)), part, target.name), replace=replace)
+    if format == "web":
+        return _write_folder(target, web.write(Path(folder)), None, replace=replace)
+    if format == "words":
+        model = load(folder)
+        _check_free(target, replace=replace, names=words.NAMES)  # before minutes of work
+        return _write_folder(target, *words.write(model, num_words, locale), replace=replace)
     if target.suffix != ending:
         raise OptionError(f"out is {target}, but a file of the format {format} must end in {ending}.")
     program = target.with_suffix(".py")
@@ -79,14 +96,7 @@ def export(
     return Export(target, program, warning)
 
 
-def _export_folder(folder: Path, out: Path, part: Part, format: str, *, replace: bool) -> Export:
-    if not out.name:
-        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model{FORMATS[format]}.")
-    if format == "web" and part != "all":
-        raise OptionError(f"part is {part!r}, but a site holds the whole model.")
-    contents, warning = (
-        (web.write(folder), None) if format == "web" else huggingface.write(folders.read(folder), part, out.name)
-    )
+def _write_folder(out: Path, contents: Mapping[str, bytes], warning: str | None, *, replace: bool) -> Export:
     check = partial(_check_free, names={Path(name).parts[0] for name in contents})
     check(out, replace=replace)
     with run_lock(out), folders.new(out, replace=replace, check=check) as draft:

@@ -47,6 +47,8 @@ class Language:
 
     script: str = ""
     """Its name in Unicode, such as Hebrew."""
+    locale: str = ""
+    """Code of the language of most words in this script, such as he."""
     keyboard: Sequence[str] = ()
     """Rows of letters of a phone's keyboard."""
     folds: Mapping[str, str] = field(default_factory=dict[str, str])

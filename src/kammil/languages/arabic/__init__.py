@@ -17,6 +17,7 @@ _OWN = ("ي", "ك", "كم", "كن", "كو", "هم", "هن", "ها", "ه", "نا"
 
 LANGUAGE = Language(
     script="Arabic",
+    locale="ar",
     keyboard=("ضصثقفغعهخحجد", "شسيبلاتنمكط", "ئءؤرىةوزظ"),
     folds=dict(zip("أإآٱىیةک", "اااايي" + "هك", strict=True)),  # letters of Persian keyboards among them
     block_folds=dict(zip("ہەگ", "ههك", strict=True)),
