@@ -38,7 +38,7 @@ def test_it_writes_what_the_model_writes(model: Any, stream: bool) -> None:
 def test_one_draw_for_who_asks_for_it(model: Any) -> None:
     wanted = kammil.load().complete("شو حلو", seed=3).text
     assert model.prompt("شو حلو", preset="plain", seed=3).text() == wanted
-    assert model.prompt("شو حلو", best_of=1, whole_words=False, seed=3).text() == wanted
+    assert model.prompt("شو حلو", best_of=1, whole_words=False, clause=False, seed=3).text() == wanted
 
 
 def test_what_is_wrong_is_said(model: Any) -> None:
