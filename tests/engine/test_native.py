@@ -276,7 +276,7 @@ def test_what_is_read_stays_though_more_is_learnt_meanwhile(code: ctypes.CDLL, m
         held.append(bool(before) and all(pairs() is not None for pairs in before))
         assert all(runner.forget(VOCABULARY.encode(text)) for text in TEXTS)
 
-    engine: Any = runner._engine  # pyright: ignore[reportPrivateUsage]
+    engine: Any = runner.engine
     monkeypatch.setattr(engine, "_code", Between(code, teach))
     assert (runner.forward(ids, runner.initial_state(1))[0] == log_probs).all()
     assert (runner.sample(state, chances, temperature=1.0, refused=refused)[0] == drawn).all()
@@ -315,7 +315,7 @@ def test_what_is_asked_for_must_be_there() -> None:
     _, state = runner.forward(np.array([[5, 6]]), runner.initial_state(1))
     for last in (-1, 2):
         with pytest.raises(ValueError, match="last is"):
-            runner._engine.forward(np.array([[5]]), state, last)  # pyright: ignore[reportPrivateUsage]
+            runner.engine.forward(np.array([[5]]), state, last)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(ValueError, match="refused has the shape"):
         runner.sample(state, np.ones(2), temperature=1, refused=np.zeros(3))
     single: NDArray[Any] = np.full(3, 0.3, np.float32)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.engine import layout
+from kammil.engine.native import WordArrays
 from kammil.language_model import Ids, LanguageModel
 from kammil.languages import known, pooled
 from kammil.text import fold_spelling, open_word, role
@@ -48,6 +52,24 @@ class CharacterClasses:
     """Letters by which each id is compared; empty for marks and joiners."""
     careful: Mapping[str, frozenset[int]]
     """Letters of a careful spelling -> their ids, by kind (`Language.careful`)."""
+
+    @cached_property
+    def arrays(self) -> WordArrays | None:
+        """For the native search; None where words have no spaces between them."""
+        if self.unspaced.any():
+            return None
+        vowels = "".join(language.long_vowels for language in known().values())
+        number = {letter: i for i, letter in enumerate(sorted({*"".join(self.folds)}))}
+        classes = self.begin * layout.BEGINS | self.continues * layout.CONTINUES
+        classes |= self.words * layout.ENDS_WORDS | self.foreign * layout.FOREIGN
+        kinds = [c.isalpha() * layout.LETTER | (c in vowels) * layout.LONG_VOWEL for c in number]
+        return WordArrays(
+            np.array([0, *accumulate(map(len, self.folds))], np.int32),
+            np.array([number[letter] for fold in self.folds for letter in fold], np.int32),
+            np.array(kinds, np.uint8),
+            self.close,
+            classes.astype(np.uint8),
+        )
 
     def complete(self, prefixes: Sequence[str], p: _Floats) -> NDArray[np.float64]:
         """Return the probability, (R,), that each prefix's last word is complete; `p`, (R, V), follows."""

@@ -23,6 +23,8 @@ from kammil.completion.unsolicited import is_function_word
 from kammil.completion.word_list import MAX_PIECE, FoundWord, Openings, Pieces, WordList, choose_pieces, is_stretched
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
 from kammil.decoding.sampling import NO_PROBABILITIES
+from kammil.engine.layout import CAREFUL
+from kammil.engine.native import NativeEngine, WordQuery
 from kammil.errors import FolderError
 from kammil.language_model import (
     Ids,
@@ -49,6 +51,8 @@ MAX_LEFT_OUT = 2
 """Number of words searched in place of religious ones that are left out at the start of a text."""
 MAX_STATES = 12
 """Maximum number of beginnings of one length; lists of three hold 99.96 % of the true ones' probability."""
+MAX_NATIVE = 64
+"""Maximum number of beginnings of one length, of words, and of their characters, that the native engine searches."""
 MAX_CHARACTERS = 32
 """Maximum number of characters of a suggestion."""
 
@@ -322,6 +326,8 @@ class WordSearch:
         typed: Sequence[tuple[int, ...]] | None = None,
     ) -> tuple[list[list[FoundWord]], _Flags]:
         """Return the k best words and pieces of each prefix, and whether they are proven, (R,)."""
+        if (searched := self._search_natively(roots, k, careful, typed)) is not None:
+            return searched
         num_prefixes, first, classes, refusals = len(careful), roots.roots, self.classes, self.refusals
         states, allowed = [r.refusal_states for r in first], np.stack([r.allowed for r in first])
         p, state = self._without_refused(roots.p, states), roots.state
@@ -385,6 +391,49 @@ class WordSearch:
             np.maximum.at(dropped, root, np.where(reach >= self.threshold, reach, 0))
         return self._with_pieces([each.words for each in found], candidates, dropped <= to_beat, dropped_piece, k)
 
+    def _search_natively(
+        self,
+        roots: SearchRoots,
+        k: int,
+        careful: Sequence[frozenset[int]],
+        typed: Sequence[tuple[int, ...]] | None,
+    ) -> tuple[list[list[FoundWord]], _Flags] | None:
+        """Do what `_search` does in one call for each prefix; None where the engine cannot."""
+        engine, arrays = getattr(self.model, "engine", None), self.classes.arrays
+        if not isinstance(engine, NativeEngine) or arrays is None or self.width is None:
+            return None
+        if max(self.width, k, self.max_characters) > MAX_NATIVE:
+            return None
+        table = self.refusals.table() if self.refusals.parts else None
+        words, proven = list[list[FoundWord]](), np.zeros(len(careful), np.bool_)
+        for i, spelling in enumerate(careful):
+            which = [row for row, root in enumerate(roots.roots) if root.prefix == i]
+            first, p, state = [roots.roots[row] for row in which], roots.p, roots.state
+            if len(which) < len(p):
+                p, state = p[which], select_rows(state, np.array(which))
+            classes = arrays.classes
+            if spelling:
+                classes = classes.copy()
+                classes[[*spelling]] |= CAREFUL
+            query = WordQuery(
+                *(k, self.width, self.max_characters, self.threshold, self._min_foreign, arrays),
+                table.addresses if table else (0, 0, 0),
+                [root.weight for root in first],
+                [table.number(root.refusal_states) if table else 0 for root in first],
+                [*(root.replacement for root in first), typed[i] if typed else ()],
+                *(p, classes, np.stack([root.allowed for root in first])),
+            )
+            if (found := engine.search(state, query)) is None:
+                return None
+            self.steps, proven[i] = self.steps + found.steps, found.proven
+            words.append(
+                [
+                    FoundWord(np.array([*first[row].replacement, *ids]), q, first[row].num_replaced, best)
+                    for row, ids, q, best in found.words
+                ]
+            )
+        return words, proven
+
     def _with_pieces(
         self,
         words: list[list[FoundWord]],
@@ -409,8 +458,11 @@ class WordSearch:
         return list(heapq.merge(words, others, key=saving)) if others else words
 
     def _is_unlikely_foreign(self, ids: Ids, probabilities: NDArray[np.float64]) -> _Flags:
-        least = max(self.threshold, min(FOREIGN * self.threshold, MIN_FOREIGN))
-        return self.classes.foreign[ids] & (probabilities < least)
+        return self.classes.foreign[ids] & (probabilities < self._min_foreign)
+
+    @property
+    def _min_foreign(self) -> float:
+        return max(self.threshold, min(FOREIGN * self.threshold, MIN_FOREIGN))
 
     def _without_refused(self, p: _Floats, states: Sequence[States]) -> _Floats:
         """Return the probabilities, (N, V), of refused ids negative."""

@@ -7,6 +7,8 @@ blocked words. Shapes: B batch, V vocabulary, S states, C classes of ids, N stri
 
 from __future__ import annotations
 
+import ctypes
+import threading
 import unicodedata
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -31,6 +33,8 @@ NO_LIMIT = 1 << 20
 """Characters left to write where none are counted."""
 MAX_WORD_BLOCKS = 64
 """Maximum number of word blocks that are kept."""
+MAX_TABLE_STATES, MAX_TABLE_CELLS = 1 << 12, 1 << 22
+"""Maximum number of states, and of states times ids, in a table."""
 _NEVER = 1 << 30  # more characters than any completion has
 _NONE = np.zeros(0, np.int64)
 
@@ -70,6 +74,7 @@ class Refusals(Refusal[States]):
     def __init__(self, parts: Sequence[Refusal[Any]] = (), pieces: Sequence[str] = ()) -> None:
         self.parts, self._pieces = tuple(parts), pieces
         self._only = self.parts[0] if len(self.parts) == 1 else None  # a fast path
+        self._table: RefusalTable | None = None
 
     def start(self, text: str) -> States:
         """See `Refusal`."""
@@ -104,6 +109,12 @@ class Refusals(Refusal[States]):
         parts = zip(self.parts, state, strict=True)
         return any(isinstance(part, StringAutomaton) and part.missing(one) for part, one in parts)
 
+    def table(self) -> RefusalTable:
+        """Return the refusals as a table with room for a search."""
+        if self._table is None or self._table.room < MAX_TABLE_STATES // 4:
+            self._table = RefusalTable(self, len(self._pieces))
+        return self._table
+
     def after_id(self, state: States, id: int) -> States:
         """Return the states after one more id."""
         return self.after(state, self._pieces[id]) if self.parts else state
@@ -119,6 +130,43 @@ class Refusals(Refusal[States]):
 
 
 NO_REFUSALS = Refusals()
+
+
+class RefusalTable:
+    """Refusals as one automaton in an array, which holds what was asked: states are numbered from 1."""
+
+    def __init__(self, refusals: Refusals, size: int) -> None:
+        self._refusals, self._states, self._lock = refusals, list[States]([()]), threading.Lock()
+        self._numbers: dict[States, int] = {}
+        capacity = min(MAX_TABLE_STATES, MAX_TABLE_CELLS // size)
+        # (S, V): the state after an id, -1 where it is refused, 0 if not asked yet. Zeros take no memory.
+        self._next, self._blocked = np.zeros((capacity, size), np.int32), np.zeros(capacity, np.uint8)
+        self._resolve = ctypes.CFUNCTYPE(*3 * (ctypes.c_int64,))(self._after)
+        self.addresses: tuple[int, int, int] = (
+            *(self._next.ctypes.data, self._blocked.ctypes.data),
+            ctypes.cast(self._resolve, ctypes.c_void_p).value or 0,
+        )
+
+    @property
+    def room(self) -> int:
+        """Number of states for which there is room."""
+        return len(self._next) - len(self._states)
+
+    def number(self, state: States) -> int:
+        """Return the number of a state; 0 where there is no room."""
+        with self._lock:
+            if state not in self._numbers and self.room > 0:
+                number = len(self._states)
+                if (refused := self._refusals.refused(state)) is not None:
+                    self._next[number, refused] = -1
+                self._blocked[number] = self._refusals.blocked(state)
+                self._states.append(state)
+                self._numbers[state] = number
+            return self._numbers.get(state, 0)
+
+    def _after(self, number: int, id: int) -> int:
+        self._next[number, id] = after = self.number(self._refusals.after_id(self._states[number], id))
+        return after
 
 
 class WordBlock(Refusal[int]):

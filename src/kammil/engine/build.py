@@ -68,5 +68,6 @@ def open_build(path: Path) -> ctypes.CDLL:
         *(pointer, message, number, pointer, ctypes.c_double, pointer, number),
         *(pointer, pointer, pointer),
     ]
+    code.kammil_search.argtypes = [pointer, message, message, *3 * (pointer,)]
     code.kammil_matmul.argtypes = [pointer, pointer, number, pointer]
     return code

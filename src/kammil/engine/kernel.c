@@ -69,6 +69,7 @@
 #define ADAPTIVE_TABLES 2         /* tables of what was learnt at run time */
 #define ID_BITS 16                /* of a pair, key << ID_BITS | id */
 #define MAX_KEPT_BYTES (1 << 22)  /* scratch memory kept between calls */
+#define QUERY_HEADER 13           /* numbers before the arrays of a search */
 #define MESSAGE_HEADER (4 + 3 * ADAPTIVE_TABLES) /* numbers before the arrays of a request */
 _Static_assert(2 * 255 * WEIGHT_MAX <= INT16_MAX, "pairs of products are added in 16 bits");
 
@@ -819,11 +820,12 @@ void kammil_free(Model *m) {
 
 /* ---- a call ------------------------------------------------------------------------------------------------------ */
 
-/* Copies the ids of a text to text_ids (max_order + T,) and ids (N + T,); returns 0 if one is not in the vocabulary. */
-static int load_ids(const Model *m, const Request *q, int64_t b, int32_t *text_ids, int32_t *ids) {
+/* Copies the ids of text b, whose state is in a row, to text_ids (max_order + T,) and ids (N + T,); returns 0 if one is
+   not in the vocabulary. */
+static int load_ids(const Model *m, const Request *q, int64_t b, int64_t row, int32_t *text_ids, int32_t *ids) {
     const int64_t v = m->vocabulary;
     for (int64_t i = 0; i < m->max_order; i++) {
-        const int64_t id = q->recent_ids[b * m->max_order + i];
+        const int64_t id = q->recent_ids[row * m->max_order + i];
         if (id < 0 || id >= v) return 0;
         text_ids[i] = (int32_t)id;
     }
@@ -833,7 +835,7 @@ static int load_ids(const Model *m, const Request *q, int64_t b, int32_t *text_i
         text_ids[m->max_order + i] = ids[q->length + i] = (int32_t)id;
     }
     for (int64_t i = 0; i < q->length; i++) {
-        const int64_t id = q->cached_ids[b * q->length + i];
+        const int64_t id = q->cached_ids[row * q->length + i];
         if (id < 0 || id >= v) return 0;
         ids[i] = (int32_t)id;
     }
@@ -920,13 +922,13 @@ static int mix_and_normalise(const Model *m, const Request *q, int64_t p, int64_
     return 0;
 }
 
-/* Hashes the contexts of all new ids of a text whose ids are loaded: its context_keys (N + T, C), and keys (L, K) where
-   log-probabilities are wanted. Updates words. */
-static void hash_text(const Model *m, const Request *q, int64_t b, uint64_t words[WORD_STATE], Scratch *s) {
+/* Hashes the contexts of all new ids of text b, whose ids are loaded and whose state is in a row: its context_keys
+   (N + T, C), and keys (L, K) where log-probabilities are wanted. Updates words. */
+static void hash_text(const Model *m, const Request *q, int64_t b, int64_t row, uint64_t words[WORD_STATE], Scratch *s) {
     const int64_t all = q->length + q->time, n = m->cache_types, first = q->time - q->last;
     uint32_t *context_keys = s->context_keys + b * all * n;
-    memcpy(context_keys, q->cached_keys + b * q->length * n, 4 * q->length * n);
-    memcpy(words, q->word_state + WORD_STATE * b, WORD_STATE * sizeof *words);
+    memcpy(context_keys, q->cached_keys + row * q->length * n, 4 * q->length * n);
+    memcpy(words, q->word_state + WORD_STATE * row, WORD_STATE * sizeof *words);
     for (int64_t t = 0; t < q->time; t++) {
         const int32_t *id = s->text_ids + m->max_order + t;
         update_words(m, *id, words);
@@ -973,26 +975,25 @@ static void write_state(const Model *m, const State *after, int64_t b, int64_t a
 /* Reads new ids: log_probs (P, V) at the last positions, and the state after them. Returns 0, or -1 without memory, or
    -2 for an id that is not in the vocabulary.
 
+   rows: (B,), which row of the state each text goes on from; or NULL for its own.
    expert_scores: (P, 1 + E, V) of zeros, for the networks' logits and what each expert adds to them; or NULL. */
-int kammil_forward(Model *m, const char *message, char *state, float *log_probs, float *expert_scores) {
-    const Request request = parse_request(m, message), *q = &request;
+static int forward(Model *m, const Request *q, const int64_t *rows, const State *after, float *log_probs,
+                   float *expert_scores) {
     const int64_t all = q->length + q->time, positions = q->batch * q->last, n = m->cache_types;
-    const int64_t experts = m->tables * m->context_types + n;
-    const State after = state_at(m, state, q->batch, all);
+    const int64_t experts = m->tables * m->context_types + n, width = m->networks * m->hidden;
     Scratch s;
     if (acquire_scratch(&s, m, q->batch, q->time, q->length, positions)) return -1;
     int failed = 0;
     for (int64_t b = 0; b < q->batch && !failed; b++) {
         uint64_t words[WORD_STATE];
-        if (load_ids(m, q, b, s.text_ids, s.ids + b * all)) {
-            hash_text(m, q, b, words, &s);
-            write_state(m, &after, b, all, q->time, words, s.text_ids, s.ids + b * all, s.context_keys + b * all * n);
+        const int64_t row = rows ? rows[b] : b;
+        if (load_ids(m, q, b, row, s.text_ids, s.ids + b * all)) {
+            hash_text(m, q, b, row, words, &s);
+            write_state(m, after, b, all, q->time, words, s.text_ids, s.ids + b * all, s.context_keys + b * all * n);
+            memcpy(after->hidden + b * width, q->hidden + row * width, 4 * width);
         } else failed = -2;
     }
-    if (!failed && q->batch) {
-        memcpy(after.hidden, q->hidden, 4 * q->batch * m->networks * m->hidden);
-        forward_networks(m, q, after.hidden, &s, log_probs);
-    }
+    if (!failed && q->batch) forward_networks(m, q, after->hidden, &s, log_probs);
     for (int64_t p = 0; p < positions && !failed; p++) {
         const int64_t b = p / q->last, at = all - q->last + p % q->last;
         failed = mix_and_normalise(m, q, p, at, s.context_keys + b * all * n, s.ids + b * all, &s,
@@ -1001,6 +1002,13 @@ int kammil_forward(Model *m, const char *message, char *state, float *log_probs,
     }
     release_scratch(m, &s);
     return failed;
+}
+
+/* Does what `forward` does, for whoever calls from outside. */
+int kammil_forward(Model *m, const char *message, char *state, float *log_probs, float *expert_scores) {
+    const Request q = parse_request(m, message);
+    const State after = state_at(m, state, q.batch, q.length + q.time);
+    return forward(m, &q, NULL, &after, log_probs, expert_scores);
 }
 
 /* Samples an id from log_probs (V,) at a temperature by inverse transform: the first id whose cumulative probability is
@@ -1036,11 +1044,11 @@ int kammil_sample(Model *m, const char *message, int64_t n, const double *unifor
     float *log_probs = s.log_probs, *states = s.states;
     double *cumulative = s.cumulative;
     int64_t count = 0, failed = 0;
-    if ((cache_types && !length) || !load_ids(m, q, 0, s.text_ids, s.ids)) failed = -2;
+    if ((cache_types && !length) || !load_ids(m, q, 0, 0, s.text_ids, s.ids)) failed = -2;
     if (!failed) {
         uint64_t words[WORD_STATE];
         int64_t id = 0;
-        hash_text(m, q, 0, words, &s);
+        hash_text(m, q, 0, 0, words, &s);
         memcpy(states, q->hidden, 4 * m->networks * m->hidden);
         hash_contexts(m, s.text_ids + m->max_order - 1, words, s.order_hashes, s.keys);
         q->input_ids = &id;
@@ -1067,6 +1075,377 @@ int kammil_sample(Model *m, const char *message, int64_t n, const double *unifor
     }
     release_scratch(m, &s);
     return failed ? (int)failed : (int)count;
+}
+
+/* ---- the search for words ---------------------------------------------------------------------------------------- */
+
+/* What an id is to words: bits of WordQuery.classes. */
+enum { BEGINS = 1, CONTINUES = 2, ENDS_WORDS = 4, FOREIGN = 8, CAREFUL = 16 };
+
+/* What a letter of a folded word is: bits of WordQuery.kinds. */
+enum { LETTER = 1, LONG_VOWEL = 2 };
+
+/* A doubled vowel, or a careful spelling, is as good as the other one if it is at least so probable, as a share. */
+#define MIN_OF_BEST 0.2
+
+/* Makes a state of refusals known, which follows a state and an id; returns its number, or 0 if it cannot. */
+typedef int64_t (*Resolve)(int64_t state, int64_t id);
+
+/* What words are asked for: N beginnings, *roots*, of which one is usually what was typed and the others what may be
+   meant by it. Addresses are numbers; all arrives in one piece of memory, numbers first. `word_search.py` has the terms. */
+typedef struct {
+    int64_t roots;               /* N */
+    int64_t k;                   /* number of words that are wanted */
+    int64_t width;               /* number of beginnings of one length that are kept */
+    int64_t max_characters;      /* of a word, without what its root replaces */
+    double threshold;            /* minimum probability of a word */
+    double min_foreign;          /* the same where its last letter is foreign */
+    int64_t fold_begins;         /* address of int32_t (V + 1,): where the folded letters of an id begin */
+    int64_t folds;               /* address of int32_t (letters,): numbers of letters */
+    int64_t kinds;               /* address of uint8_t: of each number of a letter */
+    int64_t close;               /* address of float (V,): 1 for ids that end a word */
+    int64_t refusals;            /* address of int32_t (states, V): the state after an id, -1 where the id is refused, 0
+                                    if it is not known yet; or 0 if nothing is refused */
+    int64_t blocked;             /* address of uint8_t (states,): whether no word may end there */
+    int64_t resolve;             /* address of a Resolve; or 0 if all states are known */
+    const double *weights;       /* (N,): probability of each root */
+    const int64_t *states;       /* (N,): of refusals */
+    const int64_t *stem_begins;  /* (N + 2,): where the ids before each root begin, and those that were typed */
+    const int64_t *stems;        /* ids that a root has in place of what was typed, if any; then those that were typed */
+    const float *p;              /* (N, V): of what follows */
+    const uint8_t *classes;      /* (V,) */
+    const uint8_t *allowed;      /* (N, V): whether an id may come first */
+} WordQuery;
+
+static WordQuery parse_query(const Model *m, const char *message) {
+    WordQuery q;
+    memcpy(&q, message, QUERY_HEADER * sizeof(int64_t));
+    q.weights = (const double *)message + QUERY_HEADER;
+    q.states = (const int64_t *)(q.weights + q.roots);
+    q.stem_begins = q.states + q.roots;
+    q.stems = q.stem_begins + q.roots + 2;
+    q.p = (const float *)(q.stems + q.stem_begins[q.roots + 1]);
+    q.classes = (const uint8_t *)(q.p + q.roots * m->vocabulary);
+    q.allowed = q.classes + m->vocabulary;
+    return q;
+}
+
+/* A word that was found. */
+typedef struct {
+    double probability;
+    double best;                 /* of its most probable spelling */
+    int64_t root, length;        /* it is the root, and so many ids more */
+    int64_t careful;             /* how many of its ids are careful spellings */
+    int64_t written;             /* number of its letters before any were dropped */
+    int64_t num_letters, num_plain;
+    int32_t *letters;            /* folded, those that are stretched once */
+    int32_t *plain;              /* and long vowels once */
+    int32_t *ids;                /* (length,) */
+} Word;
+
+/* The k most probable words, each in one spelling, in the order in which they came: `WordList` in word_list.py. */
+typedef struct {
+    Word *words;                 /* (k + 2,): behind the words there is always one that is free */
+    int64_t count, k;
+    double to_beat;              /* probability of the last of k words, 0 while there are fewer */
+    Word typed;                  /* what was typed: its letters, all of them, and `plain` */
+} Words;
+
+/* A beginning of words. */
+typedef struct {
+    double weight;               /* its probability */
+    int64_t row, root, id;       /* its parent, its root, its last id */
+    int64_t state;               /* of refusals */
+    int64_t order;               /* when it came */
+} Beginning;
+
+typedef struct {
+    const Model *m;
+    const WordQuery *q;
+    Beginning *beginnings, *parents; /* (width,), (max(N, width),) */
+    int32_t *ids, *parent_ids;   /* (width, max_characters): of each */
+    float *p;                    /* (width, V): of what follows each parent but roots */
+    int64_t *rows, *last_ids;    /* (width,): as forward takes them */
+    char *state, *parent_state;
+    int64_t num_parents, num_beginnings;
+    double dropped;              /* probability of the best beginning that was dropped for the width */
+    Words found;
+} Search;
+
+_Static_assert(offsetof(WordQuery, weights) == QUERY_HEADER * sizeof(int64_t), "a query begins with its numbers");
+
+#define SWAP(type, x, y) \
+    do { \
+        type swapped = x; \
+        x = y, y = swapped; \
+    } while (0)
+
+static int same_letters(const int32_t *x, int64_t n, const int32_t *y, int64_t k) {
+    return n == k && !memcmp(x, y, n * sizeof *x);
+}
+
+/* Appends the folded letters of an id to a word. */
+static void add_letters(const WordQuery *q, Word *word, int64_t id) {
+    const int32_t *begins = (const int32_t *)(uintptr_t)q->fold_begins, *folds = (const int32_t *)(uintptr_t)q->folds;
+    for (int32_t i = begins[id]; i < begins[id + 1]; i++) word->letters[word->num_letters++] = folds[i];
+}
+
+/* Takes stretched letters once (three or more are one), and for `plain` long vowels that are not first. */
+static void unstretch(const WordQuery *q, Word *word) {
+    const uint8_t *kinds = (const uint8_t *)(uintptr_t)q->kinds;
+    int32_t *letters = word->letters;
+    const int64_t n = word->written = word->num_letters;
+    word->num_letters = word->num_plain = 0;
+    for (int64_t i = 0, end; i < n; i = end) {
+        const int32_t letter = letters[i];
+        for (end = i + 1; end < n && letters[end] == letter; end++) continue;
+        const int64_t times = end - i > 2 && kinds[letter] & LETTER ? 1 : end - i;
+        for (int64_t j = 0; j < times; j++) letters[word->num_letters++] = letter;
+    }
+    for (int64_t i = 0; i < word->num_letters; i++) {
+        word->plain[word->num_plain++] = letters[i];
+        if (i && i + 1 < word->num_letters && letters[i] == letters[i + 1] && kinds[letters[i]] & LONG_VOWEL) i++;
+    }
+}
+
+/* Whether a word is shown rather than one of the same letters: a continuation of what was typed, or a careful spelling,
+   is better unless it is much less probable. */
+static int is_better(const WordQuery *q, const Word *x, const Word *y) {
+    const int x_typed = q->stem_begins[x->root] == q->stem_begins[x->root + 1];
+    const int y_typed = q->stem_begins[y->root] == q->stem_begins[y->root + 1];
+    if (x_typed == y_typed && x->careful == y->careful) return x->probability > y->probability;
+    const int x_first = x_typed != y_typed ? x_typed : x->careful > y->careful;
+    const Word *more = x_first ? x : y, *less = x_first ? y : x;
+    return (more->probability >= MIN_OF_BEST * less->probability) == x_first;
+}
+
+/* Removes a word; its memory is that of the free one. */
+static void remove_word(Words *found, int64_t i) {
+    const Word removed = found->words[i];
+    memmove(found->words + i, found->words + i + 1, (found->k + 1 - i) * sizeof removed);
+    found->words[found->k + 1] = removed;
+    found->count--;
+}
+
+/* Takes a word, unless k others are more probable or one is better spelled: `WordList.take`. */
+static void take_word(const WordQuery *q, Words *found, const Beginning *beginning, const int32_t *ids, int64_t length,
+                      double probability) {
+    Word *new = found->words + found->count;
+    const int64_t root = beginning->root, begin = q->stem_begins[root], end = q->stem_begins[root + 1];
+    new->probability = new->best = probability, new->root = root, new->length = length;
+    new->careful = 0;
+    memcpy(new->ids, ids, length * sizeof *ids);
+    if (begin < end) new->num_letters = 0;
+    else {
+        new->num_letters = found->typed.num_letters;
+        memcpy(new->letters, found->typed.letters, found->typed.num_letters * sizeof *ids);
+    }
+    for (int64_t i = begin; i < end; i++) add_letters(q, new, q->stems[i]), new->careful += !!(q->classes[q->stems[i]] & CAREFUL);
+    for (int64_t i = 0; i < length; i++) add_letters(q, new, ids[i]), new->careful += !!(q->classes[ids[i]] & CAREFUL);
+    unstretch(q, new);
+    const int is_plain = new->num_letters == new->num_plain;
+    if (begin == end && new->num_plain > 1 && new->written != new->num_plain
+        && same_letters(new->plain, new->num_plain, found->typed.plain, found->typed.num_plain))
+        return; /* laughter, of one letter, may grow */
+    int64_t old = -1;
+    for (int64_t i = 0; i < found->count; i++) {
+        const Word *word = found->words + i;
+        if (!is_plain && same_letters(word->letters, word->num_letters, new->plain, new->num_plain)
+            && probability < MIN_OF_BEST * word->probability)
+            return;
+    }
+    for (int64_t i = found->count - 1; i >= 0 && is_plain; i--) { /* others of its letters with a doubled vowel */
+        const Word *word = found->words + i;
+        if (word->num_letters != word->num_plain && word->probability < MIN_OF_BEST * probability
+            && same_letters(word->plain, word->num_plain, new->plain, new->num_plain))
+            remove_word(found, i);
+    }
+    new = found->words + found->count;
+    for (int64_t i = 0; i < found->count && old < 0; i++)
+        if (same_letters(found->words[i].letters, found->words[i].num_letters, new->letters, new->num_letters)) old = i;
+    if (old < 0) found->count++;
+    else {
+        Word *known = found->words + old, replaced = *known;
+        const double best = fmax(probability, fmax(known->probability, known->best));
+        if (is_better(q, new, known)) *known = *new, *new = replaced;
+        known->best = best;
+    }
+    int64_t last = 0;
+    for (int64_t i = 1; i < found->count; i++)
+        if (found->words[i].probability < found->words[last].probability) last = i;
+    if (found->count > found->k) {
+        remove_word(found, last);
+        last = 0;
+        for (int64_t i = 1; i < found->count; i++)
+            if (found->words[i].probability < found->words[last].probability) last = i;
+    }
+    found->to_beat = found->count == found->k ? found->words[last].probability : 0;
+}
+
+/* Chooses the beginnings that are one id longer than the parents: the most probable ones, at most `width`. */
+static void choose_beginnings(Search *s, int64_t level, int64_t width) {
+    const WordQuery *q = s->q;
+    const int64_t v = s->m->vocabulary;
+    const int32_t *refusals = (const int32_t *)(uintptr_t)q->refusals;
+    Beginning *chosen = s->beginnings;
+    int64_t count = 0, order = 0;
+    for (int64_t r = 0; r < s->num_parents; r++) {
+        const Beginning *parent = s->parents + r;
+        const float *p = (level ? s->p : q->p) + r * v;
+        const uint8_t *allowed = level ? q->classes : q->allowed + r * v;
+        const uint8_t wanted = !level ? 1 : q->classes[parent->id] & CONTINUES ? CONTINUES : BEGINS;
+        const int32_t *after = refusals ? refusals + parent->state * v : NULL;
+        /* Single precision, with room for rounding, leaves few candidates for exact comparison. */
+        const float least = (float)fmin(fmax(s->found.to_beat, q->threshold) / fmax(parent->weight, 1e-300) * (1 - 1e-6), 2);
+        for (int64_t id = 0; id < v; id++) {
+            if (p[id] < least || !(allowed[id] & wanted) || (after && after[id] < 0)) continue;
+            const double reach = parent->weight * p[id];
+            if (reach < q->threshold || reach <= s->found.to_beat) continue;
+            order++;
+            if (count == width) {
+                const double last = width ? chosen[width - 1].weight : reach;
+                s->dropped = fmax(s->dropped, fmin(last, reach));
+                if (reach <= last) continue;
+                count--;
+            }
+            int64_t at = count++;
+            for (; at > 0 && chosen[at - 1].weight < reach; at--) chosen[at] = chosen[at - 1];
+            chosen[at] = (Beginning){reach, r, parent->root, id, parent->state, order};
+        }
+    }
+    for (int64_t i = 1; i < count && order == count; i++) { /* none was dropped: in the order in which they came */
+        const Beginning moved = chosen[i];
+        int64_t at = i;
+        for (; at > 0 && chosen[at - 1].order > moved.order; at--) chosen[at] = chosen[at - 1];
+        chosen[at] = moved;
+    }
+    s->num_beginnings = count;
+}
+
+/* Reads the last ids of the beginnings, of which `length` ids are known before, and takes the words that end with them.
+   Returns 0, or fails. */
+static int read_beginnings(Search *s, Model *m, Request *request, int64_t level) {
+    const WordQuery *q = s->q;
+    const int64_t v = m->vocabulary, n = s->num_beginnings, c = q->max_characters;
+    const int32_t *refusals = (const int32_t *)(uintptr_t)q->refusals;
+    const uint8_t *blocked = (const uint8_t *)(uintptr_t)q->blocked;
+    const Resolve resolve = (Resolve)(uintptr_t)q->resolve;
+    const float *close = (const float *)(uintptr_t)q->close;
+    for (int64_t i = 0; i < n; i++) {
+        Beginning *b = s->beginnings + i;
+        s->rows[i] = b->row, s->last_ids[i] = b->id;
+        memcpy(s->ids + i * c, s->parent_ids + b->row * c, level * sizeof *s->ids);
+        s->ids[i * c + level] = (int32_t)b->id;
+        if (!refusals) continue;
+        const int64_t state = refusals[b->state * v + b->id];
+        b->state = state || !resolve ? state : resolve(b->state, b->id);
+        if (b->state <= 0) return -3;
+    }
+    const State after = state_at(m, s->state, n, request->length + 1);
+    request->batch = n, request->time = request->last = 1, request->input_ids = s->last_ids;
+    const int failed = forward(m, request, s->rows, &after, s->p, NULL);
+    if (failed) return failed;
+    request->recent_ids = after.recent_ids, request->word_state = after.word_state;
+    request->cached_ids = after.cached_ids, request->hidden = after.hidden, request->cached_keys = after.cached_keys;
+    request->length = after.length;
+    const double to_beat = s->found.to_beat;
+    for (int64_t i = 0; i < n; i++) {
+        const Beginning *b = s->beginnings + i;
+        float *p = s->p + i * v, closing = 0;
+        for (int64_t id = 0; id < v; id++) closing += close[id] * (p[id] = exp_poly(p[id]));
+        const double closed = b->weight * closing;
+        const uint8_t class = q->classes[b->id];
+        if (!(class & ENDS_WORDS) || closed < q->threshold || closed <= to_beat) continue;
+        if ((class & FOREIGN && closed < q->min_foreign) || (refusals && blocked[b->state])) continue;
+        take_word(q, &s->found, b, s->ids + i * c, level + 1, closed);
+    }
+    return 0;
+}
+
+/* Searches words level by level: no word is more probable than its beginnings, so a beginning less probable than the
+   threshold, or than the k best words so far, is dropped with all its words. `WordSearch._search` in word_search.py is
+   the reference.
+
+   The request holds the state of the roots, T = 0. found_words: (k, 2 + max_characters), a row for each word: its root,
+   how many ids follow, the ids. probabilities: (k, 2), of the word and of its best spelling. stats: (2,), number of
+   steps, and whether the list is proven. Returns how many words it found, the most probable first, or fails as
+   kammil_forward does, or with -3 if a state of refusals cannot be known. */
+int kammil_search(Model *m, const char *message, const char *query, int64_t *found_words, double *probabilities,
+                  int64_t *stats) {
+    Request request = parse_request(m, message);
+    const WordQuery parsed = parse_query(m, query), *q = &parsed;
+    const int64_t v = m->vocabulary, k = q->k, c = q->max_characters, length = request.length + c;
+    const int64_t kept = length < WINDOW ? length : WINDOW, *begins = q->stem_begins;
+    const int64_t state_bytes = 8 * (m->max_order + WORD_STATE + kept)
+                                + 4 * (m->networks * m->hidden + kept * m->cache_types);
+    const int32_t *fold_begins = (const int32_t *)(uintptr_t)q->fold_begins;
+    int64_t max_fold = 0, max_stem = 0;
+    for (int64_t id = 0; id < v; id++) max_fold = max_int(max_fold, fold_begins[id + 1] - fold_begins[id]);
+    for (int64_t i = 0; i <= q->roots; i++) max_stem = max_int(max_stem, begins[i + 1] - begins[i]);
+    const int64_t letters = (max_stem + c) * max_fold, word_bytes = align64(4 * letters) * 2 + align64(4 * c);
+    Search s = {.m = m, .q = q, .num_parents = q->roots, .found = {.k = k}};
+    const struct {
+        void *pointer;
+        int64_t bytes;
+    } buffers[] = {
+        {&s.beginnings, q->width * (int64_t)sizeof(Beginning)},
+        {&s.parents, max_int(q->roots, q->width) * (int64_t)sizeof(Beginning)},
+        {&s.ids, 4 * q->width * c},
+        {&s.parent_ids, 4 * max_int(q->roots, q->width) * c},
+        {&s.p, 4 * q->width * v},
+        {&s.rows, 8 * q->width},
+        {&s.last_ids, 8 * q->width},
+        {&s.state, q->width * state_bytes},
+        {&s.parent_state, q->width * state_bytes},
+        {&s.found.words, (k + 2) * (int64_t)sizeof(Word)},
+        {&s.found.typed.letters, (k + 3) * word_bytes},
+    };
+    int64_t bytes = 64;
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) bytes += align64(buffers[i].bytes);
+    void *memory = malloc(bytes);
+    if (!memory) return -1;
+    char *next = (char *)(intptr_t)align64((int64_t)(intptr_t)memory);
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        memcpy(buffers[i].pointer, &next, sizeof next);
+        next += align64(buffers[i].bytes);
+    }
+    char *of_words = (char *)s.found.typed.letters;
+    for (int64_t i = 0; i < k + 3; i++, of_words += word_bytes) {
+        Word *word = i < k + 2 ? s.found.words + i : &s.found.typed;
+        *word = (Word){.letters = (int32_t *)of_words, .plain = (int32_t *)(of_words + align64(4 * letters))};
+        word->ids = (int32_t *)(of_words + 2 * align64(4 * letters));
+    }
+    Word *typed = &s.found.typed, *first = s.found.words;
+    for (int64_t i = begins[q->roots]; i < begins[q->roots + 1]; i++)
+        add_letters(q, typed, q->stems[i]), add_letters(q, first, q->stems[i]);
+    unstretch(q, first);
+    typed->num_plain = first->num_plain;
+    memcpy(typed->plain, first->plain, 4 * first->num_plain);
+    for (int64_t i = 0; i < q->roots; i++) s.parents[i] = (Beginning){q->weights[i], i, i, 0, q->states[i], 0};
+    int failed = 0;
+    stats[0] = 0;
+    for (int64_t level = 0;; level++) {
+        choose_beginnings(&s, level, level < c ? q->width : 0); /* longer ones are dropped */
+        if (!s.num_beginnings || (failed = read_beginnings(&s, m, &request, level))) break;
+        stats[0]++;
+        SWAP(Beginning *, s.beginnings, s.parents);
+        SWAP(int32_t *, s.ids, s.parent_ids);
+        SWAP(char *, s.state, s.parent_state);
+        s.num_parents = s.num_beginnings;
+    }
+    stats[1] = s.dropped <= s.found.to_beat;
+    for (int64_t n = 0; n < s.found.count && !failed; n++) { /* the first of the most probable ones that are left */
+        Word *best = NULL;
+        for (Word *word = s.found.words; word < s.found.words + s.found.count; word++)
+            if (word->length && (!best || word->probability > best->probability)) best = word;
+        int64_t *row = found_words + n * (2 + c);
+        row[0] = best->root, row[1] = best->length;
+        for (int64_t i = 0; i < best->length; i++) row[2 + i] = best->ids[i];
+        probabilities[2 * n] = best->probability, probabilities[2 * n + 1] = best->best;
+        best->length = 0;
+    }
+    free(memory);
+    return failed ? failed : (int)s.found.count;
 }
 
 /* ---- the build --------------------------------------------------------------------------------------------------- */
@@ -1125,6 +1504,8 @@ const LayoutEntry *kammil_layout(void) {
         CONSTANT(GATE_FEATURES), CONSTANT(SCORE_FEATURES), CONSTANT(WINDOW), CONSTANT(PAD), CONSTANT(WORD_STATE),
         CONSTANT(STATE_ZERO), CONSTANT(STATE_MAX), CONSTANT(WEIGHT_MAX), CONSTANT(COLUMN_BLOCK), CONSTANT(INPUT_GROUP),
         CONSTANT(LOG_TABLE_SIZE), CONSTANT(ADAPTIVE_TABLES), CONSTANT(ID_BITS), CONSTANT(MESSAGE_HEADER),
+        CONSTANT(QUERY_HEADER), CONSTANT(BEGINS), CONSTANT(CONTINUES), CONSTANT(ENDS_WORDS), CONSTANT(FOREIGN),
+        CONSTANT(CAREFUL), CONSTANT(LETTER), CONSTANT(LONG_VOWEL),
         CONSTANT(CONTEXT_W), CONSTANT(CONTEXT_W1), CONSTANT(CONTEXT_W2), CONSTANT(CONTEXT_W1S),
         SIZE(QuantizedMatrix), ARRAY(QuantizedMatrix, weights), ARRAY(QuantizedMatrix, scales),
         ARRAY(QuantizedMatrix, zero_offsets), FIELD(QuantizedMatrix, inputs), FIELD(QuantizedMatrix, outputs),

@@ -28,6 +28,12 @@ CONTEXT_OF_WORDS = {name: -1 - i for i, name in enumerate(WORD_CONTEXTS)}
 """Codes in `context_spec`, where other contexts have their number of ids."""
 MESSAGE_HEADER = 4 + 3 * LEVELS
 """Numbers before a request's arrays."""
+QUERY_HEADER = 13
+"""Numbers before a search's arrays."""
+BEGINS, CONTINUES, ENDS_WORDS, FOREIGN, CAREFUL = (1 << bit for bit in range(5))
+"""Classes of ids in a search."""
+LETTER, LONG_VOWEL = 1, 2
+"""Kinds of folded letters."""
 
 _CONSTANTS = {
     "GATE_FEATURES": GATE_FEATURES,
@@ -44,6 +50,14 @@ _CONSTANTS = {
     "ADAPTIVE_TABLES": LEVELS,
     "ID_BITS": ID_BITS,
     "MESSAGE_HEADER": MESSAGE_HEADER,
+    "QUERY_HEADER": QUERY_HEADER,
+    "BEGINS": BEGINS,
+    "CONTINUES": CONTINUES,
+    "ENDS_WORDS": ENDS_WORDS,
+    "FOREIGN": FOREIGN,
+    "CAREFUL": CAREFUL,
+    "LETTER": LETTER,
+    "LONG_VOWEL": LONG_VOWEL,
     **{f"CONTEXT_{name.upper()}": number for name, number in CONTEXT_OF_WORDS.items()},
 }
 

@@ -12,9 +12,10 @@ import weakref
 from collections.abc import Sequence
 from copy import copy
 from functools import cache
+from itertools import accumulate, chain
 from operator import attrgetter
 from struct import Struct
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -26,6 +27,7 @@ from kammil.engine.layout import (
     INPUT_GROUP,
     LOG_TABLE_SIZE,
     MESSAGE_HEADER,
+    QUERY_HEADER,
     WORD_STATE,
 )
 from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates, quantize_rows
@@ -38,10 +40,10 @@ from kammil.vocabulary import EOS
 
 log = logging.getLogger("kammil.engine")
 
-_NO_MEMORY = -1
+_NO_MEMORY, _NOT_RESOLVED = -1, -3
 _INT64, _UINT64, _FLOAT32, _UINT32 = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
 _REQUEST_DTYPES = tuple(map(np.dtype, layout.Request.dtypes.values()))
-_HEADER = Struct(f"{MESSAGE_HEADER}q")
+_HEADER, _QUERY = Struct(f"{MESSAGE_HEADER}q"), Struct(f"4q2d{QUERY_HEADER - 6}q")
 _nbytes = attrgetter("nbytes")
 
 
@@ -60,6 +62,53 @@ def _warn(number: int) -> None:
         "it runs in NumPy, several times as slowly; train the model again to have its counts fit.",
         number,
     )
+
+
+class WordArrays(NamedTuple):
+    """What ids are to words, as a search reads it."""
+
+    fold_begins: NDArray[np.int32]
+    """(V + 1,): where the folded letters of an id begin."""
+    folds: NDArray[np.int32]
+    """Numbers of letters."""
+    kinds: NDArray[np.uint8]
+    """Of each number: `LETTER`, `LONG_VOWEL`."""
+    close: NDArray[np.float32]
+    """(V,): 1 for ids that end a word."""
+    classes: NDArray[np.uint8]
+    """(V,): `BEGINS` and so on."""
+
+
+class WordQuery(NamedTuple):
+    """A search for words from N roots; see `WordQuery` of `kernel.c`."""
+
+    k: int
+    width: int
+    max_characters: int
+    threshold: float
+    min_foreign: float
+    arrays: WordArrays
+    refusals: tuple[int, int, int]
+    """Addresses of what is refused and blocked, and of a function that makes more of it known; zeros for nothing."""
+    weights: Sequence[float]
+    states: Sequence[int]
+    stems: Sequence[Sequence[int]]
+    """Ids that each root has in place of what was typed, and those that were typed."""
+    p: Floats
+    """(N, V): of what follows each."""
+    classes: NDArray[np.uint8]
+    """`WordArrays.classes`, and `CAREFUL`."""
+    allowed: NDArray[np.bool_]
+    """(N, V): ids that may come first."""
+
+
+class FoundWords(NamedTuple):
+    """What a search found, most probable first."""
+
+    words: list[tuple[int, list[int], float, float]]
+    """Root, ids behind it, probabilities of the word and of its best spelling."""
+    steps: int
+    proven: bool
 
 
 class NativeEngine:
@@ -181,6 +230,29 @@ class NativeEngine:
             )
         )
         return ids[:count], log_probs[:count], self._state(after, 1, min(length + count, WINDOW))
+
+    def search(self, state: State, query: WordQuery) -> FoundWords | None:
+        """Search words from the states of roots; None where their refusals are too many."""
+        if len(state) == 1:  # of a GRU alone
+            state = (*state, *self.initial_state(len(state[0])))
+        n, row = len(query.weights), 2 + query.max_characters
+        adaptive = self._adaptive_counts  # held until the call returns
+        message = self._message(np.empty((n, 0), np.int64), state, 0, adaptive)
+        numbers = n, query.k, query.width, query.max_characters, query.threshold, query.min_foreign
+        addresses = *map(_address, query.arrays[:4]), *query.refusals
+        begins = accumulate(map(len, query.stems), initial=0)
+        whole = [*query.states, *begins, *chain.from_iterable(query.stems)]
+        parts = np.array(query.weights), np.array(whole, np.int64), query.p, query.classes, query.allowed
+        packed = b"".join([_QUERY.pack(*numbers, *addresses), *map(np.ascontiguousarray, parts)])
+        words, probabilities = np.empty((query.k, row), np.int64), np.empty((query.k, 2))
+        stats = np.empty(2, np.int64)
+        results = map(_address, (words, probabilities, stats))
+        count = self._code.kammil_search(self._address, message, packed, *results)
+        if count == _NOT_RESOLVED:
+            return None
+        found = zip(words[: _checked(count)].tolist(), probabilities.tolist(), strict=False)
+        steps, proven = stats.tolist()
+        return FoundWords([(ids[0], ids[2 : 2 + ids[1]], *p) for ids, p in found], steps, bool(proven))
 
     def _forward(
         self, ids: Ids, state: State, last: int, expert_scores: Floats | None

@@ -132,11 +132,11 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         layers, bias, gate = _parts(settings, unpack(weights), v, experts)
         blend = BlendWeights(contexts, index, adaptive, columns, gate)
         self._width = settings.networks * settings.hidden
-        self._engine: ReferenceEngine | NativeEngine
+        self.engine: ReferenceEngine | NativeEngine
         if (code := load_native()) and suits(index):
-            self._engine = NativeEngine(code, layers, bias, v, blend)
+            self.engine = NativeEngine(code, layers, bias, v, blend)
         else:
-            self._engine = ReferenceEngine(layers, bias, v, blend)
+            self.engine = ReferenceEngine(layers, bias, v, blend)
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
@@ -155,18 +155,18 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids in pieces."""
-        return read_in_pieces(self._engine.forward, ids, state, last, _PIECE)
+        return read_in_pieces(self.engine.forward, ids, state, last, _PIECE)
 
     def can_sample(self, temperature: float) -> bool:
         """Return whether the native engine runs and sampling is not greedy, whose states are to be kept."""
-        return temperature > 0 and isinstance(self._engine, NativeEngine)
+        return temperature > 0 and isinstance(self.engine, NativeEngine)
 
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
         """Sample in one call."""
-        assert isinstance(self._engine, NativeEngine)
-        return self._engine.sample(state, chances, temperature, refused)
+        assert isinstance(self.engine, NativeEngine)
+        return self.engine.sample(state, chances, temperature, refused)
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """Return what each expert adds; the first is the networks' mean logit."""
-        added, later = self._engine.expert_scores(ids, state)
+        added, later = self.engine.expert_scores(ids, state)
         return added.reshape(*ids.shape, -1, self.vocabulary_size), later
 
     def learn(self, ids: Ids) -> None:
@@ -197,7 +197,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         """Return a fork, which may run in another thread."""
         forked = copy(self)
         forked._adaptive = self._adaptive.copy() if learnt else AdaptiveCounts(self._contexts)
-        forked._engine = self._engine.fork(forked._adaptive)
+        forked.engine = self.engine.fork(forked._adaptive)
         forked.version = 0
         return forked
 

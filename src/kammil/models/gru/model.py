@@ -65,11 +65,11 @@ class GRUModel(SavedModel, BulkSampler):
         shapes = layer_shapes(size, embedding, hidden) | output_shapes(size, hidden)
         *layer, output, bias = checked(weights, shapes).values()
         self.vocabulary_size, self._hidden, networks = size, hidden, [folded(layer, output.T)]
-        self._engine: NativeEngine | ReferenceEngine
+        self.engine: NativeEngine | ReferenceEngine
         if code := load_native():
-            self._engine = NativeEngine(code, networks, bias, size)
+            self.engine = NativeEngine(code, networks, bias, size)
         else:
-            self._engine = ReferenceEngine(networks, bias, size)
+            self.engine = ReferenceEngine(networks, bias, size)
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
@@ -84,20 +84,20 @@ class GRUModel(SavedModel, BulkSampler):
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids in one call."""
         wanted = ids.shape[1] if last is None else last
-        log_probabilities, (after, *_) = self._engine.forward(ids, _engine_state(state), wanted)
+        log_probabilities, (after, *_) = self.engine.forward(ids, _engine_state(state), wanted)
         return log_probabilities, (after,)
 
     def can_sample(self, temperature: float) -> bool:
         """Return whether the native engine runs."""
         del temperature
-        return isinstance(self._engine, NativeEngine)
+        return isinstance(self.engine, NativeEngine)
 
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
         """Sample in one call."""
-        assert isinstance(self._engine, NativeEngine)
-        ids, log_probabilities, (after, *_) = self._engine.sample(_engine_state(state), chances, temperature, refused)
+        assert isinstance(self.engine, NativeEngine)
+        ids, log_probabilities, (after, *_) = self.engine.sample(_engine_state(state), chances, temperature, refused)
         return ids, log_probabilities, (after,)
 
 
