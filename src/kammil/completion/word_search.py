@@ -326,13 +326,18 @@ class WordSearch:
         typed: Sequence[tuple[int, ...]] | None = None,
     ) -> tuple[list[list[FoundWord]], _Flags]:
         """Return the k best words and pieces of each prefix, and whether they are proven, (R,)."""
-        if (searched := self._search_natively(roots, k, careful, typed)) is not None:
-            return searched
+        typed = [()] * len(careful) if typed is None else typed
+        return self._search_natively(roots, k, careful, typed) or self._search_levels(roots, k, careful, typed)
+
+    def _search_levels(
+        self, roots: SearchRoots, k: int, careful: Sequence[frozenset[int]], typed: Sequence[tuple[int, ...]]
+    ) -> tuple[list[list[FoundWord]], _Flags]:
+        """Search level by level, as `kammil_search` of `kernel.c` does, which is tested against it."""
         num_prefixes, first, classes, refusals = len(careful), roots.roots, self.classes, self.refusals
         states, allowed = [r.refusal_states for r in first], np.stack([r.allowed for r in first])
         p, state = self._without_refused(roots.p, states), roots.state
         root, weight, piece = np.array([r.prefix for r in first]), roots.weights, np.array([r.is_piece for r in first])
-        found = [WordList(k, classes.folds, careful[i], typed[i] if typed else ()) for i in range(num_prefixes)]
+        found = [WordList(k, classes.folds, careful[i], typed[i]) for i in range(num_prefixes)]
         # Probability of the k-th best word; of the best beginning that was dropped for the width.
         to_beat, dropped, dropped_piece = (np.zeros(num_prefixes) for _ in range(3))
         candidates: list[dict[tuple[int, ...], float]] = [{} for _ in range(num_prefixes)]
@@ -392,11 +397,7 @@ class WordSearch:
         return self._with_pieces([each.words for each in found], candidates, dropped <= to_beat, dropped_piece, k)
 
     def _search_natively(
-        self,
-        roots: SearchRoots,
-        k: int,
-        careful: Sequence[frozenset[int]],
-        typed: Sequence[tuple[int, ...]] | None,
+        self, roots: SearchRoots, k: int, careful: Sequence[frozenset[int]], typed: Sequence[tuple[int, ...]]
     ) -> tuple[list[list[FoundWord]], _Flags] | None:
         """Do what `_search` does in one call for each prefix; None where the engine cannot."""
         engine, arrays = getattr(self.model, "engine", None), self.classes.arrays
@@ -420,7 +421,7 @@ class WordSearch:
                 table.addresses if table else (0, 0, 0),
                 [root.weight for root in first],
                 [table.number(root.refusal_states) if table else 0 for root in first],
-                [*(root.replacement for root in first), typed[i] if typed else ()],
+                [*(root.replacement for root in first), typed[i]],
                 *(p, classes, np.stack([root.allowed for root in first])),
             )
             if (found := engine.search(state, query)) is None:

@@ -243,16 +243,16 @@ class NativeEngine:
         begins = accumulate(map(len, query.stems), initial=0)
         whole = [*query.states, *begins, *chain.from_iterable(query.stems)]
         parts = np.array(query.weights), np.array(whole, np.int64), query.p, query.classes, query.allowed
-        packed = b"".join([_QUERY.pack(*numbers, *addresses), *map(np.ascontiguousarray, parts)])
+        packed: list[Any] = [_QUERY.pack(*numbers, *addresses), *map(np.ascontiguousarray, parts)]
         words, probabilities = np.empty((query.k, row), np.int64), np.empty((query.k, 2))
         stats = np.empty(2, np.int64)
         results = map(_address, (words, probabilities, stats))
-        count = self._code.kammil_search(self._address, message, packed, *results)
+        count = self._code.kammil_search(self._address, message, b"".join(packed), *results)
         if count == _NOT_RESOLVED:
             return None
         found = zip(words[: _checked(count)].tolist(), probabilities.tolist(), strict=False)
         steps, proven = stats.tolist()
-        return FoundWords([(ids[0], ids[2 : 2 + ids[1]], *p) for ids, p in found], steps, bool(proven))
+        return FoundWords([(ids[0], ids[2 : 2 + ids[1]], p, best) for ids, (p, best) in found], steps, bool(proven))
 
     def _forward(
         self, ids: Ids, state: State, last: int, expert_scores: Floats | None
@@ -279,7 +279,7 @@ class NativeEngine:
     @property
     def _adaptive_counts(self) -> tuple[SortedCounts, ...]:
         """Held while C reads it: learning replaces the arrays."""
-        return self._adaptive.levels if self._adaptive else (SortedCounts(),) * LEVELS
+        return self._adaptive.levels if self._adaptive is not None else (SortedCounts(),) * LEVELS
 
     def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[SortedCounts]) -> bytes:
         """Pack bytes for `parse_request` of `kernel.c`: NumPy takes a microsecond for each address."""

@@ -1,0 +1,146 @@
+"""The native search finds what the search in Python finds, step by step, in every build."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kammil.completion.completer import Completer
+from kammil.completion.options import SuggestOptions
+from kammil.completion.suggestions import Query
+from kammil.completion.word_list import FoundWord
+from kammil.completion.word_search import MAX_NATIVE, MAX_STATES, WordSearch
+from kammil.data.blocklist import BlockedWord
+from kammil.decoding import refusals
+from kammil.engine import build as engine_build
+from kammil.engine.native import NativeEngine
+from kammil.models.blend import model as blend_model
+from kammil.models.blend.experts import NgramExperts
+from kammil.models.blend.model import BlendModel, BlendSettings
+from kammil.models.blend.network import BlendNetwork, export
+from kammil.models.gru import model as gru_model
+from kammil.models.gru.model import GRUModel
+from kammil.text import RAW
+from kammil.vocabulary import CharacterVocabulary
+
+LIBRARY = engine_build.load_native()
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="there was no C compiler when kammil was installed")
+
+TEXTS = [
+    *("شو رأيك نطلع بكرا عالبحر؟", "قهوة أو قهوه يا إمي", "تغيير تغير كتييير كتير ههه", "مُحَمَّد ﷺ ﻻ لا إلى الى"),
+    *("shu a5barak kifak el yom", "مدرسة مدرسه على علي", "لأ 12 ٣٤ شـو e\u0301 é ok"),
+]  # fmt: skip
+VOCABULARY = CharacterVocabulary.from_texts(TEXTS)
+MADE = [
+    BlendSettings(embedding=8, hidden=16, networks=2, gate=8, kinds=("o1", "o2", "o4", "w", "w1"), history=("o2", "w")),
+    BlendSettings(embedding=3, hidden=9, networks=1, gate=3, kinds=("o3", "o1"), history=()),
+]
+BLOCK = [BlockedWord("قهوة"), BlockedWord("بكر", form="stem"), BlockedWord("لا", form="word")]
+PIECES = [*" اأإةهىيوشكرلتمبدن", "ييي", "هه", "وو", " ال", "شو ", "kif", "shu a", "a5", " a5bar", "7", "ك؟", "مدرس", "قهو"]
+
+
+def codes() -> list[ctypes.CDLL]:
+    assert LIBRARY is not None
+    paths = [engine_build.build_path(level) for level in range(LIBRARY.kammil_best_level() + 1)]
+    return [engine_build.open_build(path) for path in paths if path.is_file()]
+
+
+@cache
+def opened(number: int, level: int, certain: bool) -> Completer:
+    """A model that was not trained: a blend, or, as the last one, a GRU; a certain one is of strong opinions."""
+    torch.manual_seed(number)
+    code, spread = codes()[level], 0.5 if certain else 0.05
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blend_model, "load_native", lambda: code)
+        patch.setattr(gru_model, "load_native", lambda: code)
+        if number == len(MADE):
+            shapes = gru_model.layer_shapes(VOCABULARY.size, 6, 12) | gru_model.output_shapes(VOCABULARY.size, 12)
+            runner: Any = GRUModel({name: torch.randn(shape).numpy() * spread for name, shape in shapes.items()})
+        else:
+            encoded = [VOCABULARY.encode(text) for text in TEXTS]
+            kin = list(range(len(TEXTS)))
+            counted = NgramExperts(
+                encoded, encoded[:1], kin=kin, background=encoded[2:4], vocabulary=VOCABULARY, settings=MADE[number]
+            )
+            networks = [BlendNetwork(VOCABULARY.size, counted.count, MADE[number]) for _ in range(MADE[number].networks)]
+            for member in networks:
+                torch.nn.init.normal_(member.gate_out.weight, std=spread)
+                torch.nn.init.normal_(member.output.weight, std=spread)
+            runner = BlendModel(MADE[number], {**export(networks).weights, **counted.arrays()})
+    return Completer(runner, VOCABULARY, RAW, block=BLOCK, messages=number == 0)
+
+
+def searched(model: Completer, queries: list[Query], width: int, *, natively: bool) -> tuple[list[Any], WordSearch]:
+    """Words after each prefix, each alone and all together, and the search."""
+    options = queries[0].options
+    with pytest.MonkeyPatch.context() as patch:
+        if not natively:
+            patch.setattr(WordSearch, "_search_natively", lambda *_: None)
+        search = WordSearch(
+            *(model.language_model, model.character_classes, options.k, options.threshold, width),
+            refusals=queries[0].refusals,
+            openings=model.openings,
+        )
+        read = [model.after(query.text.seen) for query in queries]
+        begun = [model.begun_word(query) for query in queries]
+        found = [search.run([query.text.seen], *at, [word]) for query, at, word in zip(queries, read, begun, strict=True)]
+        alike = [i for i, (_, state) in enumerate(read) if state[-1].shape == read[0][1][-1].shape]
+        together = search.run(
+            [queries[i].text.seen for i in alike],
+            np.concatenate([read[i][0] for i in alike]),
+            tuple(map(np.concatenate, zip(*(read[i][1] for i in alike), strict=True))),
+            [begun[i] for i in alike],
+        )
+    return [words for lists in [*found, together] for words in lists], search
+
+
+def agree(ours: list[list[FoundWord]], theirs: list[list[FoundWord]]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert [(word.ids.tolist(), word.replaced) for word in one] == [
+            (word.ids.tolist(), word.replaced) for word in other
+        ]
+        for word, same in zip(one, other, strict=True):
+            assert (word.probability, word.best) == pytest.approx((same.probability, same.best), rel=1e-5)
+
+
+@pytest.mark.parametrize("number", range(len(MADE) + 1))
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_it_finds_what_the_search_in_python_finds(number: int, data: st.DataObject) -> None:
+    model = opened(number, data.draw(st.integers(0, len(codes()) - 1)), data.draw(st.booleans()))
+    assert isinstance(getattr(model.language_model, "engine", None), NativeEngine)
+    prefixes = data.draw(st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), min_size=1, max_size=3))
+    options = SuggestOptions.of(
+        k=data.draw(st.integers(1, 8)),
+        threshold=data.draw(st.sampled_from([0.0, 1e-6, 0.001, 0.01, 0.1])),
+        correct=data.draw(st.booleans()),
+        forbid=data.draw(st.sampled_from([(), (), ("ا",), (" شو", "يي")])),
+        allow_offensive=data.draw(st.booleans()),
+    )
+    learnt = data.draw(st.lists(st.sampled_from(TEXTS), max_size=2)) if number < len(MADE) else []
+    model = model.fork() if learnt else model
+    for text in learnt:
+        model.learn(text)
+    queries = [model.query(prefix, options) for prefix in prefixes]
+    width = data.draw(st.sampled_from([1, 3, MAX_STATES, MAX_NATIVE]))
+    ours, native = searched(model, queries, width, natively=True)
+    theirs, reference = searched(model, queries, width, natively=False)
+    agree(ours, theirs)
+    assert (native.steps, native.optimal) == (reference.steps, reference.optimal)
+
+
+def test_refusals_that_need_too_much_room_are_left_to_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = opened(0, 0, True)
+    queries = [model.query("شو ", SuggestOptions.of(forbid=("رأي", "بكرا"), threshold=0.0))]
+    theirs, _ = searched(model, queries, MAX_STATES, natively=False)
+    for room in (2, 3, 5, 9):
+        monkeypatch.setattr(refusals, "MAX_TABLE_STATES", room)
+        monkeypatch.setattr(queries[0].refusals, "_table", None)
+        agree(searched(model, queries, MAX_STATES, natively=True)[0], theirs)
