@@ -43,7 +43,22 @@ MADE = [
     BlendSettings(embedding=3, hidden=9, networks=1, gate=3, kinds=("o3", "o1"), history=()),
 ]
 BLOCK = [BlockedWord("قهوة"), BlockedWord("بكر", form="stem"), BlockedWord("لا", form="word")]
-PIECES = [*" اأإةهىيوشكرلتمبدن", "ييي", "هه", "وو", " ال", "شو ", "kif", "shu a", "a5", " a5bar", "7", "ك؟", "مدرس", "قهو"]
+PIECES = [
+    *" اأإةهىيوشكرلتمبدن",
+    "ييي",
+    "هه",
+    "وو",
+    " ال",
+    "شو ",
+    "kif",
+    "shu a",
+    "a5",
+    " a5bar",
+    "7",
+    "ك؟",
+    "مدرس",
+    "قهو",
+]
 
 
 def codes() -> list[ctypes.CDLL]:
@@ -69,7 +84,8 @@ def opened(number: int, level: int, certain: bool) -> Completer:
             counted = NgramExperts(
                 encoded, encoded[:1], kin=kin, background=encoded[2:4], vocabulary=VOCABULARY, settings=MADE[number]
             )
-            networks = [BlendNetwork(VOCABULARY.size, counted.count, MADE[number]) for _ in range(MADE[number].networks)]
+            sizes = VOCABULARY.size, counted.count, MADE[number]
+            networks = [BlendNetwork(*sizes) for _ in range(MADE[number].networks)]
             for member in networks:
                 torch.nn.init.normal_(member.gate_out.weight, std=spread)
                 torch.nn.init.normal_(member.output.weight, std=spread)
@@ -77,12 +93,16 @@ def opened(number: int, level: int, certain: bool) -> Completer:
     return Completer(runner, VOCABULARY, RAW, block=BLOCK, messages=number == 0)
 
 
+def no_search(*given: object) -> None:
+    """Return that the engine cannot."""
+
+
 def searched(model: Completer, queries: list[Query], width: int, *, natively: bool) -> tuple[list[Any], WordSearch]:
     """Words after each prefix, each alone and all together, and the search."""
     options = queries[0].options
     with pytest.MonkeyPatch.context() as patch:
         if not natively:
-            patch.setattr(WordSearch, "_search_natively", lambda *_: None)
+            patch.setattr(WordSearch, "_search_natively", no_search)
         search = WordSearch(
             *(model.language_model, model.character_classes, options.k, options.threshold, width),
             refusals=queries[0].refusals,
@@ -90,7 +110,8 @@ def searched(model: Completer, queries: list[Query], width: int, *, natively: bo
         )
         read = [model.after(query.text.seen) for query in queries]
         begun = [model.begun_word(query) for query in queries]
-        found = [search.run([query.text.seen], *at, [word]) for query, at, word in zip(queries, read, begun, strict=True)]
+        asked = zip(queries, read, begun, strict=True)
+        found = [search.run([query.text.seen], *after, [word]) for query, after, word in asked]
         alike = [i for i, (_, state) in enumerate(read) if state[-1].shape == read[0][1][-1].shape]
         together = search.run(
             [queries[i].text.seen for i in alike],
@@ -112,7 +133,7 @@ def agree(ours: list[list[FoundWord]], theirs: list[list[FoundWord]]) -> None:
 
 @pytest.mark.parametrize("number", range(len(MADE) + 1))
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_it_finds_what_the_search_in_python_finds(number: int, data: st.DataObject) -> None:
     model = opened(number, data.draw(st.integers(0, len(codes()) - 1)), data.draw(st.booleans()))
     assert isinstance(getattr(model.language_model, "engine", None), NativeEngine)

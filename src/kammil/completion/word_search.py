@@ -426,13 +426,11 @@ class WordSearch:
             )
             if (found := engine.search(state, query)) is None:
                 return None
-            self.steps, proven[i] = self.steps + found.steps, found.proven
-            words.append(
-                [
-                    FoundWord(np.array([*first[row].replacement, *ids]), q, first[row].num_replaced, best)
-                    for row, ids, q, best in found.words
-                ]
-            )
+            words.append([])
+            for row, ids, *q in found[0]:
+                root = first[row]
+                words[i].append(FoundWord(np.array([*root.replacement, *ids]), q[0], root.num_replaced, q[1]))
+            self.steps, proven[i] = self.steps + found[1], found[2]
         return words, proven
 
     def _with_pieces(

@@ -30,10 +30,10 @@ MESSAGE_HEADER = 4 + 3 * LEVELS
 """Numbers before a request's arrays."""
 QUERY_HEADER = 13
 """Numbers before a search's arrays."""
-BEGINS, CONTINUES, ENDS_WORDS, FOREIGN, CAREFUL = (1 << bit for bit in range(5))
-"""Classes of ids in a search."""
-LETTER, LONG_VOWEL = 1, 2
-"""Kinds of folded letters."""
+BEGINS, CONTINUES, ENDS_WORDS, FOREIGN, CAREFUL = CLASSES = 1, 2, 4, 8, 16
+"""Bits of what an id is to words."""
+LETTER, LONG_VOWEL = KINDS = 1, 2
+"""Bits of what a folded letter is."""
 
 _CONSTANTS = {
     "GATE_FEATURES": GATE_FEATURES,
@@ -51,13 +51,8 @@ _CONSTANTS = {
     "ID_BITS": ID_BITS,
     "MESSAGE_HEADER": MESSAGE_HEADER,
     "QUERY_HEADER": QUERY_HEADER,
-    "BEGINS": BEGINS,
-    "CONTINUES": CONTINUES,
-    "ENDS_WORDS": ENDS_WORDS,
-    "FOREIGN": FOREIGN,
-    "CAREFUL": CAREFUL,
-    "LETTER": LETTER,
-    "LONG_VOWEL": LONG_VOWEL,
+    **dict(zip(("BEGINS", "CONTINUES", "ENDS_WORDS", "FOREIGN", "CAREFUL"), CLASSES, strict=True)),
+    **dict(zip(("LETTER", "LONG_VOWEL"), KINDS, strict=True)),
     **{f"CONTEXT_{name.upper()}": number for name, number in CONTEXT_OF_WORDS.items()},
 }
 

@@ -102,13 +102,8 @@ class WordQuery(NamedTuple):
     """(N, V): ids that may come first."""
 
 
-class FoundWords(NamedTuple):
-    """What a search found, most probable first."""
-
-    words: list[tuple[int, list[int], float, float]]
-    """Root, ids behind it, probabilities of the word and of its best spelling."""
-    steps: int
-    proven: bool
+SearchedWord = tuple[int, list[int], float, float]
+"""Root, ids behind it, probabilities of the word and of its best spelling."""
 
 
 class NativeEngine:
@@ -231,8 +226,9 @@ class NativeEngine:
         )
         return ids[:count], log_probs[:count], self._state(after, 1, min(length + count, WINDOW))
 
-    def search(self, state: State, query: WordQuery) -> FoundWords | None:
-        """Search words from the states of roots; None where their refusals are too many."""
+    def search(self, state: State, query: WordQuery) -> tuple[list[SearchedWord], int, bool] | None:
+        """Search words from the states of roots; return them, most probable first, the number of steps, and whether
+        they are proven; None where their refusals are too many."""
         if len(state) == 1:  # of a GRU alone
             state = (*state, *self.initial_state(len(state[0])))
         n, row = len(query.weights), 2 + query.max_characters
@@ -252,7 +248,7 @@ class NativeEngine:
             return None
         found = zip(words[: _checked(count)].tolist(), probabilities.tolist(), strict=False)
         steps, proven = stats.tolist()
-        return FoundWords([(ids[0], ids[2 : 2 + ids[1]], p, best) for ids, (p, best) in found], steps, bool(proven))
+        return [(ids[0], ids[2 : 2 + ids[1]], p, best) for ids, (p, best) in found], steps, bool(proven)
 
     def _forward(
         self, ids: Ids, state: State, last: int, expert_scores: Floats | None
