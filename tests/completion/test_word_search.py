@@ -37,7 +37,8 @@ TEXTS = [
     *("شو رأيك نطلع بكرا عالبحر؟", "قهوة أو قهوه يا إمي", "تغيير تغير كتييير كتير ههه", "مُحَمَّد ﷺ ﻻ لا إلى الى"),
     *("shu a5barak kifak el yom", "مدرسة مدرسه على علي", "لأ 12 ٣٤ شـو e\u0301 é ok"),
 ]  # fmt: skip
-VOCABULARY = CharacterVocabulary.from_texts(TEXTS)
+VOCABULARIES = [CharacterVocabulary.from_texts(TEXTS), CharacterVocabulary("أايىوكa ُ."), CharacterVocabulary("أاهةيb ")]
+"""All that there is to letters; few letters, so that many words are the same but for a spelling or a doubled letter."""
 MADE = [
     BlendSettings(embedding=8, hidden=16, networks=2, gate=8, kinds=("o1", "o2", "o4", "w", "w1"), history=("o2", "w")),
     BlendSettings(embedding=3, hidden=9, networks=1, gate=3, kinds=("o3", "o1"), history=()),
@@ -45,6 +46,8 @@ MADE = [
 BLOCK = [BlockedWord("قهوة"), BlockedWord("بكر", form="stem"), BlockedWord("لا", form="word")]
 PIECES = [
     *" اأإةهىيوشكرلتمبدن",
+    *" أايوه",
+    "اي",
     "ييي",
     "هه",
     "وو",
@@ -72,25 +75,26 @@ def opened(number: int, level: int, certain: bool) -> Completer:
     """A model that was not trained: a blend, or, as the last one, a GRU; a certain one is of strong opinions."""
     torch.manual_seed(number)
     code, spread = codes()[level], 0.5 if certain else 0.05
+    vocabulary = VOCABULARIES[number]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blend_model, "load_native", lambda: code)
         patch.setattr(gru_model, "load_native", lambda: code)
         if number == len(MADE):
-            shapes = gru_model.layer_shapes(VOCABULARY.size, 6, 12) | gru_model.output_shapes(VOCABULARY.size, 12)
+            shapes = gru_model.layer_shapes(vocabulary.size, 6, 12) | gru_model.output_shapes(vocabulary.size, 12)
             runner: Any = GRUModel({name: torch.randn(shape).numpy() * spread for name, shape in shapes.items()})
         else:
-            encoded = [VOCABULARY.encode(text) for text in TEXTS]
+            encoded = [vocabulary.encode(text) for text in TEXTS]
             kin = list(range(len(TEXTS)))
             counted = NgramExperts(
-                encoded, encoded[:1], kin=kin, background=encoded[2:4], vocabulary=VOCABULARY, settings=MADE[number]
+                encoded, encoded[:1], kin=kin, background=encoded[2:4], vocabulary=vocabulary, settings=MADE[number]
             )
-            sizes = VOCABULARY.size, counted.count, MADE[number]
+            sizes = vocabulary.size, counted.count, MADE[number]
             networks = [BlendNetwork(*sizes) for _ in range(MADE[number].networks)]
             for member in networks:
                 torch.nn.init.normal_(member.gate_out.weight, std=spread)
                 torch.nn.init.normal_(member.output.weight, std=spread)
             runner = BlendModel(MADE[number], {**export(networks).weights, **counted.arrays()})
-    return Completer(runner, VOCABULARY, RAW, block=BLOCK, messages=number == 0)
+    return Completer(runner, vocabulary, RAW, block=BLOCK, messages=number == 0)
 
 
 def no_search(*given: object) -> None:
