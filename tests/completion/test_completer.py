@@ -369,6 +369,11 @@ def test_two_streams_do_not_mix(model: Completer) -> None:
     assert "".join(b for _, b in mixed) == model.complete("مرحبا ", seed=2).text
 
 
+def test_sessions_share_what_is_found_of_letters(model: Completer) -> None:
+    reader = model.session().model.word_reader
+    assert all(model.session().model.word_reader is reader for _ in range(2))
+
+
 def test_a_long_prompt_is_read_in_parts_of_no_effect(model: Completer, texts: list[str]) -> None:
     prompt = " ".join(texts[:80])[:6000]
     grown = fresh(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -14,9 +15,9 @@ from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
 from kammil.completion.options import SuggestOptions
-from kammil.completion.suggestions import Query
+from kammil.completion.suggestions import Query, Suggestion
 from kammil.completion.word_list import FoundWord
-from kammil.completion.word_search import MAX_NATIVE, MAX_STATES, WordSearch
+from kammil.completion.word_search import MAX_NATIVE, MAX_STATES, Root, SearchRoots, WordSearch
 from kammil.data.blocklist import BlockedWord
 from kammil.decoding import refusals
 from kammil.engine import build as engine_build
@@ -137,7 +138,7 @@ def agree(ours: list[list[FoundWord]], theirs: list[list[FoundWord]]) -> None:
 
 @pytest.mark.parametrize("number", range(len(MADE) + 1))
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_it_finds_what_the_search_in_python_finds(number: int, data: st.DataObject) -> None:
     model = opened(number, data.draw(st.integers(0, len(codes()) - 1)), data.draw(st.booleans()))
     assert isinstance(getattr(model.language_model, "engine", None), NativeEngine)
@@ -161,6 +162,42 @@ def test_it_finds_what_the_search_in_python_finds(number: int, data: st.DataObje
     assert (native.steps, native.optimal) == (reference.steps, reference.optimal)
 
 
+@pytest.mark.parametrize("number", range(len(MADE) + 1))
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_roots_may_be_any(number: int, data: st.DataObject) -> None:
+    """Words behind any ids in place of any others, spelled with any care."""
+    model = opened(number, len(codes()) - 1, data.draw(st.booleans()))
+    runner, classes = model.language_model, model.character_classes
+    letters = st.lists(st.sampled_from(np.flatnonzero(classes.words).tolist()), max_size=5).map(tuple)
+    typed = data.draw(st.lists(letters, min_size=1, max_size=2))
+    prefixes = data.draw(st.lists(st.integers(0, len(typed) - 1), max_size=5))
+    roots = [
+        Root(
+            prefix,
+            data.draw(st.sampled_from([1.0, 0.9, 0.3, 0.04, 0.002, 1e-9])),
+            classes.continues | classes.begin * data.draw(st.booleans()),
+            model.refusals(("اي",)).start(""),
+            replacement=(ids := data.draw(letters) if i else ()),
+            num_replaced=len(ids) and data.draw(st.integers(1, 9)),
+        )
+        for i, prefix in enumerate(sorted([*range(len(typed)), *prefixes]))
+    ]
+    read = np.random.default_rng(data.draw(st.integers(0, 99))).integers(1, runner.vocabulary_size, (len(roots), 4))
+    log_probabilities, state = runner.forward(read, runner.initial_state(len(roots)), last=1)
+    search = WordSearch(
+        *(runner, classes, 3, data.draw(st.sampled_from([0.0, 0.0001, 0.003])), MAX_STATES, 6),
+        refusals=model.refusals(("اي",)),
+    )
+    careful = [frozenset[int](data.draw(letters)) for _ in typed]
+    asked = SearchRoots(roots, np.exp(log_probabilities[:, 0]), state), data.draw(st.integers(1, 12)), careful, typed
+    ours = search._search_natively(*asked)  # pyright: ignore[reportPrivateUsage]
+    theirs = search._search_levels(*asked)  # pyright: ignore[reportPrivateUsage]
+    assert ours is not None
+    agree(ours[0], theirs[0])
+    assert ours[1].tolist() == theirs[1].tolist()
+
+
 def test_refusals_that_need_too_much_room_are_left_to_python(monkeypatch: pytest.MonkeyPatch) -> None:
     model = opened(0, 0, True)
     queries = [model.query("شو ", SuggestOptions.of(forbid=("رأي", "بكرا"), threshold=0.0))]
@@ -169,3 +206,16 @@ def test_refusals_that_need_too_much_room_are_left_to_python(monkeypatch: pytest
         monkeypatch.setattr(refusals, "MAX_TABLE_STATES", room)
         monkeypatch.setattr(queries[0].refusals, "_table", None)
         agree(searched(model, queries, MAX_STATES, natively=True)[0], theirs)
+
+
+@pytest.mark.parametrize("forbid", [("رأي", "ي"), ("بكرا",)])
+def test_threads_may_fill_one_table_of_refusals(forbid: tuple[str, ...]) -> None:
+    model = opened(0, 0, True)
+
+    def suggested(fork: Completer, prefix: str) -> list[Suggestion]:
+        return fork.suggest(prefix, threshold=0.0, forbid=forbid)
+
+    prefixes = [text[:end] for text in TEXTS[:4] for end in range(0, len(text), 5)]
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(suggested, [model.fork() for _ in prefixes], prefixes)]
+    assert found == [suggested(model, prefix) for prefix in prefixes]

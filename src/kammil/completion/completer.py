@@ -190,6 +190,7 @@ class Completer:
     def with_own_cache(self, megabytes: float = MAX_MEGABYTES) -> Self:
         """Return the same model with an empty cache."""
         completer = copy(self)
+        completer.character_classes, completer.word_reader = self.character_classes, self.word_reader  # found once
         completer.state_cache = StateCache(self._language_model, megabytes)
         return completer
 
