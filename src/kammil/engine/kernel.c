@@ -1351,9 +1351,9 @@ static int read_beginnings(Search *s, Model *m, Request *request, int64_t level)
     const double to_beat = s->found.to_beat;
     for (int64_t i = 0; i < n; i++) {
         const Beginning *b = s->beginnings + i;
-        float *p = s->p + i * v, closing = 0;
-        for (int64_t id = 0; id < v; id++) closing += close[id] * (p[id] = exp_poly(p[id]));
-        const double closed = b->weight * closing;
+        float *p = s->p + i * v;
+        for (int64_t id = 0; id < v; id++) p[id] = exp_poly(p[id]);
+        const double closed = b->weight * dot(close, p, v);
         const uint8_t class = q->classes[b->id];
         if (!(class & ENDS_WORDS) || closed < q->threshold || closed <= to_beat) continue;
         if ((class & FOREIGN && closed < q->min_foreign) || (refusals && blocked[b->state])) continue;
