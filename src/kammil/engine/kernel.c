@@ -236,6 +236,7 @@ static inline float exp_poly(float x) {
     return p * power;
 }
 
+#pragma GCC diagnostic ignored "-Wpsabi" /* how wide registers are handed over: only functions of this file do */
 /* Parts of a sum, side by side: registers of every width add them up in the same order. */
 typedef float Lanes __attribute__((vector_size(4 * LANES)));
 
