@@ -1,4 +1,4 @@
-"""What a keyboard with a word list saves, against the model that the list was exported from.
+"""Keystrokes that a keyboard with a word list saves, against the model that the list was exported from.
 
 A simulated writer (`kammil.evaluation.keystrokes`) types texts with lists of one, three and five words: those of the
 model as it shows them, those of the model with nothing corrected, and those of a *list keyboard*, which ranks the words

@@ -52,7 +52,7 @@ class Cursor(NamedTuple):
     """A place in a document."""
 
     session: Session
-    """Of the document, up to the place."""
+    """The text of the document up to a place."""
     begin: str
     """The line before it, or of a long one the end."""
     rest: str

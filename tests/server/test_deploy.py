@@ -1,4 +1,4 @@
-"""What docs/deploy.md hands out works: the image's command, the unit, and the proxies before a server."""
+"""The files of docs/deploy.md work: the image's command, the unit, and the proxies before a server."""
 
 from __future__ import annotations
 

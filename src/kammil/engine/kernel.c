@@ -1080,10 +1080,10 @@ int kammil_sample(Model *m, const char *message, int64_t n, const double *unifor
 
 /* ---- the search for words ---------------------------------------------------------------------------------------- */
 
-/* What an id is to words: bits of WordQuery.classes. */
+/* Bits of WordQuery.classes: the part that an id has in a word. */
 enum { BEGINS = 1, CONTINUES = 2, ENDS_WORDS = 4, FOREIGN = 8, CAREFUL = 16 };
 
-/* What a letter of a folded word is: bits of WordQuery.kinds. */
+/* Bits of WordQuery.kinds: the kind of a letter of a folded word. */
 enum { LETTER = 1, LONG_VOWEL = 2 };
 
 /* A doubled vowel, or a careful spelling, is as good as the other one if it is at least so probable, as a share. */
@@ -1092,7 +1092,7 @@ enum { LETTER = 1, LONG_VOWEL = 2 };
 /* Makes a state of refusals known, which follows a state and an id; returns its number, or 0 if it cannot. */
 typedef int64_t (*Resolve)(int64_t state, int64_t id);
 
-/* What words are asked for: N beginnings, *roots*, of which one is usually what was typed and the others what may be
+/* A search for words: N beginnings, *roots*, of which one is usually what was typed and the others what may be
    meant by it. Addresses are numbers; all arrives in one piece of memory, numbers first. `word_search.py` has the terms. */
 typedef struct {
     int64_t roots;               /* N */

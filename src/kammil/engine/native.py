@@ -65,14 +65,14 @@ def _warn(number: int) -> None:
 
 
 class WordArrays(NamedTuple):
-    """What ids are to words, as a search reads it."""
+    """The part of each id in a word, as a search reads it."""
 
     fold_begins: NDArray[np.int32]
     """(V + 1,): where the folded letters of an id begin."""
     folds: NDArray[np.int32]
     """Numbers of letters."""
     kinds: NDArray[np.uint8]
-    """Of each number: `LETTER`, `LONG_VOWEL`."""
+    """Bits of each letter: `LETTER`, `LONG_VOWEL`."""
     close: NDArray[np.float32]
     """(V,): 1 for ids that end a word."""
     classes: NDArray[np.uint8]

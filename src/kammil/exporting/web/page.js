@@ -26,7 +26,7 @@ const call = (then, ...request) => {
 function complete() {
   const typed = input.value;
   output.textContent = "";
-  // Of several answers the last one counts.
+  // The last of several answers counts.
   call(({ text }) => { if (typed === input.value) output.textContent = text; }, "complete", typed);
 }
 

@@ -1,4 +1,4 @@
-// What is done to a text before a model reads it; the rules are those of `TextRules` in `kammil/text.py`.
+// Normalisation of a text before a model reads it; the rules are those of `TextRules` in `kammil/text.py`.
 
 const URL_SIGN = "\u{1F517}", HANDLE_SIGN = "\u{1F464}", NUMBER_SIGN = "\u{1F522}";
 const SPACE = "\\p{White_Space}", WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200C\\u200D]";
