@@ -247,7 +247,8 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
         named = sorted(installed())
         raise FolderError(
             f"there is no model folder at {folder}{nearest(str(folder), named)}; models here by name: "
-            f"{', '.join(named)}; train another with: kammil train FILE --out {folder}"
+            f"{', '.join(named)}, and of packages such as kammil-levantine-all once they are installed; train another "
+            f"with: kammil train FILE --out {folder}"
         )
     raw = _json(folder, MODEL)
     format = raw.get("format")
