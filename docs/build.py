@@ -55,7 +55,7 @@ def _gather(out: Path, pages: dict[str, str], known: dict[str, str]) -> None:
     for page, (source, text) in texts.items():
         _write(out / page, _linked(text, source, page, places, out))
     for name in ASSETS:
-        _write(out / "assets" / name, (ROOT / "src/kammil/server/playground" / name).read_bytes())
+        _write(out / "assets" / name, (ROOT / "src/kammil/views/playground" / name).read_bytes())
     _write(out / "assets" / "site.css", (DOCS / "assets" / "site.css").read_bytes())
 
 

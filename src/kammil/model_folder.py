@@ -205,6 +205,28 @@ def card(folder: Path) -> str:
     return _text(folder, CARD) if (folder / CARD).exists() else ""
 
 
+def section(card: str, title: str) -> str:
+    """Return the text below a heading of a model card; empty if there is none."""
+    _, found, after = f"\n{card}".partition(f"\n## {title}\n")
+    return after.partition("\n## ")[0].strip() if found else ""
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """Return what a page says of a model: its family, parameters, licence, figures and known faults."""
+    description, metrics = summary(folder)
+    model = metrics.get("validation", {}).get("model", {})
+    return {
+        "family": description.family,
+        "parameters": metrics.get("parameters"),
+        "licence": metrics.get("licence") or metrics.get("licence_of_base"),
+        "figures": {
+            figure.removeprefix("target_"): model.get(figure, {}).get("value")
+            for figure in ("bits_per_character", "top1", "target_top3")
+        },
+        "faults": " ".join(section(card(folder), "Known faults").split()) or None,
+    }
+
+
 def seen(folder: Path) -> Arrays:
     """Return the arrays of the Bloom filter, for `data.bloom`."""
     return _arrays(locate(folder), SEEN)

@@ -13,7 +13,7 @@ from kammil.evaluation.bootstrap import MIN_TEXTS
 from kammil.evaluation.evaluate import Evaluation
 from kammil.evaluation.measures import MEASURES, show
 from kammil.evaluation.metrics import Metrics
-from kammil.model_folder import ModelFiles, reading_records
+from kammil.model_folder import ModelFiles, reading_records, section
 from kammil.views.tables import Table
 
 INTERVAL = "In brackets stand 95 % confidence intervals, by bootstrap over texts."
@@ -96,12 +96,6 @@ def overview(name: str, model: ModelFiles) -> str:
     size = f", {model.metrics['parameters']:,} parameters" if "parameters" in model.metrics else ""
     first = f"{name}: family {model.description.family}{size}"
     return "\n\n".join([first, *(f"{title}\n{text}" for title, text in parts if text)])
-
-
-def section(card: str, title: str) -> str:
-    """Return the text below a heading of a model card; empty if there is none."""
-    _, found, after = f"\n{card}".partition(f"\n## {title}\n")
-    return after.partition("\n## ")[0].strip() if found else ""
 
 
 def reproducing(card: str, language: Literal["", "toml"]) -> str:

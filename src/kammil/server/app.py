@@ -17,13 +17,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
 
-from kammil.server import playground
 from kammil.server.api import completions, responses, schemas, text_routes
 from kammil.server.api.responses import ApiError, json_response
 from kammil.server.metrics import MULTIPROCESS_DIR, Metrics
 from kammil.server.model_pool import ModelPool
 from kammil.server.security import SecurityMiddleware
 from kammil.server.settings import ServerSettings
+from kammil.views import playground
 
 log = logging.getLogger("kammil.server")
 

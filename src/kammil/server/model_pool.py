@@ -21,7 +21,6 @@ from kammil.completion.completer import Completer, load
 from kammil.completion.learning import Profile
 from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
-from kammil.evaluation.model_card import section
 from kammil.language_model import AdaptiveModel
 from kammil.models.family import FAMILIES
 from kammil.server.api import schemas
@@ -320,26 +319,12 @@ def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
 
 
 def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:
+    about: dict[str, Any] = {"family": "", "parameters": None, "licence": None, "figures": {}, "faults": None}
     try:
-        created = int((folders.locate(folder) / folders.MODEL).stat().st_mtime)
-        description, metrics = folders.summary(folder)
-        faults = " ".join(section(folders.card(folder), "Known faults").split())
+        created, about = int((folders.locate(folder) / folders.MODEL).stat().st_mtime), folders.about(folder)
     except (OSError, KammilError):  # removed, or being replaced
-        created, description, metrics, faults = 0, None, {}, ""
-    model = metrics.get("validation", {}).get("model", {})
-    family = description.family if description is not None else ""
+        created = 0
+    family = about["family"]
     learns = settings.learning_allowed and family in FAMILIES and FAMILIES[family].can(AdaptiveModel)
-    card = schemas.Card(
-        name=name,
-        family=family,
-        parameters=metrics.get("parameters"),
-        licence=metrics.get("licence") or metrics.get("licence_of_base"),
-        figures={
-            figure.removeprefix("target_"): model.get(figure, {}).get("value")
-            for figure in ("bits_per_character", "top1", "target_top3")
-        },
-        faults=faults or None,
-        learns=learns,
-        learning="shared" if learns else None,
-    )
+    card = schemas.Card(name=name, **about, learns=learns, learning="shared" if learns else None)
     return schemas.ModelEntry(id=name, created=created, card=card)

@@ -15,8 +15,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed: 
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route, WebSocket, expect, sync_playwright
 
 from kammil import model_folder as folders
-from kammil.evaluation.model_card import section
-from kammil.server.playground import HEADERS, assets
+from kammil.views.playground import HEADERS, assets
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -42,10 +41,8 @@ CARD = {
 
 def bundled(name: str) -> dict[str, Any]:
     """What the card of a bundled model says of its terms and its faults."""
-    folder = folders.locate(Path(name))
-    _, metrics = folders.summary(folder)
-    faults = " ".join(section(folders.card(folder), "Known faults").split())
-    return {**CARD, "licence": metrics["licence"], "faults": faults}
+    about = folders.about(folders.locate(Path(name)))
+    return {**CARD, "licence": about["licence"], "faults": about["faults"]}
 
 
 class Api:

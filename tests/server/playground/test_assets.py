@@ -10,7 +10,7 @@ from importlib import resources
 from tests.server.playground.conftest import bundled
 
 import kammil
-from kammil.server.playground import assets
+from kammil.views.playground import assets
 
 SCRIPTS = {path: asset.content.decode() for path, asset in assets().items() if path.endswith(".js")}
 PAGE, STYLE = assets()[""].content.decode(), assets()["style.css"].content.decode()
@@ -84,7 +84,7 @@ def test_the_font_is_small_and_its_licence_lies_beside_it() -> None:
     font = assets()["plex-arabic.woff2"]
     assert font.media == "font/woff2"
     assert font.content.startswith(b"wOF2") and len(font.content) <= 120_000
-    licence = resources.files("kammil.server.playground").joinpath("plex-arabic-OFL.txt").read_text("utf-8")
+    licence = resources.files("kammil.views.playground").joinpath("plex-arabic-OFL.txt").read_text("utf-8")
     assert "SIL Open Font License, Version 1.1" in licence and "IBM" in licence
     # Better fonts of the system come first.
     for stack in re.findall(r"font: [^;{]*Plex Arabic[^;]*", STYLE):

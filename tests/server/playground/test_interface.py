@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from kammil.server.playground import HEADERS, assets
+from kammil.views.playground import HEADERS, assets
 
 if TYPE_CHECKING:
     from tests.server.playground.conftest import Api, Playground

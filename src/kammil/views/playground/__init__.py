@@ -75,7 +75,7 @@ def assets() -> Mapping[str, Asset]:
 
 
 def _spacing_module() -> str:
-    return f"""// The space after an accepted word. Written by kammil.server.playground from the rule in kammil.text.
+    return f"""// The space after an accepted word. Written by kammil.views.playground from the rule in kammil.text.
 
 /** Return the space that follows an accepted word, or nothing in a script without spaces. */
 export const spaceAfter = (word) => (/{text.UNSPACED}/u.test(word) ? "" : " ");
