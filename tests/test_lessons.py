@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -23,6 +24,7 @@ import pytest
 from nbclient import NotebookClient
 from tests.pages import blocks, typed
 
+from kammil import lesson
 from kammil.decoding import DecodingOptions
 from kammil.decoding.filters import filters, log_softmax
 
@@ -30,9 +32,9 @@ LESSONS = Path(__file__).parent.parent / "docs" / "lessons"
 PARTS = sorted(path.stem for path in LESSONS.glob("[1-7]_*.py"))
 
 
-def module(name: str) -> ModuleType:
-    """Import a file of the lesson."""
-    spec = importlib.util.spec_from_file_location(name, LESSONS / f"{name}.py")
+def builder() -> ModuleType:
+    """Import build.py of the lesson."""
+    spec = importlib.util.spec_from_file_location("build", LESSONS / "build.py")
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
@@ -73,7 +75,7 @@ def test_the_way_in_that_the_readme_names_works(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", *lines["jupytext"]], cwd=tmp_path, check=True, capture_output=True)
     path = tmp_path / lines["jupyter"][2]
     notebook = nbformat.read(path, 4)
-    wanted = ("import lesson", "axes.hist", "lesson.benchmark")
+    wanted = ("import lesson", "import kammil", "axes.hist", "lesson.benchmark")
     notebook.cells = [c for c in notebook.cells if c.cell_type == "code" and any(w in c.source for w in wanted)]
     NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}).execute()
     shown = [output for cell in notebook.cells for output in cell.outputs if "image/png" in output.get("data", {})]
@@ -98,17 +100,19 @@ def test_a_random_row_stands_in_every_table_of_scores() -> None:
 
 
 def test_notebooks_and_pages_are_fresh() -> None:
-    assert module("build").stale() == []
+    assert builder().stale() == []
 
 
 def test_new_prose_keeps_the_outputs_and_new_code_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = module("build")
+    build = builder()
     copy = tmp_path / "lessons"
     (copy / "figures").mkdir(parents=True)
     for path in [*LESSONS.glob("3_*.*"), *(LESSONS / "figures").glob("3_*.png")]:
         (copy / path.relative_to(LESSONS)).write_bytes(path.read_bytes())
     monkeypatch.setattr(build, "FOLDER", copy)
     monkeypatch.setattr(build, "FIGURES", copy / "figures")
+    monkeypatch.setattr(build, "MEASURED", copy / "benchmarks.json")
+    build.main(["--prose"])
     assert build.stale() == []
     (source,) = copy.glob("3_*.py")
     before = json.loads(source.with_suffix(".ipynb").read_text("utf-8"))
@@ -129,9 +133,10 @@ def test_new_prose_keeps_the_outputs_and_new_code_does_not(tmp_path: Path, monke
 
 
 def test_a_notebook_made_with_another_model_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = module("build")
+    build = builder()
     for name in ("ROOT", "FOLDER", "FIGURES"):
         monkeypatch.setattr(build, name, tmp_path)
+    monkeypatch.setattr(build, "MEASURED", tmp_path / "benchmarks.json")
     weights, sample = (
         tmp_path / "src" / "kammil" / name for name in ("pretrained/levantine/weights.safetensors", "data/sample.txt")
     )
@@ -139,7 +144,7 @@ def test_a_notebook_made_with_another_model_is_stale(tmp_path: Path, monkeypatch
         path.parent.mkdir(parents=True)
         path.write_bytes(b"1")
     source = tmp_path / "1_part.py"
-    source.write_text("# %%\n1 + 1\n", "utf-8")
+    source.write_text(build.FIRST + "# %%\n1 + 1\n", "utf-8")
     build.finish(build.read(source), source)
     build.main(["--prose"])
     assert build.stale() == []
@@ -159,7 +164,6 @@ def test_a_notebook_is_small_and_has_no_errors() -> None:
 
 
 def test_the_split_keeps_repeats_together_and_tests_with_what_levantine_never_read() -> None:
-    lesson = module("lesson")
     posts = [post for post in lesson.posts() if len(post) >= 60][:300]
     posts += [f"@reader {post}" for post in posts[:60]]
     train, test = lesson.split(posts)
@@ -167,8 +171,26 @@ def test_the_split_keeps_repeats_together_and_tests_with_what_levantine_never_re
     assert lesson.split(posts) == (train, test)
 
 
+def even(answer: int) -> bool:
+    return answer % 2 == 0
+
+
+def test_an_answer_is_missing_wrong_or_right(capsys: pytest.CaptureFixture[str]) -> None:
+    for missing in (None, ...):
+        lesson.check(missing, 5)
+    lesson.check(0.1 + 0.2, 0.3)
+    lesson.check([1, 2], [1, 2])
+    lesson.check("ab", "ab")
+    lesson.check(4, even)
+    assert capsys.readouterr().out.splitlines() == ["no answer yet"] * 2 + ["right"] * 4
+    for answer, expected in ((4, 5), ("a", "b"), ([1, 2], [1, 3]), (3, even)):
+        with pytest.raises(AssertionError, match="count again"):
+            lesson.check(answer, expected, "count again")
+
+
 def test_a_table_runs_in_the_direction_of_its_cells_and_is_escaped() -> None:
-    html = module("lesson").Table([("a", "b"), ("<b>", "شو")], note="1 < 2")._repr_html_()
+    table: Any = lesson.Table([("a", "b"), ("<b>", "شو")], note="1 < 2")
+    html = table._repr_html_()
     assert 'dir="auto"' in html and "&lt;b&gt;" in html and "1 &lt; 2" in html and "<th" in html
 
 
@@ -182,7 +204,7 @@ def test_the_sliders_compute_what_the_library_computes(values: tuple[float, int,
     if chromium is None:
         pytest.skip("Chromium is not here: apt-get install chromium")
     p = np.array([0.3, 0.2, 0.15, 0.1, 0.1, 0.06, 0.05, 0.03, 0.01])
-    figure = module("lesson").Sliders("شو ", [*"ابتثجحخدذ"], list(p), shown=9)
+    figure: Any = lesson.Sliders("شو ", [*"ابتثجحخدذ"], list(p), shown=9)
     temperature, k, mass, share = values
     options = DecodingOptions(temperature=temperature, top_k=None if k == 9 else k, top_p=mass, min_p=share)
     rows = np.log(p)[None]

@@ -14,6 +14,22 @@
 # aloud. You remember best what you first got wrong.
 
 # %%
+# The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
+import importlib
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("KAMMIL_SOURCE", "../..[train]")  # a clone, a wheel or an address, as pip reads it
+try:
+    from kammil import lesson
+except ImportError:
+    print("installing Kammil from", SOURCE)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+    importlib.invalidate_caches()
+    from kammil import lesson
+
+# %%
 import random
 import re
 import tempfile
@@ -23,7 +39,6 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 import kammil
-import lesson
 
 posts = lesson.posts()
 print(len(posts), "posts,", sum(map(len, posts)), "characters")

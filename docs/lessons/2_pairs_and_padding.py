@@ -8,6 +8,22 @@
 # **In this part:** sequence-to-sequence prediction, encoding, padding, index 0, and why the split comes first.
 
 # %%
+# The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
+import importlib
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("KAMMIL_SOURCE", "../..[train]")  # a clone, a wheel or an address, as pip reads it
+try:
+    from kammil import lesson
+except ImportError:
+    print("installing Kammil from", SOURCE)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+    importlib.invalidate_caches()
+    from kammil import lesson
+
+# %%
 import tempfile
 from pathlib import Path
 
@@ -17,7 +33,6 @@ import torch.nn.functional as F
 from torch import nn
 
 import kammil
-import lesson
 
 MIN_LENGTH, TARGET = 60, 30
 posts = [post for post in lesson.posts() if len(post) >= MIN_LENGTH]

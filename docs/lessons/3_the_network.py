@@ -8,6 +8,22 @@
 # its layers, and the loss at birth.
 
 # %%
+# The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
+import importlib
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("KAMMIL_SOURCE", "../..[train]")  # a clone, a wheel or an address, as pip reads it
+try:
+    from kammil import lesson
+except ImportError:
+    print("installing Kammil from", SOURCE)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+    importlib.invalidate_caches()
+    from kammil import lesson
+
+# %%
 import math
 
 import matplotlib.pyplot as plt
@@ -15,7 +31,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import lesson
 from kammil.models.gru.backprop import gru_forward
 from kammil.models.gru.network import GRUSettings, build, textbook_gru
 from kammil.vocabulary import CharacterVocabulary

@@ -8,6 +8,22 @@
 # **In this part:** three decoders, their convergence, exposure bias by position, overfitting, dropout, and clipping.
 
 # %%
+# The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
+import importlib
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("KAMMIL_SOURCE", "../..[train]")  # a clone, a wheel or an address, as pip reads it
+try:
+    from kammil import lesson
+except ImportError:
+    print("installing Kammil from", SOURCE)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+    importlib.invalidate_caches()
+    from kammil import lesson
+
+# %%
 import copy
 import math
 
@@ -18,7 +34,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import kammil
-import lesson
 
 TARGET = 30
 train, test = lesson.split([post for post in lesson.posts() if len(post) >= 60])

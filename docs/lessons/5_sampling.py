@@ -8,6 +8,22 @@
 # temperature to take for what. We use `levantine`, the model of the package; nothing is trained here.
 
 # %%
+# The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
+import importlib
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("KAMMIL_SOURCE", "../..[train]")  # a clone, a wheel or an address, as pip reads it
+try:
+    from kammil import lesson
+except ImportError:
+    print("installing Kammil from", SOURCE)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+    importlib.invalidate_caches()
+    from kammil import lesson
+
+# %%
 import math
 import re
 
@@ -15,7 +31,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import kammil
-import lesson
 from kammil.decoding.filters import log_softmax
 from kammil.decoding.filters import min_p as library_min_p
 from kammil.decoding.filters import temperature as library_temperature

@@ -7,6 +7,22 @@
 # type with ghost text, and teach the model a word of yours.
 
 # %%
+# The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
+import importlib
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("KAMMIL_SOURCE", "../..[train]")  # a clone, a wheel or an address, as pip reads it
+try:
+    from kammil import lesson
+except ImportError:
+    print("installing Kammil from", SOURCE)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+    importlib.invalidate_caches()
+    from kammil import lesson
+
+# %%
 import math
 import sys
 
@@ -14,7 +30,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import kammil
-import lesson
 
 model = kammil.load()
 train, test = lesson.split([post for post in lesson.posts() if len(post) >= 60])

@@ -11,6 +11,22 @@
 # notebook that do not hold, and how many texts you need.
 
 # %%
+# The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
+import importlib
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("KAMMIL_SOURCE", "../..[train]")  # a clone, a wheel or an address, as pip reads it
+try:
+    from kammil import lesson
+except ImportError:
+    print("installing Kammil from", SOURCE)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+    importlib.invalidate_caches()
+    from kammil import lesson
+
+# %%
 import math
 import re
 import tempfile
@@ -21,7 +37,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import kammil
-import lesson
 from kammil.evaluation.metrics import compute_metrics, normalised_texts, random_metrics, score_in_batches
 
 TARGET = 30

@@ -6,6 +6,8 @@ another model or other data, and those that are named, and writes for each a not
 page (`.md`, its figures in `figures/`). Where only prose or formatting differs, outputs stay. `--prose` executes
 nothing and writes what can be written without. `--check` writes nothing: it says which notebooks have other cells than
 their source or were made with other files, and which pages are not those of their notebook.
+
+The first cell of every part, the benchmarks that `kammil.lesson` reads, and the minutes in README.md are written too.
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ from __future__ import annotations
 import ast
 import base64
 import hashlib
+import json
 import os
 import re
+import resource
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,13 +27,73 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
 FIGURES = FOLDER / "figures"
+MEASURED = ROOT / "src" / "kammil" / "lesson" / "benchmarks.json"
+"""What `lesson.benchmark` reads, so that a notebook needs no clone."""
+ADDRESS = runpy.run_path(str(ROOT / "hatch_build.py"))["ADDRESS"]
+SOURCE = f"kammil[train] @ git+{ADDRESS}" if ADDRESS else "../..[train]"
+"""What the first cell installs. Before the project has an address, it is the clone around the lesson."""
+SOURCE = f"kammil[train] @ git+{ADDRESS}" if ADDRESS else "../..[train]"
+"""What the first cell installs. Before the project has an address, it is the clone around the lesson."""
+FIRST = f'''# %%
+# The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
+import importlib
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("KAMMIL_SOURCE", "{SOURCE}")  # a clone, a wheel or an address, as pip reads it
+try:
+    from kammil import lesson
+except ImportError:
+    print("installing Kammil from", SOURCE)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+    importlib.invalidate_caches()
+    from kammil import lesson
+
+'''
+"""The first cell of code of every part."""
 MAX_BYTES = 300_000
 """Largest notebook: they are read in browsers and kept in the repository."""
+WORDS, LINES = 200, 10
+"""Words of prose and lines of code that are read in a minute."""
 
 
 def sources() -> list[Path]:
     """Return the sources of the parts, in order."""
     return sorted(FOLDER.glob("[1-7]_*.py"))
+
+
+def benchmarks_read(source: Path) -> list[str]:
+    """Return the names of the benchmarks whose figures a part shows."""
+    return re.findall(r'lesson\.benchmark\("(\w+)"\)', source.read_text("utf-8"))
+
+
+def measured() -> str:
+    """Return the benchmarks that the parts read as one file of JSON."""
+    names = sorted({name for source in sources() for name in benchmarks_read(source)})
+    found = {name: json.loads((ROOT / "benchmarks" / f"{name}.json").read_text("utf-8")) for name in names}
+    return json.dumps(found, separators=(",", ":")) + "\n"
+
+
+def with_first_cell(text: str) -> str:
+    """Return a source whose first cell of code is the one of all parts."""
+    before, _, rest = text.partition("# %%\n")
+    return before + FIRST + rest[rest.index("# %%") :]
+
+
+def with_minutes(readme: str) -> str:
+    """Return README.md with the minutes of reading and the seconds of computing of each part, and their sums."""
+    import nbformat
+
+    sums = [0, 0]
+    for source in sources():
+        cells_ = nbformat.read(source.with_suffix(".ipynb"), 4)
+        words = sum(len(c.source.split()) for c in cells_.cells if c.cell_type == "markdown")
+        lines = sum(len(c.source.splitlines()) for c in cells_.cells if c.cell_type == "code")
+        row = (5 * round((words / WORDS + lines / LINES) / 5), cells_.metadata.get("seconds", 0))
+        sums = [a + b for a, b in zip(sums, row, strict=True)]
+        readme = re.sub(rf"(?m)^(\| {source.stem[0]}\. .*\|)[^|]*\|[^|]*\|$", rf"\g<1> {row[0]} | {row[1]} |", readme)
+    return re.sub(r"(?m)^(\| together .*\|)[^|]*\|[^|]*\|$", rf"\g<1> {sums[0]} | {sums[1]} |", readme)
 
 
 def made_with(source: Path) -> dict[str, str]:
@@ -37,8 +102,7 @@ def made_with(source: Path) -> dict[str, str]:
     words = {"README.md", "metrics.json"}  # about the model, no part of it
     files = [path for path in (package / "pretrained" / "levantine").iterdir() if path.name not in words]
     files.append(package / "data" / "sample.txt")
-    read = re.findall(r'lesson\.benchmark\("(\w+)"\)', source.read_text("utf-8"))
-    files += [ROOT / "benchmarks" / f"{name}.json" for name in read]
+    files += [ROOT / "benchmarks" / f"{name}.json" for name in benchmarks_read(source)]
     return {p.relative_to(ROOT).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
 
 
@@ -70,8 +134,16 @@ def execute(source: Path) -> None:
     notebook = read(source)
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     os.environ["KAMMIL_LESSON_CORPUS"] = "sample"  # never the posts of real people
+    before = processor_seconds()
     NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    notebook.metadata["seconds"] = round(processor_seconds() - before)
     finish(notebook, source)
+
+
+def processor_seconds() -> float:
+    """Return the seconds that ended child processes, such as the kernel of a notebook, computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def finish(notebook: Any, source: Path) -> None:
@@ -109,6 +181,8 @@ def page(path: Path) -> dict[Path, bytes]:
                 parts.append(f"![Figure {len(files)} of this part](figures/{figure.name})")
             elif "text/html" in data:
                 parts.append(data["text/html"])
+            elif "text/markdown" in data:
+                parts.append(data["text/markdown"])
             else:
                 text = output.get("text") or data.get("text/plain", "")
                 parts.append(f"```text\n{text.rstrip()}\n```")
@@ -127,7 +201,11 @@ def stale() -> list[str]:
     import nbformat
 
     sentences, expected = [], set[Path]()
+    if MEASURED.read_text("utf-8") != measured():
+        sentences.append(f"{MEASURED.name} has other figures than benchmarks; run: python docs/lessons/build.py")
     for source in sources():
+        if (text := source.read_text("utf-8")) != with_first_cell(text):
+            sentences.append(f"{source.name} begins with another cell; run: python docs/lessons/build.py")
         notebook = source.with_suffix(".ipynb")
         old, new = nbformat.read(notebook, 4) if notebook.exists() else None, read(source)
         if old is None or cells(old) != cells(new):
@@ -162,6 +240,7 @@ def keep_outputs(source: Path) -> bool:
         return False
     for to, kept in zip(*code, strict=True):
         to.outputs, to.execution_count = kept.outputs, kept.execution_count
+    new.metadata["seconds"] = old.metadata.get("seconds", 0)
     path.write_text(nbformat.writes(new, version=nbformat.NO_CONVERT) + "\n", "utf-8")
     return True
 
@@ -173,7 +252,9 @@ def main(arguments: list[str]) -> None:
             sys.stderr.write(sentence + "\n")
         raise SystemExit(1 if sentences else 0)
     FIGURES.mkdir(exist_ok=True)
+    MEASURED.write_text(measured(), "utf-8")
     for source in sources():
+        source.write_text(with_first_cell(source.read_text("utf-8")), "utf-8")
         if source.stem in arguments or not (keep_outputs(source) or arguments):
             execute(source)
         if (notebook := source.with_suffix(".ipynb")).exists():
@@ -182,6 +263,8 @@ def main(arguments: list[str]) -> None:
                 old.unlink()
             for path, content in files.items():
                 path.write_bytes(content)
+    if not arguments and (readme := FOLDER / "README.md").exists():
+        readme.write_text(with_minutes(readme.read_text("utf-8")), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What all seven parts of the lesson share: the posts, a fair split, tables, figures, and names of letters for them.
+"""What all parts of the lesson share: the posts, a fair split, tables, figures, and checks of answers.
 
 Nothing here is the subject of a part, so it may be skipped at a first reading.
 """
@@ -9,6 +9,7 @@ import html
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,13 @@ def split(texts: Sequence[str], share: float = 0.2, seed: int = 0) -> tuple[list
     chosen = np.random.default_rng(seed).permutation(unseen)[: round(share * len(texts))]
     first = {int(g): i for i, g in reversed(list(enumerate(group)))}  # of repeats, the test part keeps one
     test = [texts[first[int(g)]] for g in chosen]
-    train = [texts[i] for i in np.flatnonzero(~np.isin(group, chosen))]
+    train = [texts[i] for i in np.flatnonzero(~np.isin(group, chosen)).tolist()]
     return [train[i] for i in np.random.default_rng(seed).permutation(len(train))], test
 
 
 def benchmark(name: str) -> dict[str, Any]:
-    """Return what a benchmark of Kammil measured (`benchmarks/NAME.json`)."""
-    return json.loads((Path(__file__).parents[2] / "benchmarks" / f"{name}.json").read_text("utf-8"))
+    """Return what a benchmark of Kammil measured (`benchmarks/NAME.json` in the repository)."""
+    return json.loads((Path(__file__).parent / "benchmarks.json").read_text("utf-8"))[name]
 
 
 class Table:
@@ -82,6 +83,39 @@ class Table:
 def table(*rows: Sequence[object], note: str = "") -> None:
     """Show a table: the first row is its heading."""
     display(Table(rows, note))
+
+
+class _Sentence(str):
+    """A sentence of the lesson with computed numbers: prose in a notebook, lines of text in a terminal."""
+
+    __slots__ = ()
+
+    def _repr_markdown_(self) -> str:
+        return self
+
+    def __str__(self) -> str:
+        return textwrap.fill(self, 100)
+
+
+def say(sentence: str) -> None:
+    """Show a sentence whose numbers a cell has computed; it may hold Markdown."""
+    display(_Sentence(sentence))
+
+
+def check(answer: Any, expected: Any, hint: str = "look again at what the exercise asks") -> None:
+    """Say whether the answer to an exercise is right: what is expected is a value, or a function that judges it.
+
+    An answer that is None or `...` has not been given yet. A wrong one raises AssertionError with the hint.
+    """
+    if answer is None or answer is ...:
+        print("no answer yet")
+        return
+    if callable(expected):
+        right = expected(answer)
+    else:
+        right = answer == expected if isinstance(expected, str) else np.allclose(answer, expected)
+    assert right, f"not yet: {hint}"
+    print("right")
 
 
 def display(value: Any) -> None:
