@@ -84,14 +84,14 @@ check: $(READY)
 lessons: $(READY)
 	$(BIN)/python docs/lessons/build.py
 
-# axe-core and Lighthouse are tools of npm, which fetch no browser: they drive the Chromium that is there. Without npm, node
-# or Chromium the checks are skipped, and say why.
+# Tools of npm: axe-core and Lighthouse drive the Chromium that is there, esbuild and TypeScript read the package of
+# `kammil export --format web`. Without npm, node or Chromium the checks are skipped, and say why.
 PAGE_TOOLS := .page/.ready
 $(PAGE_TOOLS): Makefile
 	@if command -v npm >/dev/null; then \
 	  PUPPETEER_SKIP_DOWNLOAD=1 npm install --prefix .page --no-save --no-audit --no-fund --loglevel=error \
-	    axe-core@4.14 lighthouse@12 && touch $@; \
-	else echo "npm is not here, so the page is not checked by axe-core and Lighthouse: apt-get install npm"; fi
+	    axe-core@4.14 esbuild@0.28 lighthouse@12 typescript@7 && touch $@; \
+	else echo "npm is not here, so pages and the package are not checked with its tools: apt-get install npm"; fi
 
 check-page: $(READY) $(PAGE_TOOLS)
 	$(BIN)/python -m pytest -rs tests/server/playground

@@ -7,22 +7,31 @@ import io
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kammil.cli import main
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 ROOT = Path(__file__).parent.parent
+TOOLS = Path(os.environ.get("KAMMIL_PAGE_TOOLS", ROOT / ".page")) / "node_modules"
+"""Where `make .page/.ready` puts what npm brings."""
 SETUP = {"python3 -m venv .venv", ". .venv/bin/activate"}
 """Lines that only prepare the shell: the tests run where that is done."""
 TRAINING, TESTING = 120, 10
@@ -195,6 +204,32 @@ class Reader:
         with contextlib.redirect_stdout(out):
             exec(compile(code, "snippet", "exec"), self._names)  # the page is ours
         return self._read(out)
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Generator[str]:
+    """Serve the files of a folder; the address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@contextlib.contextmanager
+def chromium() -> Generator[Browser]:
+    """Open the system's Chromium; skip where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed: apt-get install chromium")
+    with api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
 
 
 MakeReader = Callable[[Mapping[str, str]], Reader]

@@ -132,7 +132,7 @@ def test_it_is_one_for_an_index(wheel: Path) -> None:
         )
     builds = [size for name, size in sizes.items() if name.startswith("_kernel_")]
     assert len(builds) == 4 and sum(builds) <= 500_000
-    assert {"LICENSE", "LICENSES.md", "plex-arabic-OFL.txt"} <= sizes.keys()
+    assert {"LICENSE", "LICENSES.md", "plex-arabic-OFL.txt", "wasm-MIT.txt"} <= sizes.keys()
     assert "](docs/" not in metadata and "](recipes/" not in metadata  # such links lead nowhere on an index
 
 

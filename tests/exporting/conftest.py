@@ -1,4 +1,4 @@
-"""A Transformer whose weights are large enough to show every mistake, and whose characters are hard to store."""
+"""A site; and a Transformer whose weights show every mistake, of characters that are hard to store."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
+import kammil
+from kammil import exporting, storage
 from kammil import model_folder as folders
-from kammil import storage
+from kammil.exporting.web import build
 from kammil.models.family import export
 from kammil.models.transformer import network as transformer
 from kammil.models.transformer.model import TransformerSettings
 from kammil.text import RAW, TextRules
 from kammil.vocabulary import CharacterVocabulary
 
+WHEELS = Path(__file__).parents[2] / ".wheels" / "bin" / "python"
 CHARACTERS = "\0\t\n '.<>/aspkun|شوحليمـ\u064b\u0301é▁🔗👤🏿\u200d\ud83d"
 """NUL, white space, the letters of the specials' names, marks, placeholders, a lone surrogate."""
 CARD = "# noise\n\nMade of noise.\n\n## Data\n\nNone.\n"
@@ -43,3 +46,16 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TextRules], Pat
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model's site."""
+    out = tmp_path_factory.mktemp("web") / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        if build.zig() is None and WHEELS.exists():
+            patch.setenv(build.ZIG, f"{WHEELS} -m ziglang")
+        if build.zig() is None and not all(build.place(name).is_file() for name in build.BUILDS):
+            pytest.skip("there is no zig, nor builds for browsers: make .wheels/.ready fetches it")
+        assert kammil.export(folders.PRETRAINED, "web", out) == exporting.Export(out, None)
+    return out

@@ -7,11 +7,8 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 import unicodedata
 from collections.abc import Callable, Sequence
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.pages import chromium, served
 
 import kammil
-from kammil import exporting
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
 from kammil.data.blocklist import is_offensive, offensive_words, spellings
@@ -29,23 +26,10 @@ from kammil.errors import FolderError, KammilError, OptionError
 from kammil.exporting.web import build
 from kammil.text import TextRules
 
-WHEELS = Path(__file__).parents[2] / ".wheels" / "bin" / "python"
 NODE = shutil.which("node")
 DRIVER = Path(__file__).with_name("web_driver.mjs")
 NEAR = 1e-5
 Ask = Callable[..., list[Any]]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("web") / "site"
-    with pytest.MonkeyPatch.context() as patch:
-        if build.zig() is None and WHEELS.exists():
-            patch.setenv(build.ZIG, f"{WHEELS} -m ziglang")
-        if build.zig() is None and not all(build.place(name).is_file() for name in build.BUILDS):
-            pytest.skip("there is no zig, nor builds for browsers: make .wheels/.ready fetches it")
-        assert kammil.export(folders.PRETRAINED, "web", out) == exporting.Export(out, None)
-    return out
 
 
 def run(site: Path, calls: Sequence[Sequence[Any]]) -> list[Any]:
@@ -263,9 +247,8 @@ def test_the_code_is_small_and_asks_no_other_server(site: Path) -> None:
     assert sorted(path.name for path in (site / "model").iterdir()) == sorted(
         ["README.md", "blocked.json", "model.json", "vocabulary.json", "weights.safetensors"]
     )
-    assert not [
-        path.name for path in code if path.suffix != ".wasm" and re.search(r"//\w+\.\w", path.read_text("utf-8"))
-    ]
+    texts = [path for path in code if path.suffix in {".js", ".html", ".css", ".json"}]
+    assert not [path.name for path in texts if re.search(r"//\w+\.\w", path.read_text("utf-8"))]
     policy = re.findall(r'Content-Security-Policy" content="([^"]+)"', (site / "index.html").read_text("utf-8"))[0]
     assert (
         re.findall(r"'unsafe-[^']+'|'wasm-[^']+'", policy) == ["'wasm-unsafe-eval'"] and "default-src 'none'" in policy
@@ -273,23 +256,13 @@ def test_the_code_is_small_and_asks_no_other_server(site: Path) -> None:
 
 
 def test_a_browser_completes_arabic_and_nothing_leaves_it(site: Path, model: Completer) -> None:
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
-    from playwright.sync_api import expect, sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium")
+    expect = pytest.importorskip("playwright.sync_api").expect
     errors: list[str] = []
-    with (
-        ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(site))) as server,
-        sync_playwright() as play,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    with served(site) as address, chromium() as browser:
         page = browser.new_page(locale="ar")
         page.on("console", lambda message: errors.append(message.text))
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.goto(address)
         expect(page.locator("html")).to_have_attribute("dir", "rtl")
         page.locator("#text").fill("شو رأيكم نطلع")
         first = model.complete("شو رأيكم نطلع", preset="plain").text
@@ -298,13 +271,7 @@ def test_a_browser_completes_arabic_and_nothing_leaves_it(site: Path, model: Com
         expect(page.locator("#text")).to_have_value("شو رأيكم نطلع" + first)
         second = model.complete("شو رأيكم نطلع" + first, preset="plain").text
         expect(page.locator("#completion")).to_have_text(second, timeout=60_000)
-        browser.close()
-        server.shutdown()
     assert not errors
-
-
-class Files(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None: ...
 
 
 @pytest.mark.parametrize("family", ["gru", "ngram"])
@@ -329,7 +296,8 @@ def test_without_zig_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest
         kammil.export(folders.PRETRAINED, "web", tmp_path / "site")
 
 
-def test_only_an_earlier_site_is_replaced(site: Path) -> None:
+def test_only_an_earlier_site_is_replaced(site: Path, tmp_path: Path) -> None:
+    site = shutil.copytree(site, tmp_path / "site")
     with pytest.raises(KammilError, match="--replace"):
         kammil.export(folders.PRETRAINED, "web", site)
     kammil.export(folders.PRETRAINED, "web", site, replace=True)

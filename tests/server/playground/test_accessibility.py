@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
+from tests.pages import TOOLS
 from tests.server.playground.conftest import CHROMIUM
 
 if TYPE_CHECKING:
     from tests.server.conftest import Running
     from tests.server.playground.conftest import Api, Playground
 
-TOOLS = Path(os.environ.get("KAMMIL_PAGE_TOOLS", Path(__file__).parents[3] / ".page")) / "node_modules"
-"""Where `make check-page` puts axe-core and Lighthouse."""
 MID = "شو حلو الشعور لما تك"
 CHIP = {"text": "تكون", "completion": "ون", "probability": 0.68}
 OPENINGS = [{"text": word, "completion": word, "probability": 0.03} for word in ("مرحبا", "كيفك", "صباح")]

@@ -1,9 +1,10 @@
 """Export to static files by which a browser runs a blend, with no server of ours: the engine as WebAssembly, JavaScript
-around it, a page, and the model's own files."""
+around it, a page, and the model's own files. All but the model and the page is a package of npm, too."""
 
 from __future__ import annotations
 
 import json
+from importlib.metadata import distribution
 from pathlib import Path
 
 from kammil import model_folder as folders
@@ -15,7 +16,7 @@ from kammil.models.family import load_model
 from kammil.ngrams.compression import CompressedTable
 from kammil.storage import reason
 
-_FILES = ("*.js", "*.d.ts", "*.html", "*.css", "*.svg")
+_FILES = ("*.js", "*.d.ts", "*.html", "*.css", "*.svg", "*.md", "*.txt")
 _MODEL = (folders.MODEL, folders.VOCABULARY, folders.WEIGHTS)
 _MAX_NUMBER = 0xFFFF
 
@@ -36,6 +37,9 @@ def write(folder: Path) -> dict[str, bytes]:
         raise FolderError(f"the arrays of {folder} do not fit the engine; train the model again.")
     here = Path(__file__).parent
     contents = {path.name: path.read_bytes() for kind in _FILES for path in sorted(here.glob(kind))}
+    ours, package = distribution("kammil"), json.loads((here / "package.json").read_text("utf-8"))
+    contents["package.json"] = json.dumps({**package, "version": ours.version}, indent=2).encode()
+    contents["LICENSE"] = (ours.read_text("licenses/LICENSE") or "").encode()
     contents |= {name: path.read_bytes() for name, path in _builds().items()}
     contents |= {f"model/{name}": (folder / name).read_bytes() for name in _MODEL}
     contents[f"model/{folders.CARD}"] = model.card.encode()

@@ -57,3 +57,6 @@ export interface Session {
 
 /** Open the model that `kammil export --format web` wrote, by default the one in `model/` beside this module. */
 export function load(folder?: string | URL): Promise<Model>;
+
+declare const Kammil: { load: typeof load };
+export default Kammil;

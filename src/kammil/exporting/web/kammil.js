@@ -12,13 +12,17 @@ const UNK = 1, BOS = 2, EOS = 3, SPECIALS = 4;
 const BULK = 32, PIECE = 256, MAX_STOPS = 256, MAX_LENGTH = 100_000;
 const DEFAULTS = { length: 30, temperature: 0.7, seed: 0, stop: [], allowOffensive: false };
 
-export async function load(folder = new URL("model/", import.meta.url)) {
-  const base = new URL(`${folder}`.replace(/\/?$/, "/"), globalThis.location?.href ?? import.meta.url);
+// Node's own modules, in a way that no bundler follows.
+const node = (name) => globalThis.process.getBuiltinModule(name);
+
+export async function load(folder = import.meta.url.replace(/[^/]*$/, "model")) {
+  const here = globalThis.location?.href ?? node("url").pathToFileURL("./");
+  const base = new URL(`${folder}`.replace(/\/?$/, "/"), here);
   const text = async (name) => JSON.parse(new TextDecoder().decode(await read(new URL(name, base))));
   const [description, vocabulary, blocked, weights, wasm] = await Promise.all([
     ...["model.json", "vocabulary.json", "blocked.json"].map(text),
     read(new URL("weights.safetensors", base)),
-    read(new URL(build(), import.meta.url)),
+    read(build()),
   ]);
   if (description.format !== 1 || description.family !== "blend")
     throw new Error(`a ${description.family} of format ${description.format} does not run here, but a blend of format 1`);
@@ -31,11 +35,13 @@ export async function load(folder = new URL("model/", import.meta.url)) {
 }
 
 async function read(url) {
-  if (url.protocol === "file:") return new Uint8Array(await (await import("node:fs/promises")).readFile(url));
+  if (url.protocol === "file:") return new Uint8Array(node("fs").readFileSync(url));
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url} cannot be read (${response.status})`);
   return new Uint8Array(await response.arrayBuffer());
 }
+
+export default { load };
 
 /** A model ready to complete and score texts, and to learn. */
 export class Model {
