@@ -5,6 +5,7 @@ What the parts claim stands in them as assertions, so a part that runs is a part
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -45,12 +46,19 @@ def test_there_are_seven_parts() -> None:
     assert [part[0] for part in PARTS] == list("1234567")
 
 
+SOLUTIONS = {path.stem: path.read_text("utf-8") for path in (LESSONS / "solutions").glob("[1-7]_*.py")}
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_runs_from_top_to_bottom_in_any_folder_and_leaves_its_figures(part: str, tmp_path: Path) -> None:
+def test_a_part_runs_in_any_folder_leaves_its_figures_and_its_solutions_hold(part: str, tmp_path: Path) -> None:
+    (tmp_path / "with solutions").mkdir()
+    program = tmp_path / "with solutions" / f"{part}.py"
+    text = (LESSONS / f"{part}.py").read_text("utf-8")
+    program.write_text(text + "\nprint('the solutions:')\n" + SOLUTIONS.get(part, ""), "utf-8")
     done = subprocess.run(
-        [sys.executable, "-X", "utf8", "-W", "ignore", LESSONS / f"{part}.py"],
+        [sys.executable, "-X", "utf8", "-W", "ignore", program],
         cwd=tmp_path,
         env=os.environ | {"MPLBACKEND": "Agg", "KAMMIL_LESSON_CORPUS": "sample"},
         capture_output=True,
@@ -59,7 +67,8 @@ def test_a_part_runs_from_top_to_bottom_in_any_folder_and_leaves_its_figures(par
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Traceback" not in done.stdout
-    written = {path.name for path in tmp_path.iterdir()}
+    assert "no answer yet" not in done.stdout.partition("the solutions:")[2]
+    written = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert written == set(re.findall(r"^figure: (.*)", done.stdout, re.MULTILINE))
     assert written == {path.name for path in (LESSONS / "figures").glob(f"{part}_*.png")}
 
@@ -84,12 +93,23 @@ def test_the_way_in_that_the_readme_names_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_asks_before_it_measures_and_ends_with_solutions(part: str) -> None:
+def test_a_part_asks_before_it_measures_and_its_solutions_pass_its_checks(part: str) -> None:
     text = (LESSONS / f"{part}.py").read_text("utf-8")
     assert text.count("**Guess first.**") >= 3
-    exercises, solutions = text.index("# ## Exercises"), text.index("# ### Solutions")
-    assert exercises < solutions
-    assert "assert" in text[solutions:]
+    if part not in SOLUTIONS:
+        exercises, solutions = text.index("# ## Exercises"), text.index("# ### Solutions")
+        assert exercises < solutions
+        assert "assert" in text[solutions:]
+        return
+    checks = checked(text[text.index("# ## Exercises") :])
+    assert len(checks) >= 2
+    assert checks <= checked(SOLUTIONS[part])
+
+
+def checked(code: str) -> set[str]:
+    """The calls of lesson.check."""
+    calls = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    return {ast.unparse(call) for call in calls if ast.unparse(call.func) == "lesson.check"}
 
 
 def test_a_random_row_stands_in_every_table_of_scores() -> None:
