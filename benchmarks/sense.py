@@ -12,7 +12,8 @@ end of the message of recipes/messages whose beginning is nearest; its "bits" ar
 
 Two readers who have not seen the key write a file each, a line for each completion: the number, a grade and, where the
 completion would disturb people, D. `count` adds them up by model and arm: *sense* is the highest grade by both readers.
-It prints how far the readers agree (Cohen's kappa), and how many of the surest texts of each arm make sense.
+It prints how far the readers agree (Cohen's kappa), and how many of the surest texts of each arm make sense; with
+`--json` it also writes the figures of all texts (`sense.json` is that of `sense/phrases`).
 
 Grades: 2, it makes sense: prompt and completion read as the beginning of something that a person could well write
 here. 1, partly: its first words fit, then it breaks, or it hardly says anything that fits. 0, it does not fit.
@@ -154,6 +155,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=Path, default=PROMPTS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--grades", type=Path, action="append", default=[], help="of a reader; repeatable")
+    parser.add_argument("--json", type=Path, help="with count: write the figures of all texts to this file")
     given = parser.parse_args()
     key = given.list.with_name(given.list.name + ".key.json")
     if given.action == "write":
@@ -165,9 +167,14 @@ def main() -> None:
         print(f"{len(items)} completions in {given.list}.txt")
         return
     readers = [read_grades(file) for file in given.grades or [given.list.with_name(given.list.name + ".grades.tsv")]]
-    if len(readers) == 2:
-        print(f"kappa of the readers: {kappa(*readers):.2f}")
-    for name, texts in read_key(key).items():
+    agreed = kappa(*readers) if len(readers) == 2 else None
+    if agreed is not None:
+        print(f"kappa of the readers: {agreed:.2f}")
+    arms = read_key(key)
+    if given.json:
+        figures = {"kappa": agreed, "arms": {name: counted(texts, readers) for name, texts in arms.items()}}
+        given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    for name, texts in arms.items():
         for share in SHARES if texts[0].mean_bits else (1.0,):
             figures = counted(texts, readers, share)
             print(f"{name:32} {share:4.0%}  " + "  ".join(f"{each} {value:.4g}" for each, value in figures.items()))
