@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: small networks gain nothing, and figures stay the same
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
