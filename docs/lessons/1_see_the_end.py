@@ -204,9 +204,8 @@ lesson.say(f"After {a} comes {b} in {lesson.percent(strongest[0])} of all cases:
 # %% [markdown]
 # Step three: write. Draw the next character by its probability, then the next from that one, and so on.
 
+
 # %%
-
-
 def pairs_write(text: str) -> str:
     """Go on with a text, by the table of pairs."""
     for _ in range(TARGET):
@@ -239,9 +238,8 @@ for p in (1, 1 / 2, 1 / 4, 1 / V):
 #
 # > **Guess first.** Which is right more often, the table of pairs or the notebook's network?
 
+
 # %%
-
-
 def asked(post: str) -> list[tuple[int, int]]:
     """Return the index of each target character of a post, after that of the character before it."""
     half = len(post) // 2

@@ -150,6 +150,7 @@ def finish(notebook: Any, source: Path) -> None:
     """Write an executed notebook, without what differs between two runs of the same code."""
     import nbformat
 
+    notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata = {}
         for output in cell.get("outputs", ()):
