@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -21,11 +22,14 @@ from tests.pages import chromium, served
 import kammil
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
+from kammil.completion.ghost_text import MAX_WORDS
 from kammil.data.blocklist import is_offensive, offensive_words, spellings
 from kammil.errors import FolderError, KammilError, OptionError
+from kammil.evaluation.suggestion_hits import with_slips
 from kammil.exporting.web import build
 from kammil.text import TextRules
 
+ROOT = Path(__file__).parents[2]
 NODE = shutil.which("node")
 DRIVER = Path(__file__).with_name("web_driver.mjs")
 NEAR = 1e-5
@@ -123,8 +127,8 @@ def test_it_learns_and_forgets_as_python_does(site: Path, lines: list[str]) -> N
     learnt = ["القطة نطت عالبراد وما رضيت تنزل", "القطة نطت عالبراد وما رضيت تنزل", "القطة نامت @rana", *lines[:5]]
     word = next(spellings(entry)[0] for entry in offensive_words().entries if entry.language == "levantine")
     learnt.append(f"يا {word} شو عملت")
-    prompts = ["القطة ", "القطة نطت ", "", f"يا {word[:-1]}"]
-    asked = [*(["after", prompt] for prompt in prompts), *(["complete", prompt] for prompt in prompts)]
+    prompts = ["القطة ", "القطة نطت ", "", f"يا {word[:-1]}", "الق"]
+    asked = [[name, prompt] for name in ("after", "complete", "suggest") for prompt in prompts]
     calls, expected = [], []
     for method, some in (("learn", learnt), ("forget", learnt[:2]), ("forget", learnt[2:])):
         for text in some:
@@ -132,16 +136,123 @@ def test_it_learns_and_forgets_as_python_does(site: Path, lines: list[str]) -> N
         calls += [*([method, text] for text in some), *asked]
         expected += [None] * len(some)
         expected += [pytest.approx(ours.after(prompt)[0][0].tolist(), abs=NEAR) for prompt in prompts]
-        expected += [written(ours, prompt) for prompt in prompts]
+        expected += [ask(ours, prompt) for ask in (written, suggested) for prompt in prompts]
     assert run(site, calls) == expected
     unlearnt, *_ = run(site, [["forget", "القطة"]])
     assert "not learnt" in unlearnt["error"]
+
+
+def mixed_prompts(lines: Sequence[str], number: int) -> list[str]:
+    """Texts cut anywhere, as they are, with slips, in Latin letters, in English, and oddities."""
+    generator = random.Random(number)
+    arabizi = [line.split("\t")[2] for line in (ROOT / "recipes" / "arabizi.tsv").read_text("utf-8").splitlines()]
+    english = (ROOT / "benchmarks" / "english.txt").read_text("utf-8").splitlines()
+    odd = [
+        "",
+        " ",
+        "1",
+        "12 ",
+        "😂",
+        "؟",
+        "و",
+        "7abibi",
+        "3an",
+        "the ",
+        "ههههههه",
+        "كتيييييير",
+        "@ab",
+        "好",
+        "é",
+        "👩🏽‍💻",
+    ]
+
+    def cut(text: str) -> str:
+        return text[: generator.randint(0, len(text))]
+
+    made: list[str] = []
+    for i, line in enumerate(generator.choices(lines, k=number)):
+        latin, kind = generator.choice(arabizi), i % 10
+        slipped = cut(with_slips([line], 0.12, seed=i)[0])
+        mixed = [line + " ", slipped, slipped, cut(latin), cut(line) + " " + cut(latin), cut(generator.choice(english))]
+        made.append([*mixed, cut(line) + generator.choice(odd), generator.choice(odd)][kind] if kind < 8 else cut(line))
+    return made
+
+
+def suggested(model: Completer, prompt: str, **options: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "text": each.text,
+            "completion": each.added,
+            "probability": pytest.approx(each.probability, abs=NEAR),
+            "replaces": each.replaces,
+        }
+        for each in model.suggest(prompt, **options)
+    ]
+
+
+def phrased(model: Completer, prompt: str, **options: Any) -> dict[str, Any]:
+    ghost = model.phrase(prompt, **options)
+    return {"completion": ghost.added, "probability": pytest.approx(ghost.probability, abs=NEAR)}
+
+
+NO_STOCK: dict[str, Any] = {"words": MAX_WORDS - 1}
+"""One word less than stock phrases need."""
+
+
+def assert_same_words(site: Path, model: Completer, prompts: Sequence[str]) -> None:
+    phrase = {**NO_STOCK, "threshold": 0.03}  # so that there is much
+    calls = [[name, prompt, options] for prompt in prompts for name, options in (("suggest", {}), ("phrase", phrase))]
+    answers = run(site, calls)
+    expected = [each for prompt in prompts for each in (suggested(model, prompt), phrased(model, prompt, **phrase))]
+    assert answers == expected
+    lists, ghosts = answers[::2], answers[1::2]
+    assert sum(bool(words) for words in lists) > len(prompts) / 2
+    assert sum(any(word["replaces"] for word in words) for words in lists) > len(prompts) / 20
+    assert sum(" " in ghost["completion"].strip() for ghost in ghosts) > len(prompts) / 50
+
+
+def test_suggestions_and_ghost_text_are_those_of_python(site: Path, model: Completer, lines: list[str]) -> None:
+    assert_same_words(site, model, mixed_prompts(lines, 150))
+
+
+@pytest.mark.long
+def test_suggestions_after_a_thousand_prompts_are_those_of_python(site: Path, model: Completer) -> None:
+    files = [*(ROOT / "benchmarks").glob("prompts*.txt")]
+    assert_same_words(
+        site, model, mixed_prompts([line for file in files for line in file.read_text().splitlines()], 1000)
+    )
+
+
+def test_options_of_suggestions_are_those_of_python(site: Path, model: Completer, prompts: list[str]) -> None:
+    texts = [*prompts[:6], *begun_blocked_words()[:12], "انا رحت ع السوف", "shu a5b"]
+    lists: list[dict[str, Any]] = [{"k": 8, "threshold": 0.002}, {"correct": False}, {"allow_offensive": True, "k": 5}]
+    ghosts: list[dict[str, Any]] = [{"ghost": "eager"}, {"ghost": "quiet"}, {"threshold": 0.2, "allow_offensive": True}]
+    asked = [("suggest", suggested, options, text) for options in lists for text in texts]
+    asked += [("phrase", phrased, {**options, **NO_STOCK}, text) for options in ghosts for text in texts]
+    calls = [[name, text, {to_camel(key): value for key, value in each.items()}] for name, _, each, text in asked]
+    assert run(site, calls) == [ask(model, text, **options) for _, ask, options, text in asked]
+
+
+def to_camel(name: str) -> str:
+    return name.replace("_o", "O")
 
 
 def test_what_is_typed_in_a_session_makes_no_difference(site: Path, lines: list[str]) -> None:
     edits = [lines[0][:n] for n in (3, 9, 4, 20)] + [lines[1][:12], "", lines[1][:12], " ".join(lines[:40]), lines[0]]
     typed, *fresh = run(site, [["typed", edits], *(["complete", text] for text in edits)])
     assert typed == [each["text"] for each in fresh]
+    edits = ["انا بالسوف"[:n] for n in range(11)] + ["انا بالسوق", "shu", "shu a5", "shu ", "shu a", "how a", ""]
+    typed, *fresh = run(site, [["suggested", edits], *(["suggest", text] for text in edits)])
+    assert json.loads(json.dumps(typed), parse_float=rounded) == json.loads(json.dumps(fresh), parse_float=rounded)
+
+
+def rounded(number: str) -> float:
+    return round(float(number), 5)
+
+
+def test_nothing_that_a_call_allocates_is_left(site: Path) -> None:
+    grown = run(site, [["grows", "كيف shu a5", 12]])[0]
+    assert grown <= 2 * 65536  # two pages of WebAssembly's memory
 
 
 PIECES = st.sampled_from(
@@ -236,16 +347,17 @@ def test_random_numbers_are_those_of_numpy(site: Path) -> None:
 
 def test_wrong_options_get_a_sentence(site: Path) -> None:
     wrong = [{"lenght": 3}, {"length": -1}, {"temperature": "warm"}, {"stop": [""]}]
-    answers = run(site, [*(["complete", "", options] for options in wrong), ["learn", " "]])
-    for name, answer in zip(["lenght", "length", "temperature", "stop", "empty"], answers, strict=True):
+    calls = [*(["complete", "", options] for options in wrong), ["learn", " "], ["suggest", "", {"k": 0}]]
+    answers = run(site, [*calls, ["phrase", "", {"ghost": "shy"}]])
+    for name, answer in zip(["lenght", "length", "temperature", "stop", "empty", "k", "ghost"], answers, strict=True):
         assert name in answer["error"]
 
 
 def test_the_code_is_small_and_asks_no_other_server(site: Path) -> None:
     code = [path for path in site.iterdir() if path.is_file()]
-    assert sum(len(gzip.compress(path.read_bytes())) for path in code) < 60_000
+    assert sum(len(gzip.compress(path.read_bytes())) for path in code) < 90_000
     assert sorted(path.name for path in (site / "model").iterdir()) == sorted(
-        ["README.md", "blocked.json", "model.json", "vocabulary.json", "weights.safetensors"]
+        ["README.md", "blocked.json", "model.json", "suggest.json", "vocabulary.json", "weights.safetensors"]
     )
     texts = [path for path in code if path.suffix in {".js", ".html", ".css", ".json"}]
     assert not [path.name for path in texts if re.search(r"//\w+\.\w", path.read_text("utf-8"))]

@@ -14,6 +14,14 @@ const others = {
     return Array.from({ length: n }, () => random.next());
   },
   typed: (texts, options) => texts.map((text) => session.update(text).complete(options).text),
+  suggested: (texts) => texts.map((text) => session.update(text).suggest()),
+  grows: (text, times) => {
+    const type = () => [...text].forEach((_, i) => (session.update(text.slice(0, i + 1)).suggest(), session.phrase()));
+    type();
+    const before = model.engine.bytes;
+    for (let i = 0; i < times; i++) type();
+    return model.engine.bytes - before;
+  },
   after: (text) => [...model.after(text)],
 };
 const needed = calls.some(([name]) => !["rules", "random"].includes(name));

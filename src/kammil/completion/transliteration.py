@@ -26,7 +26,7 @@ MAX_SILENT = 3
 """Maximum number of unwritten letters before each."""
 LISTED = 0.8
 """Share of listed words in a text."""
-_ODD = 1e-4
+ODD = 1e-4
 """Probability of a character in no listed word."""
 _END = " "
 
@@ -172,17 +172,17 @@ def _letters(p: Mapping[int, float]) -> _Letters:
 def word_probability(word: str, *, whole: bool) -> float:
     """Return the probability of a word in lower case, or, if not `whole`, of all that begin so: by Zipf's law from its
     rank in `frequent.txt`, otherwise by a trigram model of the listed words."""
-    listed, followers = _listed(), _followers()
+    listed, following = listed_words(), followers()
     spelt, text = 1.0, _END * 2 + word + _END * whole
     for i in range(2, len(text)):
-        counts = followers.get(text[i - 2 : i], Counter())
-        spelt *= (counts[text[i]] + 0.5) / (counts.total() + 14) if text[i] in followers else _ODD
+        counts = following.get(text[i - 2 : i], Counter())
+        spelt *= (counts[text[i]] + 0.5) / (counts.total() + 14) if text[i] in following else ODD
     return LISTED * listed.get(word + _END * whole, 0.0) + (1 - LISTED) * spelt
 
 
 def is_listed(word: str) -> bool:
     """Return whether a list has a word."""
-    return word + _END in _listed()
+    return word + _END in listed_words()
 
 
 def _words() -> list[list[str]]:
@@ -190,7 +190,7 @@ def _words() -> list[list[str]]:
 
 
 @pooled
-def _listed() -> defaultdict[str, float]:
+def listed_words() -> defaultdict[str, float]:
     """Beginning of a word, its end included -> probability."""
     weights, found = defaultdict[str, float](float), defaultdict[str, float](float)
     for language in _words():
@@ -204,7 +204,7 @@ def _listed() -> defaultdict[str, float]:
 
 
 @pooled
-def _followers() -> dict[str, Counter[str]]:
+def followers() -> dict[str, Counter[str]]:
     """Two characters -> counts of the next one in listed words; single ones -> none, as they occur."""
     found = defaultdict[str, Counter[str]](Counter)
     for word in chain(*_words()):

@@ -21,7 +21,7 @@ LETTERS = 3
 
 def strip_unsolicited(text: str, ghost: str) -> str:
     """Return the whole words of ghost text before the first entry that the text has not begun."""
-    entries = _entries("rulers", "formulas")
+    entries = entries_of("rulers", "formulas")
     begin = _last_words(text, entries)
     seen, typed = text[begin:] + ghost, len(text) - begin
     for start, end, letters in _found(seen, typed, entries):
@@ -32,7 +32,7 @@ def strip_unsolicited(text: str, ghost: str) -> str:
 
 def is_religious(word: str) -> bool:
     """Return whether a word is religious by itself."""
-    first = _entries("formulas", "religious").by_first_word
+    first = entries_of("formulas", "religious").by_first_word
     return any((stem,) in first.get(stem, ()) for stem in _stems(fold_spelling(word)))
 
 
@@ -40,19 +40,21 @@ def is_function_word(word: str) -> bool:
     """Return whether a word, without its conjunction, may follow any other."""
     folded = fold_spelling(word)
     joined = (folded.removeprefix(language.conjunction) for language in known().values())
-    return not _entries("function_words").last_words.isdisjoint((folded, *joined))
+    return not entries_of("function_words").last_words.isdisjoint((folded, *joined))
 
 
 def unsolicited_politics(text: str) -> Callable[[str], bool]:
     """Return a test whether a completion brings up rulers or politics, and the text, searched once, does not."""
-    entries = _entries("rulers", "politics")
+    entries = entries_of("rulers", "politics")
     if any(_found(text, 0, entries)):
         return lambda _: False
     last = text[_last_words(text, entries) :]
     return lambda completion: any(_found(last + completion, len(last), entries))
 
 
-class _Entries(NamedTuple):
+class Entries(NamedTuple):
+    """Lines of lists, found by their first word."""
+
     by_first_word: dict[str, list[tuple[str, ...]]]
     """First word, folded and without its article -> entries, folded."""
     last_words: set[str]
@@ -61,13 +63,15 @@ class _Entries(NamedTuple):
 
 
 @pooled
-def _proclitics() -> tuple[frozenset[str], int]:
+def proclitics() -> tuple[frozenset[str], int]:
+    """Return the proclitics of all languages, and the length of the longest."""
     every = frozenset(proclitic for language in known().values() for proclitic in language.proclitics)
     return every, max(map(len, every), default=0)
 
 
 @pooled
-def _entries(*names: str) -> _Entries:
+def entries_of(*names: str) -> Entries:
+    """Return the entries of some lists of all languages."""
     entries: list[tuple[str, ...]] = []
     for language in known().values():
         for line in (line for name in names for line in language.entries(name)):
@@ -76,16 +80,16 @@ def _entries(*names: str) -> _Entries:
     by_first_word: dict[str, list[tuple[str, ...]]] = {}
     for entry in entries:
         by_first_word.setdefault(entry[0], []).append(entry)
-    return _Entries(by_first_word, {entry[-1] for entry in entries}, max(map(len, entries), default=1))
+    return Entries(by_first_word, {entry[-1] for entry in entries}, max(map(len, entries), default=1))
 
 
-def _last_words(text: str, entries: _Entries) -> int:
+def _last_words(text: str, entries: Entries) -> int:
     """Return where the last words begin, in which an entry may have begun."""
     last = words(text)[-entries.max_words :]
     return last[0][0] if last else len(text)
 
 
-def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int, int]]:
+def _found(seen: str, typed: int, entries: Entries) -> Iterator[tuple[int, int, int]]:
     """Yield begin and end of the first word of each entry that ends after `typed` characters, and number of typed
     letters of its stem."""
     found = words(seen)
@@ -105,7 +109,7 @@ def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int,
 def _stems(word: str) -> Iterator[str]:
     """Yield a folded word, and what follows each of its proclitics."""
     yield word
-    proclitics, longest = _proclitics()
+    every, longest = proclitics()
     for end in range(1, min(len(word), longest + 1)):
-        if word[:end] in proclitics:
+        if word[:end] in every:
             yield word[end:]

@@ -1091,6 +1091,10 @@ enum { LETTER = 1, LONG_VOWEL = 2 };
 
 /* Makes a state of refusals known, which follows a state and an id; returns its number, or 0 if it cannot. */
 typedef int64_t (*Resolve)(int64_t state, int64_t id);
+#ifdef __wasm__
+/* The one of a page, since a function of JavaScript has no address. */
+__attribute__((import_module("kammil"), import_name("resolve"))) int64_t resolve_in_page(int64_t state, int64_t id);
+#endif
 
 /* A search for words: N beginnings, *roots*, of which one is usually what was typed and the others what may be
    meant by it. Addresses are numbers; all arrives in one piece of memory, numbers first. `word_search.py` has the terms. */
@@ -1108,7 +1112,7 @@ typedef struct {
     int64_t refusals;            /* address of int32_t (states, V): the state after an id, -1 where the id is refused, 0
                                     if it is not known yet; or 0 if nothing is refused */
     int64_t blocked;             /* address of uint8_t (states,): whether no word may end there */
-    int64_t resolve;             /* address of a Resolve; or 0 if all states are known */
+    int64_t resolve;             /* address of a Resolve, in a browser any number; or 0 if all states are known */
     const double *weights;       /* (N,): probability of each root */
     const int64_t *states;       /* (N,): of refusals */
     const int64_t *stem_begins;  /* (N + 2,): where the ids before each root begin, and those that were typed */
@@ -1330,7 +1334,11 @@ static int read_beginnings(Search *s, Model *m, Request *request, int64_t level)
     const int64_t v = m->vocabulary, n = s->num_beginnings, c = q->max_characters;
     const int32_t *refusals = (const int32_t *)(uintptr_t)q->refusals;
     const uint8_t *blocked = (const uint8_t *)(uintptr_t)q->blocked;
+#ifdef __wasm__
+    const Resolve resolve = q->resolve ? resolve_in_page : NULL;
+#else
     const Resolve resolve = (Resolve)(uintptr_t)q->resolve;
+#endif
     const float *close = (const float *)(uintptr_t)q->close;
     for (int64_t i = 0; i < n; i++) {
         Beginning *b = s->beginnings + i;

@@ -6,11 +6,14 @@ from __future__ import annotations
 import json
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 from kammil import model_folder as folders
+from kammil.completion import load
 from kammil.data.blocklist import Blocklist, fold_character, offensive_words, read_list_file
 from kammil.errors import FolderError, OptionError
 from kammil.exporting.web import build
+from kammil.exporting.web.tables import tables
 from kammil.models.blend.model import BACKGROUND, OWN
 from kammil.models.family import load_model
 from kammil.ngrams.compression import CompressedTable
@@ -30,9 +33,9 @@ def write(folder: Path) -> dict[str, bytes]:
         raise OptionError(f"a model of family {name} does not run in a browser; train one with --model blend.")
     loaded = load_model(name, model.description.settings, model.artifacts)  # which checks it
     weights = model.artifacts.weights
-    tables = [CompressedTable(weights, prefix) for prefix in (OWN, BACKGROUND) if f"{prefix}sizes" in weights]
+    counts = [CompressedTable(weights, prefix) for prefix in (OWN, BACKGROUND) if f"{prefix}sizes" in weights]
     if loaded.vocabulary_size != model.vocabulary.size or any(
-        field().max(initial=0) > _MAX_NUMBER for table in tables for field in (table.pruned, table.ids)
+        field().max(initial=0) > _MAX_NUMBER for table in counts for field in (table.pruned, table.ids)
     ):
         raise FolderError(f"the arrays of {folder} do not fit the engine; train the model again.")
     here = Path(__file__).parent
@@ -46,10 +49,13 @@ def write(folder: Path) -> dict[str, bytes]:
     own = read_list_file(folder / folders.BLOCK) if (folder / folders.BLOCK).is_file() else ()
     blocked = Blocklist([*own, *offensive_words().entries]).graph()
     folds = {character: fold_character(character) for character in model.vocabulary.characters}
-    contents["model/blocked.json"] = json.dumps(
-        {**blocked, "own": len(own), "folds": folds}, ensure_ascii=True, separators=(",", ":")
-    ).encode()
+    contents["model/blocked.json"] = _json({**blocked, "own": len(own), "folds": folds})
+    contents["model/suggest.json"] = _json(tables(load(folder)))
     return contents
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
 
 
 def _builds() -> dict[str, Path]:

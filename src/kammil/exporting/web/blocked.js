@@ -1,7 +1,7 @@
 // Words that are not written: the automaton of `Blocklist` in `kammil/data/blocklist.py`. A position is node * 65,536 +
 // number of an entry, 0 while it may be any.
 
-const EOS = 3, SEPARATOR = " ", TAIL = 64;
+const EOS = 3, SEPARATOR = " ", TAIL = 64, MAX_STATES = 1024;
 
 export class Blocked {
   #graph; #children; #ends; #folds; #byLetter = new Map(); #ligatures = []; #pieces; #own; #exempt = new Set();
@@ -43,6 +43,11 @@ export class Blocked {
     return found;
   }
 
+  /** The state of a text that is either of two. */
+  either(state, other) {
+    return this.#state([...state.positions, ...other.positions], state.typed);
+  }
+
   /** Whether a blocked word would stand here, if the text ended. */
   blocked(state) {
     return !state.typed && this.#matching(state).some((number) => !this.#exempt.has(number));
@@ -70,6 +75,15 @@ export class Blocked {
       state = this.after(state, character);
     }
     return found;
+  }
+
+  /** The state after more ids; null where one of them is refused. */
+  afterIds(state, ids) {
+    for (const id of ids) {
+      if (this.refused(state, Infinity).has(id)) return null;
+      state = this.after(state, this.#pieces[id]);
+    }
+    return state;
   }
 
   /** Block all entries but these. */
@@ -131,5 +145,41 @@ export class Blocked {
 
   #fold(character) {
     return this.#folds.get(character) ?? SEPARATOR; // what the model does not know separates
+  }
+}
+
+/** Blocked words as one automaton in an array of the engine's, which holds what was asked: states are numbered from 1. */
+export class RefusalTable {
+  #blocked; #pieces; #engine; #states = [null]; #numbers = new Map();
+
+  constructor(blocked, pieces, engine) {
+    [this.#blocked, this.#pieces, this.#engine] = [blocked, pieces, engine];
+    this.addresses = [engine.reserve(4 * MAX_STATES * pieces.length), engine.reserve(MAX_STATES), 1];
+  }
+
+  /** Forget all, if there is hardly room for a search, or the blocked words are others. */
+  clear(anyway = true) {
+    if (!anyway && this.#states.length < MAX_STATES / 2) return;
+    [this.#states, this.#numbers] = [[null], new Map()];
+  }
+
+  number(state) {
+    let number = this.#numbers.get(state);
+    if (number === undefined && this.#states.length < MAX_STATES) {
+      number = this.#states.push(state) - 1;
+      this.#numbers.set(state, number);
+      const row = new Int32Array(this.#pieces.length);
+      for (const id of this.#blocked.refused(state, Infinity)) row[id] = -1;
+      this.#engine.write(this.addresses[0] + number * row.byteLength, row);
+      this.#engine.write(this.addresses[1] + number, Uint8Array.of(this.#blocked.blocked(state)));
+    }
+    return number ?? 0;
+  }
+
+  /** The number of the state after an id. */
+  after(number, id) {
+    const after = this.number(this.#blocked.after(this.#states[number], this.#pieces[id]));
+    this.#engine.write(this.addresses[0] + 4 * (number * this.#pieces.length + id), Int32Array.of(after));
+    return after;
   }
 }

@@ -1,8 +1,9 @@
 // The engine, `kernel.c`, as WebAssembly. The arrays of a model are copied into its memory once. A state, which says
-// where a text is, is bytes as `state_at` lays them out, and how many ids its cache holds.
+// where a text is, is bytes as `state_at` lays them out for one text, and how many ids its cache holds.
 
 const SIMD = "0061736d010000000105016000017b030201000a0a0108004100fd0ffd620b"; // a program of such instructions
 const BOS = 2, EOS = 3;
+const FAILURES = ["there is no memory left", "an id is not in the vocabulary", "the blocked words are too many"];
 
 /** The address of the faster build that runs here. A bundler sees both of them: they are written out. */
 export function build() {
@@ -13,9 +14,15 @@ export function build() {
 }
 
 export class Engine {
-  #code; #layout = new Map(); #model = 0; #sizes; #learnt = { pairs: 0, counts: 0, size: 0 };
+  #code; #layout = new Map(); #model = 0; #sizes; #words; #learnt = { pairs: 0, counts: 0, size: 0 };
 
-  constructor(code) {
+  /** The engine of compiled code. */
+  static async of(wasm) {
+    const engine = new Engine(), resolve = (state, id) => BigInt(engine.resolve(Number(state), Number(id)));
+    return engine.#open((await WebAssembly.instantiate(wasm, { kammil: { resolve } })).instance.exports);
+  }
+
+  #open(code) {
     this.#code = code;
     code._initialize();
     for (let at = code.kammil_layout(); ; at += 16) {
@@ -24,6 +31,7 @@ export class Engine {
       const text = new TextDecoder().decode(bytes.subarray(name, bytes.indexOf(0, name)));
       this.#layout.set(text, Number(this.#view.getBigInt64(at + 8, true)));
     }
+    return this;
   }
 
   /** A constant of kernel.c, such as WINDOW. */
@@ -64,6 +72,12 @@ export class Engine {
     this.#learnt = { pairs: this.#put(words), counts: this.#put(counts), size: pairs.length };
   }
 
+  /** A part of each id in a word, as a search reads it: arrays by the names of kernel.c's WordQuery. */
+  setWords({ fold_begins, folds, kinds, close }) {
+    const arrays = [Int32Array.of(...fold_begins), Int32Array.of(...folds), Uint8Array.of(...kinds), Float32Array.of(...close)];
+    this.#words = arrays.map((array) => this.#put(array));
+  }
+
   /** @returns {State} */
   initialState() {
     const bytes = new Uint8Array(this.#stateBytes(0));
@@ -73,23 +87,72 @@ export class Engine {
 
   /** Read ids; return the natural log-probabilities after the last `last` of them, (last, V), and the state. */
   forward(ids, state, last) {
-    const length = Math.min(state.length + ids.length, this.constant("WINDOW"));
+    const { logProbabilities, states } = this.forwardAll([ids], [state], last);
+    return { logProbabilities, state: states[0] };
+  }
+
+  /** Read ids of N texts, as many of each; return (N, last, V), and the states. */
+  forwardAll(texts, states, last) {
+    const n = texts.length, known = longest(states), length = Math.min(known + texts[0].length, this.constant("WINDOW"));
     return this.#call((keep) => {
-      const message = keep(this.#message(ids, state, last));
-      const after = keep(this.#allocate(this.#stateBytes(length)));
-      const size = last * this.#sizes.vocabulary;
-      const scores = keep(this.#allocate(4 * size));
+      const message = keep(this.#message(texts, states, last));
+      const after = keep(this.#allocate(n * this.#stateBytes(length)));
+      const size = n * last * this.#sizes.vocabulary, scores = keep(this.#allocate(4 * size));
       checked(this.#code.kammil_forward(this.#model, message, after, scores, 0));
-      return { logProbabilities: this.#get(Float32Array, scores, size), state: this.#state(after, length) };
+      return { logProbabilities: this.#get(Float32Array, scores, size), states: this.#states(after, n, length) };
     });
   }
+
+  /** Search words from states with a probability each, as `kammil_search` of kernel.c does: `roots` are {state, weight,
+   * p: (V,), allowed: (V,), refusals, stem}. Return {root, ids, probability, best}, most probable first. */
+  search(roots, { k, width, maxCharacters, threshold, minForeign, classes, typed, refusals }) {
+    const begins = [0];
+    for (const ids of [...roots.map(({ stem }) => stem), typed]) begins.push(begins.at(-1) + ids.length);
+    const whole = [...roots.map((root) => root.refusals), ...begins, ...roots.flatMap(({ stem }) => stem), ...typed];
+    const numbers = [roots.length, k, width, maxCharacters], addresses = [...this.#words, ...(refusals?.addresses ?? [0, 0, 0])];
+    return this.#call((keep) => {
+      const message = keep(this.#message(roots.map(() => []), roots.map(({ state }) => state), 0));
+      const query = keep(
+        this.#put(
+          joined([
+            BigInt64Array.from(numbers, BigInt),
+            Float64Array.of(threshold, minForeign),
+            BigInt64Array.from(addresses, BigInt),
+            Float64Array.from(roots, ({ weight }) => weight),
+            BigInt64Array.from(whole, BigInt),
+            ...roots.map(({ p }) => p),
+            classes,
+            ...roots.map(({ allowed }) => allowed),
+          ]),
+        ),
+      );
+      const row = 2 + maxCharacters;
+      const [words, probabilities, stats] = [8 * k * row, 16 * k, 16].map((bytes) => keep(this.#allocate(bytes)));
+      this.resolve = refusals && ((state, id) => refusals.after(state, id));
+      const count = checked(this.#code.kammil_search(this.#model, message, query, words, probabilities, stats));
+      const [found, q] = [this.#get(BigInt64Array, words, count * row), this.#get(Float64Array, probabilities, 2 * count)];
+      return Array.from({ length: count }, (_, i) => {
+        const [root, length, ...ids] = Array.from(found.subarray(i * row, (i + 1) * row), Number);
+        return { root, ids: ids.slice(0, length), probability: q[2 * i], best: q[2 * i + 1] };
+      });
+    });
+  }
+
+  /** Bytes of all memory. */
+  get bytes() {
+    return this.#code.memory.buffer.byteLength;
+  }
+
+  /** Memory of zeros for `bytes`, for as long as the engine lives, and what writes there. */
+  reserve = (bytes) => this.#allocate(bytes);
+  write = (address, array) => new Uint8Array(this.#code.memory.buffer).set(bytesOf(array), address);
 
   /** Sample an id for each of `chances`, in [0, 1), but no `forbidden` one, and read it before the next; stop after the
    * end of text. Something must have been read before. */
   sample(state, chances, temperature, forbidden) {
     const n = chances.length, window = this.constant("WINDOW");
     return this.#call((keep) => {
-      const message = keep(this.#message([], state, 1));
+      const message = keep(this.#message([[]], [state], 1));
       const [uniforms, mask] = [Float64Array.from(chances), forbidden].map((array) => keep(this.#put(array)));
       const after = keep(this.#allocate(this.#stateBytes(Math.min(state.length + n, window))));
       const [ids, scores] = [8, 4].map((bytes) => keep(this.#allocate(bytes * n)));
@@ -100,7 +163,7 @@ export class Engine {
       return {
         ids: [...this.#get(BigInt64Array, ids, count)].map(Number),
         logProbabilities: this.#get(Float32Array, scores, count),
-        state: this.#state(after, Math.min(state.length + count, window)),
+        state: this.#states(after, 1, Math.min(state.length + count, window))[0],
       };
     });
   }
@@ -114,22 +177,40 @@ export class Engine {
     }
   }
 
-  #message(ids, state, last) {
-    const { pairs, counts, size } = this.#learnt;
-    const head = [1, ids.length, last, state.length, pairs, counts, size, 0, 0, 0, ...ids]; // addresses are numbers
-    const bytes = new Uint8Array(8 * head.length + state.bytes.length);
-    bytes.set(new Uint8Array(BigInt64Array.from(head, BigInt).buffer));
-    bytes.set(state.bytes, 8 * head.length);
+  #message(texts, states, last) {
+    const { pairs, counts, size } = this.#learnt, length = longest(states), n = texts.length;
+    const head = [n, texts[0].length, last, length, pairs, counts, size, 0, 0, 0, ...texts.flat()]; // addresses are numbers
+    const bytes = new Uint8Array(8 * head.length + n * this.#stateBytes(length));
+    bytes.set(bytesOf(BigInt64Array.from(head, BigInt)));
+    let to = 8 * head.length;
+    const [from, sizes] = [states.map(() => 0), states.map((state) => this.#stateParts(state.length))];
+    this.#stateParts(length).forEach((wanted, part) =>
+      states.forEach((state, i) => {
+        const size = sizes[i][part];
+        bytes.set(state.bytes.subarray(from[i], (from[i] += size)), to + wanted - size); // zeros in front pad a cache
+        to += wanted;
+      }),
+    );
     return this.#put(bytes);
   }
 
-  #stateBytes(length) {
+  /** Bytes of each array of a state. */
+  #stateParts(length) {
     const { max_order, width, cache_types } = this.#sizes;
-    return 8 * (max_order + this.constant("WORD_STATE") + length) + 4 * (width + length * cache_types);
+    return [8 * max_order, 8 * this.constant("WORD_STATE"), 8 * length, 4 * width, 4 * length * cache_types];
   }
 
-  #state(address, length) {
-    return { bytes: this.#get(Uint8Array, address, this.#stateBytes(length)), length };
+  #stateBytes(length) {
+    return this.#stateParts(length).reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  #states(address, n, length) {
+    const all = this.#get(Uint8Array, address, n * this.#stateBytes(length)), parts = this.#stateParts(length);
+    return Array.from({ length: n }, (_, row) => {
+      let begin = 0;
+      const rows = parts.map((bytes) => all.subarray(begin + row * bytes, (begin += n * bytes) - (n - row - 1) * bytes));
+      return { bytes: joined(rows), length };
+    });
   }
 
   #matrix(at, { weights, scales, zeroOffsets, inputs, outputs }) {
@@ -158,8 +239,7 @@ export class Engine {
 
   #put(array) {
     const address = this.#allocate(Math.max(1, array.byteLength));
-    const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-    new Uint8Array(this.#code.memory.buffer).set(bytes, address);
+    this.write(address, array);
     return address;
   }
 
@@ -168,7 +248,20 @@ export class Engine {
   }
 }
 
+const bytesOf = (array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+const longest = (states) => Math.max(...states.map(({ length }) => length));
+
+function joined(arrays) {
+  const bytes = new Uint8Array(arrays.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const array of arrays) {
+    bytes.set(bytesOf(array), at);
+    at += array.byteLength;
+  }
+  return bytes;
+}
+
 function checked(result) {
-  if (result < 0) throw new Error(result === -1 ? "there is no memory left" : "an id is not in the vocabulary");
+  if (result < 0) throw new Error(FAILURES[-1 - result]);
   return result;
 }

@@ -29,12 +29,59 @@ export interface Score {
   bits: number[];
 }
 
-/** A model ready to complete and score texts, and to learn. */
+export interface SuggestOptions {
+  /** Maximum number of suggestions, up to 32 (3). */
+  k?: number;
+  /** Minimum probability of a suggestion (0.01). */
+  threshold?: number;
+  /** Also suggest words in place of the begun one, if it may have a slip or another spelling, or be Arabic in Latin
+   * letters (true). */
+  correct?: boolean;
+  /** Suggest words of the list of offensive words too (false). */
+  allowOffensive?: boolean;
+}
+
+/** A next word, or the current word completed. */
+export interface Suggestion {
+  /** The whole word. */
+  text: string;
+  /** What to append, after `replaces` characters at the end are deleted. */
+  completion: string;
+  /** Probability that exactly `completion` comes next, and then the word ends. */
+  probability: number;
+  /** How many code points at the end `completion` replaces: of a corrected word, or words in Latin letters. */
+  replaces: number;
+}
+
+export interface PhraseOptions {
+  /** Maximum number of words, up to 32 (8). */
+  words?: number;
+  /** How readily ghost text is shown (balanced). */
+  ghost?: "quiet" | "balanced" | "eager";
+  /** Minimum probability of each word, in place of `ghost`. */
+  threshold?: number;
+  /** As of `SuggestOptions`. */
+  allowOffensive?: boolean;
+}
+
+/** Ghost text: the words that probably come next. */
+export interface Phrase {
+  /** What to append; empty if nothing is worth reading. */
+  completion: string;
+  /** Probability of exactly these words. */
+  probability: number;
+}
+
+/** A model ready to complete, suggest and score texts, and to learn. */
 export interface Model {
   /** Open a session for a text that is being typed. */
   session(): Session;
   /** Complete a prompt. */
   complete(prompt: string, options?: CompletionOptions): Completion;
+  /** Suggest words after a text, the most probable first. */
+  suggest(text: string, options?: SuggestOptions): Suggestion[];
+  /** Predict ghost text after a text, without the stock phrases that Kammil has in Python. */
+  phrase(text: string, options?: PhraseOptions): Phrase;
   /** How surprised the model is by each character of a text after `given`, and by its end. */
   score(text: string, given?: string): Score;
   /** The natural log-probabilities of what follows a text, by id. */
@@ -53,6 +100,10 @@ export interface Session {
   update(text: string): Session;
   /** Go on with the text. */
   complete(options?: CompletionOptions): Completion;
+  /** Suggest words after the text, the most probable first. */
+  suggest(options?: SuggestOptions): Suggestion[];
+  /** Predict ghost text after the text. */
+  phrase(options?: PhraseOptions): Phrase;
 }
 
 /** Open the model that `kammil export --format web` wrote, by default the one in `model/` beside this module. */

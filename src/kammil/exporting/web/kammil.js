@@ -1,16 +1,32 @@
-// A Kammil model in a browser or in Node: complete, score and learn, with nothing on a server but files. Types and what
+// A Kammil model in a browser or in Node: complete, suggest, score and learn, with nothing on a server but files. Types and what
 // the functions mean: kammil.d.ts.
 
-import { Blocked } from "./blocked.js";
+import { Blocked, RefusalTable } from "./blocked.js";
 import { Contexts } from "./contexts.js";
 import { build, Engine } from "./engine.js";
 import { blend, safetensors } from "./folder.js";
 import { Random } from "./random.js";
-import { cutGrapheme, textRules } from "./text.js";
+import { compiled, Suggester } from "./suggest.js";
+import { cutGrapheme, textRules, wordsOf } from "./text.js";
 
 const UNK = 1, BOS = 2, EOS = 3, SPECIALS = 4;
-const BULK = 32, PIECE = 256, MAX_STOPS = 256, MAX_LENGTH = 100_000;
-const DEFAULTS = { length: 30, temperature: 0.7, seed: 0, stop: [], allowOffensive: false };
+const BULK = 32, PIECE = 64, MAX_STOPS = 256, MAX_OPENING = 40;
+const COMPLETE = { length: 30, temperature: 0.7, seed: 0, stop: [], allowOffensive: false };
+const SUGGEST = { k: 3, threshold: 0.01, correct: true, allowOffensive: false };
+const PHRASE = { words: 8, ghost: "balanced", threshold: undefined, allowOffensive: false };
+const wholeFrom = (least, most) => [
+  `a whole number from ${least} to ${most.toLocaleString("en")}`,
+  (value) => Number.isInteger(value) && value >= least && value <= most,
+];
+const OPTIONS = {
+  length: wholeFrom(0, 100_000),
+  temperature: ["a number of 0 or more", (value) => value >= 0 && value < Infinity],
+  stop: ["strings of at least one character", (value) => Array.isArray(value) && value.every((string) => string)],
+  k: wholeFrom(1, 32),
+  words: wholeFrom(1, 32),
+  threshold: ["a number from 0 to 1", (value) => value >= 0 && value <= 1],
+  ghost: ["quiet, balanced or eager", (value) => ["quiet", "balanced", "eager"].includes(value)],
+};
 
 // Node's own modules, in a way that no bundler follows.
 const node = (name) => globalThis.process.getBuiltinModule(name);
@@ -19,19 +35,19 @@ export async function load(folder = import.meta.url.replace(/[^/]*$/, "model")) 
   const here = globalThis.location?.href ?? node("url").pathToFileURL("./");
   const base = new URL(`${folder}`.replace(/\/?$/, "/"), here);
   const text = async (name) => JSON.parse(new TextDecoder().decode(await read(new URL(name, base))));
-  const [description, vocabulary, blocked, weights, wasm] = await Promise.all([
-    ...["model.json", "vocabulary.json", "blocked.json"].map(text),
+  const [description, vocabulary, blocked, tables, weights, wasm] = await Promise.all([
+    ...["model.json", "vocabulary.json", "blocked.json", "suggest.json"].map(text),
     read(new URL("weights.safetensors", base)),
     read(build()),
   ]);
   if (description.format !== 1 || description.family !== "blend")
     throw new Error(`a ${description.family} of format ${description.format} does not run here, but a blend of format 1`);
-  const { instance } = await WebAssembly.instantiate(wasm, {}), engine = new Engine(instance.exports);
+  const engine = await Engine.of(wasm);
   const arrays = safetensors(weights), { settings } = description;
   const contexts = new Contexts(settings.kinds, settings.history, arrays.in_word, engine);
   const parts = await blend(arrays, settings, engine);
   engine.setModel({ ...parts.numbers, ...contexts.numbers }, { ...parts.arrays, ...contexts.arrays }, parts.networks);
-  return new Model(engine, contexts, vocabulary.characters, description.rules, blocked);
+  return new Model(engine, contexts, vocabulary.characters, description.rules, blocked, tables);
 }
 
 async function read(url) {
@@ -45,17 +61,22 @@ export default { load };
 
 /** A model ready to complete and score texts, and to learn. */
 export class Model {
-  #contexts; #ids; #pieces; #blocked; #forbidden; #taught = new Map();
+  /** Grows with what is learnt or forgotten. */
+  version = 0;
+  #contexts; #ids; #pieces; #blocked; #refusals = []; #forbidden; #taught = new Map(); #openings; #firstWords = new Map();
 
-  constructor(engine, contexts, characters, rules, blocked) {
+  constructor(engine, contexts, characters, rules, blocked, tables) {
     this.engine = engine;
+    this.tables = tables.words && compiled(tables, engine);
+    this.#openings = tables.openings;
     /** Normalise a text as the model sees it. */
     this.normalise = textRules(rules);
     this.#contexts = contexts;
     this.#ids = new Map(characters.map((character, i) => [character, i + SPECIALS]));
     this.#pieces = ["", "", "", null, ...characters.map((character) => (character.isWellFormed() ? character : ""))];
     this.#forbidden = Uint8Array.from(this.#pieces, (piece, id) => Number(!piece && id !== EOS));
-    this.#blocked = new Blocked(blocked, this.#pieces);
+    this.#blocked = [new Blocked(blocked, this.#pieces), blocked.own ? new Blocked(blocked, this.#pieces) : null];
+    this.#blocked[1]?.exempt({ has: (number) => number > blocked.own });
   }
 
   session() {
@@ -64,6 +85,14 @@ export class Model {
 
   complete(prompt, options) {
     return this.session().update(prompt).complete(options);
+  }
+
+  suggest(text, options) {
+    return this.session().update(text).suggest(options);
+  }
+
+  phrase(text, options) {
+    return this.session().update(text).phrase(options);
   }
 
   after(text) {
@@ -104,10 +133,46 @@ export class Model {
     return Array.from(text, (character) => this.#ids.get(character) ?? UNK);
   }
 
+  decode(ids) {
+    return ids.map((id) => this.#pieces[id]).join("");
+  }
+
+  /** What follows a state after more ids, {p: probabilities of each id, state}; and the same for one id of each of some. */
+  follow(ids, state) {
+    const { logProbabilities, state: after } = this.engine.forward(ids, state, 1);
+    return { p: logProbabilities.map(Math.exp), state: after };
+  }
+
+  step(ids, states) {
+    if (!ids.length) return [];
+    const size = this.#pieces.length, { logProbabilities, states: after } = this.engine.forwardAll(ids.map((id) => [id]), states, 1);
+    return after.map((state, i) => ({ p: logProbabilities.subarray(i * size, (i + 1) * size).map(Math.exp), state }));
+  }
+
+  /** What is refused, and a table of it for searches; empty for nothing. */
+  refusals(allowOffensive) {
+    const which = Number(allowOffensive), blocked = this.#blocked[which];
+    if (blocked) this.#refusals[which] ??= { blocked, table: new RefusalTable(blocked, this.#pieces, this.engine) };
+    return this.#refusals[which] ?? {};
+  }
+
+  /** Words that a text may begin with, by their ids, and the probability that it begins as the model says: `Openings`. */
+  openings() {
+    const { WORTH, TWICE } = this.tables, words = new Map(), counts = [...this.#firstWords];
+    const texts = counts.reduce((sum, [, count]) => sum + count, 0), known = WORTH / (WORTH + texts);
+    for (const [ids, p] of this.#openings.words) words.set(ids.join(), { ids, probability: known * p });
+    for (const [ids, count] of counts.map(([word, count]) => [this.encode(word), count])) {
+      if (count < TWICE || ids.includes(UNK)) continue;
+      const before = words.get(ids.join())?.probability ?? 0;
+      words.set(ids.join(), { ids, probability: before + count / (WORTH + texts) });
+    }
+    return { words, others: known * this.#openings.others };
+  }
+
   /** Write a text after a state; see `Session.complete`. */
   write(state, seen, options) {
-    const { length, temperature, seed, stop, allowOffensive } = checked({ ...DEFAULTS, ...options });
-    const random = new Random([seed, 0]), blocked = allowOffensive ? null : this.#blocked;
+    const { length, temperature, seed, stop, allowOffensive } = checked(options, COMPLETE);
+    const random = new Random([seed, 0]), blocked = this.#blocked[Number(allowOffensive)];
     const draft = new Draft(length, stop, blocked, blocked?.start(seen));
     for (let chances = []; !draft.reason; ) {
       const wanted = Math.min(BULK, length - draft.bits.length);
@@ -144,44 +209,77 @@ export class Model {
     return this.encode(this.normalise(text).replace(/[\p{White_Space}\x1c-\x1f]+$/v, ""));
   }
 
-  /** Allow the blocked words that learnt texts hold. */
+  /** Allow the blocked words that learnt texts hold, and count their first words. */
   #teach(text, times) {
-    const taught = this.#taught;
-    for (const number of this.#blocked.entriesIn(text)) taught.set(number, (taught.get(number) ?? 0) + times);
-    this.#blocked.exempt(new Set([...taught.keys()].filter((number) => taught.get(number) > 0)));
+    const taught = this.#taught, add = (counts, name) => counts.set(name, (counts.get(name) ?? 0) + times);
+    for (const number of this.#blocked[0].entriesIn(text)) add(taught, number);
+    this.#blocked[0].exempt(new Set([...taught.keys()].filter((number) => taught.get(number) > 0)));
+    this.#refusals[0]?.table.clear();
+    const begin = [...text.slice(0, 2 * MAX_OPENING)].slice(0, MAX_OPENING).join(""), [first] = wordsOf(begin);
+    if (first) add(this.#firstWords, this.normalise(begin.slice(...first)));
+    this.version++;
   }
 }
 
 /** One text that is being typed: a keystroke costs what it changed. */
 export class Session {
-  #model; #seen = ""; #ids = []; #stops = []; // states along the text, the shortest first
+  #model; #text = ""; #seen = ""; #stops = new Map(); #version = 0; #suggester; // what follows texts, by their ids
 
   constructor(model) {
     this.#model = model;
+    this.#suggester = new Suggester(model, (ids) => this.#read(ids));
   }
 
   /** Set the whole text so far, and read what is new of it. */
   update(text) {
-    this.#seen = this.#model.normalise(text);
-    const ids = [BOS, ...this.#model.encode(this.#seen)], { engine } = this.#model;
-    const differs = ids.findIndex((id, i) => id !== this.#ids[i]), common = differs < 0 ? ids.length : differs;
-    this.#stops = this.#stops.filter(({ size }) => size <= common);
-    for (let read = this.#stops.at(-1)?.size ?? 0; read < ids.length; read = this.#stops.at(-1).size) {
-      const part = ids.slice(read, read + PIECE), state = this.#stops.at(-1)?.state ?? engine.initialState();
-      this.#stops.push({ size: read + part.length, state: engine.forward(part, state, 0).state });
-    }
-    if (this.#stops.length > MAX_STOPS) this.#stops.shift();
-    this.#ids = ids;
+    [this.#text, this.#seen] = [text, this.#model.normalise(text)];
+    this.#after();
     return this;
   }
 
   /** Go on with the text. The same seed gives the same text, here and in Python (`preset="plain"`). */
   complete(options) {
-    if (!this.#stops.length) this.update("");
-    return this.#model.write(this.#stops.at(-1).state, this.#seen, options);
+    return this.#model.write(this.#after().state, this.#seen, options);
   }
 
-  // Suggestions of words and ghost text belong here: the search for words is not in the engine yet.
+  /** Words to continue, or in place of, the last one. */
+  suggest(options) {
+    return this.#suggester.suggest(this.#text, this.#seen, this.#asked(SUGGEST, options));
+  }
+
+  /** Ghost text. */
+  phrase(options) {
+    return this.#suggester.phrase(this.#seen, this.#asked(PHRASE, options));
+  }
+
+  #asked(defaults, options) {
+    const asked = checked(options, defaults);
+    if (!this.#model.tables) throw new Error("words are not suggested here in a script without spaces; ask Kammil's server");
+    return { ...asked, refusals: this.#model.refusals(asked.allowOffensive) };
+  }
+
+  #after() {
+    return this.#read([BOS, ...this.#model.encode(this.#seen)]);
+  }
+
+  /** Read ids from where a text that was read before ends; those that were not asked for longest are forgotten. */
+  #read(ids) {
+    const stops = this.#stops, label = Array.from(ids, (id) => String.fromCharCode(id)).join("");
+    if (this.#version !== this.#model.version) stops.clear();
+    this.#version = this.#model.version;
+    let stop = "", after = { state: this.#model.engine.initialState() };
+    for (const known of stops.keys()) if (known.length > stop.length && label.startsWith(known)) stop = known;
+    if (stop) after = stops.get(stop);
+    stops.delete(stop);
+    if (stop) stops.set(stop, after);
+    while (stop.length < ids.length) {
+      const part = ids.slice(stop.length, stop.length + PIECE);
+      after = this.#model.follow(part, after.state);
+      stops.set((stop = label.slice(0, stop.length + part.length)), after);
+    }
+    for (const oldest of stops.keys()) if (stops.size > MAX_STOPS) stops.delete(oldest);
+    return after;
+  }
 }
 
 /** A text that is being written. */
@@ -227,14 +325,12 @@ class Draft {
   }
 }
 
-function checked(options) {
-  const unknown = Object.keys(options).find((name) => !(name in DEFAULTS));
-  if (unknown) throw new Error(`there is no option ${unknown}; there are ${Object.keys(DEFAULTS).join(", ")}`);
-  const { length, temperature, stop } = options;
-  if (!(Number.isInteger(length) && length >= 0 && length <= MAX_LENGTH))
-    throw new Error(`length is ${length}, but it must be a whole number from 0 to ${MAX_LENGTH}`);
-  if (!(temperature >= 0 && temperature < Infinity))
-    throw new Error(`temperature is ${temperature}, but it must be a number of 0 or more`);
-  if (stop.some((string) => !string)) throw new Error("a stop string is empty, but it must hold at least one character");
+function checked(given, defaults) {
+  const options = { ...defaults, ...Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value !== undefined)) };
+  for (const [name, value] of Object.entries(options)) {
+    if (!(name in defaults)) throw new Error(`there is no option ${name}; there are ${Object.keys(defaults).join(", ")}`);
+    const [means, holds] = OPTIONS[name] ?? [];
+    if (means && value !== defaults[name] && !holds(value)) throw new Error(`${name} is ${value}, but it must be ${means}`);
+  }
   return options;
 }

@@ -52,3 +52,46 @@ export function cutGrapheme(characters) {
   const last = [...new Intl.Segmenter().segment(characters.join(""))].at(-1).segment;
   return last.endsWith("\u200D") || /^\p{RI}$/v.test(last) ? [...last].length : 0;
 }
+
+const MARK = "[\\p{M}\\u0E33\\u0EB3\\uFF9E\\uFF9F]", JOINER = "[\\u200C\\u200D]";
+const SCRIPTS = ["Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"].map((name) => `\\p{Script=${name}}`);
+const SEPARATE = `[[${SCRIPTS.join("")}〆〱-〵〼ーｰ]&&[[\\p{L}\\p{N}]--${MARK}]]`; // letters of scripts without spaces
+const LETTER = `[[\\p{L}\\p{N}_]--${SEPARATE}--${MARK}]`, INSIDE = `[${LETTER}${MARK}]`;
+const WORDS = new RegExp(
+  `${LETTER}(?:${INSIDE}|${JOINER}+(?=${INSIDE}))*|${SEPARATE}(?:${MARK}|${JOINER}+(?=${MARK}))*`,
+  "gv",
+);
+const [letter, inOpenWord] = [LETTER, `[${INSIDE}${JOINER}]`].map((kind) => new RegExp(`^${kind}$`, "v"));
+const UNSPACED_END = new RegExp(`${SEPARATE}${MARK}{0,8}$`, "v");
+const NO_SPACE = new RegExp(`[${SCRIPTS.join("")}〆〱-〵〼ーｰﾞﾟ]$`, "v");
+const POINTS = /[\p{M}&&[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Inherited}]]/gv;
+const MAX_OPEN_WORD = 1000;
+
+/** The unfinished word at the end of a text, or "". */
+export function openWord(text) {
+  const characters = [...text.slice(-2 * MAX_OPEN_WORD)].slice(-MAX_OPEN_WORD);
+  let begin = characters.length;
+  for (let at = begin - 1; at >= 0 && inOpenWord.test(characters[at]); at--) if (letter.test(characters[at])) begin = at;
+  return characters.slice(begin).join("");
+}
+
+/** Begin and end of each word. */
+export const wordsOf = (text) => Array.from(text.matchAll(WORDS), ({ index, 0: word }) => [index, index + word.length]);
+
+/** Whether the last word is of a script without spaces; its last letter; whether a character is such a letter. */
+export const endsUnspaced = (text) => UNSPACED_END.test(text.slice(-40));
+export const lastLetter = (text) => (endsUnspaced(text) ? [...new Intl.Segmenter().segment(text.slice(-40))].at(-1).segment : "");
+export const isSeparate = (character) => UNSPACED_END.test(character);
+
+/** Letters for comparison: without points and case, variants of a letter by `folds`, three or more as one. */
+export function foldSpelling(text, folds) {
+  const plain = text.normalize("NFKC").toLowerCase().replaceAll("\u0640", "").replace(POINTS, "");
+  const letters = plain.replace(/[^\p{L}\p{M}\p{N}]+/gv, "");
+  return Array.from(letters, (c) => folds[c] ?? c).join("").replace(/(\p{L})\1{2,}/gv, "$1");
+}
+
+/** How many keys a suggestion saves. */
+export function keysSaved(added) {
+  const letters = [...added.replace(/^ +/, "")].length;
+  return letters - Number(letters === 1 || NO_SPACE.test(added));
+}

@@ -2,12 +2,13 @@
 
 import { load } from "./kammil.js";
 
+const ofSession = ["complete", "suggest", "phrase"];
 const loading = load().then((model) => ({ model, session: model.session() }));
 
 onmessage = async ({ data: [method, ...parameters] }) => {
   try {
     const { model, session } = await loading, [text, options] = parameters;
-    postMessage([method === "complete" ? session.update(text).complete(options) : model[method](...parameters)]);
+    postMessage([ofSession.includes(method) ? session.update(text)[method](options) : model[method](...parameters)]);
   } catch (error) {
     postMessage([null, error.message]);
   }

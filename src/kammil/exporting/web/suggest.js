@@ -1,0 +1,289 @@
+// Suggestions and ghost text around the engine's search for words: see `word_search`, `word_list`, `suggestions`,
+// `unsolicited` and `ghost_text` in `kammil/completion`, and for the tables `tables.py` beside this file.
+
+import { BegunWords, dot, Latin } from "./begun.js";
+import { endsUnspaced, foldSpelling, isSeparate, keysSaved, lastLetter, openWord, wordsOf } from "./text.js";
+
+const BOS = 2;
+
+/** The tables of `suggest.json`, ready to be asked. */
+export function compiled({ constants, words, channel, latin, unsolicited, longVowels, ...rest }, engine) {
+  engine.setWords(words);
+  const having = (bit) => Uint8Array.from(words.classes, (bits) => Number((bits & engine.constant(bit)) > 0));
+  const among = (ids) => words.classes.map((_, id) => Number(ids.includes(id)));
+  const { proclitics, conjunctions, ...lists } = unsolicited, entries = {};
+  for (const [name, all] of Object.entries(lists)) {
+    const byFirst = new Map();
+    for (const entry of all) byFirst.set(entry[0], [...(byFirst.get(entry[0]) ?? []), entry]);
+    entries[name] = { byFirst, last: new Set(all.map((entry) => entry.at(-1))), most: Math.max(1, ...all.map((e) => e.length)) };
+  }
+  const exchanges = channel.exchanges.map(([id, [ids, p, spellings]]) => [
+    id,
+    ids.map((letter, i) => ({ letter, likelihood: p[i], isSpelling: i < spellings })),
+  ]);
+  return {
+    ...constants,
+    ...rest,
+    ...{ channel, entries, proclitics: new Set(proclitics), conjunctions, close: words.close, careful: engine.constant("CAREFUL") },
+    ...{ classes: Uint8Array.from(words.classes), begins: having("BEGINS"), continues: having("CONTINUES") },
+    ...{ inWord: having("ENDS_WORDS"), foreign: having("FOREIGN"), digits: among(rest.digits), extends: among(rest.extends) },
+    ...{ keys: new Set(channel.letters), exchanges: new Map(exchanges), latin: latin && new Latin(latin, constants) },
+    doubled: new RegExp(longVowels ? `(?<=.)([${longVowels}])\\1` : "(?!)", "gv"),
+    spellings: rest.careful,
+  };
+}
+
+/** Suggests for one text that is typed; `read` gives what follows ids: {p, state}. */
+export class Suggester {
+  #model; #t; #read; #begun;
+
+  constructor(model, read) {
+    [this.#model, this.#t, this.#read, this.#begun] = [model, model.tables, read, new BegunWords(model, read)];
+  }
+
+  /** Words for a text, and the same normalised: {text, completion, probability, replaces}. */
+  suggest(text, seen, { k, threshold, correct, refusals }) {
+    const { MAX_REPLACED } = this.#t, ids = [BOS, ...this.#model.encode(seen)], open = openWord(seen);
+    const letters = text.endsWith(open) ? [...open].length : 0;
+    const [typed, known] = [text, seen].map((each) => [...each.slice(-2 * MAX_REPLACED)].reverse());
+    let asTyped = 0;
+    while (asTyped < Math.min(MAX_REPLACED, known.length) && typed[asTyped] === known[asTyped]) asTyped++;
+    const word = correct ? this.#begun.after(ids, letters, asTyped) : null;
+    const found = this.#words(seen, this.#read(ids), { k, threshold, refusals, word, opens: open === seen });
+    return found.map(({ ids, probability, replaced }) => {
+      const completion = this.#model.decode(ids), first = [...completion][0], last = lastLetter(seen);
+      if (replaced) return { text: openWord(completion), completion, probability, replaces: replaced };
+      const before = isSeparate(first) ? "" : last && /^\p{M}/v.test(first) ? last : open;
+      return { text: first === " " ? completion.slice(1) : before + completion, completion, probability, replaces: 0 };
+    });
+  }
+
+  /** Ghost text: the most probable word, then the most probable one after it, while each is worth reading. */
+  phrase(seen, { words, ghost, threshold, refusals }) {
+    const { space, close, MIN_OF_BEST, ghostRules } = this.#t, open = openWord(seen);
+    const [least, charge] = threshold === undefined ? ghostRules[ghost] : [threshold, 0];
+    let after = this.#read([BOS, ...this.#model.encode(seen)]), complete = open ? dot(after.p, close) : 0, share = 1;
+    const used = new Set([open, openWord(seen.slice(0, seen.length - open.length).trimEnd())]);
+    const phrases = [{ completion: "", probability: 1 }];
+    let completion = "", probability = 1;
+    for (let i = 0; i < words; i++) {
+      const wanted = { k: 1, threshold: least / share, refusals, word: null, opens: false };
+      let [found] = this.#words(seen + completion, after, wanted);
+      if (found && this.#mayBeCareful(found.ids, seen)) // the same word as the writer spells it
+        [found] = this.#words(seen + completion, after, { ...wanted, threshold: wanted.threshold * MIN_OF_BEST });
+      if (!found) break;
+      const piece = this.#model.decode(found.ids), word = openWord(seen + completion + piece);
+      const p = share * Math.max(found.probability, found.best), saved = keysSaved(piece);
+      if (used.has(word) || p < Math.max(least, complete) || p * saved < charge) break;
+      used.add(word);
+      [completion, probability] = [completion + piece, probability * share * found.probability];
+      const shown = this.#asked(seen, completion);
+      if (shown !== completion) return phrases.findLast((each) => each.completion.length <= shown.length); // whole words
+      phrases.push({ completion, probability });
+      after = this.#model.follow(found.ids, after.state);
+      const closing = dot(after.p, close);
+      share = space !== null && closing > 0 ? after.p[space] / closing : 0;
+      if (share < least || !share || endsUnspaced(seen + completion)) break;
+      after = this.#model.follow([space], after.state);
+      [completion, complete] = [`${completion} `, 0];
+    }
+    return phrases.at(-1);
+  }
+
+  /** The words found after a text, most probable first: endings before next words, or behind them. */
+  #words(seen, { p, state }, { k, threshold, refusals, word, opens }) {
+    const { space, close, foreign, MAX_LEFT_OUT, MIN_ENDING_OF_COMPLETE } = this.#t;
+    const weight = word ? word.meanings[0].posterior : 1, open = openWord(seen);
+    const careful = this.#carefulIn(seen), search = { threshold, refusals, careful, typed: [] };
+    const first = { p, state, weight, allowed: this.#firstIds(seen, open, p), refused: refusals.blocked?.start(seen) };
+    Object.assign(first, { replacement: [], replaced: 0 });
+    const complete = open ? weight * dot(p, close) : 0, { roots, whole } = this.#meanings(word, seen, complete, search);
+    const wanted = k + MAX_LEFT_OUT * opens, typed = word?.typed ?? [];
+    let found = this.#search([first, ...roots], wanted, { ...search, typed });
+    if (word?.meanings.length > 1) found = this.#listed(this.#once([...found, ...whole], typed), wanted, careful, typed);
+    if (opens) found = this.#withOpenings(found, seen, search);
+    found = found.slice(0, k);
+    const isComplete = complete > 0.5;
+    if (isComplete) found = found.filter(({ probability }) => probability >= MIN_ENDING_OF_COMPLETE);
+    if ((isComplete || (found.length < k && open)) && space !== null) {
+      const spaced = { ...first, allowed: first.allowed.map((_, id) => Number(id === space)) };
+      const next = this.#search([spaced], isComplete ? k : k - found.length, search);
+      found = (isComplete ? [...next, ...found] : [...found, ...next]).slice(0, k);
+    }
+    found = this.#withContent(found, k, first, seen && !open, search);
+    return word?.isEnglish ? found.filter(({ ids }) => foreign[ids.at(-1)]) : found;
+  }
+
+  #search(roots, k, { threshold, refusals, careful, typed }) {
+    const { classes, MAX_STATES, MAX_CHARACTERS, careful: bit } = this.#t, { table } = refusals, { engine } = this.#model;
+    table?.clear(false);
+    const found = engine.search(
+      roots.map((root) => ({ ...root, stem: root.replacement, refusals: table?.number(root.refused) ?? 0 })),
+      {
+        ...{ k, threshold, typed, width: Math.max(MAX_STATES, k), maxCharacters: MAX_CHARACTERS, refusals: table },
+        minForeign: this.#minForeign(threshold),
+        classes: careful.size ? classes.map((bits, id) => (careful.has(id) ? bits | bit : bits)) : classes,
+      },
+    );
+    return found.map(({ root, ids, ...rest }) => {
+      const { replacement, replaced } = roots[root];
+      return { ids: [...replacement, ...ids], replaced, ...rest };
+    });
+  }
+
+  #minForeign = (threshold) => Math.max(threshold, Math.min(this.#t.FOREIGN * threshold, this.#t.MIN_FOREIGN));
+
+  /** Which ids may come first: in a word those that continue it, else those that begin one, or the space. */
+  #firstIds(seen, open, p) {
+    const { space, begins, continues, digits, extends: joins } = this.#t, isNumber = /^\p{Nd}+$/v.test(open);
+    if (open) return continues.map((may, id) => Number(may && !(isNumber && digits[id])));
+    const isSpaced = space !== null && seen && !/\p{White_Space}$/v.test(seen) && p[space] > dot(p, begins);
+    const first = isSpaced ? begins.map((_, id) => Number(id === space)) : begins;
+    return endsUnspaced(seen) ? first.map((may, id) => Number(may || (joins[id] && continues[id]))) : first;
+  }
+
+  /** The roots of a begun word's other meanings, and the meanings that are whole words. */
+  #meanings(word, seen, complete, { threshold, refusals: { blocked } }) {
+    const { space, begins, continues, close, inWord, foreign } = this.#t, roots = [], whole = [], characters = [...seen];
+    const start = (replaced) => blocked.start(characters.slice(0, characters.length - replaced).join(""));
+    for (const { ids, p, state, posterior: weight, replaced } of word?.meanings.slice(1) ?? []) {
+      if (weight < threshold) continue;
+      let refused;
+      if (blocked) {
+        const last = ids.lastIndexOf(space) + 1;
+        refused = blocked.afterIds(start(replaced), ids.slice(0, last));
+        // Words before the last count as meant and as typed.
+        if (refused && last) refused = blocked.either(refused, start(word.typed.length));
+        refused &&= blocked.afterIds(refused, ids.slice(last));
+        if (!refused) continue;
+      }
+      const last = ids.at(-1), allowed = last === space ? begins : continues;
+      roots.push({ p, state, weight, allowed, refused, replacement: ids, replaced });
+      const q = weight * dot(p, close) * inWord[last];
+      if (q < threshold || (foreign[last] && q < this.#minForeign(threshold)) || blocked?.blocked(refused)) continue;
+      if (q > complete || this.#isStretched(word.typed, ids)) whole.push({ ids, probability: q, best: 0, replaced });
+    }
+    return { roots, whole };
+  }
+
+  /** Merge meanings of one word; of words that differ only in earlier ones the more probable is kept. */
+  #once(words, typed) {
+    const byIds = new Map(), best = new Map();
+    for (const word of words) {
+      const ids = word.replaced ? word.ids : [...typed, ...word.ids], old = byIds.get(ids.join());
+      const probability = word.probability + (old?.once.probability ?? 0);
+      byIds.set(ids.join(), { ids, once: { ...(old && old.once.replaced <= word.replaced ? old.once : word), probability } });
+    }
+    for (const { ids, once } of byIds.values()) {
+      const last = ids.slice(ids.lastIndexOf(this.#t.space) + 1).join(), old = best.get(last);
+      if (!(old?.probability >= once.probability)) best.set(last, once);
+    }
+    return [...best.values()].sort((a, b) => b.probability - a.probability);
+  }
+
+  /** The k most probable words, each in one spelling: `WordList`. */
+  #listed(words, k, careful, typedIds) {
+    const { MIN_OF_BEST } = this.#t, entries = new Map(), typed = this.#letters(typedIds), typedPlain = this.#plain(typed).plain;
+    const isBetter = (one, other) => {
+      const rank = !one.word.replaced - !other.word.replaced || one.careful - other.careful;
+      const [p, q] = [one.word.probability, other.word.probability];
+      return rank > 0 ? p >= MIN_OF_BEST * q : rank < 0 ? !(q >= MIN_OF_BEST * p) : p > q;
+    };
+    for (const word of words) {
+      const { ids, probability: p, replaced } = word, written = (replaced ? "" : typed) + this.#letters(ids);
+      const { letters, plain } = this.#plain(written);
+      if (!replaced && plain === typedPlain && plain !== written && [...plain].length > 1) continue; // laughter may grow
+      if (letters !== plain && p < MIN_OF_BEST * (entries.get(plain)?.word.probability ?? 0)) continue;
+      for (const [name, entry] of letters === plain ? [...entries] : [])
+        if (entry.plain === plain && name !== plain && entry.word.probability < MIN_OF_BEST * p) entries.delete(name);
+      const entry = { word, plain, careful: ids.filter((id) => careful.has(id)).length }, old = entries.get(letters) ?? entry;
+      const best = Math.max(p, word.best, old.word.probability, old.word.best), shown = isBetter(entry, old) ? entry : old;
+      entries.set(letters, { ...shown, word: { ...shown.word, best } });
+      if (entries.size <= k) continue;
+      const last = [...entries].reduce((least, each) => (each[1].word.probability < least[1].word.probability ? each : least));
+      entries.delete(last[0]);
+    }
+    return Array.from(entries.values(), ({ word }) => word).sort((a, b) => b.probability - a.probability);
+  }
+
+  #letters = (ids) => ids.map((id) => this.#t.folds[id]).join("");
+
+  #plain(written) {
+    const letters = written.replace(/(\p{L})\1{2,}/gv, "$1");
+    return { letters, plain: letters.replace(this.#t.doubled, "$1") };
+  }
+
+  #isStretched(typed, ids) {
+    const [one, other] = [typed, ids].map((each) => this.#plain(this.#letters(each)).plain);
+    return typed.length > ids.length && one === other;
+  }
+
+  /** The words that begin a text, with openings, and without a second religious word. */
+  #withOpenings(found, seen, { threshold, refusals: { blocked } }) {
+    if (!seen) {
+      const { words, others } = this.#model.openings(), start = blocked?.start("");
+      const mayStand = (ids) => !blocked || ((state) => state && !blocked.blocked(state))(blocked.afterIds(start, ids));
+      const known = [...words.values()].filter(({ ids }) => mayStand(ids)).map((word) => ({ ...word, replaced: 0, best: 0 }));
+      const rest = found.filter(({ ids }) => !words.has(ids.join()));
+      found = [...known, ...rest.map((word) => ({ ...word, probability: others * word.probability }))]
+        .filter(({ probability }) => probability >= threshold)
+        .sort((a, b) => b.probability - a.probability);
+    }
+    const isReligious = ({ ids, replaced }) => {
+      const word = openWord((replaced ? "" : seen) + this.#model.decode(ids)), { byFirst } = this.#t.entries.religious;
+      return this.#stems(foldSpelling(word, this.#t.spelling)).some((stem) => byFirst.get(stem)?.some(({ length }) => length === 1));
+    };
+    const religious = found.map(isReligious), first = religious.indexOf(true);
+    return found.filter((_, i) => i === first || !religious[i]);
+  }
+
+  /** Give the third place to a word of content after function words alone. */
+  #withContent(found, k, root, isNext, search) {
+    const { PLACES, MIN_CONTENT, MAX_FOUND } = this.#t, last = found.slice(PLACES - 1);
+    if (k < PLACES || !isNext || !found.length || !found.slice(0, PLACES).every((word) => this.#isFunctionWord(word))) return found;
+    const more = this.#search([root], MAX_FOUND, { ...search, threshold: search.threshold * MIN_CONTENT });
+    const least = MIN_CONTENT * (last[0]?.probability ?? search.threshold);
+    const content = more.find((word) => word.probability >= least && !this.#isFunctionWord(word));
+    const others = last.filter(({ ids }) => ids.join() !== content?.ids.join());
+    return [...found.slice(0, PLACES - 1), ...[...(content ? [content] : []), ...others].slice(0, k - PLACES + 1)];
+  }
+
+  #isFunctionWord({ ids }) {
+    const { entries, conjunctions, spelling } = this.#t, word = foldSpelling(this.#letters(ids), spelling);
+    const joined = conjunctions.map((letter) => (letter && word.startsWith(letter) ? word.slice(letter.length) : word));
+    return [word, ...joined].some((each) => entries.functionWords.last.has(each));
+  }
+
+  /** The ids of careful spellings that a text uses. */
+  #carefulIn(text) {
+    const used = this.#t.spellings.filter(([letters]) => [...letters].some((letter) => text.includes(letter)));
+    return new Set(used.flatMap(([, ids]) => ids));
+  }
+
+  #mayBeCareful(ids, text) {
+    const { folds } = this.#t, careful = new Set(Array.from(this.#carefulIn(text), (id) => folds[id]));
+    return ids.some((id) => careful.has(folds[id]));
+  }
+
+  /** The whole words of ghost text before the first name or formula that the text has not begun. */
+  #asked(text, ghost) {
+    const { entries, spelling, LETTERS } = this.#t, { byFirst, last, most } = entries.ghost, end = text.slice(-1000);
+    const begin = wordsOf(end).slice(-most)[0]?.[0] ?? end.length, seen = end.slice(begin) + ghost, typed = end.length - begin;
+    const words = wordsOf(seen), folded = words.map(([from, to]) => foldSpelling(seen.slice(from, to), spelling));
+    const mayEnd = words.some(([, to], i) => to > typed && this.#stems(folded[i]).some((stem) => last.has(stem)));
+    for (const [i, [from, to]] of mayEnd ? words.entries() : [])
+      for (const stem of to > typed ? this.#stems(folded[i]) : [])
+        for (const entry of byFirst.get(stem) ?? []) {
+          const letters = foldSpelling(seen.slice(from, Math.max(from, typed)), spelling).length - folded[i].length + stem.length;
+          if (letters < LETTERS && entry.every((word, j) => !j || folded[i + j] === word))
+            return seen.slice(typed, Math.max(from, typed)).trimEnd();
+        }
+    return ghost;
+  }
+
+  /** A folded word, and what follows each of its proclitics. */
+  #stems(word) {
+    const ends = Array.from(word, (_, i) => i).filter((end) => end && this.#t.proclitics.has(word.slice(0, end)));
+    return [word, ...ends.map((end) => word.slice(end))];
+  }
+}

@@ -1,0 +1,95 @@
+"""What suggestions need beside the weights, for `suggest.js`: compiled here, so that no rule is written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from kammil.completion import (
+    begun_word,
+    channel,
+    ghost_text,
+    lattice,
+    learning,
+    suggestions,
+    transliteration,
+    unsolicited,
+    word_list,
+    word_search,
+)
+from kammil.completion.channel import Channel
+from kammil.completion.completer import Completer
+from kammil.completion.transliteration import Transliteration
+from kammil.languages import known, union
+
+_CONSTANTS = {
+    begun_word: "MAX_TYPED TYPED_IN_LATIN MAX_RUN SPLIT_ARTICLE_SHARE MIN_ARABIC SWITCH SURE",
+    channel: "MAX_DROPPED CORRECTION_PRIOR UNLIKELY NEVER",
+    ghost_text: "MAX_WORDS GHOST",
+    lattice: "WIDTH MIN_SHARE",
+    learning: "MAX_OPENING",
+    suggestions: "MAX_REPLACED",
+    transliteration: "MAX_SILENT LISTED ODD",
+    unsolicited: "LETTERS",
+    word_list: "WORTH TWICE MIN_OF_BEST",
+    word_search: "MIN_PROBABILITY MIN_ENDING_OF_COMPLETE FOREIGN MIN_FOREIGN PLACES MIN_CONTENT MAX_FOUND MAX_LEFT_OUT "
+    "MAX_STATES MAX_CHARACTERS",
+}
+
+
+def tables(model: Completer) -> dict[str, Any]:
+    """Return the tables of a model; what ids or texts lead to stands in pairs, since a JSON object would sort them."""
+    classes, reader, openings = model.character_classes, model.word_reader, model.openings
+    arrays = classes.arrays
+    return {
+        "constants": {name: getattr(room, name) for room, names in _CONSTANTS.items() for name in names.split()},
+        "words": arrays and {name: array.tolist() for name, array in arrays._asdict().items()},
+        "folds": classes.folds,
+        **{name: np.flatnonzero(getattr(classes, name)).tolist() for name in ("extends", "digits")},
+        "space": classes.space,
+        "careful": [[letters, sorted(ids)] for letters, ids in classes.careful.items()],
+        "spelling": union("folds"),
+        "longVowels": "".join(language.long_vowels for language in known().values()),
+        "channel": _channel(reader.channel),
+        "latin": reader.channel.latin and _latin(reader.channel.latin),
+        "openings": {"words": _pairs(openings.words), "others": openings.others},
+        "unsolicited": {
+            "ghost": _entries("rulers", "formulas"),
+            "religious": _entries("formulas", "religious"),
+            "functionWords": _entries("function_words"),
+            "proclitics": sorted(unsolicited.proclitics()[0]),
+            "conjunctions": [language.conjunction for language in known().values()],
+        },
+        "ghostRules": {name: [rule.threshold, rule.charge] for name, rule in ghost_text.GHOST_RULES.items()},
+    }
+
+
+def _pairs(mapping: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
+    return [*mapping.items()]
+
+
+def _entries(*names: str) -> list[tuple[str, ...]]:
+    return [*chain(*unsolicited.entries_of(*names).by_first_word.values())]
+
+
+def _channel(channel: Channel) -> dict[str, Any]:
+    exchanges = {id: [ids.tolist(), p.tolist(), number] for id, (ids, p, number) in channel.exchanges.items()}
+    weights = {name: getattr(channel, name) for name in ("dropped", "doubled", "stretched", "swapped", "inserted")}
+    return {"exchanges": _pairs(exchanges), "letters": np.flatnonzero(channel.letters).tolist(), **weights}
+
+
+def _latin(latin: Transliteration) -> dict[str, Any]:
+    listed = {text: _short(p) for text, p in transliteration.listed_words().items()}
+    written = [
+        [[id, [[text, *map(_short, p)] for text, p in texts.items()]] for id, texts in each.items()]
+        for each in latin.written
+    ]
+    letters = {name: _pairs(getattr(latin, name)) for name in ("typed", "characters", "articles")}
+    return {**letters, "written": written, "listed": listed, "followers": transliteration.followers()}
+
+
+def _short(p: float) -> float:
+    return float(f"{p:.9g}")
