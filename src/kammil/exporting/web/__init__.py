@@ -15,7 +15,6 @@ from kammil.errors import FolderError, OptionError
 from kammil.exporting.web import build
 from kammil.exporting.web.tables import tables
 from kammil.models.blend.model import BACKGROUND, OWN
-from kammil.models.family import load_model
 from kammil.ngrams.compression import CompressedTable
 from kammil.storage import reason
 
@@ -31,12 +30,10 @@ def write(folder: Path) -> dict[str, bytes]:
     name = model.description.family
     if name != "blend":
         raise OptionError(f"a model of family {name} does not run in a browser; train one with --model blend.")
-    loaded = load_model(name, model.description.settings, model.artifacts)  # which checks it
+    completer = load(folder)  # which checks it
     weights = model.artifacts.weights
     counts = [CompressedTable(weights, prefix) for prefix in (OWN, BACKGROUND) if f"{prefix}sizes" in weights]
-    if loaded.vocabulary_size != model.vocabulary.size or any(
-        field().max(initial=0) > _MAX_NUMBER for table in counts for field in (table.pruned, table.ids)
-    ):
+    if any(field().max(initial=0) > _MAX_NUMBER for table in counts for field in (table.pruned, table.ids)):
         raise FolderError(f"the arrays of {folder} do not fit the engine; train the model again.")
     here = Path(__file__).parent
     contents = {path.name: path.read_bytes() for kind in _FILES for path in sorted(here.glob(kind))}
@@ -50,7 +47,7 @@ def write(folder: Path) -> dict[str, bytes]:
     blocked = Blocklist([*own, *offensive_words().entries]).graph()
     folds = {character: fold_character(character) for character in model.vocabulary.characters}
     contents["model/blocked.json"] = _json({**blocked, "own": len(own), "folds": folds})
-    contents["model/suggest.json"] = _json(tables(load(folder)))
+    contents["model/suggest.json"] = _json(tables(completer))
     return contents
 
 
