@@ -39,12 +39,14 @@ def gather() -> None:
     pages = {source: page for source, page in pages.items() if not page.startswith("ar/")}
     pages |= {source: page for source, page in ELSEWHERE.items() if source != "README.md"}
     _gather(BUILD / "pages", pages, ELSEWHERE)
-    for path in (DOCS / "lessons").rglob("*"):
-        if path.suffix in SHOWN:  # figures that its pages hold without a link
-            _write(BUILD / "pages" / path.relative_to(DOCS), path.read_bytes())
-    arabic = {path.relative_to(ROOT).as_posix(): path.name for path in (DOCS / "ar").glob("*.md")}
+    ar = DOCS / "ar"
+    arabic = {path.relative_to(ROOT).as_posix(): path.relative_to(ar).as_posix() for path in ar.rglob("*.md")}
     english = {source: f"../{page}" for source, page in (pages | {"README.md": "index.md"}).items()}
     _gather(BUILD / "pages-ar", arabic, english)
+    for folder, out in ((DOCS, BUILD / "pages"), (ar, BUILD / "pages-ar")):
+        for path in (folder / "lessons").rglob("*"):
+            if path.suffix in SHOWN:  # figures that its pages hold without a link
+                _write(out / path.relative_to(folder), path.read_bytes())
 
 
 def _gather(out: Path, pages: dict[str, str], known: dict[str, str]) -> None:

@@ -22,6 +22,9 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from nbclient import NotebookClient
 from tests.pages import blocks, typed
 
@@ -33,9 +36,9 @@ LESSONS = Path(__file__).parent.parent / "docs" / "lessons"
 PARTS = sorted(path.stem for path in LESSONS.glob("[1-7]_*.py"))
 
 
-def builder() -> ModuleType:
-    """Import build.py of the lesson."""
-    spec = importlib.util.spec_from_file_location("build", LESSONS / "build.py")
+def builder(name: str = "build") -> ModuleType:
+    """Import a module that builds the lesson."""
+    spec = importlib.util.spec_from_file_location(name, LESSONS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
@@ -163,7 +166,6 @@ def test_new_prose_keeps_the_outputs_and_new_code_does_not(tmp_path: Path, monke
     for path in [*LESSONS.glob("3_*.*"), *(LESSONS / "figures").glob("3_*.png")]:
         (copy / path.relative_to(LESSONS)).write_bytes(path.read_bytes())
     monkeypatch.setattr(build, "FOLDER", copy)
-    monkeypatch.setattr(build, "FIGURES", copy / "figures")
     monkeypatch.setattr(build, "MEASURED", copy / "benchmarks.json")
     build.main(["--prose"])
     assert build.stale() == []
@@ -188,7 +190,7 @@ def test_new_prose_keeps_the_outputs_and_new_code_does_not(tmp_path: Path, monke
 
 def test_a_notebook_made_with_another_model_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = builder()
-    for name in ("ROOT", "FOLDER", "FIGURES"):
+    for name in ("ROOT", "FOLDER"):
         monkeypatch.setattr(build, name, tmp_path)
     monkeypatch.setattr(build, "MEASURED", tmp_path / "benchmarks.json")
     weights, sample = (
@@ -279,3 +281,69 @@ def test_the_sliders_compute_what_the_library_computes(values: tuple[float, int,
         shown = frame.evaluate("current()")
         browser.close()
     assert np.allclose(shown, np.exp(log_softmax(rows))[0], atol=1e-6)
+
+
+arabic = builder("arabic")
+
+
+@given(st.text())
+def test_computed_numbers_come_back_into_a_sentence(text: str) -> None:
+    template, numbers = arabic.with_numbers_out(text)
+    if "{" not in text:
+        assert arabic.with_numbers_in(template, numbers) == text
+
+
+CATALOGUE = """msgid "See [part 4](4_teacher_forcing.ipynb) and [the figures](../figures.md)."
+msgstr "[الجزء 4](4_teacher_forcing.ipynb) و[الأرقام](../figures.md)."
+
+msgid "{0} of {1} are right"
+msgstr "من {1} أصاب {0}"
+
+msgid "right"
+msgstr "صواب"
+"""
+
+
+def test_a_part_in_arabic_has_the_numbers_of_the_english_one(tmp_path: Path) -> None:
+    path = tmp_path / "part.po"
+    path.write_text(CATALOGUE, "utf-8")
+    translator = arabic.Translator(path)
+    code = nbformat.v4.new_code_cell("x = 1 # right")
+    table = "<table><tr><td>right</td><td>3 of 12 are right</td><td>شو</td></tr></table>"
+    code.outputs = [
+        nbformat.v4.new_output("display_data", {"text/html": table}),
+        nbformat.v4.new_output("stream", text="3 of 12 are right"),
+    ]
+    prose = "See [part 4](4_teacher_forcing.ipynb) and\n[the figures](../figures.md).\n\nWhat is new?"
+    new = arabic.translated(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(prose), code]), translator, ""
+    )
+    assert "](4_teacher_forcing.ipynb)" in new.cells[0].source and "](../../figures.md)" in new.cells[0].source
+    assert new.cells[1].source == code.source
+    html, text = new.cells[1].outputs
+    assert "<td>صواب</td><td>من 12 أصاب 3</td>" in html["data"]["text/html"]
+    assert text["text"] == "من 12 أصاب 3"
+    assert translator.missing == ["What is new?"]
+    path.write_bytes(arabic.update(translator, ["accuracy"]))
+    again = arabic.Translator(path)
+    assert again.words == translator.words
+    assert "accuracy" in {m.id for m in again.catalogue}
+
+
+def test_figures_are_drawn_in_arabic_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = list[str]()
+
+    def keep(figure: Figure) -> None:
+        shown.append(figure.axes[0].get_title())
+
+    (tmp_path / "part.po").write_text(CATALOGUE, "utf-8")
+    monkeypatch.setattr(lesson, "show", keep)
+    arabic.also_in_arabic(str(tmp_path / "part.po"), str(tmp_path / "figures" / "part_{}.png"), str(tmp_path / "texts"))
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set_title("right")
+    axes.set_xticks([0, 1], ["3 of 12 are right", "later"])
+    lesson.show(figure)
+    assert shown == ["right"] and [t.get_text() for t in axes.get_xticklabels()] == ["3 of 12 are right", "later"]
+    assert (tmp_path / "figures" / "part_1.png").read_bytes().startswith(b"\x89PNG")
+    assert set(json.loads((tmp_path / "texts").read_text("utf-8"))) == {"right", "{0} of {1} are right", "later"}

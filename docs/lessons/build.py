@@ -7,6 +7,8 @@ page (`.md`, its figures in `figures/`). Where only prose or formatting differs,
 nothing and writes what can be written without. `--check` writes nothing: it says which notebooks have other cells than
 their source or were made with other files, and which pages are not those of their notebook.
 
+A part that has a catalogue in `ar` gets a page in Arabic, too (`arabic.py`).
+
 The first cell of every part, the benchmarks that `kammil.lesson` reads, and the minutes in README.md are written too.
 """
 
@@ -21,17 +23,16 @@ import re
 import resource
 import runpy
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
+sys.path.append(str(FOLDER))
 ROOT = FOLDER.parents[1]
-FIGURES = FOLDER / "figures"
 MEASURED = ROOT / "src" / "kammil" / "lesson" / "benchmarks.json"
 """What `lesson.benchmark` reads, so that a notebook needs no clone."""
 ADDRESS = runpy.run_path(str(ROOT / "hatch_build.py"))["ADDRESS"]
-SOURCE = f"kammil[train] @ git+{ADDRESS}" if ADDRESS else "../..[train]"
-"""What the first cell installs. Before the project has an address, it is the clone around the lesson."""
 SOURCE = f"kammil[train] @ git+{ADDRESS}" if ADDRESS else "../..[train]"
 """What the first cell installs. Before the project has an address, it is the clone around the lesson."""
 FIRST = f'''# %%
@@ -127,17 +128,31 @@ def cells(notebook: Any) -> list[tuple[str, str]]:
     return [(cell.cell_type, cell.source) for cell in notebook.cells]
 
 
-def execute(source: Path) -> None:
-    """Execute a source and write its notebook."""
+def execute(source: Path) -> list[str]:
+    """Execute a source, write its notebook and draw its figures in Arabic, too; return the texts of the figures."""
+    import nbformat
     from nbclient import NotebookClient
 
     notebook = read(source)
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     os.environ["KAMMIL_LESSON_CORPUS"] = "sample"  # never the posts of real people
     before = processor_seconds()
-    NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    with tempfile.TemporaryDirectory() as folder:
+        texts = Path(folder) / "texts.json"
+        catalogue, translation = in_arabic(source)
+        places = (str(catalogue), str(figures_of(translation)), str(texts))
+        first = (
+            f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import arabic; arabic.also_in_arabic{places}"
+        )
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(first))
+        NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(FOLDER)}}).execute()
+        in_figures = json.loads(texts.read_text("utf-8")) if texts.exists() else []
+    del notebook.cells[0]
+    for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
+        cell.execution_count = number
     notebook.metadata["seconds"] = round(processor_seconds() - before)
     finish(notebook, source)
+    return in_figures
 
 
 def processor_seconds() -> float:
@@ -164,12 +179,10 @@ def finish(notebook: Any, source: Path) -> None:
     source.with_suffix(".ipynb").write_text(text + "\n", "utf-8")
 
 
-def page(path: Path) -> dict[Path, bytes]:
-    """Return the page of a notebook and its figures: path -> content."""
-    import nbformat
-
+def page(notebook: Any, path: Path, caption: str = "Figure {} of this part") -> dict[Path, bytes]:
+    """Return the page of a notebook, and its figures in `figures` beside it: path -> content."""
     parts, files = [f"<!-- Written by docs/lessons/build.py from {path.stem}.py. -->"], dict[Path, bytes]()
-    for cell in nbformat.read(path, 4).cells:
+    for cell in notebook.cells:
         if cell.cell_type == "markdown":
             parts.append(re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", cell.source))  # a page leads to the next page
             continue
@@ -177,9 +190,9 @@ def page(path: Path) -> dict[Path, bytes]:
         for output in cell.outputs:
             data = output.get("data", {})
             if "image/png" in data:
-                figure = FIGURES / f"{path.stem}_{len(files) + 1}.png"
+                figure = Path(str(figures_of(path)).format(len(files) + 1))
                 files[figure] = base64.b64decode(data["image/png"])
-                parts.append(f"![Figure {len(files)} of this part](figures/{figure.name})")
+                parts.append(f"![{caption.format(len(files))}](figures/{figure.name})")
             elif "text/html" in data:
                 parts.append(data["text/html"])
             elif "text/markdown" in data:
@@ -188,7 +201,35 @@ def page(path: Path) -> dict[Path, bytes]:
                 text = output.get("text") or data.get("text/plain", "")
                 parts.append(f"```text\n{text.rstrip()}\n```")
     text = "\n\n".join(re.sub(r"[ \t]+$", "", part, flags=re.MULTILINE).strip() for part in parts)
-    return {path.with_suffix(".md"): (text + "\n").encode("utf-8"), **files}
+    return {path: (text + "\n").encode("utf-8"), **files}
+
+
+def pages(source: Path, in_figures: list[str] | None = None) -> tuple[dict[Path, bytes], list[str]]:
+    """Return the pages of a part in both languages with all that belongs to them, and what has no translation."""
+    import nbformat
+
+    import arabic
+
+    notebook = nbformat.read(source.with_suffix(".ipynb"), 4)
+    files = page(notebook, source.with_suffix(".md"))
+    catalogue, translation = in_arabic(source)
+    if not catalogue.exists():
+        return files, []
+    translator = arabic.Translator(catalogue)
+    translated = arabic.translated(notebook, translator, str(figures_of(translation)))
+    files |= page(translated, translation, "الشكل {} من هذا الجزء")
+    files[catalogue] = arabic.update(translator, in_figures)
+    return files, translator.missing
+
+
+def in_arabic(source: Path) -> tuple[Path, Path]:
+    """Return where the Arabic catalogue of a part stands, and its page."""
+    return source.parent / "ar" / f"{source.stem}.po", source.parents[1] / "ar" / "lessons" / f"{source.stem}.md"
+
+
+def figures_of(page: Path) -> Path:
+    """Return where the figures of a page stand, with `{}` for the number of each."""
+    return page.parent / "figures" / f"{page.stem}_{{}}.png"
 
 
 def differing(old: Any, new: Any) -> str:
@@ -215,11 +256,16 @@ def stale() -> list[str]:
         if others := differing(old, new):
             sentences.append(f"{notebook.name} was made with other {others}; run: python docs/lessons/build.py")
             continue
-        for path, content in page(notebook).items():
+        files, missing = pages(source)
+        for path, content in files.items():
             expected.add(path)
             if not path.exists() or path.read_bytes() != content:
-                sentences.append(f"{path.name} is not the page of {notebook.name}; run: python docs/lessons/build.py")
-    left = set(FIGURES.glob("*.png")) - expected
+                name = path.relative_to(ROOT).as_posix()
+                sentences.append(f"{name} is not what {notebook.name} says; run: python docs/lessons/build.py")
+        if missing:
+            sentences.append(f"{source.stem}.po translates {len(missing)} messages not, such as {missing[0]!r}")
+    folders = {path.parent for path in expected if path.suffix == ".png"}
+    left = {figure for folder in folders for figure in folder.glob("*.png")} - expected
     return sentences + [f"{path.name} belongs to no page; delete it" for path in sorted(left) if not sentences]
 
 
@@ -252,18 +298,22 @@ def main(arguments: list[str]) -> None:
         for sentence in (sentences := stale()):
             sys.stderr.write(sentence + "\n")
         raise SystemExit(1 if sentences else 0)
-    FIGURES.mkdir(exist_ok=True)
     MEASURED.write_text(measured(), "utf-8")
     for source in sources():
         source.write_text(with_first_cell(source.read_text("utf-8")), "utf-8")
+        in_figures = None
         if source.stem in arguments or not (keep_outputs(source) or arguments):
-            execute(source)
-        if (notebook := source.with_suffix(".ipynb")).exists():
-            files = page(notebook)
-            for old in set(FIGURES.glob(f"{source.stem}_*.png")) - set(files):
-                old.unlink()
+            in_figures = execute(source)
+        if source.with_suffix(".ipynb").exists():
+            files, missing = pages(source, in_figures)
+            for folder in {path.parent for path in files}:
+                for old in set(folder.glob(f"{source.stem}_*.png")) - set(files):
+                    old.unlink()
             for path, content in files.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+            if missing:
+                sys.stderr.write(f"{source.stem}.po: {len(missing)} messages are to be translated\n")
     if not arguments and (readme := FOLDER / "README.md").exists():
         readme.write_text(with_minutes(readme.read_text("utf-8")), "utf-8")
 
