@@ -17,12 +17,18 @@ const TAP = 6; // pixels beside a ghost that belong to it
 /**
  * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} elements
  * @param {{onInput(text: string, ghost: string): void, onGhost(ghost: string, phrase: Phrase | null): void,
- *   onAccept(part: string, finished: Phrase | null): void, onDismiss(): void, onDown(): void}} handlers
+ *   onAccept(part: string, finished: Phrase | null): void, onDismiss(): void, onDown(): void,
+ *   onRender?(ghost: string): void}} handlers
+ * @param {AbortSignal} [signal] ends it
  * @typedef {{before: string, text: string}} Phrase a stock phrase, and the text that it was offered for
  */
-export function createEditor({ field, mirror, caret }, handlers) {
+export function createEditor({ field, mirror, caret }, handlers, signal) {
   const mirrorText = document.createTextNode("");
   mirror.append(mirrorText);
+  const ghosts = "highlights" in CSS && (CSS.highlights.get("ghost") ?? new Highlight()); // of all fields
+  if (ghosts) CSS.highlights.set("ghost", ghosts);
+  let ghostRange = new Range();
+  const on = (target, kind, listener) => target.addEventListener(kind, listener, { signal });
   const coarsePointer = matchMedia("(pointer: coarse)");
   let text = "";
   let ghost = "";
@@ -34,7 +40,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
   // The letters of an input method are not typed yet. On-screen keyboards, though, compose every word.
   const isTyped = () => !composing || coarsePointer.matches;
   const caretAtEnd = () => field.selectionStart === field.value.length && field.selectionEnd === field.value.length;
-  const visibleGhost = () => ("highlights" in CSS && isTyped() && caretAtEnd() ? ghost : ""); // or it looks typed
+  const visibleGhost = () => (ghosts && isTyped() && caretAtEnd() ? ghost : ""); // or it looks typed
   const direction = () => directionOf(text + ghost, pageDirection());
 
   const rangeOf = (begin, end) => {
@@ -47,21 +53,23 @@ export function createEditor({ field, mirror, caret }, handlers) {
   const render = () => {
     const shown = visibleGhost();
     field.dir = mirror.dir = /\p{L}/u.test(text) ? "auto" : pageDirection();
-    field.parentElement.classList.toggle("ghosted", shown !== "");
+    for (const one of [field, mirror]) one.classList.toggle("ghosted", shown !== "");
     const lineFiller = !shown && /(^|\n)$/.test(text) ? "\u200b" : ""; // gives an empty line its height
     mirrorText.data = text + shown + lineFiller;
-    if (shown) CSS.highlights.set("ghost", new Highlight(rangeOf(text.length, text.length + shown.length)));
+    if (ghosts) ghosts.delete(ghostRange);
+    if (shown) ghosts.add((ghostRange = rangeOf(text.length, text.length + shown.length)));
+    handlers.onRender?.(shown);
     placeCaret(shown);
     if (shown !== reportedGhost) handlers.onGhost((reportedGhost = shown), shown ? phrase : null);
   };
 
   const placeCaret = (shown) => {
-    caret.hidden = !shown || document.activeElement !== field;
+    caret.hidden = !shown || !field.matches(":focus");
     if (caret.hidden) return;
     const range = rangeOf(text.length, text.length);
     const rectangles = range.getClientRects();
     const position = rectangles[rectangles.length - 1] ?? range.getBoundingClientRect();
-    const frame = field.parentElement;
+    const frame = mirror.parentElement;
     const origin = frame.getBoundingClientRect();
     caret.style.setProperty("left", `${position.left - origin.left - frame.clientLeft}px`);
     caret.style.setProperty("top", `${position.top - origin.top - frame.clientTop}px`);
@@ -112,7 +120,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
     render();
   };
 
-  field.addEventListener("keydown", (event) => {
+  on(field, "keydown", (event) => {
     if (event.isComposing || event.keyCode === 229) return;
     const forward = direction() === "rtl" ? "ArrowLeft" : "ArrowRight";
     const noModifier = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
@@ -127,18 +135,18 @@ export function createEditor({ field, mirror, caret }, handlers) {
     action();
   });
   // Where there are no keys, a tap on the ghost accepts it.
-  field.addEventListener("click", ({ pointerType, clientX: x, clientY: y }) => {
+  on(field, "click", ({ pointerType, clientX: x, clientY: y }) => {
     if (pointerType === "mouse" || !visibleGhost()) return;
     const isOn = (r) => x > r.left - TAP && x < r.right + TAP && y > r.top && y < r.bottom;
     if ([...rangeOf(text.length, mirrorText.length).getClientRects()].some(isOn)) acceptAll();
   });
-  field.addEventListener("beforeinput", (event) => {
+  on(field, "beforeinput", (event) => {
     const typed = event.inputType === "insertLineBreak" ? "\n" : event.inputType.startsWith("insert") ? event.data : "";
     if (!typed || !event.cancelable || !caretAtEnd() || !selectAutomaticSpace(typed)) return;
     event.preventDefault();
     insert(typed);
   });
-  field.addEventListener("input", (event) => {
+  on(field, "input", (event) => {
     // Undo selects the automatic space; move on, so that it is not typed over.
     if (event.inputType?.startsWith("history") && field.value === textWithSpace) moveToEnd();
     // Input from an on-screen keyboard cannot be prevented, so the space is replaced after it.
@@ -147,17 +155,24 @@ export function createEditor({ field, mirror, caret }, handlers) {
     if (appended && selectAutomaticSpace(typed)) insert(typed);
     else readField();
   });
-  field.addEventListener("compositionstart", () => {
+  on(field, "compositionstart", () => {
     composing = true;
     render();
   });
-  field.addEventListener("compositionend", () => {
+  on(field, "compositionend", () => {
     composing = false;
     readField();
   });
-  for (const kind of ["focus", "blur"]) field.addEventListener(kind, render);
-  document.addEventListener("selectionchange", render);
-  new ResizeObserver(() => placeCaret(visibleGhost())).observe(mirror);
+  on(field, "focus", () => (field.value === text ? render() : readField())); // a program may have changed it
+  on(field, "blur", render);
+  on(document, "selectionchange", render);
+  const observer = new ResizeObserver(() => placeCaret(visibleGhost()));
+  observer.observe(mirror);
+  signal?.addEventListener("abort", () => {
+    observer.disconnect();
+    ghost = "";
+    render();
+  });
 
   return {
     get text() {

@@ -4,22 +4,18 @@ import { ApiError, score, setKey, suggest } from "./api.js";
 import { createComparison } from "./compare.js";
 import { createCompletions } from "./completions.js";
 import { createDrawer, createSwitch } from "./drawer.js";
-import { createEditor } from "./editor.js";
 import { createExamples } from "./examples.js";
 import { createHeatMap } from "./heatmap.js";
 import { createLearning } from "./learning.js";
 import { createModelChooser } from "./models.js";
-import { GHOST_WORDS } from "./facts.js";
 import { createGhostDial, createOptions } from "./options.js";
-import { createSuggestions } from "./suggestions.js";
 import { createFeedback } from "./feedback.js";
-import { debounced, pause } from "./debounce.js";
-import { directionOf } from "./ghost.js";
-import { message, messageNodes, onLanguage, pageDirection, setUpLanguage } from "./i18n.js";
+import { createField } from "./field.js";
+import { debounced } from "./debounce.js";
+import { message, messageNodes, onLanguage, setUpLanguage } from "./i18n.js";
 
-const DELAY = { ghost: 100, phrase: 500, suggestions: 60, heat: 300, announcement: 700 }; // milliseconds without a keystroke
+const HEAT_DELAY = 300; // milliseconds without a keystroke
 const ALTERNATIVES = 8; // of a character, some of which are not shown
-const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is requested
 
 const $ = (id) => document.getElementById(id);
 
@@ -68,91 +64,50 @@ const model = createModelChooser({ select: $("model"), card: $("card"), faults: 
   learning.reset();
   suggestions.reset();
   clearResults();
-  requestAll();
+  field.renew();
 });
 
-const allowsOffensive = createSwitch($("offensive"), () => requestAll());
+const allowsOffensive = createSwitch($("offensive"), () => field.renew());
 const allowed = () => ({ allow_offensive: allowsOffensive() });
-const requestGhost = debounced(
-  DELAY.ghost,
-  async (prefix, signal) => {
-    const body = { model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ghost: ghostLevel(), ...allowed() };
-    const { phrase } = await suggest(body, signal);
-    if (phrase.stock) {
-      editor.offerGhost(prefix, phrase.sure);
-      await pause(DELAY.phrase - DELAY.ghost, signal); // else a phrase would flicker behind every key
-    }
-    return phrase;
-  },
-  ({ completion, stock }, prefix) => editor.offerGhost(prefix, completion, stock),
-  report,
-);
-const requestSuggestions = debounced(
-  DELAY.suggestions,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 3, ...allowed() }, signal),
-  ({ suggestions: received }, prefix) => {
-    const direction = directionOf(prefix + (received[0]?.completion ?? ""), pageDirection());
-    suggestions.show(prefix, received, editor.text, direction);
-  },
-  report,
-);
-const ghostLevel = createGhostDial($("ghost-level"), () => {
-  editor.dismiss();
-  if (editor.text.trim()) requestGhost(editor.text);
-});
-const say = (text) => ($("live").textContent = text); // to a screen reader
-const announce = debounced(DELAY.announcement, async (text) => text, say, () => {});
+const ghostLevel = createGhostDial($("ghost-level"), () => field.renewGhost());
 const feedback = createFeedback(
   { line: $("phrase"), toggle: $("feedback"), kept: $("answers") },
-  { model: () => model.id, say, leave: () => editor.focus() },
+  { model: () => model.id, say: (text) => field.say(text), leave: () => editor.focus() },
 );
-
 let readText = ""; // of the last input
-
-const editor = createEditor(
-  { field: $("text"), mirror: $("mirror"), caret: $("caret") },
+const field = createField(
   {
-    onInput(text, ghost) {
-      const hasText = text.trim() !== "";
-      $("done").disabled = $("colour").disabled = !hasText;
+    ...{ field: $("text"), mirror: $("mirror"), caret: $("caret"), live: $("live") },
+    ...{ title: $("suggestions-title"), group: $("chips"), none: $("none") },
+  },
+  {
+    suggest,
+    report,
+    options: () => ({ model: model.id, ...allowed() }),
+    level: ghostLevel,
+    percentages: showsPercentages,
+    onInput(text) {
+      $("done").disabled = $("colour").disabled = !text.trim();
       learning.update();
       comparison.update();
       feedback.leave();
       if (text !== readText) clearResultsOf(text);
       readText = text;
-      if (!hasText) requestGhost.cancel();
-      else if (ghost.length < ENOUGH_GHOST) requestGhost(text);
-      suggestions.update(text);
-      requestSuggestions(text);
       colourLive(text);
       renderKeys(editor.direction);
     },
-    onGhost(ghost, phrase) {
-      feedback.show(phrase);
-      announce(ghost && message(phrase ? "stockText" : "ghostText", { text: ghost }));
-    },
-    onAccept(part, finished) {
-      if (finished) feedback.take(finished);
-      say(message("accepted", { text: part.trim() }));
-    },
-    onDismiss: () => requestGhost.cancel(),
-    onDown: () => suggestions.focus(),
+    onPhrase: feedback.show,
+    onPhraseTaken: feedback.take,
   },
 );
-const suggestions = createSuggestions(
-  { title: $("suggestions-title"), group: $("chips"), none: $("none") },
-  { use: editor.appendWord, leave: editor.focus, percentages: showsPercentages },
-);
+const { editor, suggestions } = field;
 createExamples($("examples"), {
   text: () => editor.text,
   keep: (text) => learning.keep(text.trimEnd()),
   clear: () => editor.replaceText(""),
   type: editor.type,
 });
-onLanguage(() => {
-  editor.render();
-  renderKeys(editor.direction);
-});
+onLanguage(() => renderKeys(editor.direction));
 
 // Completions, comparison and heat map belong to one text and one model; they are cleared when either changes.
 function clearResults() {
@@ -172,13 +127,6 @@ function clearHeat() {
   heatMap.clear();
 }
 
-function requestAll() {
-  requestSuggestions(editor.text);
-  if (!editor.text.trim()) return;
-  editor.dismiss();
-  requestGhost(editor.text);
-}
-
 const readOptions = createOptions($("options"), $("preset-help"));
 const completions = createCompletions(
   { form: $("writing"), write: $("write"), list: $("completions"), stop: $("stop") },
@@ -196,7 +144,7 @@ const comparison = createComparison(
 
 const heatMap = createHeatMap({ heat: $("heat"), detail: $("detail"), mean: $("mean"), scale: $("scale") });
 const requestScore = debounced(
-  DELAY.heat,
+  HEAT_DELAY,
   (text, signal) => score({ model: model.id, text, top: ALTERNATIVES }, signal),
   heatMap.show,
   report,
@@ -220,7 +168,7 @@ const learning = createLearning(
     model: () => model,
     text: () => editor.text,
     reopen: (text) => editor.replaceText(text),
-    onChange: requestAll,
+    onChange: () => field.renew(),
     focus: editor.focus,
     reportErrors,
   },

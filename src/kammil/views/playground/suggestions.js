@@ -23,9 +23,10 @@ export function createSuggestions({ title, group, none }, handlers) {
     return button;
   });
   group.append(...buttons);
+  const focused = () => group.getRootNode().activeElement; // which may be in a shadow tree
   group.addEventListener("keydown", (event) => {
     const step = getComputedStyle(group).direction === "rtl" ? -1 : 1;
-    const from = buttons.indexOf(document.activeElement);
+    const from = buttons.indexOf(focused());
     const to = { ArrowRight: from + step, ArrowLeft: from - step, Home: 0, End: visible.length - 1 }[event.key];
     if (["ArrowUp", "Escape"].includes(event.key)) handlers.leave();
     else if (to === undefined) return;
@@ -39,7 +40,7 @@ export function createSuggestions({ title, group, none }, handlers) {
       .map((suggestion) => remainingSuggestion(prefix, text, suggestion))
       .filter((suggestion) => suggestion)
       .slice(0, buttons.length);
-    if (buttons.indexOf(document.activeElement) >= visible.length) handlers.leave();
+    if (buttons.indexOf(focused()) >= visible.length) handlers.leave();
     title.textContent = message(text.trim() ? "suggestions" : "openings");
     group.hidden = !visible.length;
     none.hidden = !group.hidden || !text.trim();
