@@ -2,6 +2,8 @@
 
 Pages are gathered first, into build/pages: those of docs/, the model cards, and every source
 file that a page links to. So the site is complete by itself, and links lead to the same things as in the repository.
+The two home pages have a field to type on, which the bundled model completes: its export, `try/`, is fetched when the
+field is touched. Without builds of the engine for browsers, and zig to make them, there is none, and the build says so.
 `--with mkdocs` builds with the Material theme of MkDocs in place of zensical.
 """
 
@@ -14,8 +16,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kammil
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS, BUILD = ROOT / "docs", ROOT / "build"
+TRIED = BUILD / "try"
 ELSEWHERE = {
     "README.md": "index.md",  # what it says stands on the home page
     "CHANGELOG.md": "changelog.md",
@@ -28,6 +33,34 @@ SHOWN = {".png", ".svg", ".jpg", ".gif", ".webp", ".html"}
 """Endings of what a browser shows as it is."""
 ASSETS = ("icon.svg", "plex-arabic.woff2", "plex-arabic-OFL.txt")
 """Files of the playground that the site uses too."""
+TRY = "<!-- a field to type on -->"
+FIELD = """<div class="try">
+<label for="try">{label}</label>
+<kammil-text><textarea id="try" rows="3" dir="rtl" lang="ar" placeholder="صباح ال…"></textarea></kammil-text>
+<p id="try-note">{note}</p>
+</div>
+<script>
+document.getElementById("try").addEventListener("focus", ({{ target }}) => import("{place}try/kammil-text.js").then(
+  () => target.parentElement.open(),
+  () => (document.getElementById("try-note").textContent = "{failed}"),
+), {{ once: true }});
+</script>"""
+WORDS = {
+    "pages": {
+        "place": "./",
+        "label": "Type here, in Levantine Arabic, or in Latin letters (Arabizi).",
+        "note": "The first touch fetches the model, 12 MB. What you type stays in this browser. "
+        '<a href="try/index.html">The whole page</a>',
+        "failed": "The model is read from a web server, not from the disk: python -m http.server -d build/site",
+    },
+    "pages-ar": {
+        "place": "../",
+        "label": "اكتب هنا، بالعربيّة أو بأحرف لاتينيّة (عربيزي).",
+        "note": "أوّل لمسة تجلب النموذج، وحجمه ١٢ ميغابايت. وما تكتبه يبقى في هذا المتصفّح. "
+        '<a href="../try/index.html">الصفحة كلّها</a>',
+        "failed": "يُقرأ النموذج من خادم ويب، لا من القرص: python -m http.server -d build/site",
+    },
+}
 LINK = re.compile(r"(\]\()((?!https?:|mailto:|#)[^)#\s]+)(#[^)\s]*)?(\))")
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json", ".c": "c", ".js": "javascript", ".html": "html"}
@@ -55,7 +88,8 @@ def _gather(out: Path, pages: dict[str, str], known: dict[str, str]) -> None:
     texts = {page: (source, (ROOT / source).read_text("utf-8")) for source, page in pages.items()}
     places = known | {source: page for page, (source, _) in texts.items()}
     for page, (source, text) in texts.items():
-        _write(out / page, _linked(text, source, page, places, out))
+        field = FIELD.format(**WORDS[out.name]) if TRIED.is_dir() else ""
+        _write(out / page, _linked(text.replace(TRY, field), source, page, places, out))
     for name in ASSETS:
         _write(out / "assets" / name, (ROOT / "src/kammil/views/playground" / name).read_bytes())
     _write(out / "assets" / "site.css", (DOCS / "assets" / "site.css").read_bytes())
@@ -120,10 +154,22 @@ def build(program: str) -> None:
             sys.exit(f"{' '.join(command[1:])} failed:\n{done.stdout}{done.stderr}")
 
 
+def export() -> None:
+    """Write what the field of the home pages needs."""
+    shutil.rmtree(TRIED, ignore_errors=True)
+    try:
+        kammil.export("levantine", "web", TRIED)
+    except kammil.KammilError as error:
+        sys.stderr.write(f"The home pages have no field to type on: {error}\n")
+
+
 def main() -> None:
-    """Gather, then build."""
+    """Export and gather, then build."""
+    export()
     gather()
     build("mkdocs" if sys.argv[1:] == ["--with", "mkdocs"] else "zensical")
+    if TRIED.is_dir():
+        shutil.copytree(TRIED, BUILD / "site" / "try")
     sys.stdout.write("build/site/index.html; to read it with its search: python -m http.server -d build/site\n")
 
 

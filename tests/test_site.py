@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from tests.pages import chromium, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Request
@@ -174,6 +175,25 @@ def test_a_browser_asks_no_other_host_and_finds_all_it_asks_for(pages: list[Path
         browser.close()
     assert len(asked) > 20
     assert all(urlsplit(url).scheme in {"file", "data", "blob"} for url in asked), asked
+
+
+def test_the_home_has_a_field_that_asks_for_nothing_before_it_is_touched(pages: list[Path]) -> None:
+    if not (SITE / "try").is_dir():
+        pytest.skip("there is no zig, nor builds of the engine for browsers: make .wheels/.ready fetches it")
+    with served(SITE) as address, chromium() as browser:
+        for name, locale in (("index.html", "en"), ("ar/index.html", "ar")):
+            tab = browser.new_page(viewport={"width": 320, "height": 800}, locale=locale)
+            asked: list[str] = []
+            tab.on("request", lambda request, asked=asked: asked.append(request.url))
+            tab.goto(address + name)
+            tab.wait_for_load_state("networkidle")
+            assert not [url for url in asked if "/try/" in url]
+            tab.locator("#try").focus()
+            tab.keyboard.insert_text("صباح ال")
+            tab.get_by_role("button", name="الخير", exact=True).wait_for(timeout=60_000)
+            tab.keyboard.press("Tab")
+            assert tab.locator("#try").input_value() == "صباح الخير "
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 def test_the_navigation_names_every_page_once(pages: list[Path]) -> None:

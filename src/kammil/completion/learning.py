@@ -36,6 +36,8 @@ MAX_OPENING = 40
 CANNOT_LEARN = "this model cannot learn while it runs; train one with --model blend."
 _MAX_BYTES = 16 << 20  # more than twice what `MAX_TOTAL_CHARACTERS` can take
 _FORMAT_KEY = "kammil-profile"
+HEAD = {_FORMAT_KEY: FORMAT}
+"""First line of a profile."""
 _LOCK_SECONDS = 10.0  # wait for other programs that write
 
 _Stamp = tuple[int, int, int] | None
@@ -157,7 +159,7 @@ class Profile:
         self._touch()
 
     def _write(self, texts: list[str]) -> None:
-        head = json.dumps({_FORMAT_KEY: FORMAT}).encode() + b"\n"
+        head = json.dumps(HEAD).encode() + b"\n"
         storage.write_atomic(self.path, head + b"".join(map(_line, texts)), private=True)
         self._num_lines, self._can_append = len(texts), True
         self._touch()

@@ -41,6 +41,7 @@ def test_every_message_is_used_and_every_used_message_exists() -> None:
     code = "".join(script for path, script in SCRIPTS.items() if path != "messages.js")
     used |= {preset + "Help" for preset in re.findall(r'name="preset" value="(\w+)"', PAGE)}
     assert used <= messages
+    messages = {name.removesuffix("Here") for name in messages}  # one for where the model is in the browser
     assert not [name for name in messages - used if not re.search(rf'\b{name}: |"{name}"', code)]
 
 

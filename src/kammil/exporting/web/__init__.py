@@ -12,13 +12,13 @@ from kammil import model_folder as folders
 from kammil.completion import load
 from kammil.data.blocklist import Blocklist, fold_character, offensive_words, read_list_file
 from kammil.errors import FolderError, OptionError
-from kammil.exporting.web import build
+from kammil.exporting.web import build, page
 from kammil.exporting.web.tables import tables
 from kammil.models.blend.model import BACKGROUND, OWN
 from kammil.ngrams.compression import CompressedTable
 from kammil.storage import reason
 
-_FILES = ("*.js", "*.d.ts", "*.html", "*.css", "*.svg", "*.md", "*.txt")
+_FILES = ("*.js", "*.d.ts", "*.md", "*.txt")
 _MODEL = (folders.MODEL, folders.VOCABULARY, folders.WEIGHTS)
 _MAX_NUMBER = 0xFFFF
 
@@ -48,7 +48,7 @@ def write(folder: Path) -> dict[str, bytes]:
     folds = {character: fold_character(character) for character in model.vocabulary.characters}
     contents["model/blocked.json"] = _json({**blocked, "own": len(own), "folds": folds})
     contents["model/suggest.json"] = _json(tables(completer))
-    return contents
+    return contents | page.files(folder, contents)
 
 
 def _json(value: Any) -> bytes:

@@ -27,6 +27,8 @@ export interface Score {
   text: string;
   /** Bits of each character, then of the end. */
   bits: number[];
+  /** The most probable characters in each place, "" for the end and "\ufffd" for an unknown one; only of a `top` above 0. */
+  alternatives?: { character: string; probability: number }[][];
 }
 
 export interface SuggestOptions {
@@ -82,8 +84,8 @@ export interface Model {
   suggest(text: string, options?: SuggestOptions): Suggestion[];
   /** Predict ghost text after a text, without the stock phrases that Kammil has in Python. */
   phrase(text: string, options?: PhraseOptions): Phrase;
-  /** How surprised the model is by each character of a text after `given`, and by its end. */
-  score(text: string, given?: string): Score;
+  /** How surprised the model is by each character of a text after `given`, and by its end; `top` alternatives for each. */
+  score(text: string, given?: string, top?: number): Score;
   /** The natural log-probabilities of what follows a text, by id. */
   after(text: string): Float32Array;
   /** Learn a text, for all sessions of this model; no weight changes. */

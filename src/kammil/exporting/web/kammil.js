@@ -100,20 +100,30 @@ export class Model {
     return this.engine.forward(ids, this.engine.initialState(), 1).logProbabilities;
   }
 
-  score(text, given = "") {
+  score(text, given = "", top = 0) {
     const before = this.normalise(given), both = this.normalise(given + text);
     const seen = both.startsWith(before) ? both.slice(before.length) : this.normalise(text);
-    const ids = this.encode(before + seen), read = [BOS, ...ids], targets = [...ids, EOS], bits = [];
+    const ids = this.encode(before + seen), read = [BOS, ...ids], targets = [...ids, EOS], bits = [], others = [];
     const size = this.#pieces.length, unknown = Math.log2(0x110000 - (size - SPECIALS));
     let state = this.engine.initialState();
     for (let begin = 0; begin < read.length; begin += PIECE) {
       const part = read.slice(begin, begin + PIECE), result = this.engine.forward(part, state, part.length);
       state = result.state;
       targets.slice(begin, begin + PIECE).forEach((id, i) => {
-        bits.push(-result.logProbabilities[i * size + id] / Math.LN2 + (id === UNK ? unknown : 0));
+        const row = result.logProbabilities.subarray(i * size, (i + 1) * size);
+        bits.push(-row[id] / Math.LN2 + (id === UNK ? unknown : 0));
+        others.push(top ? this.#mostProbable(row, top) : []);
       });
     }
-    return { text: seen, bits: bits.slice([...before].length) };
+    const begin = [...before].length, scored = { text: seen, bits: bits.slice(begin) };
+    return top ? { ...scored, alternatives: others.slice(begin) } : scored;
+  }
+
+  #mostProbable(row, top) {
+    const named = (id) => (id === EOS ? "" : id === UNK ? "\ufffd" : this.#pieces[id]);
+    const ids = [UNK, ...row.keys()].filter((id, i) => !i || id === EOS || this.#pieces[id]);
+    ids.sort((a, b) => row[b] - row[a]);
+    return ids.slice(0, top).map((id) => ({ character: named(id), probability: Math.exp(row[id]) }));
   }
 
   learn(text) {

@@ -1,15 +1,60 @@
-// The model in a thread of its own, with one session: it answers [method, ...parameters] with [result, error], in order.
+// Models in a thread of their own: it answers [folder, method, ...parameters] with [result], or with null, a message and
+// whether the model could not be loaded, in order. What was learnt is learnt again when a model is loaded.
 
 import { load } from "./kammil.js";
+import { change, checked, hasChanged, newest } from "./learnt.js";
 
-const ofSession = ["complete", "suggest", "phrase"];
-const loading = load().then((model) => ({ model, session: model.session() }));
+const opening = new Map();
 
-onmessage = async ({ data: [method, ...parameters] }) => {
+async function open(folder) {
+  const model = await load(folder);
+  return { model, session: model.session(), known: null };
+}
+
+/** Teach a model the texts that it lacks, and let it forget those that are gone. */
+function sync(one, texts) {
+  const counts = new Map();
+  for (const [some, step] of [[texts, 1], [one.known ?? [], -1]])
+    for (const text of some) counts.set(text, (counts.get(text) ?? 0) + step);
+  for (const [text, count] of counts) {
+    if (!one.model.normalise(text).trim()) continue; // the text rules leave nothing of it
+    for (let i = 0; i < Math.abs(count); i++) one.model[count > 0 ? "learn" : "forget"](text);
+  }
+  one.known = texts;
+  return texts;
+}
+
+const edit = async (one, changed) => sync(one, await change(changed));
+const methods = {
+  suggest({ session }, { prefix, phrase = 0, ghost, model: _, allow_offensive: allowOffensive = false, ...options }) {
+    session.update(prefix);
+    return {
+      suggestions: session.suggest({ ...options, allowOffensive }),
+      phrase: phrase ? session.phrase({ words: phrase, ...(ghost && { ghost }), allowOffensive }) : null,
+    };
+  },
+  complete: ({ session }, text, options) => session.update(text).complete(options),
+  score: ({ model }, ...parameters) => model.score(...parameters),
+  learn: (one, text) => edit(one, (texts) => newest([...texts, checked(text, one.model)])),
+  forget: (one, text) =>
+    edit(one, (texts) => {
+      const at = texts.lastIndexOf(text.trim());
+      if (at < 0) throw new Error("the text was not learnt, so it cannot be forgotten");
+      return texts.toSpliced(at, 1);
+    }),
+  wipe: (one) => edit(one, () => []),
+  learnt: ({ known }) => known,
+};
+
+onmessage = async ({ data: [folder, method, ...parameters] }) => {
+  let one = null;
   try {
-    const { model, session } = await loading, [text, options] = parameters;
-    postMessage([ofSession.includes(method) ? session.update(text)[method](options) : model[method](...parameters)]);
+    if (!opening.has(folder)) opening.set(folder, open(folder));
+    one = await opening.get(folder);
+    if (!one.known || hasChanged()) await edit(one, (texts) => texts);
+    postMessage([await methods[method](one, ...parameters)]);
   } catch (error) {
-    postMessage([null, error.message]);
+    if (!one) opening.delete(folder); // to be tried again
+    postMessage([null, error.message, !one]);
   }
 };

@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from importlib import resources
 
 from kammil import text
+from kammil.completion import learning
 from kammil.completion.ghost_text import GHOST, GHOST_RULES, MAX_WORDS
 from kammil.decoding.options import PRESETS
 from kammil.views.page import colours, resource
@@ -90,6 +91,12 @@ def _facts_module() -> str:
         "GHOST": GHOST,
         "GHOST_LEVELS": list(GHOST_RULES),
         "GHOST_WORDS": MAX_WORDS,
+        "PROFILE": learning.HEAD,
+        "PROFILE_LIMITS": {
+            "texts": learning.MAX_TEXTS,
+            "characters": learning.MAX_CHARACTERS,
+            "total": learning.MAX_TOTAL_CHARACTERS,
+        },
         "PRESETS": {
             name: {} if "beams" in options else {"temperature": options["temperature"], "top_p": 1}
             for name, options in PRESETS.items()

@@ -1,16 +1,11 @@
 // Requests to this server and to no other; every path is relative to the page.
 
+import { ApiError } from "./errors.js";
 import { browserName } from "./storage.js";
 
-/** An error of a request: `unreachable`, `busy`, `key` (the server asks for one) or `refused`, with the server's message. */
-export class ApiError extends Error {
-  retries = false; // whether who asked asks again without being told to
-
-  constructor(kind, message = "", retryAfter = 0) {
-    super(message);
-    Object.assign(this, { kind, retryAfter });
-  }
-}
+export const HERE = false; // whether the model runs in this browser
+/** Return the learnt texts; a server does not hand them out. */
+export const learntTexts = async () => [];
 
 let key = "";
 // Identifies this browser to the server, which caches the states of its text, and can forget what it taught.

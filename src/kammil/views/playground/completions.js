@@ -1,6 +1,7 @@
 // Several completions side by side, shown while they are generated.
 
-import { ApiError, streamCompletion } from "./api.js";
+import { streamCompletion } from "./api.js";
+import { ApiError } from "./errors.js";
 import { pause } from "./debounce.js";
 import { element } from "./elements.js";
 import { endOf } from "./ghost.js";

@@ -1,6 +1,6 @@
 // Debounced requests: one is sent when typing pauses, aborts the one before, and stale answers are dropped.
 
-import { ApiError } from "./api.js";
+import { ApiError } from "./errors.js";
 
 /** Wait, or reject if the signal is aborted meanwhile. */
 export function pause(milliseconds, signal) {

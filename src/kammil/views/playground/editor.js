@@ -18,7 +18,7 @@ const TAP = 6; // pixels beside a ghost that belong to it
  * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} elements
  * @param {{onInput(text: string, ghost: string): void, onGhost(ghost: string, phrase: Phrase | null): void,
  *   onAccept(part: string, finished: Phrase | null): void, onDismiss(): void, onDown(): void,
- *   onRender?(ghost: string): void}} handlers
+ *   onRender?(ghost: string): void, direction?(): string, onlyFocused?: boolean}} handlers
  * @param {AbortSignal} [signal] ends it
  * @typedef {{before: string, text: string}} Phrase a stock phrase, and the text that it was offered for
  */
@@ -29,6 +29,7 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
   if (ghosts) CSS.highlights.set("ghost", ghosts);
   let ghostRange = new Range();
   const on = (target, kind, listener) => target.addEventListener(kind, listener, { signal });
+  const baseDirection = handlers.direction ?? pageDirection; // of a text without letters
   const coarsePointer = matchMedia("(pointer: coarse)");
   let text = "";
   let ghost = "";
@@ -40,8 +41,9 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
   // The letters of an input method are not typed yet. On-screen keyboards, though, compose every word.
   const isTyped = () => !composing || coarsePointer.matches;
   const caretAtEnd = () => field.selectionStart === field.value.length && field.selectionEnd === field.value.length;
-  const visibleGhost = () => (ghosts && isTyped() && caretAtEnd() ? ghost : ""); // or it looks typed
-  const direction = () => directionOf(text + ghost, pageDirection());
+  const mayShow = () => ghosts && isTyped() && caretAtEnd() && !(handlers.onlyFocused && !field.matches(":focus"));
+  const visibleGhost = () => (mayShow() ? ghost : ""); // or it looks typed
+  const direction = () => directionOf(text + ghost, baseDirection());
 
   const rangeOf = (begin, end) => {
     const range = new Range();
@@ -52,7 +54,7 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
 
   const render = () => {
     const shown = visibleGhost();
-    field.dir = mirror.dir = /\p{L}/u.test(text) ? "auto" : pageDirection();
+    field.dir = mirror.dir = /\p{L}/u.test(text) ? "auto" : baseDirection();
     for (const one of [field, mirror]) one.classList.toggle("ghosted", shown !== "");
     const lineFiller = !shown && /(^|\n)$/.test(text) ? "\u200b" : ""; // gives an empty line its height
     mirrorText.data = text + shown + lineFiller;
@@ -183,6 +185,8 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     },
     dismiss,
     render,
+    /** Look at what the field holds. */
+    read: readField,
     focus: () => field.focus(),
     /** Show a ghost that the server made after `prefix`, if it agrees with what was typed since. */
     offerGhost(prefix, offered, isStock = false) {

@@ -4,3 +4,11 @@ export function element(tag, properties = {}, ...children) {
   made.append(...children);
   return made;
 }
+
+/** Let the user save lines as a file. */
+export function saveLines(name, lines) {
+  const file = new Blob(lines.map((line) => line + "\n"), { type: "application/jsonl" });
+  const link = element("a", { href: URL.createObjectURL(file), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}

@@ -2,7 +2,7 @@
 // useful. The answers stay in this browser, until the user saves them as a file, or deletes them.
 
 import { createSwitch } from "./drawer.js";
-import { element } from "./elements.js";
+import { saveLines } from "./elements.js";
 import { decimal, message, onLanguage } from "./i18n.js";
 import { load, store } from "./storage.js";
 
@@ -53,12 +53,7 @@ export function createFeedback({ line, toggle, kept }, handlers) {
     button.addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
     button.addEventListener("click", () => judge(button === useful));
   }
-  save.addEventListener("click", () => {
-    const file = new Blob(answers().map((answer) => answer + "\n"), { type: "application/jsonl" });
-    const link = element("a", { href: URL.createObjectURL(file), download: "kammil-phrases.jsonl" });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  });
+  save.addEventListener("click", () => saveLines("kammil-phrases.jsonl", answers()));
   wipe.addEventListener("click", () => {
     store("answers", "");
     toggle.focus(); // the button is gone

@@ -15,8 +15,8 @@ const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is reques
  *   none: HTMLElement, live: HTMLElement}} elements
  * @param {{suggest(body: object, signal: AbortSignal): Promise<object>, report(error: Error | null): void,
  *   options?(): object, level?(): string, percentages?(): boolean, onInput?(text: string): void,
- *   onPhrase?(phrase: object | null): void, onPhraseTaken?(phrase: object): void, onRender?(ghost: string): void,
- *   signal?: AbortSignal}} handlers
+ *   onPhrase?(phrase: object | null): void, onPhraseTaken?(phrase: object): void, signal?: AbortSignal}} handlers
+ *   and `onRender`, `direction` and `onlyFocused` of the editor
  */
 export function createField({ field, mirror, caret, title, group, none, live }, handlers) {
   const ask = (body, signal) => handlers.suggest({ ...body, ...handlers.options?.() }, signal);
@@ -40,7 +40,7 @@ export function createField({ field, mirror, caret, title, group, none, live }, 
     DELAY.suggestions,
     (prefix, signal) => ask({ prefix, k: 3 }, signal),
     ({ suggestions: received }, prefix) => {
-      const direction = directionOf(prefix + (received[0]?.completion ?? ""), pageDirection());
+      const direction = directionOf(prefix + (received[0]?.completion ?? ""), (handlers.direction ?? pageDirection)());
       suggestions.show(prefix, received, editor.text, direction);
     },
     handlers.report,
@@ -48,6 +48,7 @@ export function createField({ field, mirror, caret, title, group, none, live }, 
   const editor = createEditor(
     { field, mirror, caret },
     {
+      ...handlers,
       onInput(text, ghost) {
         handlers.onInput?.(text);
         if (!text.trim()) requestGhost.cancel();
@@ -65,7 +66,6 @@ export function createField({ field, mirror, caret, title, group, none, live }, 
       },
       onDismiss: requestGhost.cancel,
       onDown: () => suggestions.focus(),
-      onRender: handlers.onRender,
     },
     handlers.signal,
   );

@@ -1,5 +1,6 @@
 // The language of the page: stored, and changed without a reload; listeners update what they show.
 
+import { HERE } from "./api.js";
 import { element } from "./elements.js";
 import { CARDS, MESSAGES } from "./messages.js";
 import { load, store } from "./storage.js";
@@ -11,9 +12,10 @@ const stored = load("language");
 let language = stored in MESSAGES ? stored : preferredLanguage();
 const listeners = [];
 
-/** Return a message in the language of the page. */
+/** Return a message in the language of the page; where the model is in this browser, one that ends in `Here` goes first. */
 export function message(name, values = {}) {
-  return MESSAGES[language][name].replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+  const messages = MESSAGES[language];
+  return ((HERE && messages[name + "Here"]) || messages[name]).replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 }
 
 /** Return a message as nodes: each name in braces becomes an element that holds a value, from left to right. */
@@ -49,6 +51,12 @@ export function pageDirection() {
   return language === "ar" ? "rtl" : "ltr";
 }
 
+/** Speak the language of this tag, or else English. */
+export function setLanguage(tag) {
+  language = /^ar\b/.test(tag) ? "ar" : "en";
+  for (const listener of listeners) listener();
+}
+
 /** Fill in the elements with `data-message`, and let the button change the language. */
 export function setUpLanguage(button) {
   onLanguage(() => {
@@ -64,8 +72,7 @@ export function setUpLanguage(button) {
     button.lang = language === "ar" ? "en" : "ar";
   });
   button.addEventListener("click", () => {
-    language = language === "ar" ? "en" : "ar";
+    setLanguage(language === "ar" ? "en" : "ar");
     store("language", language);
-    for (const listener of listeners) listener();
   });
 }

@@ -3,8 +3,10 @@
 // The difference is shown on the text itself: before and after, the model is asked for the next word at places of the
 // text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.
 
-import { ApiError, countLearnt, forget, learn, suggest } from "./api.js";
-import { element } from "./elements.js";
+import { countLearnt, forget, HERE, learn, learntTexts, suggest } from "./api.js";
+import { ApiError } from "./errors.js";
+import { element, saveLines } from "./elements.js";
+import { PROFILE } from "./facts.js";
 import { decimal, message, onLanguage } from "./i18n.js";
 
 const MOST_WORDS = 8; // of the end of the text are asked for
@@ -12,11 +14,12 @@ const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 
 /**
  * @param {{teach: HTMLButtonElement, status: HTMLElement, wipe: HTMLButtonElement,
- *   shown: HTMLElement, list: HTMLElement}} elements
+ *   shown: HTMLElement, list: HTMLElement, memory: HTMLDetailsElement}} elements
  * @param {{model(): {id?: string, learns: boolean}, text(): string, reopen(text: string): void,
  *   onChange(): void, focus(): void, reportErrors(action: () => Promise<void>): void}} handlers
  */
-export function createLearning({ teach, status, wipe, shown, list }, handlers) {
+export function createLearning({ teach, status, wipe, shown, list, memory }, handlers) {
+  const [, texts, save] = memory.children;
   let numLearnt = 0;
   let forgotten = false;
   let busy = false;
@@ -27,9 +30,20 @@ export function createLearning({ teach, status, wipe, shown, list }, handlers) {
     teach.disabled = !learns || !handlers.text().trim();
     teach.setAttribute("aria-disabled", String(busy)); // not `disabled`, which would take the focus away
     wipe.hidden = !numLearnt;
+    memory.hidden = !HERE || !numLearnt;
+    showTexts();
     const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
     status.textContent = learns ? progress : message("cannotLearn");
   };
+  const showTexts = async () => {
+    const known = memory.open && !memory.hidden ? await learntTexts() : [];
+    texts.replaceChildren(...known.map((text) => element("li", { dir: "auto" }, text)));
+  };
+  memory.addEventListener("toggle", showTexts);
+  save.addEventListener("click", async () => {
+    const entries = [PROFILE, ...(await learntTexts()).map((text) => ({ text }))];
+    saveLines("kammil-profile.jsonl", entries.map((entry) => JSON.stringify(entry)));
+  });
   const show = (taught) => {
     lesson = taught;
     shown.replaceChildren(...(lesson ? lines(lesson) : []));

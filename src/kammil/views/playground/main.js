@@ -1,6 +1,7 @@
 // The page: creates its parts and connects them.
 
-import { ApiError, score, setKey, suggest } from "./api.js";
+import { HERE, score, setKey, suggest } from "./api.js";
+import { ApiError } from "./errors.js";
 import { createComparison } from "./compare.js";
 import { createCompletions } from "./completions.js";
 import { createDrawer, createSwitch } from "./drawer.js";
@@ -49,13 +50,16 @@ const reportErrors = async (action) => {
 setUpLanguage($("language"));
 onLanguage(renderError);
 
-const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+const isLocal = HERE || ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 onLanguage(() => ($("intro").textContent = message("intro", { place: message(isLocal ? "thisMachine" : "thisServer") })));
 
 const renderKeys = (direction) => {
   const word = "Ctrl+" + (direction === "rtl" ? "←" : "→");
   $("keys").replaceChildren(...messageNodes("keys", "kbd", { tab: "Tab", word, esc: "Esc", down: "↓" }));
 };
+// What only a server does: other models, and ready-made phrases.
+const feedbackSwitch = $("feedback").parentElement;
+for (const part of [$("rivals").parentElement, feedbackSwitch, feedbackSwitch.nextElementSibling]) part.hidden = HERE;
 createDrawer({ drawer: $("drawer"), open: $("settings"), close: $("close") });
 const showsPercentages = createSwitch($("percentages"), () => suggestions.update(editor.text));
 const coloursLive = createSwitch($("liveHeat"), () => colourLive(editor.text));
@@ -163,6 +167,7 @@ const learning = createLearning(
     wipe: $("wipe"),
     shown: $("lesson"),
     list: $("written"),
+    memory: $("memory"),
   },
   {
     model: () => model,

@@ -1,5 +1,6 @@
 // The options of a completion (presets and sliders) and of the ghost text, stored in the browser.
 
+import { HERE } from "./api.js";
 import { element } from "./elements.js";
 import { GHOST, GHOST_LEVELS, PRESETS } from "./facts.js";
 import { load, store } from "./storage.js";
@@ -42,7 +43,10 @@ export function createOptions(form, help) {
     save();
   });
   const stored = loadOptions();
-  choosePreset([...radios].some((radio) => radio.value === stored.preset) ? stored.preset : "sensible");
+  choosePreset("sensible");
+  if ([...radios].some((radio) => radio.value === stored.preset)) choosePreset(stored.preset);
+  if (HERE) choosePreset("custom"); // without a server there is temperature alone
+  for (const part of [help.parentElement, slider("top_p").parentElement]) part.hidden = HERE;
   for (const name of Object.keys(SLIDERS)) if (Number.isFinite(stored[name])) slider(name).value = stored[name];
   onLanguage(render);
 

@@ -1,5 +1,6 @@
 // Suggestions: three buttons in the direction of the text, which the arrow keys reach too.
 
+import { HERE } from "./api.js";
 import { message, onLanguage, percent } from "./i18n.js";
 import { element } from "./elements.js";
 import { endOf, remainingSuggestion, scriptOf } from "./ghost.js";
@@ -15,6 +16,7 @@ export function createSuggestions({ title, group, none }, handlers) {
   let suggestions = []; // the server's, after `prefix`
   let visible = []; // those that agree with what was typed since
   let latest = ""; // the text as it is now
+  let loading = HERE; // until there is an answer
   let script; // of the openings of messages: the model's own
   const buttons = [0, 1, 2].map((i) => {
     const button = element("button", { type: "button", hidden: true }, element("bdi"), " ", element("small"));
@@ -42,8 +44,9 @@ export function createSuggestions({ title, group, none }, handlers) {
       .slice(0, buttons.length);
     if (buttons.indexOf(focused()) >= visible.length) handlers.leave();
     title.textContent = message(text.trim() ? "suggestions" : "openings");
+    title.hidden = loading;
     group.hidden = !visible.length;
-    none.hidden = !group.hidden || !text.trim();
+    none.hidden = !group.hidden || (!loading && !text.trim());
     buttons.forEach((button, i) => {
       button.hidden = i >= visible.length;
       if (button.hidden) return;
@@ -58,7 +61,7 @@ export function createSuggestions({ title, group, none }, handlers) {
   // Said of the last answer, until there is another, so that it does not flicker while somebody types.
   const sayNone = () => {
     const foreign = script && (scriptOf(endOf(prefix, CONTEXT)) ?? script) !== script;
-    none.textContent = message(!foreign ? "noSuggestion" : script === "Arabic" ? "foreignToArabic" : "foreign");
+    none.textContent = message(loading ? "loading" : !foreign ? "noSuggestion" : script === "Arabic" ? "foreignToArabic" : "foreign");
   };
   onLanguage(() => {
     render(latest);
@@ -72,7 +75,7 @@ export function createSuggestions({ title, group, none }, handlers) {
      * @param {{text: string, completion: string, probability: number, replaces?: number}[]} received
      */
     show(requestPrefix, received, text, direction) {
-      [prefix, suggestions] = [requestPrefix, received];
+      [prefix, suggestions, loading] = [requestPrefix, received, false];
       group.dir = direction;
       if (!prefix) script = scriptOf(received.map((one) => one.text).join(" "));
       sayNone();

@@ -1,0 +1,17 @@
+// A text field that is completed by a model in the browser.
+
+/** `<kammil-text src="model/"><textarea></textarea></kammil-text>`; nothing is loaded before the field is touched. */
+export class KammilText extends HTMLElement {
+  field: HTMLTextAreaElement | HTMLInputElement;
+  /** Load the model now, as a touch of the field does. */
+  open(): Promise<void>;
+  /** Teach the model a text, by default the one in the field; the browser keeps it for all pages of this origin. */
+  learn(text?: string): Promise<void>;
+  /** Return the learnt texts, the oldest first. */
+  learnt(): Promise<string[]>;
+  /** Forget all learnt texts. */
+  wipe(): Promise<void>;
+}
+
+/** Complete what is typed into a field by the model in a folder, `model/` beside this module by default; `remove()` ends it. */
+export function attach(field: HTMLTextAreaElement | HTMLInputElement, options?: { model?: string | URL }): KammilText;

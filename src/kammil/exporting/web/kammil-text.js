@@ -1,0 +1,156 @@
+// A text field that is completed by a model in the browser, in any page. Nothing is loaded before it is touched.
+//
+//   <script type="module" src="kammil-text.js"></script>
+//   <kammil-text src="model/"><textarea></textarea></kammil-text>
+
+const STYLE = `
+  :host { display: block; position: relative }
+  [hidden] { display: none !important }
+  .frame { position: absolute; overflow: hidden; pointer-events: none }
+  .mirror { box-sizing: border-box; width: 100%; height: 100%; overflow: hidden; visibility: hidden }
+  .mirror.ghosted { visibility: visible }
+  .caret { position: absolute; width: 2px; margin-inline-start: -1px; background: currentColor; animation: blink 1.06s step-end infinite }
+  @keyframes blink { 50% { opacity: 0 } }
+  @media (prefers-reduced-motion: reduce) { .caret { animation: none } }
+  ::highlight(ghost) { color: var(--kammil-ghost, light-dark(#6c6a80, #9896b4)) }
+  @media (forced-colors: active) { ::highlight(ghost) { color: GrayText } .caret { background: CanvasText } }
+  .words, .words div { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem }
+  .words { min-height: 3rem }
+  .title, .none { font-size: .9em }
+  button { font: inherit; color: inherit; background: none; border: 1px solid; border-radius: 2rem; padding: .2rem .9rem; min-height: 2.2rem; max-width: 100%; cursor: pointer }
+  button:focus-visible { outline: 2px solid; outline-offset: 2px }
+  .corrects { border-style: dashed }
+  @media (pointer: coarse) { button { min-height: 2.75rem } }
+  .live { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }`;
+const FIELD = ".ghosted:is(textarea, input) { -webkit-text-fill-color: transparent !important; caret-color: transparent !important }";
+const COPIED = `font-family font-size font-style font-weight font-stretch font-kerning font-feature-settings line-height
+  letter-spacing word-spacing text-align text-indent text-transform text-rendering unicode-bidi white-space overflow-wrap
+  word-break tab-size color padding-top padding-right padding-bottom padding-left`.split(/\s+/);
+
+const sheets = new Map();
+/** Let a document or shadow tree have rules, which no content security policy forbids. */
+function adopt(root, rules) {
+  if (!sheets.has(rules)) sheets.set(rules, new CSSStyleSheet()).get(rules).replaceSync(rules);
+  const sheet = sheets.get(rules);
+  if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
+}
+
+export class KammilText extends HTMLElement {
+  #ended = new AbortController(); #opened = null; #field = null;
+
+  constructor() {
+    super();
+    this.attachShadow({ mode: "open" }).append(document.createElement("slot"));
+    adopt(this.shadowRoot, STYLE);
+  }
+
+  /** The text area, or single line of text: the first inside, or the one that `attach` was given. */
+  get field() {
+    return (this.#field ??= this.querySelector("textarea, input") ?? this.appendChild(document.createElement("textarea")));
+  }
+
+  set field(field) {
+    this.#field = field;
+  }
+
+  connectedCallback() {
+    this.#ended = new AbortController();
+    const { signal } = this.#ended;
+    for (const kind of ["focus", "pointerdown", "input"])
+      this.field.addEventListener(kind, () => this.open(), { once: true, signal });
+  }
+
+  /** Load the model now, as a touch of the field does. */
+  open() {
+    return (this.#opened ??= this.#open(this.#ended.signal));
+  }
+
+  disconnectedCallback() {
+    this.#ended.abort();
+    this.#opened = null;
+    this.shadowRoot.replaceChildren(document.createElement("slot"));
+  }
+
+  /** Teach the model a text, by default the one in the field; the browser keeps it for all pages of this origin. */
+  async learn(text = this.field.value) {
+    await (await this.#model()).learn(text);
+  }
+
+  /** Return the learnt texts, the oldest first. */
+  async learnt() {
+    return (await this.#model()).learnt();
+  }
+
+  /** Forget all learnt texts. */
+  async wipe() {
+    await (await this.#model()).wipe();
+  }
+
+  async #model() {
+    const { connect } = await import("./client.js");
+    return connect(this.getAttribute("src") ?? undefined);
+  }
+
+  async #open(signal) {
+    const { field } = this, root = field.getRootNode();
+    const [model, { createField }, { element }, { setLanguage }] = await Promise.all([
+      this.#model(),
+      import("./ui/field.js"),
+      import("./ui/elements.js"),
+      import("./ui/i18n.js"),
+    ]);
+    if (signal.aborted) return;
+    adopt(root, FIELD);
+    setLanguage(document.documentElement.lang || navigator.language);
+    if (!field.hasAttribute("aria-autocomplete")) field.setAttribute("aria-autocomplete", "inline");
+    const mirror = element("div", { className: "mirror", ariaHidden: "true" });
+    const caret = element("div", { className: "caret", hidden: true });
+    const title = element("span", { className: "title", id: "title" }), none = element("span", { className: "none" });
+    const group = element("div", { role: "group" });
+    group.setAttribute("aria-labelledby", "title");
+    const frame = element("div", { className: "frame" }, mirror, caret), live = element("p", { className: "live", ariaLive: "polite" });
+    this.shadowRoot.append(frame, element("div", { className: "words" }, title, group, none), live);
+    const place = (ghost) => {
+      const style = getComputedStyle(field), at = field.getBoundingClientRect(), origin = this.getBoundingClientRect();
+      const set = (target, name, value) => target.style.setProperty(name, value);
+      for (const name of COPIED) set(mirror, name, style.getPropertyValue(name));
+      set(frame, "color", style.color);
+      set(frame, "left", `${at.left - origin.left - this.clientLeft + field.clientLeft}px`);
+      set(frame, "top", `${at.top - origin.top - this.clientTop + field.clientTop}px`);
+      set(frame, "width", `${field.clientWidth}px`);
+      set(frame, "height", `${field.clientHeight}px`);
+      if (field.localName === "input") {
+        set(mirror, "white-space", "pre");
+        set(mirror, "line-height", `${field.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom)}px`);
+      }
+      const isAtEnd = field.scrollTop + field.clientHeight >= field.scrollHeight - 1;
+      mirror.scrollTop = ghost && isAtEnd ? mirror.scrollHeight : field.scrollTop; // a ghost may need another line
+      mirror.scrollLeft = field.scrollLeft;
+    };
+    const report = (error) => {
+      none.hidden = !error && none.hidden;
+      if (error) none.textContent = error.message;
+    };
+    const completed = createField(
+      { field, mirror, caret, title, group, none, live },
+      { suggest: model.suggest, report, onRender: place, direction: () => getComputedStyle(this).direction, onlyFocused: true, signal },
+    );
+    const render = () => completed.editor.render();
+    field.addEventListener("scroll", render, { signal });
+    const observer = new ResizeObserver(render);
+    observer.observe(field);
+    signal.addEventListener("abort", () => observer.disconnect());
+    completed.editor.read();
+  }
+}
+
+/** Complete what is typed into a text area by a model in a folder, `model/` beside this module by default; `remove()` ends it. */
+export function attach(field, { model } = {}) {
+  const host = document.createElement("kammil-text");
+  if (model) host.setAttribute("src", model);
+  host.field = field;
+  field.after(host);
+  return host;
+}
+
+if (!customElements.get("kammil-text")) customElements.define("kammil-text", KammilText);

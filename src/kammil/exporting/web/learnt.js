@@ -1,0 +1,52 @@
+// What was learnt of the user: texts, which the browser keeps for all pages of this origin, in IndexedDB.
+
+import { PROFILE_LIMITS as LIMITS } from "./ui/facts.js";
+
+const channel = new BroadcastChannel("kammil"); // to other pages
+let texts = []; // where the browser keeps nothing, until the page is left
+let stale = false;
+channel.onmessage = () => (stale = true);
+
+const done = (request) =>
+  new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+
+async function store() {
+  const opening = indexedDB.open("kammil", 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore("learnt");
+  return (await done(opening)).transaction("learnt", "readwrite").objectStore("learnt");
+}
+
+/** Change the list of texts by a function; return the new one. */
+export async function change(edit) {
+  const kept = await store().catch(() => null);
+  const before = (kept ? await done(kept.get("texts")) : texts) ?? [];
+  texts = edit(before);
+  stale = false;
+  if (texts === before) return texts;
+  if (kept) await done(kept.put(texts, "texts"));
+  channel.postMessage(null);
+  return texts;
+}
+
+/** Return whether another page has changed the list since. */
+export const hasChanged = () => stale;
+
+/** Return a text to learn, stripped, or throw an error that says why it cannot be learnt. */
+export function checked(text, model) {
+  const stripped = text.trim(), { length } = [...stripped];
+  if (!model.normalise(stripped).trim()) throw new Error("the text is empty, so there is nothing to learn");
+  if (length > LIMITS.characters)
+    throw new Error(`the text has ${length} characters, but at most ${LIMITS.characters} are learnt at once`);
+  return stripped;
+}
+
+/** Return the texts that fit into a profile, without the oldest. */
+export function newest(all) {
+  let begin = Math.max(0, all.length - LIMITS.texts);
+  let total = all.slice(begin).reduce((sum, text) => sum + text.length, 0);
+  while (total > LIMITS.total) total -= all[begin++].length;
+  return all.slice(begin);
+}

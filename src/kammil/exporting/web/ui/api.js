@@ -1,0 +1,50 @@
+// What the page asks of a server, asked of the model in this browser: the functions of `views/playground/api.js`.
+
+import { connect } from "../client.js";
+import { ApiError } from "./errors.js";
+
+export const HERE = true; // whether the model runs in this browser
+
+const model = connect();
+
+/** There is nobody who asks for a key. */
+export function setKey() {}
+
+export async function listModels() {
+  const response = await fetch(new URL("../model/about.json", import.meta.url)).catch(() => ({ ok: false }));
+  if (!response.ok) throw new ApiError("unreachable");
+  // Without a network, too, once everything is here.
+  model.learnt().then(() => navigator.serviceWorker?.register(new URL("../sw.js", import.meta.url)), () => {});
+  return { data: [await response.json()] };
+}
+
+export const suggest = model.suggest;
+export const learntTexts = () => model.learnt();
+export const learn = async ({ text }) => ({ learnt: (await model.learn(text)).length });
+export const countLearnt = async () => ({ learnt: (await model.learnt()).length });
+export const forget = () => model.wipe();
+
+export async function score({ text: given, top }, signal) {
+  const { text, bits, alternatives } = await model.score(given, "", top, signal);
+  const of = [...text], sum = bits.slice(0, of.length).reduce((all, one) => all + one, 0);
+  return {
+    text,
+    bits_per_character: of.length ? sum / of.length : null,
+    characters: bits.map((cost, i) => ({ character: of[i] ?? "", bits: cost, alternatives: alternatives[i] })),
+  };
+}
+
+/** Yield the choices of a completion, each as a whole. */
+export async function* streamCompletion(body, signal) {
+  const { prompt, n, seed, temperature, max_tokens: length, allow_offensive: allowOffensive } = body;
+  for (let index = 0; index < n; index++) {
+    const options = { length, temperature, seed: seed + index, allowOffensive };
+    const { text, finishReason } = await model.complete(prompt, options, signal);
+    const isCut = finishReason === "length"; // perhaps within a word
+    yield { index, text: isCut ? text.replace(/(?<=\S)\s+\S*$/u, "") : text, finish_reason: finishReason };
+  }
+}
+
+export async function complete(body, signal) {
+  return (await streamCompletion({ ...body, n: 1 }, signal).next()).value;
+}

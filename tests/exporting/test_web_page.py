@@ -1,0 +1,313 @@
+"""The page and the element of a site in a browser: what is typed is completed there, and nothing leaves it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.pages import TOOLS, chromium, served
+
+import kammil
+from kammil.completion.learning import Profile
+from kammil.exporting.web.page import POLICY
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+PROMPT = "شو رأيكم نط"
+TAUGHT = "القطة نطت عالبراد وما رضيت تنزل"
+BUDGET = 150_000
+"""Bytes of a first visit beside the model, gzipped."""
+OWN = f"""<!doctype html><html lang="ar" dir="rtl"><meta charset="utf-8"><title>نموذج</title>
+<meta http-equiv="Content-Security-Policy" content="{POLICY}"><meta name="viewport" content="width=device-width">
+<script type="module" src="kammil-text.js"></script><script type="module" src="own.js"></script>
+<main><h1>نموذج</h1><form><label for="one">رسالة</label>
+<kammil-text src="model/"><textarea id="one" name="one"></textarea></kammil-text>
+<p><label for="line">عنوان</label> <input id="line"></p></form></main>"""
+ATTACH = """import { attach } from "./kammil-text.js"; window.attached = attach(document.querySelector("#line"));"""
+EXPECTED = ("Service Worker registration blocked", "Failed to load resource: the server responded with a status of 503")
+"""Lines of the console that the tests cause."""
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def address(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("own")
+    for path in site.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "own.html").write_text(OWN, "utf-8")
+    (folder / "own.js").write_text(ATTACH, "utf-8")
+    (folder / "favicon.ico").touch()
+    with served(folder) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str) -> Iterator[Open]:
+    """Open a page of the site; in the end the console is empty, and no other server was asked."""
+    contexts: list[BrowserContext] = []
+    said: list[str] = []
+
+    def go(path: str = "", **options: Any) -> Page:
+        opened: dict[str, Any] = {"locale": "ar", "reduced_motion": "reduce", "service_workers": "block", **options}
+        context = browser.new_context(**opened)
+        context.set_default_timeout(60_000)
+        contexts.append(context)
+        return turn(context.new_page(), path)
+
+    def turn(page: Page, path: str) -> Page:
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url) if not ours(request.url) else None)
+        page.goto(address + path)
+        return page
+
+    def ours(url: str) -> bool:
+        return url.startswith((address, "blob:"))
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not [line for line in said if not line.startswith(EXPECTED)]
+
+
+def until(page: Page, script: str) -> Any:
+    return page.wait_for_function(script, timeout=60_000).json_value()
+
+
+def write(page: Page, text: str, field: str = "#text") -> None:
+    page.locator(field).focus()
+    page.keyboard.insert_text(text)
+
+
+@pytest.fixture(scope="module")
+def words() -> list[str]:
+    return [word.text for word in kammil.load().suggest(PROMPT)]
+
+
+def chips(page: Page) -> list[str]:
+    page.locator("#chips button:visible").first.wait_for()
+    return page.locator("#chips button:visible bdi").all_text_contents()
+
+
+def test_the_page_completes_colours_and_writes_as_python_does(visit: Open, words: list[str]) -> None:
+    page = visit()
+    assert page.locator("html").get_attribute("dir") == "rtl"
+    page.wait_for_selector("#chips button:visible")  # openings
+    write(page, PROMPT)
+    until(page, f"() => document.querySelector('#chips bdi').textContent === {words[0]!r}")
+    assert chips(page) == words
+    page.locator("#chips button").first.click()
+    assert page.locator("#text").input_value() == PROMPT.rpartition(" ")[0] + f" {words[0]} "
+    page.locator("#text").fill(PROMPT)
+    page.locator("#colour").click()
+    page.locator("#heat p").focus()
+    page.wait_for_selector("#detail li")
+    score = kammil.load().score(PROMPT)
+    bits = page.evaluate("async (text) => (await import('./ui/api.js')).score({ text, top: 8 })", PROMPT)
+    assert [one["bits"] for one in bits["characters"]] == pytest.approx(list(score.bits), abs=1e-5)
+    assert [one["character"] for one in bits["characters"]] == [*PROMPT, ""]
+    for one in bits["characters"]:
+        shares = [other["probability"] for other in one["alternatives"]]
+        assert len(shares) == 8 and shares == sorted(shares, reverse=True)
+    page.locator("#write").click()
+    page.wait_for_selector("#completions .row:visible")
+    texts = page.locator("#completions p[dir]").all_text_contents()
+    assert len(texts) == 3 and all(text.startswith(PROMPT) for text in texts)
+
+
+def test_ghost_text_is_taken_with_a_key(visit: Open) -> None:
+    page, model = visit(), kammil.load()
+    text = next(text for text in ("صباح ال", "كل عام وان", "الحمد لل") if model.phrase(text).added)
+    write(page, text)
+    page.wait_for_selector("#text.ghosted")
+    page.keyboard.press("Tab")
+    assert page.locator("#text").input_value().startswith(text + model.phrase(text).added.split()[0])
+
+
+def test_what_only_a_server_can_do_is_not_there(visit: Open) -> None:
+    page = visit(locale="en")
+    page.wait_for_selector("#card dd")
+    for part in ("#compare", "#rivals", "#presets", "#top_p", "#feedback", "#key"):
+        assert page.locator(part).is_hidden(), part
+    page.locator("#settings").click()
+    assert page.locator("#temperature").is_visible()
+    assert page.locator("#presets, #top_p, #feedback").locator("visible=true").count() == 0
+    for said in ("learnHelp", "intro"):
+        assert "server" not in page.locator(f"[data-message={said}], #{said}").inner_text()
+
+
+def test_what_it_learnt_stays_is_shown_saved_and_wiped(visit: Open, tmp_path: Path) -> None:
+    page = visit()
+    page.wait_for_selector("#card dd")
+    write(page, TAUGHT)
+    for count in ("١", "٢"):
+        page.locator("#teach:enabled").click()
+        until(page, f"() => document.querySelector('#learnt').textContent.includes('{count}')")
+    page.wait_for_selector("#lesson .named")
+    page.reload()
+    until(page, "() => document.querySelector('#learnt').textContent.includes('٢')")
+    write(page, "القطة نطت عال")
+    until(page, "() => [...document.querySelectorAll('#chips bdi')].some((one) => one.textContent === 'عالبراد')")
+    page.locator("#memory summary").click()
+    page.wait_for_selector("#memory li")
+    assert page.locator("#memory li").all_text_contents() == [TAUGHT, TAUGHT]
+    with page.expect_download() as saving:
+        page.locator("#memory button").click()
+    saving.value.save_as(tmp_path / "me.jsonl")
+    assert Profile(tmp_path / "me.jsonl").texts == (TAUGHT, TAUGHT)
+    other = page.context.new_page()  # on the same texts
+    other.goto(page.url)
+    until(other, "() => document.querySelector('#learnt').textContent.includes('٢')")
+    page.locator("#wipe").click()
+    until(page, "() => document.querySelector('#learnt').textContent === 'مُحي ما تعلّمه.'")
+    counted = "async () => (await import('./ui/api.js')).learntTexts()"
+    assert other.evaluate(counted) == []
+    page.reload()
+    page.wait_for_selector("#chips button:visible")
+    assert page.evaluate(counted) == [] and page.locator("#memory").is_hidden()
+
+
+def test_it_opens_without_a_network_after_one_visit(visit: Open) -> None:
+    page = visit(service_workers="allow")
+    until(page, "async () => (await navigator.serviceWorker.ready).active.state === 'activated'")
+    page.context.set_offline(True)
+    page.reload()
+    write(page, PROMPT)
+    assert chips(page)
+
+
+def test_a_first_visit_is_small(visit: Open, site: Path, address: str) -> None:
+    page = visit("favicon.ico")
+    asked: set[str] = set()
+    page.on("response", lambda response: asked.add(response.url.removeprefix(address) or "index.html"))
+    page.goto(address)
+    page.wait_for_selector("#chips button:visible")
+    kept, later = re.findall(r"const (?:FILES|LATER) = (.*);", (site / "sw.js").read_text("utf-8"))
+    assert {"index.html", "ui/main.js", "worker.js", "kammil-simd.wasm"} <= asked <= {*json.loads(kept), "favicon.ico"}
+    files = [name for name in {*asked, *json.loads(kept)} - {"./"} - {*json.loads(later)} if "model/" not in name]
+    assert sum(len(gzip.compress((site / name).read_bytes())) for name in files) < BUDGET
+
+
+@pytest.mark.parametrize("locale", ["ar", "en"])
+def test_nothing_is_wider_than_the_screen(visit: Open, locale: str) -> None:
+    page = visit(locale=locale)
+    page.wait_for_selector("#card dd")
+    write(page, PROMPT)
+    assert chips(page)
+    for width in (320, 390, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_model_that_cannot_be_read_is_tried_again(visit: Open) -> None:
+    page = visit("favicon.ico")
+    page.context.route("**/model/vocabulary.json", lambda route: route.fulfill(status=503))
+    page.goto(page.url.replace("favicon.ico", ""))
+    write(page, PROMPT)
+    until(page, "() => document.querySelector('#problem').textContent.startsWith('تعذّر تحميل النموذج')")
+    page.context.unroute_all()
+    write(page, "ل")
+    assert chips(page) and page.locator("#problem").is_hidden()
+
+
+def test_an_element_asks_for_nothing_before_it_is_touched(visit: Open) -> None:
+    page = visit("favicon.ico")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.goto(page.url.replace("favicon.ico", "own.html"))
+    page.wait_for_load_state("networkidle")
+    assert sorted(asked) == ["kammil-text.js", "own.html", "own.js"]
+    page.locator("#one").focus()
+    page.wait_for_selector("kammil-text button:visible")
+    assert "weights.safetensors" in asked
+
+
+def test_an_element_completes_any_field(visit: Open, words: list[str]) -> None:
+    page = visit("own.html")
+    for field, host in (("#one", "form > kammil-text"), ("#line", "p > kammil-text")):
+        write(page, PROMPT, field)
+        page.locator(host).get_by_role("button", name=words[0], exact=True).wait_for()
+        assert page.locator(f"{host} button:visible bdi").all_text_contents() == words
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_function(f"() => document.activeElement === document.querySelector('{field}')")
+        assert page.locator(field).input_value() == PROMPT.rpartition(" ")[0] + f" {words[0]} "
+    assert page.evaluate("Object.fromEntries(new FormData(document.forms[0]))")["one"].endswith(f"{words[0]} ")
+    page.locator("#one").fill("صباح ال")
+    page.locator("#one").press("End")
+    page.wait_for_selector("#one.ghosted")
+    seam = page.evaluate("""() => {
+      const mirror = document.querySelector("kammil-text").shadowRoot.querySelector(".mirror"), range = new Range();
+      const field = document.querySelector("#one");
+      range.selectNodeContents(mirror);
+      const { right, top } = range.getClientRects()[0], box = field.getBoundingClientRect();
+      const edge = box.right - parseFloat(getComputedStyle(field).paddingRight) - field.clientLeft;
+      return [edge - right, top > box.top, mirror.textContent];
+    }""")
+    assert abs(seam[0]) < 4 and seam[1] and seam[2].startswith("صباح الخ")  # over what is typed
+    page.locator("#line").focus()
+    assert page.locator("#one.ghosted").count() == 0  # or it would look typed
+    page.evaluate("attached.remove()")
+    write(page, " كيف", "#line")
+    assert page.locator("p > kammil-text").count() == 0
+
+
+def test_an_element_takes_a_tap_and_waits_for_an_input_method(visit: Open) -> None:
+    page = visit("own.html", has_touch=True, is_mobile=True, viewport={"width": 360, "height": 700})
+    page.locator("#one").tap()
+    page.keyboard.insert_text("صباح ال")
+    page.wait_for_selector("#one.ghosted")
+    place = page.evaluate("""() => {
+      const { firstChild: text } = document.querySelector("kammil-text").shadowRoot.querySelector(".mirror");
+      const range = new Range();
+      range.setStart(text, 8);
+      range.setEnd(text, text.length);
+      const { left, top, width, height } = range.getBoundingClientRect();
+      return [left + width / 2, top + height / 2];
+    }""")
+    page.touchscreen.tap(*place)
+    until(page, "() => document.querySelector('#one').value === 'صباح الخير '")
+    live = "() => document.querySelector('kammil-text').shadowRoot.querySelector('.live').textContent"
+    assert page.evaluate(live) == "أُضيف: خير"  # to a screen reader
+    page = visit("own.html")
+    page.locator("#one").focus()
+    page.wait_for_selector("kammil-text button:visible")
+    typed = page.context.new_cdp_session(page)
+    typed.send("Input.imeSetComposition", {"text": "صباح ال", "selectionStart": 7, "selectionEnd": 7})
+    page.wait_for_timeout(300)
+    assert page.locator("#one.ghosted").count() == 0
+    typed.send("Input.insertText", {"text": "صباح ال"})
+    page.wait_for_selector("#one.ghosted")
+
+
+def test_axe_finds_nothing(visit: Open) -> None:
+    file = TOOLS / "axe-core" / "axe.min.js"
+    if not file.exists():
+        pytest.skip("axe-core is not here: make check-page fetches it")
+    for path, field in (("", "#text"), ("own.html", "#one")):
+        page = visit(path, bypass_csp=True)
+        write(page, "صباح ال", field)
+        page.wait_for_selector(f"{field}.ghosted")
+        page.evaluate(f"() => {{ {file.read_text('utf-8')} }}")
+        found = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
+        assert not [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]], path
+
+
+def test_the_page_asks_no_other_server_and_its_policy_is_strict(site: Path) -> None:
+    html = (site / "index.html").read_text("utf-8")
+    assert re.findall(r'Content-Security-Policy" content="([^"]+)"', html) == [POLICY]
+    assert re.findall(r"'(?:unsafe|wasm)-[^']+'", POLICY) == ["'wasm-unsafe-eval'"] and "default-src 'none'" in POLICY
+    for path in [site / "index.html", *site.glob("*.js"), *site.glob("ui/*.*s")]:
+        assert not re.search(r"//\w+\.\w", path.read_text("utf-8").replace("http://127.0.0.1:8000", "")), path.name
