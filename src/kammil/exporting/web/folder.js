@@ -60,13 +60,22 @@ function inputGates(w, prefix, v, h) {
   const embedding = w[`${prefix}embedding.weight`], weights = w[`${prefix}gru.weight_ih_l0`], width = embedding.length / v;
   const bias = w[`${prefix}gru.bias_ih_l0`], recurrentBias = w[`${prefix}gru.bias_hh_l0`];
   const gates = new Uint16Array(v * 3 * h), candidate = new Uint16Array(v * h);
+  const input = (sum, gate) => Math.fround(Math.fround(sum) + bias[gate]);
+  const both = (sum, gate) => toHalf(Math.fround(input(sum, gate) + recurrentBias[gate]));
   for (let id = 0; id < v; id++)
-    for (let gate = 0; gate < 3 * h; gate++) {
-      let sum = 0; // in double precision, as in Python
-      for (let i = id * width, j = gate * width; i < (id + 1) * width; i++, j++) sum += embedding[i] * weights[j];
-      const input = Math.fround(Math.fround(sum) + bias[gate]), place = id * 3 * h + gate;
-      gates[place] = toHalf(gate < 2 * h ? Math.fround(input + recurrentBias[gate]) : recurrentBias[gate]);
-      if (gate >= 2 * h) candidate[id * h + gate - 2 * h] = toHalf(input);
+    for (let unit = 0; unit < h; unit++) {
+      let reset = 0, update = 0, fresh = 0; // in double precision, as in Python; no sum waits for another
+      for (let i = id * width, j = unit * width; i < (id + 1) * width; i++, j++) {
+        const value = embedding[i];
+        reset += value * weights[j];
+        update += value * weights[j + h * width];
+        fresh += value * weights[j + 2 * h * width];
+      }
+      const place = id * 3 * h + unit;
+      gates[place] = both(reset, unit);
+      gates[place + h] = both(update, unit + h);
+      gates[place + 2 * h] = toHalf(recurrentBias[unit + 2 * h]);
+      candidate[id * h + unit] = toHalf(input(fresh, unit + 2 * h));
     }
   return { gates, candidate };
 }
@@ -136,13 +145,15 @@ async function countIndex(arrays, prefixes, types) {
   let begin = 0, follower = 0, first = 0, bucketSize = 1;
   for (const [number, prefix] of prefixes.entries()) {
     const [n, f] = sizes[number], shift = 32 - bits[number], end = first + 2 ** bits[number];
-    const gaps = await field(arrays, `${prefix}gaps`, n);
+    const fields = Object.entries({ gaps: n, widths: n, lost: n, ids: f, counts: f });
+    const [gaps, widths, lost, followerIds, followerCounts] = await Promise.all(
+      fields.map(([name, size]) => field(arrays, prefix + name, size)),
+    );
     for (let i = 0, key = 0; i < n; i++) keys[begin + i] = key += gaps[i];
-    const widths = await field(arrays, `${prefix}widths`, n);
     for (let i = 0, at = follower; i < n + MAX_BUCKET; i++) starts[begin + i + 1] = at += widths[i] ?? 0;
-    pruned.set(await field(arrays, `${prefix}lost`, n), begin); // 16 bits hold them, as the export saw
-    ids.set(await field(arrays, `${prefix}ids`, f), follower);
-    (await field(arrays, `${prefix}counts`, f)).forEach((count, i) => {
+    pruned.set(lost, begin); // 16 bits hold them, as the export saw
+    ids.set(followerIds, follower);
+    followerCounts.forEach((count, i) => {
       if (count > 0xffff) large.push([follower + i, count]);
       else counts[follower + i] = count;
     });
@@ -170,9 +181,11 @@ async function countIndex(arrays, prefixes, types) {
 /** All of a blend but its contexts, for `Engine.setModel`: `arrays` of the weights, and `settings` of `model.json`. */
 export async function blend(arrays, settings, engine) {
   const prefixes = ["counts.", "background."].filter((prefix) => `${prefix}sizes` in arrays);
-  const index = await countIndex(arrays, prefixes, settings.kinds.length);
   const experts = settings.kinds.length * prefixes.length + settings.history.length;
-  const { networks, arrays: rest } = await networksAndGate(arrays, settings, experts, engine);
+  const [index, { networks, arrays: rest }] = await Promise.all([
+    countIndex(arrays, prefixes, settings.kinds.length), // the browser unpacks its fields meanwhile
+    networksAndGate(arrays, settings, experts, engine),
+  ]);
   const { hidden, gate } = settings, vocabulary = arrays["output.bias"].length;
   return { numbers: { ...index.numbers, vocabulary, hidden, gate }, arrays: { ...index.arrays, ...rest }, networks };
 }
