@@ -111,6 +111,7 @@ export class KammilText extends HTMLElement {
     const frame = element("div", { className: "frame" }, mirror, caret), live = element("p", { className: "live", ariaLive: "polite" });
     this.shadowRoot.append(frame, element("div", { className: "words" }, title, group, none), live);
     const place = (ghost) => {
+      if (!ghost) return;
       const style = getComputedStyle(field), at = field.getBoundingClientRect(), origin = this.getBoundingClientRect();
       const set = (target, name, value) => target.style.setProperty(name, value);
       for (const name of COPIED) set(mirror, name, style.getPropertyValue(name));
@@ -124,7 +125,7 @@ export class KammilText extends HTMLElement {
         set(mirror, "line-height", `${field.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom)}px`);
       }
       const isAtEnd = field.scrollTop + field.clientHeight >= field.scrollHeight - 1;
-      mirror.scrollTop = ghost && isAtEnd ? mirror.scrollHeight : field.scrollTop; // a ghost may need another line
+      mirror.scrollTop = isAtEnd ? mirror.scrollHeight : field.scrollTop; // a ghost may need another line
       mirror.scrollLeft = field.scrollLeft;
     };
     const report = (error) => {

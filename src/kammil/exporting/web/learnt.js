@@ -1,7 +1,8 @@
 // What was learnt of the user: texts, which the browser keeps for all pages of this origin, in IndexedDB.
 
-import { PROFILE_LIMITS as LIMITS } from "./ui/facts.js";
+import { PROFILE_LIMITS } from "./ui/facts.js";
 
+const [MAX_TEXTS, MAX_CHARACTERS, MAX_TOTAL] = PROFILE_LIMITS; // as of Python's profiles
 const channel = new BroadcastChannel("kammil"); // to other pages
 let texts = []; // where the browser keeps nothing, until the page is left
 let stale = false;
@@ -38,15 +39,15 @@ export const hasChanged = () => stale;
 export function checked(text, model) {
   const stripped = text.trim(), { length } = [...stripped];
   if (!model.normalise(stripped).trim()) throw new Error("the text is empty, so there is nothing to learn");
-  if (length > LIMITS.characters)
-    throw new Error(`the text has ${length} characters, but at most ${LIMITS.characters} are learnt at once`);
+  if (length > MAX_CHARACTERS)
+    throw new Error(`the text has ${length} characters, but at most ${MAX_CHARACTERS} are learnt at once`);
   return stripped;
 }
 
 /** Return the texts that fit into a profile, without the oldest. */
 export function newest(all) {
-  let begin = Math.max(0, all.length - LIMITS.texts);
+  let begin = Math.max(0, all.length - MAX_TEXTS);
   let total = all.slice(begin).reduce((sum, text) => sum + text.length, 0);
-  while (total > LIMITS.total) total -= all[begin++].length;
+  while (total > MAX_TOTAL) total -= all[begin++].length;
   return all.slice(begin);
 }

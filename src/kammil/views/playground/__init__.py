@@ -92,11 +92,7 @@ def _facts_module() -> str:
         "GHOST_LEVELS": list(GHOST_RULES),
         "GHOST_WORDS": MAX_WORDS,
         "PROFILE": learning.HEAD,
-        "PROFILE_LIMITS": {
-            "texts": learning.MAX_TEXTS,
-            "characters": learning.MAX_CHARACTERS,
-            "total": learning.MAX_TOTAL_CHARACTERS,
-        },
+        "PROFILE_LIMITS": [learning.MAX_TEXTS, learning.MAX_CHARACTERS, learning.MAX_TOTAL_CHARACTERS],
         "PRESETS": {
             name: {} if "beams" in options else {"temperature": options["temperature"], "top_p": 1}
             for name, options in PRESETS.items()
