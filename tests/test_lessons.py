@@ -155,6 +155,17 @@ def test_a_random_row_stands_in_every_table_of_scores() -> None:
         assert "random (1/V" in text or "chance (1/V)" in text, part
 
 
+def test_the_glossary_has_forty_words_and_each_stands_in_the_part_that_it_names() -> None:
+    rows = re.findall(
+        r"^\| (.+) \| (.+) \| (.+) \| \[(\d)\]\((\w+)\.md\) \|$", (LESSONS / "glossary.md").read_text("utf-8"), re.M
+    )
+    assert len({word for word, *_ in rows}) == 40
+    assert [part for *_, part, _ in rows] == sorted(part for *_, part, _ in rows)
+    for word, arabic, meaning, part, name in rows:
+        assert re.search("[\u0600-\u06ff]", arabic) and meaning
+        assert part == name[0] and word.lower() in (LESSONS / f"{name}.md").read_text("utf-8").lower(), word
+
+
 def test_notebooks_and_pages_are_fresh() -> None:
     assert builder().stale() == []
 

@@ -12,7 +12,8 @@
 # letters; and we build the same model a second time, by learning.
 #
 # **How to read.** Before many cells stands a question, marked **Guess first**. Stop for ten seconds and say a number
-# aloud. You remember best what you first got wrong.
+# aloud. You remember best what you first got wrong. The words of the field stand in a [glossary](glossary.md), in
+# English and Arabic.
 
 # %%
 # The same first cell in every part: where Kammil is not installed yet, it installs it from SOURCE.
