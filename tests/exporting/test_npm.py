@@ -14,9 +14,9 @@ from tests.pages import TOOLS, blocks, chromium, served
 
 import kammil
 
-POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'"
 PAGE = f"""<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<p></p><script type="module" src="app.js"></script>"""
+<p></p><kammil-text src="model/"></kammil-text><script type="module" src="app.js"></script>"""
 PROMPT = "شو رأيكم نطلع"
 BUDGET = 150_000
 """Bytes, gzipped."""
@@ -71,11 +71,12 @@ def test_it_runs_in_node_as_its_readme_says(packed: tuple[Path, dict[str, Any]])
     (shown,) = [block.code for block in blocks((folder / "node_modules/kammil/README.md").read_text("utf-8"))]
     program = f"""{shown}
 import Kammil from "kammil";
-console.log(JSON.stringify([text, Kammil.load === load, await load("nowhere").catch(({{ message }}) => message)]));
+const message = await load("nowhere").catch((error) => error.message);
+console.log(JSON.stringify([words[0].text, text, Kammil.load === load, message]));
 """
     (folder / "program.mjs").write_text(program, "utf-8")
-    text, same, message = json.loads(run(folder, "node", "program.mjs"))
-    assert (text, same) == (expected(), True)
+    word, text, same, message = json.loads(run(folder, "node", "program.mjs"))
+    assert (word, text, same) == ("البحر", expected(), True)
     assert str(folder / "nowhere") in message
 
 
@@ -83,12 +84,15 @@ def test_its_types_are_those_of_a_small_program(packed: tuple[Path, dict[str, An
     folder, _ = packed
     tsc = tool("tsc")
     program = """import Kammil, { load, type CompletionOptions, type Model } from "kammil";
+import { attach } from "kammil/kammil-text.js";
 const model: Model = await Kammil.load(new URL("https://site.test/model/"));
 const options: CompletionOptions = { length: 5, seed: 2n ** 60n, stop: ["\\n"] };
 const session = (await load()).session().update("شو");
-export const bits: number[] = [...session.complete(options).bits, ...model.score("شو").bits];
+export const bits: number[] = [...session.complete(options).bits, session.suggest({ k: 1 })[0].probability];
 // @ts-expect-error there is no such option
 session.complete({ lenght: 5 });
+attach(document.createElement("textarea"), { model: "model/" }).remove();
+export const learnt: string[] | undefined = await document.querySelector("kammil-text")?.learnt();
 """
     (folder / "program.mts").write_text(program, "utf-8")
     run(folder, tsc, "--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "program.mts")
@@ -98,11 +102,14 @@ def test_it_runs_bundled_in_a_page(packed: tuple[Path, dict[str, Any]], tmp_path
     folder, _ = packed
     esbuild = tool("esbuild")
     program = f"""import {{ load }} from "kammil";
+import "kammil/kammil-text.js";
 const model = await load("model");
 document.querySelector("p").textContent = model.complete("{PROMPT}", {{ length: 20, seed: 1 }}).text;
 """
     (folder / "app.js").write_text(program, "utf-8")
-    run(folder, esbuild, "app.js", "--bundle", "--minify", "--format=esm", f"--outfile={tmp_path}/app.js")
+    worker = "node_modules/kammil/worker.js"
+    options = ("--bundle", "--minify", "--format=esm", "--entry-names=[name]", f"--outdir={tmp_path}")
+    run(folder, esbuild, "app.js", worker, *options)
     for build in (folder / "node_modules" / "kammil").glob("*.wasm"):
         shutil.copy(build, tmp_path)
     shutil.copytree(site / "model", tmp_path / "model")
@@ -116,4 +123,6 @@ document.querySelector("p").textContent = model.complete("{PROMPT}", {{ length: 
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
         expect(page.locator("p")).to_have_text(expected(), timeout=60_000)
+        page.locator("textarea").press_sequentially(PROMPT)
+        page.get_by_role("button").first.wait_for(timeout=60_000)
     assert not errors

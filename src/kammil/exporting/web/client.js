@@ -6,7 +6,7 @@ const line = [];
 let worker = null, running = null;
 
 /** Return the model in a folder, by default the one beside this module, as promises; it is loaded when first asked. */
-export function connect(folder = new URL("model/", import.meta.url)) {
+export function connect(folder = import.meta.url.replace(/[^/]*$/, "model")) {
   const url = new URL(`${folder}`.replace(/\/?$/, "/"), document.baseURI).href;
   const call = (method, signal, ...parameters) => ask([url, method, ...parameters], signal);
   return {

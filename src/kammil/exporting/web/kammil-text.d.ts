@@ -15,3 +15,9 @@ export class KammilText extends HTMLElement {
 
 /** Complete what is typed into a field by the model in a folder, `model/` beside this module by default; `remove()` ends it. */
 export function attach(field: HTMLTextAreaElement | HTMLInputElement, options?: { model?: string | URL }): KammilText;
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "kammil-text": KammilText;
+  }
+}

@@ -5,16 +5,17 @@ import { ApiError } from "./errors.js";
 
 export const HERE = true; // whether the model runs in this browser
 
+const SITE = import.meta.url.replace(/[^/]*\/[^/]*$/, ""); // no `new URL`, whose file a bundler would look for
 const model = connect();
 
 /** There is nobody who asks for a key. */
 export function setKey() {}
 
 export async function listModels() {
-  const response = await fetch(new URL("../model/about.json", import.meta.url)).catch(() => ({ ok: false }));
+  const response = await fetch(SITE + "model/about.json").catch(() => ({ ok: false }));
   if (!response.ok) throw new ApiError("unreachable");
   // Without a network, too, once everything is here.
-  model.learnt().then(() => navigator.serviceWorker?.register(new URL("../sw.js", import.meta.url)), () => {});
+  model.learnt().then(() => navigator.serviceWorker?.register(SITE + "sw.js"), () => {});
   return { data: [await response.json()] };
 }
 
