@@ -231,6 +231,31 @@ def test_options_of_suggestions_are_those_of_python(site: Path, model: Completer
     assert run(site, calls) == [ask(model, text, **options) for _, ask, options, text in asked]
 
 
+def test_another_model_suggests_its_own_words_and_none_that_its_owner_blocks(
+    site: Path, folder_of: Callable[[str], Path], lines: list[str], tmp_path: Path
+) -> None:
+    del site  # which finds the compiler
+    folder = shutil.copytree(folder_of("blend"), tmp_path / "model")
+    first = kammil.load(folder).suggest("")[0].text
+    (folder / folders.BLOCK).write_text(f"{first}\n", "utf-8")
+    kammil.export(folder, "web", tmp_path / "site")
+    model, prompts = kammil.load(folder), ["", *mixed_prompts(lines, 30)]
+    calls = [["suggest", text, {"allowOffensive": allowed}] for text in prompts for allowed in (False, True)]
+    expected = [suggested(model, text, allow_offensive=allowed) for text in prompts for allowed in (False, True)]
+    answers = run(tmp_path / "site", calls)
+    assert answers == expected
+    assert sum(map(len, answers)) > len(answers)
+    assert first not in [word["text"] for words in answers for word in words]
+
+
+def test_scripts_without_spaces_are_refused(site: Path, tmp_path: Path) -> None:
+    shutil.copytree(site, tmp_path / "site")
+    tables = tmp_path / "site" / "model" / "suggest.json"
+    tables.write_text(json.dumps({**json.loads(tables.read_text("utf-8")), "words": None}))
+    for answer in run(tmp_path / "site", [["suggest", "x"], ["phrase", "x"]]):
+        assert "spaces" in answer["error"]
+
+
 def to_camel(name: str) -> str:
     return name.replace("_o", "O")
 
