@@ -2,6 +2,8 @@
 // and `begun_word` in `kammil/completion`. A beam is rows of {ids, weight, memory, p, state}, likely meanings first.
 
 const NO_LETTER = -1;
+/** How a text was typed that was typed as it is meant; `least` is the minimum probability of its letters. */
+const UNCHANGED = { typed: [], isSlip: false, dropped: NO_LETTER, repeats: false, least: 1 };
 const nameOf = (ids) => ids.join(), sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 export const dot = (p, weights) => p.reduce((total, each, id) => total + each * weights[id], 0);
 
@@ -33,15 +35,15 @@ export class BegunWords {
   #start(before, english, arabic) {
     const row = { ids: [], weight: 1, ...this.#read(before) }, meaning = { ...row, replaced: 0, posterior: 1 };
     const readings = [{ ids: [], weight: 1, memory: new Map([["", 1]]), ...this.#read(arabic) }];
-    const memory = { typed: [], isSlip: false, dropped: NO_LETTER, repeats: false, least: 1 };
-    const variants = [{ ...row, memory }];
+    const variants = [{ ...row, memory: UNCHANGED }];
     return { typed: [], meanings: [meaning], variants, before: readings, readings: null, english, isEnglish: false };
   }
 
   #word(before, typed, english = 0, arabic = before) {
     const name = [this.#model.version, ...before, "", ...arabic].join();
     let { word } = this.#latest;
-    if (this.#latest.name !== name || word.typed.some((id, i) => id !== typed[i])) word = this.#start(before, english, arabic);
+    const isKnown = this.#latest.name === name && word.typed.every((id, i) => id === typed[i]);
+    if (!isKnown) word = this.#start(before, english, arabic);
     else if (word.english !== english) {
       word = { ...word, english };
       if (word.typed.length) word = this.#mixed(word);
@@ -57,7 +59,8 @@ export class BegunWords {
     let readings = null;
     if (signs) {
       readings = word.readings ?? word.before;
-      for (const sign of word.readings ? signs.at(-1) : signs) readings = this.#beam(readings, this.#letters(readings, sign));
+      for (const sign of word.readings ? signs.at(-1) : signs)
+        readings = this.#beam(readings, this.#letters(readings, sign));
     }
     return this.#mixed({ ...word, typed, variants, readings: readings?.length ? readings : null });
   }
@@ -130,7 +133,8 @@ export class BegunWords {
   #readRun(before, run, begin = 0) {
     const { latin, space, MAX_RUN } = this.#t, words = [];
     if (!run.length || !latin) return { ids: before, arabic: [], replaced: 0, words };
-    let arabic = [], replaced = 0, last = null, meant = before.slice(0, before.length - sum(run.map((word) => word.length + 1)));
+    let meant = before.slice(0, before.length - sum(run.map((word) => word.length + 1)));
+    let [arabic, replaced, last] = [[], 0, null];
     run.forEach((word, i) => {
       if (i === begin) [arabic, replaced, last] = [[], 0, null];
       const name = [this.#model.version, ...meant, "", ...word].join();
@@ -205,7 +209,8 @@ export class BegunWords {
     }
     // A channel that keeps a text has left out what is too improbable.
     const least = kept === null ? MIN_SHARE * Math.max(0, ...best().map(({ weight }) => weight)) : 0;
-    const arcs = best().filter(({ weight }) => weight >= least), sources = new Map(rows.map((row) => [nameOf(row.ids), row]));
+    const arcs = best().filter(({ weight }) => weight >= least);
+    const sources = new Map(rows.map((row) => [nameOf(row.ids), row]));
     const unread = arcs.filter(({ name }) => !sources.has(name));
     stepped(rows, unread).forEach((row, i) => sources.set(unread[i].name, row));
     return arcs.map(({ ids, weight, memory, name }) => ({ ...sources.get(name), ids, weight, memory }));
@@ -214,7 +219,7 @@ export class BegunWords {
   /** The arcs of a typed letter: any may be another spelling, one may be a slip; see `Channel`. */
   #edits(beam, id) {
     const { WIDTH, MIN_SHARE, MAX_DROPPED, NEVER, exchanges, keys, channel } = this.#t;
-    const typed = [...beam[0].memory.typed, id], edits = { typed, isSlip: true, dropped: NO_LETTER, repeats: false, least: 1 };
+    const typed = [...beam[0].memory.typed, id], edits = { ...UNCHANGED, typed, isSlip: true };
     const intended = exchanges.get(id), reach = beam.map(({ weight, p, memory: { isSlip, least } }) =>
       intended.map(({ letter, likelihood, isSpelling }) =>
         Math.min(least, p[letter]) >= NEVER && (isSpelling || !isSlip) ? weight * p[letter] * likelihood : 0,
@@ -229,9 +234,10 @@ export class BegunWords {
       return { row, letter, weight: reach[row][column], memory: { ...edits, isSlip, least } };
     });
     const letters = keys.has(id) ? [...keys].filter((letter) => letter !== id) : [];
-    const leftOut = beam.map(({ weight, p, memory: { isSlip, least } }) =>
-      letters.map((letter) => (!isSlip && least >= NEVER && p[letter] >= NEVER ? weight * channel.dropped * p[letter] : 0)),
-    );
+    const leftOut = beam.map(({ weight, p, memory: { isSlip, least } }) => {
+      const dropped = isSlip || least < NEVER ? 0 : weight * channel.dropped;
+      return letters.map((letter) => (p[letter] >= NEVER ? dropped * p[letter] : 0));
+    });
     const unwritten = bestCells(leftOut, MAX_DROPPED, floor).map(([row, column]) => {
       const letter = letters[column], { memory, p } = beam[row];
       const least = Math.min(memory.least, p[letter] >= NEVER ? p[letter] : 0);
@@ -285,8 +291,10 @@ export class BegunWords {
       );
     const goesOn = beam.flatMap(({ ids, memory }, row) => {
       const written = ids.length ? writtenFor(ids) : new Map();
-      const longer = [...memory].filter(([text]) => written.has(text + sign));
-      const pairs = longer.map(([text, weight]) => [text + sign, (weight * written.get(text + sign)[0]) / written.get(text)[0]]);
+      const pairs = [...memory].flatMap(([text, weight]) => {
+        const longer = written.get(text + sign);
+        return longer ? [[text + sign, (weight * longer[0]) / written.get(text)[0]]] : [];
+      });
       return pairs.length ? [{ row, letter: NO_LETTER, weight: added(pairs), memory: new Map(pairs) }] : [];
     });
     const joined = (one, other) => {
@@ -326,19 +334,13 @@ function englishShares(first, likelihoods, change) {
 
 /** Words in Latin letters, of the tables that the export writes. */
 export class Latin {
-  constructor({ typed, characters, articles, written, listed, followers }, { LISTED, ODD }) {
+  constructor({ typed, characters, articles, written, silent, begun, listed, followers }, { LISTED, ODD }) {
     [this.typed, this.characters] = [new Map(typed), new Map(characters)];
     this.articles = new Map(articles.map(([form, joined]) => [nameOf(form), joined]));
     [this.listed, this.followers] = [listed, followers].map((each) => new Map(Object.entries(each)));
     this.shares = { LISTED, ODD };
-    this.written = written.map((each) => new Map(each.map(([id, texts]) => [id, new Map(texts.map(([t, ...pq]) => [t, pq]))])));
-    this.silent = this.written.map((each) => Array.from(each, ([id, texts]) => [id, texts.get("")?.[1]]).filter(([, q]) => q > 0));
-    this.begun = this.written.map((each) => {
-      const letters = new Map();
-      for (const [id, texts] of each)
-        for (const [text, [p]] of texts) letters.set(text, [...(letters.get(text) ?? []), [id, p]]);
-      return letters;
-    });
+    this.written = written.map((each) => new Map(each.map(([id, texts]) => [id, new Map(texts)])));
+    [this.silent, this.begun] = [silent, begun.map((each) => new Map(each))];
   }
 
   /** A begun word in signs, or null. */

@@ -1,15 +1,15 @@
 // Words that are not written: the automaton of `Blocklist` in `kammil/data/blocklist.py`. A position is node * 65,536 +
 // number of an entry, 0 while it may be any.
 
-const EOS = 3, SEPARATOR = " ", TAIL = 64, MAX_STATES = 1024;
+const EOS = 3, SEPARATOR = " ", TAIL = 64, MAX_NUMBERED = 1024;
 
 export class Blocked {
   #graph; #children; #ends; #folds; #byLetter = new Map(); #ligatures = []; #pieces; #own; #exempt = new Set();
-  #states = new Map(); #nowhere; #begin;
+  #states = new Map(); #nowhere; #begin; #engine; #numbered = [null];
 
-  /** A graph as the export writes it, and the text of every id, "" for those that are never written. */
-  constructor(graph, pieces) {
-    this.#graph = graph;
+  /** A graph as the export writes it, the text of every id, "" for those that are never written, and the engine. */
+  constructor(graph, pieces, engine) {
+    [this.#graph, this.#engine] = [graph, engine];
     this.#children = graph.children.map((nodes) => new Map(nodes.map((node) => [graph.letters[node], node])));
     this.#ends = new Set(graph.ends);
     this.#folds = new Map(Object.entries(graph.folds));
@@ -89,7 +89,35 @@ export class Blocked {
   /** Block all entries but these. */
   exempt(numbers) {
     this.#exempt = numbers;
-    for (const state of this.#states.values()) state.refused = state.refusedLast = undefined;
+    this.#numbered = [null];
+    for (const state of this.#states.values()) state.number = state.refused = state.refusedLast = undefined;
+  }
+
+  /** Addresses of a table for the engine's search, which holds what was asked of states that are numbered from 1. */
+  table() {
+    const size = 4 * MAX_NUMBERED * this.#pieces.length;
+    this.addresses ??= [this.#engine.reserve(size), this.#engine.reserve(MAX_NUMBERED), 1];
+    if (this.#numbered.length > MAX_NUMBERED / 2) this.exempt(this.#exempt); // a search makes a few hundred
+    return this.addresses;
+  }
+
+  /** The number of a state in the table; 0 where there is no room. */
+  numberOf(state) {
+    if (!state.number && this.#numbered.length < MAX_NUMBERED) {
+      state.number = this.#numbered.push(state) - 1;
+      const row = new Int32Array(this.#pieces.length), [next, blocked] = this.addresses;
+      for (const id of this.refused(state, Infinity)) row[id] = -1;
+      this.#engine.write(next + state.number * row.byteLength, row);
+      this.#engine.write(blocked + state.number, Uint8Array.of(this.blocked(state)));
+    }
+    return state.number ?? 0;
+  }
+
+  /** The number of the state after an id, which the table knows from now on. */
+  numberAfter(number, id) {
+    const after = this.numberOf(this.after(this.#numbered[number], this.#pieces[id]));
+    this.#engine.write(this.addresses[0] + 4 * (number * this.#pieces.length + id), Int32Array.of(after));
+    return after;
   }
 
   #matching({ positions }) {
@@ -145,41 +173,5 @@ export class Blocked {
 
   #fold(character) {
     return this.#folds.get(character) ?? SEPARATOR; // what the model does not know separates
-  }
-}
-
-/** Blocked words as one automaton in an array of the engine's, which holds what was asked: states are numbered from 1. */
-export class RefusalTable {
-  #blocked; #pieces; #engine; #states = [null]; #numbers = new Map();
-
-  constructor(blocked, pieces, engine) {
-    [this.#blocked, this.#pieces, this.#engine] = [blocked, pieces, engine];
-    this.addresses = [engine.reserve(4 * MAX_STATES * pieces.length), engine.reserve(MAX_STATES), 1];
-  }
-
-  /** Forget all, if there is hardly room for a search, or the blocked words are others. */
-  clear(anyway = true) {
-    if (!anyway && this.#states.length < MAX_STATES / 2) return;
-    [this.#states, this.#numbers] = [[null], new Map()];
-  }
-
-  number(state) {
-    let number = this.#numbers.get(state);
-    if (number === undefined && this.#states.length < MAX_STATES) {
-      number = this.#states.push(state) - 1;
-      this.#numbers.set(state, number);
-      const row = new Int32Array(this.#pieces.length);
-      for (const id of this.#blocked.refused(state, Infinity)) row[id] = -1;
-      this.#engine.write(this.addresses[0] + number * row.byteLength, row);
-      this.#engine.write(this.addresses[1] + number, Uint8Array.of(this.#blocked.blocked(state)));
-    }
-    return number ?? 0;
-  }
-
-  /** The number of the state after an id. */
-  after(number, id) {
-    const after = this.number(this.#blocked.after(this.#states[number], this.#pieces[id]));
-    this.#engine.write(this.addresses[0] + 4 * (number * this.#pieces.length + id), Int32Array.of(after));
-    return after;
   }
 }

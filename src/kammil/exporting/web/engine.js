@@ -74,8 +74,8 @@ export class Engine {
 
   /** A part of each id in a word, as a search reads it: arrays by the names of kernel.c's WordQuery. */
   setWords({ fold_begins, folds, kinds, close }) {
-    const arrays = [Int32Array.of(...fold_begins), Int32Array.of(...folds), Uint8Array.of(...kinds), Float32Array.of(...close)];
-    this.#words = arrays.map((array) => this.#put(array));
+    const [whole, bytes] = [[fold_begins, folds].map((some) => Int32Array.from(some)), Uint8Array.from(kinds)];
+    this.#words = [...whole, bytes, Float32Array.from(close)].map((array) => this.#put(array));
   }
 
   /** @returns {State} */
@@ -104,22 +104,22 @@ export class Engine {
   }
 
   /** Search words from states with a probability each, as `kammil_search` of kernel.c does: `roots` are {state, weight,
-   * p: (V,), allowed: (V,), refusals, stem}. Return {root, ids, probability, best}, most probable first. */
-  search(roots, { k, width, maxCharacters, threshold, minForeign, classes, typed, refusals }) {
-    const begins = [0];
-    for (const ids of [...roots.map(({ stem }) => stem), typed]) begins.push(begins.at(-1) + ids.length);
-    const whole = [...roots.map((root) => root.refusals), ...begins, ...roots.flatMap(({ stem }) => stem), ...typed];
-    const numbers = [roots.length, k, width, maxCharacters], addresses = [...this.#words, ...(refusals?.addresses ?? [0, 0, 0])];
+   * p: (V,), allowed: (V,), replacement, refused}. Return {root, ids, probability, best}, most probable first. */
+  search(roots, { k, width, maxCharacters, threshold, minForeign, classes, typed, blocked }) {
+    const begins = [0], stems = [...roots.map(({ replacement }) => replacement), typed];
+    for (const ids of stems) begins.push(begins.at(-1) + ids.length);
+    const addresses = [...this.#words, ...(blocked?.table() ?? [0, 0, 0])];
+    const states = roots.map(({ refused }) => blocked?.numberOf(refused) ?? 0);
     return this.#call((keep) => {
       const message = keep(this.#message(roots.map(() => []), roots.map(({ state }) => state), 0));
       const query = keep(
         this.#put(
           joined([
-            BigInt64Array.from(numbers, BigInt),
+            BigInt64Array.from([roots.length, k, width, maxCharacters], BigInt),
             Float64Array.of(threshold, minForeign),
             BigInt64Array.from(addresses, BigInt),
             Float64Array.from(roots, ({ weight }) => weight),
-            BigInt64Array.from(whole, BigInt),
+            BigInt64Array.from([...states, ...begins, ...stems.flat()], BigInt),
             ...roots.map(({ p }) => p),
             classes,
             ...roots.map(({ allowed }) => allowed),
@@ -128,9 +128,9 @@ export class Engine {
       );
       const row = 2 + maxCharacters;
       const [words, probabilities, stats] = [8 * k * row, 16 * k, 16].map((bytes) => keep(this.#allocate(bytes)));
-      this.resolve = refusals && ((state, id) => refusals.after(state, id));
+      this.resolve = (state, id) => blocked.numberAfter(state, id);
       const count = checked(this.#code.kammil_search(this.#model, message, query, words, probabilities, stats));
-      const [found, q] = [this.#get(BigInt64Array, words, count * row), this.#get(Float64Array, probabilities, 2 * count)];
+      const found = this.#get(BigInt64Array, words, count * row), q = this.#get(Float64Array, probabilities, 2 * count);
       return Array.from({ length: count }, (_, i) => {
         const [root, length, ...ids] = Array.from(found.subarray(i * row, (i + 1) * row), Number);
         return { root, ids: ids.slice(0, length), probability: q[2 * i], best: q[2 * i + 1] };

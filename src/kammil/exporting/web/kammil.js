@@ -1,7 +1,7 @@
-// A Kammil model in a browser or in Node: complete, suggest, score and learn, with nothing on a server but files. Types and what
-// the functions mean: kammil.d.ts.
+// A Kammil model in a browser or in Node: complete, suggest, score and learn, with nothing on a server but files. Types
+// and what the functions mean: kammil.d.ts.
 
-import { Blocked, RefusalTable } from "./blocked.js";
+import { Blocked } from "./blocked.js";
 import { Contexts } from "./contexts.js";
 import { build, Engine } from "./engine.js";
 import { blend, safetensors } from "./folder.js";
@@ -63,7 +63,7 @@ export default { load };
 export class Model {
   /** Grows with what is learnt or forgotten. */
   version = 0;
-  #contexts; #ids; #pieces; #blocked; #refusals = []; #forbidden; #taught = new Map(); #openings; #firstWords = new Map();
+  #contexts; #ids; #pieces; #blocked; #forbidden; #taught = new Map(); #openings; #firstWords = new Map();
 
   constructor(engine, contexts, characters, rules, blocked, tables) {
     this.engine = engine;
@@ -75,8 +75,8 @@ export class Model {
     this.#ids = new Map(characters.map((character, i) => [character, i + SPECIALS]));
     this.#pieces = ["", "", "", null, ...characters.map((character) => (character.isWellFormed() ? character : ""))];
     this.#forbidden = Uint8Array.from(this.#pieces, (piece, id) => Number(!piece && id !== EOS));
-    this.#blocked = [new Blocked(blocked, this.#pieces), blocked.own ? new Blocked(blocked, this.#pieces) : null];
-    this.#blocked[1]?.exempt({ has: (number) => number > blocked.own });
+    this.#blocked = [true, blocked.own > 0].map((some) => some && new Blocked(blocked, this.#pieces, engine));
+    if (blocked.own) this.#blocked[1].exempt({ has: (number) => number > blocked.own });
   }
 
   session() {
@@ -147,7 +147,7 @@ export class Model {
     return ids.map((id) => this.#pieces[id]).join("");
   }
 
-  /** What follows a state after more ids, {p: probabilities of each id, state}; and the same for one id of each of some. */
+  /** What follows a state after more ids, {p: probabilities of each id, state}; and the same for an id of each state. */
   follow(ids, state) {
     const { logProbabilities, state: after } = this.engine.forward(ids, state, 1);
     return { p: logProbabilities.map(Math.exp), state: after };
@@ -155,15 +155,14 @@ export class Model {
 
   step(ids, states) {
     if (!ids.length) return [];
-    const size = this.#pieces.length, { logProbabilities, states: after } = this.engine.forwardAll(ids.map((id) => [id]), states, 1);
-    return after.map((state, i) => ({ p: logProbabilities.subarray(i * size, (i + 1) * size).map(Math.exp), state }));
+    const read = this.engine.forwardAll(ids.map((id) => [id]), states, 1), { logProbabilities } = read;
+    const size = this.#pieces.length;
+    return read.states.map((state, i) => ({ p: logProbabilities.subarray(i * size, (i + 1) * size).map(Math.exp), state }));
   }
 
-  /** What is refused, and a table of it for searches; empty for nothing. */
-  refusals(allowOffensive) {
-    const which = Number(allowOffensive), blocked = this.#blocked[which];
-    if (blocked) this.#refusals[which] ??= { blocked, table: new RefusalTable(blocked, this.#pieces, this.engine) };
-    return this.#refusals[which] ?? {};
+  /** The words that are not written, or undefined. */
+  blocked(allowOffensive) {
+    return this.#blocked[Number(allowOffensive)] || undefined;
   }
 
   /** Words that a text may begin with, by their ids, and the probability that it begins as the model says: `Openings`. */
@@ -182,7 +181,7 @@ export class Model {
   /** Write a text after a state; see `Session.complete`. */
   write(state, seen, options) {
     const { length, temperature, seed, stop, allowOffensive } = checked(options, COMPLETE);
-    const random = new Random([seed, 0]), blocked = this.#blocked[Number(allowOffensive)];
+    const random = new Random([seed, 0]), blocked = this.blocked(allowOffensive);
     const draft = new Draft(length, stop, blocked, blocked?.start(seen));
     for (let chances = []; !draft.reason; ) {
       const wanted = Math.min(BULK, length - draft.bits.length);
@@ -224,7 +223,6 @@ export class Model {
     const taught = this.#taught, add = (counts, name) => counts.set(name, (counts.get(name) ?? 0) + times);
     for (const number of this.#blocked[0].entriesIn(text)) add(taught, number);
     this.#blocked[0].exempt(new Set([...taught.keys()].filter((number) => taught.get(number) > 0)));
-    this.#refusals[0]?.table.clear();
     const begin = [...text.slice(0, 2 * MAX_OPENING)].slice(0, MAX_OPENING).join(""), [first] = wordsOf(begin);
     if (first) add(this.#firstWords, this.normalise(begin.slice(...first)));
     this.version++;
@@ -264,8 +262,8 @@ export class Session {
 
   #asked(defaults, options) {
     const asked = checked(options, defaults);
-    if (!this.#model.tables) throw new Error("words are not suggested here in a script without spaces; ask Kammil's server");
-    return { ...asked, refusals: this.#model.refusals(asked.allowOffensive) };
+    if (!this.#model.tables) throw new Error("words are suggested here in scripts with spaces alone; ask Kammil's server");
+    return { ...asked, blocked: this.#model.blocked(asked.allowOffensive) };
   }
 
   #after() {
@@ -336,11 +334,12 @@ class Draft {
 }
 
 function checked(given, defaults) {
-  const options = { ...defaults, ...Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value !== undefined)) };
-  for (const [name, value] of Object.entries(options)) {
+  const options = { ...defaults };
+  for (const [name, value] of Object.entries(given ?? {})) {
+    if (value !== undefined) options[name] = value;
     if (!(name in defaults)) throw new Error(`there is no option ${name}; there are ${Object.keys(defaults).join(", ")}`);
     const [means, holds] = OPTIONS[name] ?? [];
-    if (means && value !== defaults[name] && !holds(value)) throw new Error(`${name} is ${value}, but it must be ${means}`);
+    if (means && value !== undefined && !holds(value)) throw new Error(`${name} is ${value}, but it must be ${means}`);
   }
   return options;
 }

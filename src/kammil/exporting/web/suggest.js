@@ -12,10 +12,9 @@ export function compiled({ constants, words, channel, latin, unsolicited, longVo
   const having = (bit) => Uint8Array.from(words.classes, (bits) => Number((bits & engine.constant(bit)) > 0));
   const among = (ids) => words.classes.map((_, id) => Number(ids.includes(id)));
   const { proclitics, conjunctions, ...lists } = unsolicited, entries = {};
-  for (const [name, all] of Object.entries(lists)) {
-    const byFirst = new Map();
-    for (const entry of all) byFirst.set(entry[0], [...(byFirst.get(entry[0]) ?? []), entry]);
-    entries[name] = { byFirst, last: new Set(all.map((entry) => entry.at(-1))), most: Math.max(1, ...all.map((e) => e.length)) };
+  for (const [name, byFirst] of Object.entries(lists)) {
+    const all = byFirst.flatMap(([, some]) => some), most = Math.max(1, ...all.map(({ length }) => length));
+    entries[name] = { byFirst: new Map(byFirst), last: new Set(all.map((entry) => entry.at(-1))), most };
   }
   const exchanges = channel.exchanges.map(([id, [ids, p, spellings]]) => [
     id,
@@ -24,10 +23,11 @@ export function compiled({ constants, words, channel, latin, unsolicited, longVo
   return {
     ...constants,
     ...rest,
-    ...{ channel, entries, proclitics: new Set(proclitics), conjunctions, close: words.close, careful: engine.constant("CAREFUL") },
-    ...{ classes: Uint8Array.from(words.classes), begins: having("BEGINS"), continues: having("CONTINUES") },
-    ...{ inWord: having("ENDS_WORDS"), foreign: having("FOREIGN"), digits: among(rest.digits), extends: among(rest.extends) },
-    ...{ keys: new Set(channel.letters), exchanges: new Map(exchanges), latin: latin && new Latin(latin, constants) },
+    ...{ entries, conjunctions, proclitics: new Set(proclitics), latin: latin && new Latin(latin, constants) },
+    ...{ channel, exchanges: new Map(exchanges), keys: new Set(channel.letters), careful: engine.constant("CAREFUL") },
+    ...{ classes: Uint8Array.from(words.classes), close: words.close, foreign: having("FOREIGN") },
+    ...{ begins: having("BEGINS"), continues: having("CONTINUES"), inWord: having("ENDS_WORDS") },
+    ...{ digits: among(rest.digits), extends: among(rest.extends) },
     doubled: new RegExp(longVowels ? `(?<=.)([${longVowels}])\\1` : "(?!)", "gv"),
     spellings: rest.careful,
   };
@@ -42,14 +42,14 @@ export class Suggester {
   }
 
   /** Words for a text, and the same normalised: {text, completion, probability, replaces}. */
-  suggest(text, seen, { k, threshold, correct, refusals }) {
+  suggest(text, seen, { k, threshold, correct, blocked }) {
     const { MAX_REPLACED } = this.#t, ids = [BOS, ...this.#model.encode(seen)], open = openWord(seen);
     const letters = text.endsWith(open) ? [...open].length : 0;
     const [typed, known] = [text, seen].map((each) => [...each.slice(-2 * MAX_REPLACED)].reverse());
     let asTyped = 0;
     while (asTyped < Math.min(MAX_REPLACED, known.length) && typed[asTyped] === known[asTyped]) asTyped++;
     const word = correct ? this.#begun.after(ids, letters, asTyped) : null;
-    const found = this.#words(seen, this.#read(ids), { k, threshold, refusals, word, opens: open === seen });
+    const found = this.#words(seen, this.#read(ids), { k, threshold, blocked, word, opens: open === seen });
     return found.map(({ ids, probability, replaced }) => {
       const completion = this.#model.decode(ids), first = [...completion][0], last = lastLetter(seen);
       if (replaced) return { text: openWord(completion), completion, probability, replaces: replaced };
@@ -59,7 +59,7 @@ export class Suggester {
   }
 
   /** Ghost text: the most probable word, then the most probable one after it, while each is worth reading. */
-  phrase(seen, { words, ghost, threshold, refusals }) {
+  phrase(seen, { words, ghost, threshold, blocked }) {
     const { space, close, MIN_OF_BEST, ghostRules } = this.#t, open = openWord(seen);
     const [least, charge] = threshold === undefined ? ghostRules[ghost] : [threshold, 0];
     let after = this.#read([BOS, ...this.#model.encode(seen)]), complete = open ? dot(after.p, close) : 0, share = 1;
@@ -67,7 +67,7 @@ export class Suggester {
     const phrases = [{ completion: "", probability: 1 }];
     let completion = "", probability = 1;
     for (let i = 0; i < words; i++) {
-      const wanted = { k: 1, threshold: least / share, refusals, word: null, opens: false };
+      const wanted = { k: 1, threshold: least / share, blocked, word: null, opens: false };
       let [found] = this.#words(seen + completion, after, wanted);
       if (found && this.#mayBeCareful(found.ids, seen)) // the same word as the writer spells it
         [found] = this.#words(seen + completion, after, { ...wanted, threshold: wanted.threshold * MIN_OF_BEST });
@@ -91,11 +91,11 @@ export class Suggester {
   }
 
   /** The words found after a text, most probable first: endings before next words, or behind them. */
-  #words(seen, { p, state }, { k, threshold, refusals, word, opens }) {
+  #words(seen, { p, state }, { k, threshold, blocked, word, opens }) {
     const { space, close, foreign, MAX_LEFT_OUT, MIN_ENDING_OF_COMPLETE } = this.#t;
     const weight = word ? word.meanings[0].posterior : 1, open = openWord(seen);
-    const careful = this.#carefulIn(seen), search = { threshold, refusals, careful, typed: [] };
-    const first = { p, state, weight, allowed: this.#firstIds(seen, open, p), refused: refusals.blocked?.start(seen) };
+    const careful = this.#carefulIn(seen), search = { threshold, blocked, careful, typed: [] };
+    const first = { p, state, weight, allowed: this.#firstIds(seen, open, p), refused: blocked?.start(seen) };
     Object.assign(first, { replacement: [], replaced: 0 });
     const complete = open ? weight * dot(p, close) : 0, { roots, whole } = this.#meanings(word, seen, complete, search);
     const wanted = k + MAX_LEFT_OUT * opens, typed = word?.typed ?? [];
@@ -114,17 +114,13 @@ export class Suggester {
     return word?.isEnglish ? found.filter(({ ids }) => foreign[ids.at(-1)]) : found;
   }
 
-  #search(roots, k, { threshold, refusals, careful, typed }) {
-    const { classes, MAX_STATES, MAX_CHARACTERS, careful: bit } = this.#t, { table } = refusals, { engine } = this.#model;
-    table?.clear(false);
-    const found = engine.search(
-      roots.map((root) => ({ ...root, stem: root.replacement, refusals: table?.number(root.refused) ?? 0 })),
-      {
-        ...{ k, threshold, typed, width: Math.max(MAX_STATES, k), maxCharacters: MAX_CHARACTERS, refusals: table },
-        minForeign: this.#minForeign(threshold),
-        classes: careful.size ? classes.map((bits, id) => (careful.has(id) ? bits | bit : bits)) : classes,
-      },
-    );
+  #search(roots, k, { threshold, blocked, careful, typed }) {
+    const { classes, MAX_STATES, MAX_CHARACTERS: maxCharacters, careful: bit } = this.#t;
+    const found = this.#model.engine.search(roots, {
+      ...{ k, threshold, typed, blocked, maxCharacters, width: Math.max(MAX_STATES, k) },
+      minForeign: this.#minForeign(threshold),
+      classes: careful.size ? classes.map((bits, id) => (careful.has(id) ? bits | bit : bits)) : classes,
+    });
     return found.map(({ root, ids, ...rest }) => {
       const { replacement, replaced } = roots[root];
       return { ids: [...replacement, ...ids], replaced, ...rest };
@@ -143,7 +139,7 @@ export class Suggester {
   }
 
   /** The roots of a begun word's other meanings, and the meanings that are whole words. */
-  #meanings(word, seen, complete, { threshold, refusals: { blocked } }) {
+  #meanings(word, seen, complete, { threshold, blocked }) {
     const { space, begins, continues, close, inWord, foreign } = this.#t, roots = [], whole = [], characters = [...seen];
     const start = (replaced) => blocked.start(characters.slice(0, characters.length - replaced).join(""));
     for (const { ids, p, state, posterior: weight, replaced } of word?.meanings.slice(1) ?? []) {
@@ -171,8 +167,9 @@ export class Suggester {
     const byIds = new Map(), best = new Map();
     for (const word of words) {
       const ids = word.replaced ? word.ids : [...typed, ...word.ids], old = byIds.get(ids.join());
+      const once = old && old.once.replaced <= word.replaced ? old.once : word;
       const probability = word.probability + (old?.once.probability ?? 0);
-      byIds.set(ids.join(), { ids, once: { ...(old && old.once.replaced <= word.replaced ? old.once : word), probability } });
+      byIds.set(ids.join(), { ids, once: { ...once, probability } });
     }
     for (const { ids, once } of byIds.values()) {
       const last = ids.slice(ids.lastIndexOf(this.#t.space) + 1).join(), old = best.get(last);
@@ -183,7 +180,8 @@ export class Suggester {
 
   /** The k most probable words, each in one spelling: `WordList`. */
   #listed(words, k, careful, typedIds) {
-    const { MIN_OF_BEST } = this.#t, entries = new Map(), typed = this.#letters(typedIds), typedPlain = this.#plain(typed).plain;
+    const { MIN_OF_BEST } = this.#t, entries = new Map();
+    const typed = this.#letters(typedIds), typedPlain = this.#plain(typed).plain;
     const isBetter = (one, other) => {
       const rank = !one.word.replaced - !other.word.replaced || one.careful - other.careful;
       const [p, q] = [one.word.probability, other.word.probability];
@@ -196,12 +194,13 @@ export class Suggester {
       if (letters !== plain && p < MIN_OF_BEST * (entries.get(plain)?.word.probability ?? 0)) continue;
       for (const [name, entry] of letters === plain ? [...entries] : [])
         if (entry.plain === plain && name !== plain && entry.word.probability < MIN_OF_BEST * p) entries.delete(name);
-      const entry = { word, plain, careful: ids.filter((id) => careful.has(id)).length }, old = entries.get(letters) ?? entry;
-      const best = Math.max(p, word.best, old.word.probability, old.word.best), shown = isBetter(entry, old) ? entry : old;
+      const entry = { word, plain, careful: ids.filter((id) => careful.has(id)).length };
+      const old = entries.get(letters) ?? entry, shown = isBetter(entry, old) ? entry : old;
+      const best = Math.max(p, word.best, old.word.probability, old.word.best);
       entries.set(letters, { ...shown, word: { ...shown.word, best } });
       if (entries.size <= k) continue;
-      const last = [...entries].reduce((least, each) => (each[1].word.probability < least[1].word.probability ? each : least));
-      entries.delete(last[0]);
+      const least = Math.min(...Array.from(entries.values(), (each) => each.word.probability));
+      entries.delete([...entries].find(([, each]) => each.word.probability === least)[0]);
     }
     return Array.from(entries.values(), ({ word }) => word).sort((a, b) => b.probability - a.probability);
   }
@@ -219,19 +218,20 @@ export class Suggester {
   }
 
   /** The words that begin a text, with openings, and without a second religious word. */
-  #withOpenings(found, seen, { threshold, refusals: { blocked } }) {
+  #withOpenings(found, seen, { threshold, blocked }) {
     if (!seen) {
       const { words, others } = this.#model.openings(), start = blocked?.start("");
       const mayStand = (ids) => !blocked || ((state) => state && !blocked.blocked(state))(blocked.afterIds(start, ids));
-      const known = [...words.values()].filter(({ ids }) => mayStand(ids)).map((word) => ({ ...word, replaced: 0, best: 0 }));
+      const known = [...words.values()].filter(({ ids }) => mayStand(ids));
       const rest = found.filter(({ ids }) => !words.has(ids.join()));
       found = [...known, ...rest.map((word) => ({ ...word, probability: others * word.probability }))]
         .filter(({ probability }) => probability >= threshold)
         .sort((a, b) => b.probability - a.probability);
     }
     const isReligious = ({ ids, replaced }) => {
-      const word = openWord((replaced ? "" : seen) + this.#model.decode(ids)), { byFirst } = this.#t.entries.religious;
-      return this.#stems(foldSpelling(word, this.#t.spelling)).some((stem) => byFirst.get(stem)?.some(({ length }) => length === 1));
+      const word = openWord((replaced ? "" : seen) + this.#model.decode(ids)), { spelling, entries } = this.#t;
+      const entriesOf = (stem) => entries.religious.byFirst.get(stem) ?? [];
+      return this.#stems(foldSpelling(word, spelling)).some((stem) => entriesOf(stem).some(({ length }) => length === 1));
     };
     const religious = found.map(isReligious), first = religious.indexOf(true);
     return found.filter((_, i) => i === first || !religious[i]);
@@ -240,7 +240,8 @@ export class Suggester {
   /** Give the third place to a word of content after function words alone. */
   #withContent(found, k, root, isNext, search) {
     const { PLACES, MIN_CONTENT, MAX_FOUND } = this.#t, last = found.slice(PLACES - 1);
-    if (k < PLACES || !isNext || !found.length || !found.slice(0, PLACES).every((word) => this.#isFunctionWord(word))) return found;
+    const isBare = k >= PLACES && isNext && found.length;
+    if (!isBare || !found.slice(0, PLACES).every((word) => this.#isFunctionWord(word))) return found;
     const more = this.#search([root], MAX_FOUND, { ...search, threshold: search.threshold * MIN_CONTENT });
     const least = MIN_CONTENT * (last[0]?.probability ?? search.threshold);
     const content = more.find((word) => word.probability >= least && !this.#isFunctionWord(word));
@@ -268,14 +269,15 @@ export class Suggester {
   /** The whole words of ghost text before the first name or formula that the text has not begun. */
   #asked(text, ghost) {
     const { entries, spelling, LETTERS } = this.#t, { byFirst, last, most } = entries.ghost, end = text.slice(-1000);
-    const begin = wordsOf(end).slice(-most)[0]?.[0] ?? end.length, seen = end.slice(begin) + ghost, typed = end.length - begin;
+    const begin = wordsOf(end).slice(-most)[0]?.[0] ?? end.length;
+    const seen = end.slice(begin) + ghost, typed = end.length - begin;
     const words = wordsOf(seen), folded = words.map(([from, to]) => foldSpelling(seen.slice(from, to), spelling));
     const mayEnd = words.some(([, to], i) => to > typed && this.#stems(folded[i]).some((stem) => last.has(stem)));
     for (const [i, [from, to]] of mayEnd ? words.entries() : [])
       for (const stem of to > typed ? this.#stems(folded[i]) : [])
         for (const entry of byFirst.get(stem) ?? []) {
-          const letters = foldSpelling(seen.slice(from, Math.max(from, typed)), spelling).length - folded[i].length + stem.length;
-          if (letters < LETTERS && entry.every((word, j) => !j || folded[i + j] === word))
+          const known = foldSpelling(seen.slice(from, Math.max(from, typed)), spelling).length;
+          if (known - folded[i].length + stem.length < LETTERS && entry.every((word, j) => !j || folded[i + j] === word))
             return seen.slice(typed, Math.max(from, typed)).trimEnd();
         }
     return ghost;

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kammil.completion import (
     begun_word,
@@ -23,6 +23,7 @@ from kammil.completion import (
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.transliteration import Transliteration
+from kammil.language_model import Ids
 from kammil.languages import known, union
 
 _CONSTANTS = {
@@ -71,8 +72,8 @@ def _pairs(mapping: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     return [*mapping.items()]
 
 
-def _entries(*names: str) -> list[tuple[str, ...]]:
-    return [*chain(*unsolicited.entries_of(*names).by_first_word.values())]
+def _entries(*names: str) -> list[tuple[Any, Any]]:
+    return _pairs(unsolicited.entries_of(*names).by_first_word)
 
 
 def _channel(channel: Channel) -> dict[str, Any]:
@@ -84,12 +85,19 @@ def _channel(channel: Channel) -> dict[str, Any]:
 def _latin(latin: Transliteration) -> dict[str, Any]:
     listed = {text: _short(p) for text, p in transliteration.listed_words().items()}
     written = [
-        [[id, [[text, *map(_short, p)] for text, p in texts.items()]] for id, texts in each.items()]
+        [[id, [[text, [*map(_short, p)]] for text, p in texts.items()]] for id, texts in each.items()]
         for each in latin.written
     ]
+    silent = [_letters(each) for each in latin.silent]
+    begun = [[[sign, _letters(letters)] for sign, letters in each.items()] for each in latin.begun]
     letters = {name: _pairs(getattr(latin, name)) for name in ("typed", "characters", "articles")}
-    return {**letters, "written": written, "listed": listed, "followers": transliteration.followers()}
+    written = {"written": written, "silent": silent, "begun": begun}
+    return {**letters, **written, "listed": listed, "followers": transliteration.followers()}
+
+
+def _letters(letters: tuple[Ids, NDArray[np.float64]]) -> list[tuple[int, float]]:
+    return [*zip(letters[0].tolist(), letters[1].tolist(), strict=True)]
 
 
 def _short(p: float) -> float:
-    return float(f"{p:.9g}")
+    return float(f"{p:.7g}")

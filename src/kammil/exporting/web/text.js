@@ -49,9 +49,11 @@ export function textRules(rules) {
 
 /** How many of the last characters belong to a grapheme that is cut. */
 export function cutGrapheme(characters) {
-  const last = [...new Intl.Segmenter().segment(characters.join(""))].at(-1).segment;
+  const last = lastGrapheme(characters.join(""));
   return last.endsWith("\u200D") || /^\p{RI}$/v.test(last) ? [...last].length : 0;
 }
+
+const lastGrapheme = (text) => [...new Intl.Segmenter().segment(text)].at(-1).segment;
 
 const MARK = "[\\p{M}\\u0E33\\u0EB3\\uFF9E\\uFF9F]", JOINER = "[\\u200C\\u200D]";
 const SCRIPTS = ["Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"].map((name) => `\\p{Script=${name}}`);
@@ -80,7 +82,7 @@ export const wordsOf = (text) => Array.from(text.matchAll(WORDS), ({ index, 0: w
 
 /** Whether the last word is of a script without spaces; its last letter; whether a character is such a letter. */
 export const endsUnspaced = (text) => UNSPACED_END.test(text.slice(-40));
-export const lastLetter = (text) => (endsUnspaced(text) ? [...new Intl.Segmenter().segment(text.slice(-40))].at(-1).segment : "");
+export const lastLetter = (text) => (endsUnspaced(text) ? lastGrapheme(text.slice(-40)) : "");
 export const isSeparate = (character) => UNSPACED_END.test(character);
 
 /** Letters for comparison: without points and case, variants of a letter by `folds`, three or more as one. */
