@@ -242,6 +242,8 @@ def stale() -> list[str]:
     """Return a sentence for every notebook and page that is not fresh."""
     import nbformat
 
+    import teacher
+
     sentences, expected = [], set[Path]()
     if MEASURED.read_text("utf-8") != measured():
         sentences.append(f"{MEASURED.name} has other figures than benchmarks; run: python docs/lessons/build.py")
@@ -264,6 +266,9 @@ def stale() -> list[str]:
                 sentences.append(f"{name} is not what {notebook.name} says; run: python docs/lessons/build.py")
         if missing:
             sentences.append(f"{source.stem}.po translates {len(missing)} messages not, such as {missing[0]!r}")
+    for path, content in teacher.pages(FOLDER).items():
+        if not path.exists() or path.read_bytes() != content:
+            sentences.append(f"{path.name} is not what the notebooks hold; run: python docs/lessons/build.py")
     folders = {path.parent for path in expected if path.suffix == ".png"}
     left = {figure for folder in folders for figure in folder.glob("*.png")} - expected
     return sentences + [f"{path.name} belongs to no page; delete it" for path in sorted(left) if not sentences]
@@ -294,6 +299,8 @@ def keep_outputs(source: Path) -> bool:
 
 def main(arguments: list[str]) -> None:
     """Build or check."""
+    import teacher
+
     if "--check" in arguments:
         for sentence in (sentences := stale()):
             sys.stderr.write(sentence + "\n")
@@ -314,6 +321,8 @@ def main(arguments: list[str]) -> None:
                 path.write_bytes(content)
             if missing:
                 sys.stderr.write(f"{source.stem}.po: {len(missing)} messages are to be translated\n")
+    for path, content in teacher.pages(FOLDER).items():
+        path.write_bytes(content)
     if not arguments and (readme := FOLDER / "README.md").exists():
         readme.write_text(with_minutes(readme.read_text("utf-8")), "utf-8")
 
