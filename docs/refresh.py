@@ -349,7 +349,33 @@ def first_minute() -> str:
     return markdown(rows)
 
 
+def web_page() -> str:
+    """The bundled model in a page without a server."""
+    r = result("web_page")
+    visits, key, seen = r["visits"], r["key_ms"], r["seen_ms"]
+    code, model = (max(one[f"{name}_bytes"] for one in visits) for name in ("code", "model"))
+    rows = [
+        ["a page without a server, in Chromium", "median", "99 % within"],
+        ["first visit: program, gzipped", f"{code / 1000:.0f} kB", ""],
+        ["first visit: model", f"{model / 1e6:.1f} MB", ""],
+        [
+            "from opening the page, nothing kept, to the first suggestions",
+            f"{r['first_suggestion_seconds']['median']:.1f} s",
+            "",
+        ],
+        ["a key: three suggestions and ghost text", f"{key['median']:.0f} ms", f"{key['p99']:.0f} ms"],
+        [
+            "from the key to the suggestions, with the pause for another key",
+            f"{seen['median']:.0f} ms",
+            f"{seen['p99']:.0f} ms",
+        ],
+        ["layout shift while it opens", f"{max(one['layout_shift'] for one in visits):.3f}", ""],
+    ]
+    return markdown(rows)
+
+
 TABLES = {
+    "web-page": web_page,
     "first-minute": first_minute,
     "attempts": attempts,
     "budgets": budgets,
