@@ -91,7 +91,12 @@ class Reader:
         self._port = "8000"
         self._names: dict[str, Any] = {"__name__": "page"}
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._environment = os.environ | {"PATH": programs, "LLM_USER_PATH": str(folder / "llm"), "PYTHONUTF8": "1"}
+        own = {
+            "LLM_USER_PATH": str(folder / "llm"),
+            "npm_config_cache": str(folder / ".npm"),
+            "npm_config_offline": "true",
+        }
+        self._environment = os.environ | own | {"PATH": programs, "PYTHONUTF8": "1"}
         patch.chdir(folder)
 
     def follow(self, page: Path) -> int:
@@ -130,7 +135,7 @@ class Reader:
             return self._serve(command[2:])
         if command[0] == "kammil" and not set(command) & {"|", "<", ">"}:
             return self._kammil(command)
-        assert command[0] in {"curl", "echo", "kammil", "llm", "python"}, f"not known here: {line}"
+        assert command[0] in {"curl", "echo", "kammil", "llm", "npm", "python"}, f"not known here: {line}"
         return self._shell(line.replace("8000", self._port), self.folder)
 
     def _kammil(self, command: list[str]) -> str:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from tests.pages import ROOT, MakeReader, Reader, blocks
 
 from kammil.training.recipe import Recipe
 from kammil.training.texts import prepare
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Error
 
 DOCS = ROOT / "docs"
 GUIDES = (
@@ -35,7 +28,6 @@ GUIDES = (
     "profiles.md",
     "serving.md",
     "playground.md",
-    "embed.md",
     "editors.md",
     "family.md",
     "ar/index.md",
@@ -45,6 +37,7 @@ GUIDES = (
 LONG = ("spreadsheet.md", "chat.md", "train.md", "report.md", "editors.md", "your-language.md")
 TESTED_BY = {
     "publish-a-model.md": "test_publish_a_model.py",
+    "embed.md": "exporting/test_embed.py",
     "export.md": "exporting/test_onnx.py",
     "tuning.md": "training",
     "pretrained.md": "models",
@@ -120,7 +113,13 @@ def test_every_page_with_commands_is_tested() -> None:
 
 def test_the_options_that_prose_names_exist() -> None:
     help_pages = (DOCS / "commands.md").read_text("utf-8")
-    for page in [ROOT / "README.md", *(DOCS / name for name in GUIDES), DOCS / "faq.md", DOCS / "deploy.md"]:
+    for page in [
+        ROOT / "README.md",
+        *(DOCS / name for name in GUIDES),
+        DOCS / "embed.md",
+        DOCS / "faq.md",
+        DOCS / "deploy.md",
+    ]:
         prose = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
         for span in re.findall(r"`((?:kammil |--)[^`]*)`", prose):
             for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", span):
@@ -149,47 +148,6 @@ def test_the_chat_of_the_guide_is_read_as_it_says(files: dict[str, str], tmp_pat
     assert sources.texts(str(tmp_path / "chat.txt"), sender="Rana") == [
         shown.code.splitlines()[1].partition("Rana: ")[2]
     ]
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-def test_the_page_of_the_guide_suggests_and_accepts(reader: MakeReader, tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium is here")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(tmp_path)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    origin = f"http://127.0.0.1:{server.server_port}"
-    page = tmp_path / "guide.md"
-    page.write_text((DOCS / "embed.md").read_text("utf-8").replace("http://localhost:9000", origin), "utf-8")
-    one = reader({})
-    one.follow(page)
-    built = tmp_path / "page.html"
-    built.write_text(built.read_text("utf-8").replace("http://127.0.0.1:8000", one.address), "utf-8")
-    with api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page()
-        wrong: list[str] = []
-
-        def note(error: Error) -> None:
-            wrong.append(str(error))
-
-        tab.on("pageerror", note)
-        tab.goto(f"{origin}/page.html")
-        tab.get_by_label("Text").press_sequentially("شو رأيكم نطلع على البح")
-        first = tab.locator("button").first
-        first.wait_for(timeout=60_000)
-        word = first.inner_text()
-        tab.get_by_label("Text").press("Tab")
-        assert tab.get_by_label("Text").input_value() == f"شو رأيكم نطلع على {word} "
-        assert not wrong
-        browser.close()
-    server.shutdown()
-    server.server_close()
 
 
 def test_a_wrong_line_of_a_page_fails(reader: MakeReader, tmp_path: Path) -> None:
