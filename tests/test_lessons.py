@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
 from tests.pages import blocks, typed
@@ -236,6 +237,14 @@ def test_the_split_keeps_repeats_together_and_tests_with_what_levantine_never_re
     train, test = lesson.split(posts)
     assert not {post.removeprefix("@reader ") for post in train} & {post.removeprefix("@reader ") for post in test}
     assert lesson.split(posts) == (train, test)
+
+
+def test_a_sentence_is_prose_in_a_notebook_and_lines_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    lesson.say("The model is right in `42` cases. " * 8)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+    shell: Any = InteractiveShell()
+    data, _ = shell.display_formatter.format(lesson.Sentence("**42** cases"))
+    assert data["text/markdown"] == "**42** cases"
 
 
 def even(answer: int) -> bool:

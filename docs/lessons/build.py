@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import runpy
 import sys
 import tempfile
@@ -157,6 +156,8 @@ def execute(source: Path) -> list[str]:
 
 def processor_seconds() -> float:
     """Return the seconds that ended child processes, such as the kernel of a notebook, computed."""
+    import resource
+
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -269,6 +270,9 @@ def stale() -> list[str]:
     for path, content in teacher.pages(FOLDER).items():
         if not path.exists() or path.read_bytes() != content:
             sentences.append(f"{path.name} is not what the notebooks hold; run: python docs/lessons/build.py")
+    readme = FOLDER / "README.md"
+    if not sentences and readme.exists() and (text := readme.read_text("utf-8")) != with_minutes(text):
+        sentences.append("README.md names other minutes; run: python docs/lessons/build.py")
     folders = {path.parent for path in expected if path.suffix == ".png"}
     left = {figure for folder in folders for figure in folder.glob("*.png")} - expected
     return sentences + [f"{path.name} belongs to no page; delete it" for path in sorted(left) if not sentences]
@@ -323,7 +327,7 @@ def main(arguments: list[str]) -> None:
                 sys.stderr.write(f"{source.stem}.po: {len(missing)} messages are to be translated\n")
     for path, content in teacher.pages(FOLDER).items():
         path.write_bytes(content)
-    if not arguments and (readme := FOLDER / "README.md").exists():
+    if (readme := FOLDER / "README.md").exists():
         readme.write_text(with_minutes(readme.read_text("utf-8")), "utf-8")
 
 

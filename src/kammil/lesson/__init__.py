@@ -87,7 +87,7 @@ def table(*rows: Sequence[object], note: str = "") -> None:
     display(Table(rows, note))
 
 
-class _Sentence(str):
+class Sentence(str):
     """A sentence of the lesson with computed numbers: prose in a notebook, lines of text in a terminal."""
 
     __slots__ = ()
@@ -101,7 +101,7 @@ class _Sentence(str):
 
 def say(sentence: str) -> None:
     """Show a sentence whose numbers a cell has computed; it may hold Markdown."""
-    display(_Sentence(sentence))
+    display(Sentence(sentence))
 
 
 def check(answer: Any, expected: Any, hint: str = "look again at what the exercise asks") -> None:
