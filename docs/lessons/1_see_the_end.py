@@ -576,9 +576,7 @@ def descend(start: float, rate: float, steps: int) -> float:
 
 lesson.check(descend(0.0, 0.1, 100), lambda w: abs(w - 5) < 1e-3, "the steps must end near 5")
 too_high = ...
-lesson.check(
-    too_high if too_high is ... else abs(descend(0.0, too_high, 100)), lambda end: end > 1000, "try a larger one"
-)
+lesson.check(too_high, lambda rate: abs(descend(0.0, rate, 100)) > 1000, "try a larger one")
 
 # %% [markdown]
 # The answers stand in [a file of their own](solutions/1_see_the_end.py).

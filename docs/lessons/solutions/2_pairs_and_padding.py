@@ -33,9 +33,5 @@ lesson.check(
 print(f"{largest:.2f}: the bias of the layer `update` moves the state, even when everything else is zero")
 
 # %%
-first, second = "شو؟ 🙂", "شو!"  # a friendly question, and a shout
-lesson.check(
-    None if first is ... else (first, second),
-    lambda texts: texts[0] != texts[1] and bare(texts[0]) == bare(texts[1]),
-    "it keeps letters and digits only",
-)
+two = "شو؟ 🙂", "شو!"  # a friendly question, and a shout
+lesson.check(two, lambda t: t[0] != t[1] and bare(t[0]) == bare(t[1]), "it keeps letters and digits only")
