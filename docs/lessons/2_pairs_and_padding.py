@@ -102,9 +102,8 @@ assert theirs["always a space"] > theirs["the notebook, trained again"]
 assert theirs["the oracle"] - theirs["always a space"] < 0.02
 
 # %% [markdown]
-# **So the notebook's score is nothing.** It is what you get for answering a space, whatever the question. Its network
-# is told nothing about what it has written, so it gives one answer 30 times, and even the oracle is hardly better. Part
-# 4 mends that.
+# **So the notebook's score is nothing.** Such a score is what you get for answering a space, whatever the question.
+# Part 4 shows the reason: the network gives one answer 30 times. Even the oracle is hardly better at that.
 #
 # The lesson from this is the most useful one here: **an accuracy without a baseline beside it says nothing.** From
 # now on a random row, 1/V, stands in every table of scores.
