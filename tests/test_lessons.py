@@ -35,6 +35,7 @@ from kammil.decoding.filters import filters, log_softmax
 
 LESSONS = Path(__file__).parent.parent / "docs" / "lessons"
 PARTS = sorted(path.stem for path in LESSONS.glob("[1-7]_*.py"))
+PROGRAMS = [*PARTS, "the_notebook_mended"]
 
 
 def builder(name: str = "build") -> ModuleType:
@@ -55,7 +56,7 @@ SOLUTIONS = {path.stem: path.read_text("utf-8") for path in (LESSONS / "solution
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", PROGRAMS)
 def test_a_part_runs_in_any_folder_leaves_its_figures_and_its_solutions_hold(part: str, tmp_path: Path) -> None:
     (tmp_path / "with solutions").mkdir()
     program = tmp_path / "with solutions" / f"{part}.py"
@@ -224,7 +225,7 @@ def test_a_notebook_made_with_another_model_is_stale(tmp_path: Path, monkeypatch
 
 
 def test_a_notebook_is_small_and_has_no_errors() -> None:
-    for part in PARTS:
+    for part in PROGRAMS:
         text = (LESSONS / f"{part}.ipynb").read_text("utf-8")
         assert len(text.encode("utf-8")) < 300_000, part
         assert '"output_type": "error"' not in text, part

@@ -393,9 +393,11 @@ lesson.table(
 )
 for name in ("T = 1, top-k 5", "T = 1, top-p 0.9", "T = 1, min-p 0.1"):
     assert scores[name][:, EXISTING].mean() > scores["T = 1"][:, EXISTING].mean()  # no tail, fewer absurd words
+    assert scores[name][:, DIFFERENT].mean() < scores["T = 1"][:, DIFFERENT].mean()
 assert scores["T = 1.5, min-p 0.1"][:, EXISTING].mean() > scores["T = 1.5"][:, EXISTING].mean()
 assert scores["greedy"][:, DIFFERENT].mean() < scores["T = 1"][:, DIFFERENT].mean()
 assert scores["T = 1.5"][:, EXISTING].mean() < scores["T = 0.7"][:, EXISTING].mean()
+assert scores["greedy"][:, FIRST].mean() > scores["T = 1.5"][:, FIRST].mean()
 assert one_in_five[best_five] > one_in_five["greedy"]
 
 # %% [markdown]
@@ -427,7 +429,7 @@ assert sum(only) < len(test) / 4
 # ## Where does a thought end?
 #
 # So far a text ended after 30 characters, wherever that was, unless the model said *end* before. A sentence that is
-# broken off makes no sense, however good its letters are.
+# broken off helps nobody, however good its letters are.
 #
 # > **Guess first.** We draw one text at temperature 0.7 for each half. How many of them does the limit break off? How
 # > many say a word twice?
@@ -463,8 +465,8 @@ lesson.table(
 # 1. **Cut** a text where its first clause ends: behind a full stop, a question mark, an exclamation mark, or before a
 #    comma. It must hold a whole new word by then.
 # 2. **Choose.** Draw many texts, leave out those that end nowhere and those that say a word twice, and keep the one
-#    that costs the fewest bits per character. (A bit of surprise: a character with probability 1/2 costs one bit, one
-#    with 1/4 two. Part 6 is about that.)
+#    that costs the fewest bits per character. (A character with probability 1/2 costs one bit, one with 1/4 two bits;
+#    part 6 says more.)
 
 
 # %%
@@ -500,12 +502,12 @@ for half, of, text in list(zip(some, drafts, chosen, strict=True))[:4]:
     lesson.table(("", "text"), ("given", half), ("the first draw", of[0].text), ("the best of 64, cut", text))
 
 # %% [markdown]
-# ## Stock phrases: ends that somebody wrote
+# ## Stock phrases: ends that were written beforehand
 #
-# A small model loses the thread. A message that a person has written keeps it. So there is a third idea: look for a
-# message in which the last word of the prompt occurs, and take the rest of its clause. Many messages may have it; take
-# the one whose words before that place are most like the prompt's. *Likeness* is the number of words that both have,
-# divided by the number of words that one of them has. (It is called the *Jaccard similarity*.)
+# A small model loses the thread. A message that was written as a whole keeps it. So there is a third idea: look for a
+# message in which the last word of the prompt occurs, and take the rest of its clause. Many messages may have that
+# word; take the one whose words before that place are most like the prompt's. *Likeness* is the number of words that
+# both have, divided by the number of words that at least one of them has. (It is called the *Jaccard similarity*.)
 
 
 # %%
@@ -535,7 +537,7 @@ lesson.table(
         for each, done in ((each, levantine.complete(each, preset="sensible")) for each in begun)
     ),
 )
-assert all(any(phrase_after(each, train)[1] in post for post in train) for each in begun)  # a person wrote it
+assert all(any(phrase_after(each, train)[1] in post for post in train) for each in begun)  # it stands in a post
 
 # %% [markdown]
 # The package has many more messages than our training posts, all written for this project. A phrase is offered where
@@ -624,8 +626,8 @@ assert sense["sensible: with stock phrases, too"]["sense"] < 50
 assert sense[alone]["sense"] > sense["the best of 64 that end with a clause"]["sense"]
 
 # %% [markdown]
-# Each step helps, and the largest one is not the model's merit: a phrase that somebody wrote makes sense more often
-# than what a small model draws. And still more than half of the texts of `sensible` do not make sense to both readers.
+# Each step helps, and the largest one is not the model's merit: the end of a whole message makes sense more often than
+# what a small model draws. And still more than half of the texts of `sensible` do not make sense to both readers.
 #
 # If you read Arabic, be a reader yourself. The next cell shows texts of two ways in a random order. Write down 2 (makes
 # sense), 1 (partly) or 0 for each *before* you run the cell after it.
@@ -652,8 +654,8 @@ print("sensible:  ", *(i for i, (_, way, _) in enumerate(pairs, 1) if way == "se
 # - Temperature: p to the power 1/T. Below 1 safer, above 1 wilder.
 # - top-k, top-p, min-p cut off the tail; the last two adapt to how sure the model is.
 # - The best setting depends on what it is for. Measure.
-# - A thought has an end. Draw many, keep those that end, choose the cheapest: more sense than any temperature brings.
-# - A stock phrase is a person's thought. Say so where you show one.
+# - A thought has an end. Draw many, keep those that end, choose the cheapest: more of them make sense.
+# - A stock phrase is no thought of the model. Say so where you show one.
 #
 # ## Exercises
 #

@@ -59,8 +59,8 @@ WORDS, LINES = 200, 10
 
 
 def sources() -> list[Path]:
-    """Return the sources of the parts, in order."""
-    return sorted(FOLDER.glob("[1-7]_*.py"))
+    """Return the sources of the parts, in order, then that of the page about the notebook."""
+    return [*sorted(FOLDER.glob("[1-7]_*.py")), *FOLDER.glob("the_notebook_mended.py")]
 
 
 def benchmarks_read(source: Path) -> list[str]:
@@ -92,7 +92,8 @@ def with_minutes(readme: str) -> str:
         lines = sum(len(c.source.splitlines()) for c in cells_.cells if c.cell_type == "code")
         row = (5 * round((words / WORDS + lines / LINES) / 5), cells_.metadata.get("seconds", 0))
         sums = [a + b for a, b in zip(sums, row, strict=True)]
-        readme = re.sub(rf"(?m)^(\| {source.stem[0]}\. .*\|)[^|]*\|[^|]*\|$", rf"\g<1> {row[0]} | {row[1]} |", readme)
+        page_ = re.escape(f"({source.stem}.md)")
+        readme = re.sub(rf"(?m)^(\| .*{page_}.*\|)[^|]*\|[^|]*\|$", rf"\g<1> {row[0]} | {row[1]} |", readme)
     return re.sub(r"(?m)^(\| together .*\|)[^|]*\|[^|]*\|$", rf"\g<1> {sums[0]} | {sums[1]} |", readme)
 
 
