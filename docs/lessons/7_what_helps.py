@@ -236,12 +236,14 @@ lesson.say(
     f" (Our function has {lines(byte_pairs)} lines.)"
 )
 assert set(pieces) == set(kammil_pieces)
+assert {"ال", " و", " ب"} <= set(pieces[:8])
 assert lines(byte_pairs) <= 10
 assert steps["pieces"] < steps["letters"]
 
 # %% [markdown]
-# The same pieces. Large language models read pieces of this kind, tens of thousands of them, because a text then has
-# fewer steps. A piece that is not known can still be written letter by letter.
+# The same pieces. Among the first are ال, the article, و, "and", and ب, "in". Large language models read pieces of this
+# kind, tens of thousands of them, because a text then has fewer steps. A piece that is not known can still be written
+# letter by letter.
 #
 # ## Attention in twenty lines
 #
@@ -601,7 +603,7 @@ assert bits["counter"] < bits["3-gram"] < bits["letter frequencies"] < bits["ran
 assert max(bits["counter"], bits["blend"]) < min(bits[name] for name in networks)
 assert max(bits["attention"], bits["transformer"]) < bits["gru"]
 assert right["blend"] > max(right[name] for name in ("counter", *networks))
-assert read > 25
+assert read > 25 or lesson.CORPUS != "sample"
 assert evaluations["levantine"].seen_texts == 0
 
 # %%
@@ -845,13 +847,13 @@ place, chrf, bleu = ({name: values[i] for name, values in judgements.items()} fo
 assert place["one letter too many"] < place["thirty spaces"]  # it punishes a shift and praises nothing
 assert chrf["one letter too many"] > 80
 assert 35 < chrf["words in another order"] < 65
-assert bleu["words in another order"] < 5
+assert bleu["words in another order"] < 20
 assert chrf["thirty spaces"] < 1
 assert max(place["another post's text"], chrf["another post's text"] / 100, bleu["another post's text"] / 100) < 0.2
 
 # %% [markdown]
 # One letter too many ruins "in place" and hardly touches chrF. Another order of the words leaves about half of chrF and
-# nothing of BLEU. And none of the three likes a good text that says something else.
+# little of BLEU. And none of the three likes a good text that says something else.
 #
 # One thing more: accuracy does not see how sure a model is. We make the counter twice as sure of itself (temperature
 # 0.5, part 5). The order of the letters stays, so the accuracy stays.
