@@ -103,6 +103,20 @@ def test_likeness_is_the_weighted_jaccard_similarity_of_what_stands_before(
 def test_a_phrase_is_surer_the_fewer_its_bits_and_the_more_alike_the_texts() -> None:
     assert sureness([1.0, 1.0], 0.2) > sureness([1.5, 1.0], 0.2)
     assert sureness([1.0, 1.0], 0.3) > sureness([1.0, 1.0], 0.2)
+    assert sureness([1.0, 1.0], 0.2, 0.9) > sureness([1.0, 1.0], 0.2, 0.5)
+
+
+def test_of_messages_that_share_no_word_the_nearest_in_theme_comes_first(tmp_path: Path) -> None:
+    others = [f"سكرت الباب {i}" for i in range(12)]
+    messages = ["حكينا خبر على التلفون", "شارع مسكر على الجسر", "في سير كتير", *others]
+    rows = {"سير": 1, "شارع": 1, "الجسر": 1, "حكينا": 2, "خبر": 2, "التلفون": 2}
+    pack(messages, tmp_path / "near.npz", (rows, np.array([[127, 0], [0, 64]], np.int8)))
+    found = StockPhrases.open(tmp_path / "near.npz").after("علقت بأزمة سير على ")
+    assert [phrase.text for phrase in found] == ["الجسر", "التلفون"]
+    assert [phrase.theme for phrase in found] == pytest.approx([1.0, 0.0])
+    assert {phrase.likeness for phrase in found} == {0.0}
+    without = packed(messages, tmp_path / "none.npz").after("أزمة سير على ")
+    assert {phrase.theme for phrase in without} == {0.0}
 
 
 def test_the_bundled_phrases_are_the_messages_and_none_that_is_held_out() -> None:

@@ -1,16 +1,16 @@
 """Stock phrases: ends of messages that were written beforehand, one of which may go on from what is typed.
 
 A model loses the thread; a message keeps it. Where a message has the last word of the text, whole or begun, the rest of
-its clause is a candidate. Its `sureness` depends on the model's bits, and on the *likeness* of the text and the message
-up to there: the Jaccard similarity of their folded words, weighted by information. `recipes/phrases.py` makes
-`phrases.npz`.
+its clause is a candidate. Its `sureness` depends on the model's bits, on the *likeness* of the text and the message up
+to there: the Jaccard similarity of their folded words, weighted by information; and on the *theme*: the cosine of the
+vectors of the text and of the whole message. `recipes/phrases.py` makes `phrases.npz`.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from itertools import chain, islice, pairwise
@@ -27,15 +27,23 @@ from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import fold_spelling, open_word, words
 
 Places = NDArray[np.int64]
+Themes = tuple[Mapping[str, int], NDArray[np.int8]]
+"""Folded word -> its row, from 1; 0 for a word without theme. And the vectors of the rows, (rows, D)."""
+NO_THEMES: Themes = {}, np.zeros((0, 1), np.int8)
 
 FILE = "phrases.npz"
 MAX_CHARACTERS = 40
 MAX_WORDS = 32
 """Number of last words that phrases are found by."""
 MAX_PHRASES = 12
+LIKENESS, THEME = 3.4, 3.0
+"""Log-odds that a likeness and a theme of 1 add."""
+DRAWN = 0.57
+"""The theme that draws are taken to have."""
 SURE = 0.05
 """Minimum log-odds of a stock phrase offered unasked, or in place of draws."""
 _MAX_PLACES = 320  # whose message is looked at word by word
+_FADES = 0.9  # a word's weight in the theme of a text, in parts of the next one's
 
 
 class StockPhrase(NamedTuple):
@@ -45,12 +53,14 @@ class StockPhrase(NamedTuple):
     """The rest of the clause, its mark included."""
     likeness: float
     """From 0 to 1."""
+    theme: float
+    """From -1 to 1."""
 
 
-def sureness(bits: Sequence[float], likeness: float) -> float:
-    """Return the log-odds that a continuation makes sense, fitted to grades of 2,655 texts (`benchmarks/sureness.py`;
-    docs/log.md, "Who ends a thought: a model, or a message?")."""
-    return 0.3 - 0.235 * sum(bits) / math.sqrt(max(1, len(bits))) + 6.1 * likeness
+def sureness(bits: Sequence[float], likeness: float, theme: float = DRAWN) -> float:
+    """Return the log-odds that a continuation makes sense, fitted to grades of 3,630 texts (docs/log.md, "Does a phrase
+    that fits the theme make more sense?")."""
+    return -1.4 - 0.2 * sum(bits) / math.sqrt(max(1, len(bits))) + LIKENESS * likeness + THEME * theme
 
 
 class Lines:
@@ -81,6 +91,8 @@ class StockPhrases:
         begins_fold: (tokens,), whether a token's fold is new.
         ids: (words,), the tokens of all messages.
         lengths: (messages,), their numbers of words.
+        rows: (folds,), the vector of each fold, from 1; 0 for none.
+        vectors: (rows, D).
     """
 
     def __init__(
@@ -90,6 +102,8 @@ class StockPhrases:
         begins_fold: NDArray[np.bool_],
         ids: NDArray[np.integer],
         lengths: NDArray[np.integer],
+        rows: NDArray[np.integer],
+        vectors: NDArray[np.int8],
     ) -> None:
         self._folds, self._tokens, self._ids = folds, tokens, ids
         self.begins = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
@@ -99,6 +113,9 @@ class StockPhrases:
         self._places = np.argsort(words_of_messages, kind="stable").astype(np.int32)
         self._first = np.searchsorted(words_of_messages, np.arange(len(folds) + 1), sorter=self._places)
         self._weights = math.log(len(lengths)) - np.log(np.diff(self._first))
+        self._rows = rows
+        self._vectors = np.pad(vectors.astype(np.float32), ((1, 0), (0, 0)))
+        self._vectors /= np.maximum(np.linalg.norm(self._vectors, axis=1, keepdims=True), 1e-9)
 
     @classmethod
     def open(cls, file: Path) -> StockPhrases:
@@ -106,7 +123,8 @@ class StockPhrases:
         with np.load(file, allow_pickle=False) as arrays:
             folds, tokens = (Lines(arrays[name].tobytes()) for name in ("folds", "tokens"))
             ids = np.ascontiguousarray(arrays["ids"].T).view("<u4")[:, 0]
-            return cls(folds, tokens, arrays["begins_fold"], ids, arrays["lengths"])
+            rest = (arrays[name] for name in ("lengths", "rows", "vectors"))
+            return cls(folds, tokens, arrays["begins_fold"], ids, *rest)
 
     def messages(self) -> Iterator[str]:
         """Yield the messages."""
@@ -115,7 +133,7 @@ class StockPhrases:
             yield "".join(word + (gap if mark else " ") for word, mark, gap in tokens).rstrip()
 
     def after(self, text: str) -> list[StockPhrase]:
-        """Return up to `MAX_PHRASES` phrases that may follow a text, of greatest likeness."""
+        """Return up to `MAX_PHRASES` phrases that may follow a text, of greatest likeness and theme."""
         begun, spans = open_word(text), words(text)[-MAX_WORDS:]
         if not spans:
             return []
@@ -129,7 +147,8 @@ class StockPhrases:
         if not len(places):
             return []
         # Messages that share no rare word are left out before the order of words is looked at.
-        known = [fold for fold in map(self._number, before) if fold is not None]
+        numbers = [self._number(word) for word in before]
+        known = [fold for fold in numbers if fold is not None]
         shared = np.zeros(len(self.begins) - 1, np.float32)
         for fold in set(known):
             messages = self._message_of[self._places[self._first[fold] : self._first[fold + 1]]]
@@ -137,11 +156,12 @@ class StockPhrases:
         if len(places) > _MAX_PLACES:
             places = places[np.argsort(-shared[self._message_of[places]], kind="stable")[:_MAX_PLACES]]
         likenesses = self._likenesses(places, known, (len(before) - len(known)) * math.log(len(shared)))
+        themes = self._themes(places, numbers if begun else [*numbers, first])
         found: dict[str, StockPhrase] = {}
-        for i in np.argsort(-likenesses, kind="stable"):
+        for i in np.argsort(-LIKENESS * likenesses - THEME * themes, kind="stable"):
             phrase = self._phrase(int(places[i]), begun, between)
             if phrase and phrase not in found:
-                found[phrase] = StockPhrase(phrase, float(likenesses[i]))
+                found[phrase] = StockPhrase(phrase, float(likenesses[i]), float(themes[i]))
                 if len(found) == MAX_PHRASES:
                     break
         return list(found.values())
@@ -160,6 +180,22 @@ class StockPhrases:
         sums = np.concatenate([[0.0], np.cumsum(self._weights[self._fold_of[self._ids[heard]]])])
         before = sums[ends] - sums[ends - lengths]
         return shared / np.maximum(self._weights[list(set(known))].sum() + unknown + before - shared, 1e-9)
+
+    def _themes(self, places: Places, text: Sequence[int | None]) -> NDArray[np.floating]:
+        """Return the cosine of the vectors of the text and of the message of each place."""
+        begins = self.begins[self._message_of[places]]
+        lengths = self.begins[self._message_of[places] + 1] - begins
+        starts = np.cumsum(lengths) - lengths
+        every = np.arange(lengths.sum()) + np.repeat(begins - starts, lengths)
+        messages = np.add.reduceat(self._theme_of(self._fold_of[self._ids[every]]), starts)
+        at = np.array([i for i, fold in enumerate(text) if fold is not None], np.int64)
+        about = _FADES ** (len(text) - at) @ self._theme_of(np.array([text[i] for i in at], np.int64))
+        norms = np.linalg.norm(messages, axis=1) * np.linalg.norm(about)
+        return messages @ about / np.maximum(norms, 1e-9)
+
+    def _theme_of(self, folds: NDArray[np.integer]) -> NDArray[np.floating]:
+        """Return the vector of each word, (words, D), the longer the rarer it is; 0 if it is in every fifth message."""
+        return self._vectors[self._rows[folds]] * np.maximum(self._weights[folds] - 1.5, 0)[:, None]
 
     def _phrase(self, place: int, begun: str, between: str) -> str:
         """Return what follows a place in its clause; empty if nothing fits."""
@@ -202,7 +238,9 @@ def stock_hypotheses(
     prompt, vocabulary = constraints.prompt, constraints.vocabulary
     found = phrases.after(prompt)
     bits = score_continuations(model, vocabulary, log_probabilities, state, [phrase.text for phrase in found])
-    rated = [(sureness(each, phrase.likeness), phrase, each) for phrase, each in zip(found, bits, strict=True)]
+    rated = [
+        (sureness(each, phrase.likeness, phrase.theme), phrase, each) for phrase, each in zip(found, bits, strict=True)
+    ]
     written = (
         constraints.written(phrase.text, each, likeness=phrase.likeness, sureness=sure)
         for sure, phrase, each in sorted(rated, key=lambda one: -worth(one[0], len(one[1].text)))
@@ -224,7 +262,7 @@ def choose(drawn: Sequence[Hypothesis], stock: Sequence[Hypothesis], constraints
     return keep_best([*drawn, *stock], constraints.n, constraints.unwanted)
 
 
-def pack(messages: Sequence[str], file: Path) -> None:
+def pack(messages: Sequence[str], file: Path, themes: Themes = NO_THEMES) -> None:
     """Write the file of messages that `StockPhrases.open` reads."""
     rows: list[list[str]] = []
     for message in messages:
@@ -242,6 +280,8 @@ def pack(messages: Sequence[str], file: Path) -> None:
         begins_fold=np.array([a != b for a, b in pairwise([None, *folds])]),
         ids=np.array([[number[token]] for row in rows for token in row], "<u4").view(np.uint8).T.copy(),  # smaller
         lengths=np.array([len(row) for row in rows], np.uint16),
+        rows=np.array([themes[0].get(fold, 0) for fold in sorted(set(folds))], np.uint16),
+        vectors=themes[1],
     )
 
 
