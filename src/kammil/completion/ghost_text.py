@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 
 from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.stock_phrases import SURE
 from kammil.completion.unsolicited import strip_unsolicited
 from kammil.completion.word_list import MIN_OF_BEST
 from kammil.completion.word_search import WordSearch
@@ -47,9 +46,9 @@ class GhostRule:
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
-    "quiet": GhostRule(0.5, 1.15, 0.5),
-    "balanced": GhostRule(0.5, 0.8, SURE),
-    "eager": GhostRule(0.3, 0.8, -0.2),
+    "quiet": GhostRule(0.5, 1.15, 0.7),
+    "balanced": GhostRule(0.5, 0.8, 0.3),
+    "eager": GhostRule(0.3, 0.8, 0.05),
 }
 """The levels, chosen by `benchmarks/ghost.py`: to read a word costs 1.15 keys on a phone and 0.65 on a desktop; *quiet*
 makes a phone fastest, *eager* a desktop (docs/log.md#when-does-ghost-text-help)."""

@@ -41,7 +41,7 @@ LIKENESS, THEME = 3.4, 3.0
 DRAWN = 0.57
 """The theme that draws are taken to have."""
 SURE = 0.05
-"""Minimum log-odds of a stock phrase offered unasked, or in place of draws."""
+"""Minimum log-odds of a stock phrase in place of draws."""
 _MAX_PLACES = 320  # whose message is looked at word by word
 _FADES = 0.9  # a word's weight in the theme of a text, in parts of the next one's
 
