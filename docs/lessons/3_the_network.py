@@ -131,13 +131,13 @@ draw(
 # %% [markdown]
 # ## A network with a memory
 #
-# Each character has a list of numbers x, its *embedding* (part 2). The state before it is h. The simplest network
-# makes the new state of both in one line:
+# Part 2 trained such a network. Here it stands by itself, as a formula. Each character has a list of numbers x, its
+# *embedding*. The state before it is h. One line makes the new state of both:
 #
 # `h = tanh(x @ W_x.T + h @ W_h.T + b)`
 #
-# `@` multiplies by a matrix: each number that comes out is a weighted sum of those that go in. The weights W and b
-# are *parameters*, which training chooses. *tanh* takes any number to one between -1 and 1, so the state cannot grow.
+# `@` multiplies by a matrix: each number that comes out is a weighted sum of those that go in. The weights W and b are
+# *parameters*, which training chooses. *tanh* keeps each number between -1 and 1, so the state cannot grow.
 
 
 # %%
@@ -445,16 +445,19 @@ lesson.say(
     f"z is about {torch.sigmoid(torch.tensor(0.0)).item():.2f} in a newborn GRU, "
     f"and about {torch.sigmoid(torch.tensor(KEEP)).item():.2f} with the bias {KEEP:.0f}."
 )
+remembered["plain, W_h twice as large"] = [examine(stronger(2), distance) for distance in DISTANCES]
 remembered["GRU, as born"] = [examine(gated_body(), distance) for distance in DISTANCES]
 remembered["GRU, born to keep"] = [examine(gated_body(KEEP), distance) for distance in DISTANCES]
 show_remembered()
 assert min(remembered["GRU, born to keep"]) > 0.95
 assert remembered["GRU, as born"][-1] < 0.5
+assert max(remembered["plain, W_h twice as large"][2:]) < 0.9
 
 # %% [markdown]
 # The GRU that was born to keep remembers over every distance. The GRU as born fails at the longest: half of a half of
-# a half soon is nothing, too. So it is not the gate by itself that remembers. It is **a gate that is open**. The
-# gradients by distance show why.
+# a half soon is nothing, too. The plain network whose factor is nearest to one remembers a part, and not for sure.
+#
+# So it is not the gate by itself that remembers. It is **a gate that is open**. The gradients by distance show why.
 
 # %%
 gated_curves = {
