@@ -600,8 +600,8 @@ def keeps_all(gru: PlainGRU) -> bool:
 lesson.check(stuck, keeps_all, "which gate keeps the old state?")
 
 # %% [markdown]
-# **3.** For which gates is a GRU a plain recurrent network? Make a `PlainGRU(V, 8, 16)` whose new state is `tanh(x_n
-# + h_n)`, the plain network's line. Change only `b_x`.
+# **3.** For which gates is a GRU a plain recurrent network? Make a `PlainGRU(V, 8, 16)` whose new state is
+# `tanh(x_n + h_n)`, the plain network's line. Change only `b_x`.
 
 # %%
 as_plain = None
