@@ -15,7 +15,9 @@ import io
 import json
 import posixpath
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +108,8 @@ def translated(notebook: Any, translator: Translator, figures: str) -> Any:
                 if (png := Path(figures.format(number))).exists():
                     data["image/png"] = base64.b64encode(png.read_bytes()).decode()
             elif "text/html" in data and "<iframe" not in data["text/html"]:
-                data["text/html"] = CELL.sub(
-                    lambda m: html.escape(translator.computed(html.unescape(m[0]))), data["text/html"]
-                )
+                table = data["text/html"].replace("text-align:start", "text-align:right")  # cells of numbers, too
+                data["text/html"] = CELL.sub(lambda m: html.escape(translator.computed(html.unescape(m[0]))), table)
             elif "text/markdown" in data:
                 data["text/markdown"] = translator.prose(data["text/markdown"], translator.computed)
             elif "text" in output:
@@ -130,22 +131,30 @@ def update(translator: Translator, in_figures: list[str] | None) -> bytes:
     return text.getvalue()
 
 
-def figure_texts(figure: Any) -> Iterator[tuple[Callable[[], str], Callable[[str], None]]]:
-    """Yield how each text of a figure of Matplotlib is read and set."""
+@contextmanager
+def figure_in(figure: Any, translate: Callable[[str], str]) -> Generator[None]:
+    """Let the texts of a figure of Matplotlib be translated meanwhile."""
     from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter
 
-    ticks = set[int]()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            ticks |= {id(text) for text in axis.get_ticklabels()}
-            if isinstance(formatter := axis.get_major_formatter(), FixedFormatter):
-                names = formatter.seq = list(formatter.seq)
-                for i in range(len(names)):
-                    yield (lambda names=names, i=i: names[i]), (lambda new, names=names, i=i: names.__setitem__(i, new))
-    for text in figure.findobj(Text):
-        if id(text) not in ticks:
-            yield text.get_text, text.set_text
+    figure.canvas.draw()  # which makes the labels of ticks
+    ticks, undo = set[int](), list[Callable[[], Any]]()
+    for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
+        labels = axis.get_ticklabels()
+        ticks |= {id(label) for label in labels}
+        names = [label.get_text() for label in labels]
+        if any(re.search("[A-Za-z]", name) for name in names):
+            undo += [
+                partial(axis.set_major_locator, axis.get_major_locator()),
+                partial(axis.set_major_formatter, axis.get_major_formatter()),
+                partial(axis.set_view_interval, *axis.get_view_interval(), ignore=True),
+            ]
+            axis.set_ticks(axis.get_ticklocs(), [translate(name) for name in names])
+    for text in [text for text in figure.findobj(Text) if id(text) not in ticks]:
+        undo.append(partial(text.set_text, text.get_text()))
+        text.set_text(translate(text.get_text()))
+    yield
+    for step in undo:
+        step()
 
 
 def also_in_arabic(catalogue: str, figures: str, texts: str) -> None:
@@ -157,15 +166,11 @@ def also_in_arabic(catalogue: str, figures: str, texts: str) -> None:
     def both(figure: Any) -> None:
         nonlocal number
         number += 1
-        found = [(put, read()) for read, put in figure_texts(figure)]
-        for put, old in found:
-            put(translator.computed(old, figure=True))
-        if translator.words:
-            png = Path(figures.format(number))
-            png.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(png, bbox_inches="tight", dpi=figure.dpi)
-        for put, old in found:
-            put(old)
+        with figure_in(figure, partial(translator.computed, figure=True)):
+            if translator.words:
+                png = Path(figures.format(number))
+                png.parent.mkdir(parents=True, exist_ok=True)
+                figure.savefig(png, bbox_inches="tight", dpi=figure.dpi)
         Path(texts).write_text(json.dumps(list(translator.met)), "utf-8")
         show(figure)
 
