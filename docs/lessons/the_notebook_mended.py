@@ -265,7 +265,7 @@ lesson.table(
 )
 lesson.say(f"New lines of the three diffs: {new[0]}, {new[1]} and {new[2]}.")
 assert max(new) <= 6
-figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+figure, axes = plt.subplots(figsize=(9, 3), layout="constrained")
 at = np.arange(len(steps))
 axes.bar(at - 0.2, [100 * right for right, _ in steps.values()], 0.4, label="our posts, here")
 axes.bar(
