@@ -13,6 +13,7 @@ const STYLE = `
   @keyframes blink { 50% { opacity: 0 } }
   @media (prefers-reduced-motion: reduce) { .caret { animation: none } }
   ::highlight(ghost) { color: var(--kammil-ghost, light-dark(#6c6a80, #9896b4)) }
+  @supports not (color: light-dark(red, red)) { ::highlight(ghost) { color: var(--kammil-ghost, #7d7b91) } }
   @media (forced-colors: active) { ::highlight(ghost) { color: GrayText } .caret { background: CanvasText } }
   .words, .words div { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem }
   .words { min-height: 3rem }
