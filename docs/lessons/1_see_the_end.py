@@ -134,7 +134,7 @@ lesson.show(figure)
 
 # %%
 spellings = {word: sum(word in post.split() for post in posts) for word in ("بكرا", "بكرة", "بكره")}
-lesson.table(('"tomorrow" is written', "in so many posts"), *spellings.items())
+lesson.table(('"tomorrow" is written', "number of posts"), *spellings.items())
 
 # %% [markdown]
 # ## The vocabulary
@@ -184,7 +184,7 @@ assert torch.allclose(P.sum(1), torch.ones(V + 1))
 # %% [markdown]
 # That is a whole model. Here is its table, for the twenty commonest characters.
 #
-# > **Guess first.** Which character is nearly always followed by the same one?
+# > **Guess first.** Which character is followed by one and the same character most often?
 
 # %%
 places = [index[c] for c in common]
@@ -220,7 +220,8 @@ lesson.table(("pairs write", "chance writes"), *((pairs_write(post[: len(post) /
 # %% [markdown]
 # ## How good is it?
 #
-# We ask for each of the target characters, always after the true ones. Two figures say how good the answers are.
+# We ask for each of the 30 characters after the half, always after the true ones. Two numbers say how good the
+# answers are.
 #
 # - **Right**: how often the most probable character is the true one. This is called *accuracy*.
 # - **Bits**: how surprised the model was. If it gave the true character the probability p, the surprise is
@@ -265,15 +266,15 @@ assert pair_right > space_right
 assert theirs < notebook["always_a_space"]["all"]
 
 # %% [markdown]
-# The posts differ, so compare each model with the space above it. Ten lines of counting are already beyond the space.
-# The notebook's network is not. Parts 2 and 4 say why.
+# The posts differ, so compare each model with the row *always a space* of the same posts. Ten lines of counting are
+# already beyond the space. The notebook's network is not. Part 4 says why.
 #
 # ## A longer memory
 #
 # Why read only one character? We count after two, three, four, too. But a long past may never have occurred in
 # training. So the model mixes. It begins with the answer for no past at all. It corrects that by what came after the
-# last character, then by what came after the last two, and so on. A past that was seen often counts much. A past that
-# many different characters followed counts little.
+# last character, then by what came after the last two, and so on. A past that was seen often has much weight. A past
+# that many different characters followed has little.
 
 
 # %%
@@ -360,7 +361,8 @@ assert pair_right < counter_right
 # %% [markdown]
 # ## Do the words exist?
 #
-# Let both write. Without reading Arabic we can count words: let a word "exist" if it occurs in the training part.
+# Let the models write. Without reading Arabic we can count words: let a word "exist" if it occurs in the training
+# part.
 #
 # > **Guess first.** What share of the words of a *real* post exists in that sense? People always write some words that
 # > nobody wrote before.
@@ -565,7 +567,8 @@ lesson.check(new_pairs(["abc", "ca"], ["abca", "bb", "ad"]), lambda a: a == {("b
 
 # %% [markdown]
 # 3. Here is another loss: `(w - 5) ** 2`. Write a function that begins at `start`, takes steps with the slope of
-#    `backward()`, and returns the last `w` as a number. Then find a learning rate with which `w` runs away.
+#    `backward()`, and returns the last `w` as a number. Then find a learning rate with which `w` runs away, beyond
+#    1000 in 100 steps.
 
 
 # %%

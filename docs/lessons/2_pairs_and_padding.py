@@ -103,7 +103,8 @@ assert theirs["the oracle"] - theirs["always a space"] < 0.02
 
 # %% [markdown]
 # **So the notebook's score is nothing.** Such a score is what you get for answering a space, whatever the question.
-# Part 4 shows the reason: the network gives one answer 30 times. Even the oracle is hardly better at that.
+# Part 4 shows the reason: the network gives one answer 30 times. With one answer for all, even the oracle scores
+# hardly more.
 #
 # The lesson from this is the most useful one here: **an accuracy without a baseline beside it says nothing.** From
 # now on a random row, 1/V, stands in every table of scores.
@@ -276,7 +277,8 @@ for place in ("before", "between", "after"):
 # the step of part 1 with a length for each number of its own; `lr` is the *learning rate*. One pass over all training
 # posts is an *epoch*.
 #
-# > **Guess first.** Put the three places in order. How big is the difference, in points of accuracy?
+# > **Guess first.** Put the three places in order, the best first. How far is the last behind the first, in points of
+# > accuracy?
 
 # %%
 EPOCHS = 6
@@ -311,7 +313,7 @@ def hits(network: Recurrent, place: str) -> np.ndarray:
 results = {place: trained(place) for place in ("before", "between", "after")}
 FIRST = 3
 lesson.table(
-    ("blanks", "right after 1 epoch", f"right after {EPOCHS} epochs", f"of them the first {FIRST} characters"),
+    ("blanks", "% right, 1 epoch", f"% right, {EPOCHS} epochs", f"% right, {EPOCHS} epochs, first {FIRST} characters"),
     *(
         (place, *map(lesson.percent, (a[0], a[-1], hits(network, place)[:, :FIRST].mean())))
         for place, (network, a) in results.items()
@@ -374,9 +376,9 @@ assert answers["between"] < min(answers["before"], answers["after"])
 
 # %% [markdown]
 # **After** is the only place where blanks cannot change anything: the network reads them when everything is already
-# said. Elsewhere, the same text may get another answer when a longer neighbour stands in its batch. How much another
-# depends on the posts and on the training; the table says it for these. With blanks **between**, the network has
-# little left of what it read, so it begins the targets more alike than the others do.
+# said. Elsewhere, the same text may get another answer when a longer neighbour stands in its batch. How different
+# that answer is depends on the posts and on the training; the table shows it for these. With blanks **between**, the
+# network has little left of what it read, so its first guesses are more alike than those of the other two networks.
 #
 # The notebook's decoder is told nothing but the state after the blanks. A greater fault hides this one; part 4 is
 # about that decoder.
@@ -400,8 +402,8 @@ def repeats(texts: list[str]) -> int:
 
 
 # %% [markdown]
-# > **Guess first.** We add 50 shared copies, each with another name before it. How many does `len(set(posts))` find,
-# > how many does `repeats`?
+# > **Guess first.** We add 50 shared copies, each with another name before it. How many repeats does a comparison by
+# > `set` find, and how many does `repeats`?
 
 # %%
 copies = [f"@reader_{i} {post} https://example.org/{i}" for i, post in enumerate(posts[:50])]
@@ -489,7 +491,7 @@ lesson.check(blanks([3, 5, 9]), 10, "the longest row needs none")
 
 # %% [markdown]
 # 2. Now cut the training posts into batches of 32, once in the order in which they stand and once sorted by length.
-#    How many times as many blanks does the first way need?
+#    How many times as many blanks as the second does the first way need?
 
 # %%
 times = ...

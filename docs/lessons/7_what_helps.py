@@ -87,8 +87,8 @@ assert low < 0.42
 assert high > 0.58
 
 # %% [markdown]
-# So a coin that shows a few heads more than half in 64 tosses may be a fair coin. A test of 64 posts is the same game.
-# It is less noisy, because each post is already the average of 30 guesses.
+# So a coin that shows a few heads more than half in 64 tosses may be a fair coin. A test of 64 posts is the same
+# game. The test is less noisy than the coin, because each post is already the average of 30 guesses.
 #
 # We take Kammil's counter (part 1), and ask how many bits each character of the test posts costs it. Then we draw 64 of
 # the posts, again and again, and look at the average each time. Last we draw as many posts as there are.
@@ -231,8 +231,8 @@ steps = {
     "pieces": sum(len(cut[w]) for p in train for w in PRETOKEN.findall(counter.normalise(p))),
 }
 lesson.say(
-    f"{len(set(pieces) & set(kammil_pieces))} of {len(kammil_pieces)} pieces are the same. A training post has"
-    f" {steps['letters'] / len(train):.0f} steps in letters and {steps['pieces'] / len(train):.0f} in these pieces."
+    f"{len(set(pieces) & set(kammil_pieces))} of {len(kammil_pieces)} pieces are the same. A training post has on"
+    f" average {steps['letters'] / len(train):.0f} steps in letters and {steps['pieces'] / len(train):.0f} in these pieces."
     f" (Our function has {lines(byte_pairs)} lines.)"
 )
 assert set(pieces) == set(kammil_pieces)
@@ -241,9 +241,9 @@ assert lines(byte_pairs) <= 10
 assert steps["pieces"] < steps["letters"]
 
 # %% [markdown]
-# The same pieces. Among the first are ال, the article, و, "and", and ب, "in". Large language models read pieces of this
-# kind, tens of thousands of them, because a text then has fewer steps. A piece that is not known can still be written
-# letter by letter.
+# The same pieces. Among the first are ال, the article, و, "and", and ب, "in". Large language models read pieces of
+# this kind, tens of thousands of them, because a text then has fewer steps. A word that is no piece can still be
+# written letter by letter.
 #
 # ## Attention in twenty lines
 #
@@ -316,7 +316,7 @@ class LookingBack(nn.Module):
 # The fits are divided by a square root, so that they do not grow with the length of the lists.
 #
 # Is it right? We train Kammil's own, give its parameters to ours, and ask both for the probability of every letter
-# after every place of the test posts.
+# after every place of the first 50 test posts.
 #
 # > **Guess first.** In which decimal will they differ?
 
@@ -547,7 +547,8 @@ assert torch.allclose(whole, one_by_one, atol=1e-9)
 # - **subwords**, **attention**, **transformer**: built above.
 # - **blend**: a counter and a GRU together; a small network decides at each letter which of them to believe.
 # - **levantine**: such a blend, a large one and *pretrained*: it has learnt from many other texts before. Training
-#   posts of ours were among these texts; none of the test posts was. (The cell counts both.)
+#   posts of ours were among these texts; none of the test posts was. The cell counts all test posts, and the first 50
+#   training posts.
 # - **levantine, gone on**: the same, and then trained on some of our posts. This is called *fine-tuning*.
 #
 # > **Guess first.** Which is best? And which of the networks beats the counter?
@@ -627,7 +628,8 @@ lesson.say(
 # - **Counting first.** A counter that learns in a second or two is ahead of every network that has only seconds.
 #   Without a counter in the table you cannot tell what the network is worth.
 # - **Attention and the Transformer** need fewer bits than the plain GRU after these few passes.
-# - **The blend** is far ahead of the network alone, and has more characters right than the counter alone.
+# - **The blend** is far ahead of the network alone. Beside the counter alone it has more characters right; the bits
+#   are too near to tell.
 # - **levantine** needs fewer bits than all that have read only our posts. It is larger, has learnt for longer, and has
 #   read far more texts. Which of the three saves the bits? This table cannot say.
 #
@@ -662,8 +664,8 @@ assert oracle < mixed[best] < mixed[0]
 #
 # ## With minutes in place of seconds
 #
-# Seconds are few. The documentation's benchmark gives each network some minutes and other texts, tweets. The next cell
-# reads its figures. Its `words` are a GRU that reads frequent words as one symbol and spells the others.
+# Seconds are few. The documentation's benchmark gives each network some minutes and other texts, tweets. The next
+# cell reads its figures. The row *words* is a GRU that reads frequent words as one symbol and spells the others.
 #
 # > **Guess first.** The GRU has minutes now. Does it beat the counter?
 
@@ -694,8 +696,8 @@ assert min(score, key=lambda name: score[name][0]) == "blend"
 #
 # ## Compare in pairs
 #
-# Is our blend's step beyond the counter more than chance? And did it help `levantine` to go on with our posts? We look
-# at the difference post by post, and draw the differences.
+# Is the difference between our blend and the counter more than chance? And did it help `levantine` to go on with our
+# posts? We look at the difference post by post, and draw the differences.
 #
 # > **Guess first.** `levantine` had read our training posts before, among many others. Does it gain by reading some of
 # > them again?
@@ -731,7 +733,7 @@ rows = [
     compared("levantine, taught", "levantine"),
 ]
 lesson.table(
-    ("in pairs", "bits per character", "95 % interval", "that is", "64 posts say the opposite"),
+    ("in pairs", "bits per character", "95 % interval", "that is", "draws of 64 posts that say the opposite"),
     *rows,
     note=f"Gone on and taught with {SOME} of our training posts. For scale: random (1/V) has {random_bits:.2f} bits.",
 )
@@ -801,8 +803,8 @@ assert results["letter frequencies"].free_running.value > max(m.free_running.val
 assert max(m.free_running.value for m in trained) < 0.4 < right["counter"] + 0.05
 
 # %% [markdown]
-# Compare "in place" with the row of the letter frequencies. Their text is 30 spaces, and it beats all real models. If
-# you ever see a model chosen by this column, do not believe the choice.
+# In the column "in place", compare the models with the row of the letter frequencies. The text of that row is 30
+# spaces, and it beats all real models. If you ever see a model chosen by this column, do not believe the choice.
 #
 # ## What each measure hides
 #
