@@ -231,8 +231,9 @@ steps = {
     "pieces": sum(len(cut[w]) for p in train for w in PRETOKEN.findall(counter.normalise(p))),
 }
 lesson.say(
-    f"{len(set(pieces) & set(kammil_pieces))} of {len(kammil_pieces)} pieces are the same. A training post has on"
-    f" average {steps['letters'] / len(train):.0f} steps in letters and {steps['pieces'] / len(train):.0f} in these pieces."
+    f"{len(set(pieces) & set(kammil_pieces))} of {len(kammil_pieces)} pieces are the same. A training post has"
+    " on average"
+    f" {steps['letters'] / len(train):.0f} steps in letters and {steps['pieces'] / len(train):.0f} in these pieces."
     f" (Our function has {lines(byte_pairs)} lines.)"
 )
 assert set(pieces) == set(kammil_pieces)
