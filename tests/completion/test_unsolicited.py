@@ -48,6 +48,10 @@ ENTRIES = entries("rulers", "formulas")
         ("قلت ", "لهم", "لهم"),  # اللهم is a word of its own, not an article and this
         ("قلت ", "اللهم", ""),
         ("شو", "", ""),
+        ("شفت ", "#بشار_الأسد", ""),
+        ("شفت #بشار", "_الأسد", "_الأسد"),
+        ("شفت ", "الشام #بشار_الأسد", "الشام"),
+        ("the ", "#Erdogan_now", ""),
     ],
 )
 def test_what_is_shown(text: str, ghost: str, shown: str) -> None:

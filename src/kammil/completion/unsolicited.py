@@ -26,7 +26,7 @@ def strip_unsolicited(text: str, ghost: str) -> str:
     seen, typed = text[begin:] + ghost, len(text) - begin
     for start, end, letters in _found(seen, typed, entries):
         if end > typed and letters < LETTERS:
-            return seen[typed : max(start, typed)].rstrip()
+            return seen[typed : max(start, typed)].rstrip().rstrip("#").rstrip()
     return ghost
 
 
@@ -83,16 +83,20 @@ def entries_of(*names: str) -> Entries:
     return Entries(by_first_word, {entry[-1] for entry in entries}, max(map(len, entries), default=1))
 
 
+def _words(text: str) -> list[tuple[int, int]]:
+    return words(text.replace("_", " "))  # those of a hashtag are words, too
+
+
 def _last_words(text: str, entries: Entries) -> int:
     """Return where the last words begin, in which an entry may have begun."""
-    last = words(text)[-entries.max_words :]
+    last = _words(text)[-entries.max_words :]
     return last[0][0] if last else len(text)
 
 
 def _found(seen: str, typed: int, entries: Entries) -> Iterator[tuple[int, int, int]]:
     """Yield begin and end of the first word of each entry that ends after `typed` characters, and number of typed
     letters of its stem."""
-    found = words(seen)
+    found = _words(seen)
     new = [fold_spelling(seen[a:b]) for a, b in found if b > typed]
     if not any(stem in entries.last_words for word in new for stem in _stems(word)):
         return

@@ -5,6 +5,7 @@ import { BegunWords, dot, Latin } from "./begun.js";
 import { endsUnspaced, foldSpelling, isSeparate, keysSaved, lastLetter, openWord, wordsOf } from "./text.js";
 
 const BOS = 2;
+const wordsIn = (text) => wordsOf(text.replaceAll("_", " ")); // those of a hashtag, too
 
 /** The tables of `suggest.json`, ready to be asked. */
 export function compiled({ constants, words, channel, latin, unsolicited, longVowels, ...rest }, engine) {
@@ -269,16 +270,16 @@ export class Suggester {
   /** The whole words of ghost text before the first name or formula that the text has not begun. */
   #asked(text, ghost) {
     const { entries, spelling, LETTERS } = this.#t, { byFirst, last, most } = entries.ghost, end = text.slice(-1000);
-    const begin = wordsOf(end).slice(-most)[0]?.[0] ?? end.length;
+    const begin = wordsIn(end).slice(-most)[0]?.[0] ?? end.length;
     const seen = end.slice(begin) + ghost, typed = end.length - begin;
-    const words = wordsOf(seen), folded = words.map(([from, to]) => foldSpelling(seen.slice(from, to), spelling));
+    const words = wordsIn(seen), folded = words.map(([from, to]) => foldSpelling(seen.slice(from, to), spelling));
     const mayEnd = words.some(([, to], i) => to > typed && this.#stems(folded[i]).some((stem) => last.has(stem)));
     for (const [i, [from, to]] of mayEnd ? words.entries() : [])
       for (const stem of to > typed ? this.#stems(folded[i]) : [])
         for (const entry of byFirst.get(stem) ?? []) {
           const known = foldSpelling(seen.slice(from, Math.max(from, typed)), spelling).length;
           if (known - folded[i].length + stem.length < LETTERS && entry.every((word, j) => !j || folded[i + j] === word))
-            return seen.slice(typed, Math.max(from, typed)).trimEnd();
+            return seen.slice(typed, Math.max(from, typed)).trimEnd().replace(/#+$/, "").trimEnd();
         }
     return ghost;
   }
