@@ -67,7 +67,7 @@ def next_letters(prompt: str) -> tuple[list[str], np.ndarray]:
 
 prompt = "شو رأيكم نطلع على ال"
 letters, p = next_letters(prompt)
-print(f"{len(p)} of its {levantine.vocabulary.size} symbols may follow; blank, unknown and beginning are never written")
+print(len(p), "of the model's", levantine.vocabulary.size, "symbols may follow; blank, unknown and beginning never do")
 print("the first is", letters[0], "with", lesson.percent(float(p[0])))
 print(f"random (1/V): {lesson.percent(1 / len(p))} each")
 
@@ -280,7 +280,7 @@ assert counted[0][1] < counted[1.5][1]
 # - **one in five**: in at least one of the five texts the first word is the person's. This is a keyboard that offers
 #   five suggestions;
 # - **existing words**: the share of words that somebody has written in the training part;
-# - **different**: of all runs of four characters that were written, the share that are different. People repeat
+# - **different**: of all runs of four characters that were written, the share that are distinct. People repeat
 #   themselves a little, bad decoding a lot;
 # - **chrF**: the share of short pieces of the person's text that occur anywhere in the written one. (Part 7 says more.)
 #
@@ -420,7 +420,8 @@ only = [
 ]
 lesson.say(
     f"How much of that is chance? In {only[0]} posts only the greedy text has the first word right, in {only[1]} only "
-    "the first of the five at T = 0.5. Toss a coin as many times and see how often heads and tails are as far apart. "
+    "the first of the five at T = 0.5. Toss a coin as many times, again and again, "
+    "and see how often heads and tails are as far apart. "
     "Part 7 makes that an interval."
 )
 assert sum(only) < len(test) / 4
@@ -584,10 +585,10 @@ assert alike > 0.3
 # %% [markdown]
 # ## Does it make sense? Ask readers
 #
-# Shorter, and no word twice: a program can count that. Whether a text makes sense, only a reader can say. Two readers
-# who did not know which way had written a text graded completions of two hundred prompts of daily life; here the
-# readers were large language models. A text "makes sense" in the table if *both* gave it the highest grade. The cell
-# also prints how far the two agree: *kappa* is 1 where they always do and 0 where they agree by chance alone.
+# Shorter, and hardly a word twice: a program can count that. Whether a text makes sense, only a reader can say. Two
+# readers who did not know which way had written a text graded completions of two hundred prompts of daily life; here
+# the readers were large language models. A text "makes sense" in the table if *both* gave it the highest grade. The
+# cell also prints how far the two agree: *kappa* is 1 where they always do and 0 where they agree by chance alone.
 #
 # > **Guess first.** What share of texts makes sense without a cut, and what share with everything?
 
