@@ -136,8 +136,9 @@ draw(
 #
 # `h = tanh(x @ W_x.T + h @ W_h.T + b)`
 #
-# `@` multiplies by a matrix: each number that comes out is a weighted sum of those that go in. The weights W and b are
-# *parameters*, which training chooses. *tanh* keeps each number between -1 and 1, so the state cannot grow.
+# `@` multiplies by a matrix: each number that comes out is a weighted sum of those that go in. The weights W and the
+# biases b are *parameters*, which training chooses. *tanh* keeps each number between -1 and 1, so the state cannot
+# grow.
 
 
 # %%
@@ -184,7 +185,7 @@ assert difference < 1e-6
 # So `nn.RNN` holds no secret. From here on we use PyTorch's.
 #
 # What do we do with the states? A classifier looks at the last one, and a generator looks at each. Both may have the
-# same body; they differ in the last layer and in how often it is asked.
+# same body. They differ in the last layer, and in how often that layer is asked.
 
 # %%
 yes_no, following = nn.Linear(64, 2), nn.Linear(64, V)
@@ -258,7 +259,7 @@ def show_remembered() -> None:
     lesson.table(
         ("right after so many other letters", *DISTANCES),
         *((name, *map(lesson.percent, shares)) for name, shares in remembered.items()),
-        ("random (1/V, here one of eight)", *[lesson.percent(1 / len(LETTERS))] * 4),
+        ("random (one of eight)", *[lesson.percent(1 / len(LETTERS))] * 4),
     )
 
 
@@ -337,9 +338,9 @@ assert lost[-1] < 1e-9 * lost[0]
 assert curves["plain, W_h four times as large"][-1] > 100 * curves["plain, W_h four times as large"][0]
 
 # %% [markdown]
-# Each step multiplies by W_h once more, so 40 steps multiply 40 times. A factor below one, multiplied by itself so
-# often, leaves nothing: the gradient **vanishes**. A factor above one grows beyond measure: the gradient
-# **explodes**. To stay near one, the weights would have to be just right.
+# Each step multiplies by W_h and by the slope of tanh once more, so 40 steps multiply 40 times. A factor below one,
+# multiplied by itself so often, leaves nothing: the gradient **vanishes**. A factor above one grows beyond measure:
+# the gradient **explodes**. To stay near one, the weights would have to be just right.
 #
 # ## Gates
 #
@@ -422,9 +423,9 @@ assert max(differences.values()) < 1e-6
 #
 # ## Do gates remember?
 #
-# The same examination. A newborn GRU has its update gates half open: z is near one half. So there is a third pupil, a
-# GRU that is *born* with z near 1, because we raise the bias b of that gate. It is born with the habit of keeping,
-# and may unlearn it.
+# The same examination. A newborn GRU has its update gates half open: z is near one half. So another pupil is a GRU
+# that is *born* with z near 1, because we raise the bias b of that gate. It is born with the habit of keeping, and
+# may unlearn it. The plain network with larger weights, whose gradient lived longest, is examined too.
 #
 # > **Guess first.** Half of the state is kept at each step. Is that enough to remember over 40 letters?
 
@@ -454,8 +455,8 @@ assert remembered["GRU, as born"][-1] < 0.5
 assert max(remembered["plain, W_h twice as large"][2:]) < 0.9
 
 # %% [markdown]
-# The GRU that was born to keep remembers over every distance. The GRU as born fails at the longest: half of a half of
-# a half soon is nothing, too. The plain network whose factor is nearest to one remembers a part, and not for sure.
+# The GRU that was born to keep remembers over every distance. The GRU as born fails at the longer ones: half of a
+# half of a half soon is nothing, too. The plain network with larger weights remembers now and then, and never surely.
 #
 # So it is not the gate by itself that remembers. It is **a gate that is open**. The gradients by distance show why.
 
@@ -482,7 +483,8 @@ assert kept[2] > 1e-3
 #
 # ## The layers
 #
-# > **Guess first.** The notebook's sizes: embedding 128, state 256. Which layer has the most parameters?
+# > **Guess first.** The notebook takes an embedding of 128 numbers and a state of 256. Which layer has the most
+# > parameters?
 
 # %%
 E, H = 128, 256
@@ -624,4 +626,6 @@ bits = None
 lesson.check(bits, math.log2(50), "a newborn network gives each of them 1/50")
 
 # %% [markdown]
+# The answers stand in [a file of their own](solutions/3_the_network.py).
+#
 # Next: [4. Teacher forcing, by experiment](4_teacher_forcing.ipynb)

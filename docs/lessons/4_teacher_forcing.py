@@ -775,4 +775,6 @@ times = None  # (SGD, AdamW)
 lesson.check(times, lambda pair: np.allclose(pair, (100, 1), rtol=0.05), "AdamW divides the gradient by its usual size")
 
 # %% [markdown]
+# The answers stand in [a file of their own](solutions/4_teacher_forcing.py).
+#
 # Next: [5. Choosing the next letter](5_sampling.ipynb)

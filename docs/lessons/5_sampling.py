@@ -695,4 +695,6 @@ lesson.check(
 )
 
 # %% [markdown]
+# The answers stand in [a file of their own](solutions/5_sampling.py).
+#
 # Next: [6. Your own text](6_your_own_text.ipynb)

@@ -90,7 +90,7 @@ assert costs["random letters"] > math.log2(V)  # worse than a blind guess
 
 # %% [markdown]
 # The last column is called **perplexity**. A model with perplexity 3 is as unsure as if it chose among 3 equally good
-# letters each time. A blind guess chooses among V.
+# letters each time. A blind guess chooses among V, all the letters that the model knows.
 #
 # Random letters cost *more* than a blind guess. A model that is sure of something pays dearly when it is wrong.
 #
@@ -194,13 +194,13 @@ assert (context[1] - context[6]) / gained > 0.5
 # ## Can its probabilities be believed?
 #
 # If a model says "60 %" a hundred times, is it right about sixty times? A model for which that holds is called
-# **calibrated**. Accuracy cannot tell: it only asks which letter came first, not how sure the model was.
+# **calibrated**. Accuracy cannot tell: it only asks which letter the model ranked first, not how sure the model was.
 #
 # We take every place of every test post, note the probability of the letter that the model thinks most probable, and
-# whether it was right. Then we sort the places into ten bins by that probability. For comparison there is a *boaster*:
-# it makes the same choices, and says each of them with 1.4 times the probability.
+# whether it was right. Then we sort the places into ten bins by that probability. For comparison there is a
+# *boaster*: it makes the same choices, and says each of them with 1.4 times the probability, at most 0.999.
 #
-# > **Guess first.** Networks are said to be too sure of themselves. Will the dots lie below the line?
+# > **Guess first.** Networks are said to be too sure of themselves. Where will the dots lie, on the line or below it?
 
 # %%
 said, was_right, of_truth = [], [], []
@@ -330,7 +330,8 @@ print(f"{keys} keys for {len(sentence)} letters: {lesson.percent(1 - keys / len(
 
 # %% [markdown]
 # A greeting is easy. What about posts that the model has never seen? A phone shows no ghost but three words above the
-# keyboard, always. So we try both. The last column counts the words that the writer had to look at.
+# keyboard, always. So we try both. The last column counts the words that the writer had to look at for each key
+# saved.
 #
 # > **Guess first.** What share of the keys does the ghost save there, and what share do three words save?
 
@@ -372,9 +373,9 @@ assert ghost[1] / (letters - ghost[0]) < listed[1] / (letters - listed[0]) / 2
 #
 # ## Type in a terminal
 #
-# This loop reads a line, shows it with its ghost in brackets, and lets you accept the ghost with Enter. A program needs
-# no more. Here it is fed from a list; in a terminal leave `keyboard` out, and it asks you. `kammil type` is more
-# comfortable: the ghost stands in grey behind the caret, and Tab takes it.
+# This loop reads a line, shows it with its ghost in brackets, and lets you accept the ghost with Enter. A program
+# needs no more. Here it is fed from a list; in a terminal leave `keyboard` out: it then waits for what you type, and
+# a dot ends it. `kammil type` is more comfortable: the ghost stands in grey behind the caret, and Tab takes it.
 
 
 # %%
@@ -507,8 +508,8 @@ assert abs(1 - strangers[1] / strangers[0]) < 0.05
 #    mine).places`; the first is 0.
 # 2. A model says the same probability at every place: the share of its choices that are right, `hit.mean()`. What is
 #    its calibration error? Is it a good model?
-# 3. Write a function `threshold_for(share)` that returns the lowest of the thresholds 0.1, 0.2, ... 0.9 from which on
-#    at least this share of the shown words is right. (`words_said` and `words_right` hold what was measured.)
+# 3. Write a function `threshold_for(share)` that returns the lowest of the thresholds 0.1, 0.2, ... 0.9 at which at
+#    least this share of the shown words is right. (`words_said` and `words_right` hold what was measured.)
 
 # %%
 answer_1 = ...
@@ -535,4 +536,6 @@ lesson.check(
 )
 
 # %% [markdown]
+# The answers stand in [a file of their own](solutions/6_your_own_text.py).
+#
 # Next: [7. What helps?](7_what_helps.ipynb)

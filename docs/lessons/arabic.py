@@ -142,7 +142,7 @@ def figure_in(figure: Any, translate: Callable[[str], str]) -> Generator[None]:
         labels = axis.get_ticklabels()
         ticks |= {id(label) for label in labels}
         names = [label.get_text() for label in labels]
-        if any(re.search("[A-Za-z]", name) for name in names):
+        if any(re.search("[A-Za-z]", name) and "$" not in name for name in names):
             undo += [
                 partial(axis.set_major_locator, axis.get_major_locator()),
                 partial(axis.set_major_formatter, axis.get_major_formatter()),
