@@ -47,7 +47,7 @@ def with_numbers_out(text: str) -> tuple[str, list[str]]:
 
 
 def with_numbers_in(text: str, numbers: list[str]) -> str:
-    """Undo `with_numbers_out`; a translation may name the numbers in another order."""
+    """Undo `with_numbers_out`; a translation may name the numbers in another order, and nothing else in braces."""
     return re.sub(r"\{(\d+)\}", lambda match: numbers[int(match[1])], text)
 
 
@@ -137,11 +137,12 @@ def figure_in(figure: Any, translate: Callable[[str], str]) -> Generator[None]:
     from matplotlib.text import Text
 
     figure.canvas.draw()  # which makes the labels of ticks
-    ticks, undo = set[int](), list[Callable[[], Any]]()
-    for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
-        labels = axis.get_ticklabels()
-        ticks |= {id(label) for label in labels}
-        names = [label.get_text() for label in labels]
+    axes = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    ticks = {id(label) for axis in axes for label in axis.get_ticklabels()}
+    texts = [text for text in figure.findobj(Text) if id(text) not in ticks]
+    undo = list[Callable[[], Any]]()
+    for axis in axes:
+        names = [label.get_text() for label in axis.get_ticklabels()]
         if any(re.search("[A-Za-z]", name) and "$" not in name for name in names):
             undo += [
                 partial(axis.set_major_locator, axis.get_major_locator()),
@@ -149,7 +150,7 @@ def figure_in(figure: Any, translate: Callable[[str], str]) -> Generator[None]:
                 partial(axis.set_view_interval, *axis.get_view_interval(), ignore=True),
             ]
             axis.set_ticks(axis.get_ticklocs(), [translate(name) for name in names])
-    for text in [text for text in figure.findobj(Text) if id(text) not in ticks]:
+    for text in texts:
         undo.append(partial(text.set_text, text.get_text()))
         text.set_text(translate(text.get_text()))
     yield
