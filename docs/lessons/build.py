@@ -148,6 +148,8 @@ def execute(source: Path) -> list[str]:
         notebook.cells.insert(0, nbformat.v4.new_code_cell(first))
         NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(FOLDER)}}).execute()
         in_figures = json.loads(texts.read_text("utf-8")) if texts.exists() else []
+    for figure in translation.parent.glob(f"figures/{source.stem}_*.png"):
+        figure.write_bytes(fewer_colours(figure.read_bytes()))
     del notebook.cells[0]
     for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
         cell.execution_count = number
@@ -173,7 +175,7 @@ def finish(notebook: Any, source: Path) -> None:
         cell.metadata = {}
         for output in cell.get("outputs", ()):
             if png := output.get("data", {}).get("image/png"):
-                output["data"]["image/png"] = fewer_colours(png)
+                output["data"]["image/png"] = base64.b64encode(fewer_colours(base64.b64decode(png))).decode("ascii")
             if len(output.get("data", {})) > 1:
                 output["data"].pop("text/plain", None)
             if "metadata" in output:
@@ -184,14 +186,14 @@ def finish(notebook: Any, source: Path) -> None:
     source.with_suffix(".ipynb").write_text(text + "\n", "utf-8")
 
 
-def fewer_colours(png: str) -> str:
+def fewer_colours(png: bytes) -> bytes:
     """Return a figure with 256 colours, less than a third of its size."""
     from PIL import Image
 
     small = io.BytesIO()
-    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+    with Image.open(io.BytesIO(png)) as image:
         image.convert("RGB").quantize(dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    return base64.b64encode(small.getvalue()).decode("ascii")
+    return small.getvalue()
 
 
 def page(notebook: Any, path: Path, caption: str = "Figure {} of this part") -> dict[Path, bytes]:
