@@ -432,6 +432,13 @@ def navigation(text: str) -> str:
     )
 
 
+def arabic_navigation(text: str) -> str:
+    """mkdocs.ar.yml with the parts of the lesson."""
+    pages = sorted((ROOT / "docs" / "ar" / "lessons").glob("*.md"))
+    lines = "".join(f"      - {json.dumps(heading(p), ensure_ascii=False)}: lessons/{p.name}\n" for p in pages)
+    return re.sub(r"(# lessons: .*\n)(?s:.*?)( *# /lessons)", lambda match: match[1] + lines + match[2], text)
+
+
 def _entries(pages: Pages, indent: str) -> list[str]:
     """The lines of pages and of sections of pages."""
     lines: list[str] = []
@@ -489,6 +496,7 @@ def main() -> None:
     pages = {
         ROOT / "docs" / "commands.md": commands(),
         ROOT / "mkdocs.yml": navigation((ROOT / "mkdocs.yml").read_text("utf-8")),
+        ROOT / "mkdocs.ar.yml": arabic_navigation((ROOT / "mkdocs.ar.yml").read_text("utf-8")),
         **{
             page: filled(page.read_text("utf-8"))
             for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
