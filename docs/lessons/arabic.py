@@ -27,6 +27,8 @@ from babel.messages.pofile import read_po, write_po
 FROM_PAGES = "../../lessons"
 """Where the English pages stand, as seen from those in Arabic."""
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:e[+-]?\d+)?")
+SIGN = re.compile(r"(?<![\w)\u200e])[-+](?=\d)")
+"""A sign before a number, which would jump behind it among Arabic letters."""
 CELL = re.compile(r"(?<=>)[^<>]*[A-Za-z][^<>]*(?=<)")
 WRAPPED = re.compile(r"\n(?![-*>|#<]|\d+\.| )")
 """A line break within a paragraph, which says nothing."""
@@ -73,7 +75,8 @@ class Translator:
     def computed(self, text: str, figure: bool = False) -> str:
         """Return the translation of a text with computed numbers."""
         template, numbers = with_numbers_out(text)
-        return with_numbers_in(self(template, figure), numbers)
+        translation = with_numbers_in(self(template, figure), numbers)
+        return SIGN.sub("\u200e\\g<0>", translation) if re.search("[\u0621-\u064a]", translation) else translation
 
     def prose(self, text: str, translate: Callable[[str], str]) -> str:
         """Return Markdown with its blocks translated, code left as it is, and links as seen from the Arabic pages."""
