@@ -209,6 +209,13 @@ def assert_same_words(site: Path, model: Completer, prompts: Sequence[str]) -> N
     assert sum(" " in ghost["completion"].strip() for ghost in ghosts) > len(prompts) / 50
 
 
+def test_latin_letters_are_read_as_in_python(site: Path, model: Completer, lines: list[str]) -> None:
+    prompts = [*mixed_prompts(lines, 60), "bukra rayi7 3al", "sba7 el kh", "the bank of", "", "شو kifak"]
+    answers = run(site, [["reading", prompt] for prompt in prompts])
+    assert [(each["reading"], each["replaces"]) for each in answers] == [model.reading(prompt) for prompt in prompts]
+    assert sum(bool(each["replaces"]) for each in answers) > 3
+
+
 def test_suggestions_and_ghost_text_are_those_of_python(site: Path, model: Completer, lines: list[str]) -> None:
     assert_same_words(site, model, mixed_prompts(lines, 150))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import Browser, expect
@@ -36,6 +37,13 @@ def test_everything_once(browser: Browser, server: Running) -> None:
     expect(page.locator("#completions .row:visible")).not_to_have_count(0)
     texts = cards.locator("p[dir]").all_text_contents()
     assert all(text.startswith(TEXT) for text in texts) and 1 < len(set(texts)) == len(texts)
+    page.locator("#text").fill("bukra rayi7 3al")
+    page.locator("#write").press("Enter")
+    expect(page.locator("#stop")).to_be_hidden()
+    expect(cards.first.locator("p[dir]")).to_have_text(re.compile("^بكرا رايح عال[^a-z]+$"))
+    cards.first.get_by_role("button").first.click()
+    expect(page.locator("#text")).to_have_value(re.compile("^بكرا رايح عال[^a-z]+$"))
+    page.locator("#text").fill(TEXT)
     page.locator("#colour").press("Enter")
     expect(page.locator("#heat p")).to_have_text(TEXT)
     page.locator("#heat p").focus()

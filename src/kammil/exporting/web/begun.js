@@ -4,7 +4,8 @@
 const NO_LETTER = -1;
 /** How a text was typed that was typed as it is meant; `least` is the minimum probability of its letters. */
 const UNCHANGED = { typed: [], isSlip: false, dropped: NO_LETTER, repeats: false, least: 1 };
-const nameOf = (ids) => ids.join(), sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+export const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+const nameOf = (ids) => ids.join();
 export const dot = (p, weights) => p.reduce((total, each, id) => total + each * weights[id], 0);
 
 /** The meanings of the last word of a session's text; `read` gives what follows ids: {p, state}. */

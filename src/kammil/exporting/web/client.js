@@ -12,6 +12,7 @@ export function connect(folder = import.meta.url.replace(/[^/]*$/, "model")) {
   return {
     /** Answer a request as `POST /v1/suggest` of a server does: {suggestions, phrase}. */
     suggest: (request, signal) => call("suggest", signal, request),
+    reading: (text, signal) => call("reading", signal, text),
     complete: (text, options, signal) => call("complete", signal, text, options),
     score: (text, given, top, signal) => call("score", signal, text, given, top),
     /** Learn a text, which the browser keeps for all pages of this origin; return all that was learnt. */

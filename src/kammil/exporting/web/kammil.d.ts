@@ -66,6 +66,14 @@ export interface PhraseOptions {
   allowOffensive?: boolean;
 }
 
+/** What the last Latin letters of a text mean. */
+export interface Reading {
+  /** Arabic words, or "". */
+  reading: string;
+  /** How many code points at the end they replace. */
+  replaces: number;
+}
+
 /** Ghost text: the words that probably come next. */
 export interface Phrase {
   /** What to append; empty if nothing is worth reading. */
@@ -84,6 +92,8 @@ export interface Model {
   suggest(text: string, options?: SuggestOptions): Suggestion[];
   /** Predict ghost text after a text, without the stock phrases that Kammil has in Python. */
   phrase(text: string, options?: PhraseOptions): Phrase;
+  /** Read Arabic in Latin letters. */
+  reading(text: string): Reading;
   /** How surprised the model is by each character of a text after `given`, and by its end; `top` alternatives for each. */
   score(text: string, given?: string, top?: number): Score;
   /** The natural log-probabilities of what follows a text, by id. */
@@ -106,6 +116,8 @@ export interface Session {
   suggest(options?: SuggestOptions): Suggestion[];
   /** Predict ghost text after the text. */
   phrase(options?: PhraseOptions): Phrase;
+  /** Read Arabic in Latin letters. */
+  reading(): Reading;
 }
 
 /** Open the model that `kammil export --format web` wrote, by default the one in `model/` beside this module. */

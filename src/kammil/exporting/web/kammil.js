@@ -95,6 +95,10 @@ export class Model {
     return this.session().update(text).phrase(options);
   }
 
+  reading(text) {
+    return this.session().update(text).reading();
+  }
+
   after(text) {
     const ids = [BOS, ...this.encode(this.normalise(text))];
     return this.engine.forward(ids, this.engine.initialState(), 1).logProbabilities;
@@ -253,6 +257,11 @@ export class Session {
   /** Words to continue, or in place of, the last one. */
   suggest(options) {
     return this.#suggester.suggest(this.#text, this.#seen, this.#asked(SUGGEST, options));
+  }
+
+  /** The Arabic that the last Latin letters mean: {reading, replaces}. */
+  reading() {
+    return this.#suggester.reading(this.#text, this.#seen);
   }
 
   /** Ghost text. */

@@ -1,7 +1,7 @@
 // Suggestions and ghost text around the engine's search for words: see `word_search`, `word_list`, `suggestions`,
 // `unsolicited` and `ghost_text` in `kammil/completion`, and for the tables `tables.py` beside this file.
 
-import { BegunWords, dot, Latin } from "./begun.js";
+import { BegunWords, dot, Latin, sum } from "./begun.js";
 import { endsUnspaced, foldSpelling, isSeparate, keysSaved, lastLetter, openWord, wordsOf } from "./text.js";
 
 const BOS = 2;
@@ -42,13 +42,27 @@ export class Suggester {
     [this.#model, this.#t, this.#read, this.#begun] = [model, model.tables, read, new BegunWords(model, read)];
   }
 
-  /** Words for a text, and the same normalised: {text, completion, probability, replaces}. */
-  suggest(text, seen, { k, threshold, correct, blocked }) {
-    const { MAX_REPLACED } = this.#t, ids = [BOS, ...this.#model.encode(seen)], open = openWord(seen);
-    const letters = text.endsWith(open) ? [...open].length : 0;
+  /** The Arabic words that the last Latin letters of a text probably mean, and how many characters they replace, or 0. */
+  reading(text, seen) {
+    const [ids, letters, asTyped] = this.#typed(text, seen), word = this.#begun.after(ids, letters, asTyped);
+    const read = word?.meanings.slice(letters ? word.variants.length : 1) ?? [];
+    if (sum(read.map(({ posterior }) => posterior)) <= 0.5) return { reading: "", replaces: 0 };
+    const best = read.reduce((one, other) => (other.posterior > one.posterior ? other : one));
+    return { reading: this.#model.decode(best.ids), replaces: best.replaced };
+  }
+
+  /** Ids of a text, number of characters of its open word, and of those at the end that normalisation kept. */
+  #typed(text, seen) {
+    const { MAX_REPLACED } = this.#t, open = openWord(seen), letters = text.endsWith(open) ? [...open].length : 0;
     const [typed, known] = [text, seen].map((each) => [...each.slice(-2 * MAX_REPLACED)].reverse());
     let asTyped = 0;
     while (asTyped < Math.min(MAX_REPLACED, known.length) && typed[asTyped] === known[asTyped]) asTyped++;
+    return [[BOS, ...this.#model.encode(seen)], letters, asTyped];
+  }
+
+  /** Words for a text, and the same normalised: {text, completion, probability, replaces}. */
+  suggest(text, seen, { k, threshold, correct, blocked }) {
+    const [ids, letters, asTyped] = this.#typed(text, seen), open = openWord(seen);
     const word = correct ? this.#begun.after(ids, letters, asTyped) : null;
     const found = this.#words(seen, this.#read(ids), { k, threshold, blocked, word, opens: open === seen });
     return found.map(({ ids, probability, replaced }) => {

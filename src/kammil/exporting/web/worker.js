@@ -33,6 +33,7 @@ const methods = {
       phrase: phrase ? session.phrase({ words: phrase, ...(ghost && { ghost }), allowOffensive }) : null,
     };
   },
+  reading: ({ session }, text) => session.update(text).reading(),
   complete: ({ session }, text, options) => session.update(text).complete(options),
   score: ({ model }, ...parameters) => model.score(...parameters),
   learn: (one, text) => edit(one, (texts) => newest([...texts, checked(text, one.model)])),

@@ -117,7 +117,8 @@ function highlight(cards) {
 }
 
 function createCard(prompt, use) {
-  const context = endOf(prompt);
+  let begin = prompt; // its last Latin letters are perhaps read as Arabic
+  let context = endOf(begin);
   const node = document.createTextNode(context);
   const note = element("p", { className: "quiet", hidden: true });
   const row = element("div", { className: "row", hidden: true });
@@ -134,20 +135,20 @@ function createCard(prompt, use) {
     for (const button of row.children) button.textContent = message(button.dataset.name);
     note.textContent = message(isStock ? "stockPhrase" : "noCompletion");
   };
-  addButton("use", () => use(prompt + completion));
+  addButton("use", () => use(begin + completion));
   // There is no clipboard on a page without HTTPS that is not on this machine.
   if (navigator.clipboard)
     addButton("copy", async (button) => {
-      await navigator.clipboard.writeText(prompt + completion);
+      await navigator.clipboard.writeText(begin + completion);
       button.dataset.name = "copied";
       render();
     });
   return {
     item,
     render,
-    /** The prompt and what was written after it. */
+    /** The prompt as it was read, and what was written after it. */
     get text() {
-      return prompt + completion;
+      return begin + completion;
     },
     range() {
       const range = new Range();
@@ -155,7 +156,9 @@ function createCard(prompt, use) {
       range.setEnd(node, node.length);
       return range;
     },
-    append({ text, stock }) {
+    append({ text, stock, reading, replaces }) {
+      if (replaces) begin = [...prompt].slice(0, -replaces).join("") + reading;
+      context = endOf(begin);
       completion += text;
       isStock ||= stock === true;
       node.data = context + completion;

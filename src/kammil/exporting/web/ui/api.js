@@ -37,12 +37,15 @@ export async function score({ text: given, top }, signal) {
 
 /** Yield the choices of a completion, each as a whole. */
 export async function* streamCompletion(body, signal) {
-  const { prompt, n, seed, temperature, max_tokens: length, allow_offensive: allowOffensive } = body;
+  const { prompt: typed, n, seed, temperature, max_tokens: length, allow_offensive: allowOffensive } = body;
+  const { reading, replaces } = await model.reading(typed, signal); // of Arabic in Latin letters
+  const prompt = replaces ? [...typed].slice(0, -replaces).join("") + reading : typed;
   for (let index = 0; index < n; index++) {
     const options = { length, temperature, seed: seed + index, allowOffensive };
     const { text, finishReason } = await model.complete(prompt, options, signal);
     const isCut = finishReason === "length"; // perhaps within a word
-    yield { index, text: isCut ? text.replace(/(?<=\S)\s+\S*$/u, "") : text, finish_reason: finishReason };
+    const shown = isCut ? text.replace(/(?<=\S)\s+\S*$/u, "") : text;
+    yield { index, text: shown, reading, replaces, finish_reason: finishReason };
   }
 }
 
