@@ -27,9 +27,9 @@ def test_every_part_has_exercises_and_none_has_its_solution() -> None:
 def test_every_figure_is_a_slide_with_words() -> None:
     slides = (LESSONS / "slides.md").read_text("utf-8").split("\n---\n")[1:]
     shown = [re.findall(r"\]\(figures/(.*?)\)", slide) for slide in slides]
-    assert [name for names in shown for name in names] == sorted(
-        path.name for path in (LESSONS / "figures").glob("[1-7]_*.png")
-    )
+    figures = [path.name for path in (LESSONS / "figures").glob("[1-7]_*.png")]
+    in_order = sorted(figures, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+    assert [name for names in shown for name in names] == in_order
     for slide, names in zip(slides, shown, strict=True):
         assert len(names) == 1
         assert len(slide.strip().split("\n\n")) >= 3, names  # heading, figure, and a question or a sentence

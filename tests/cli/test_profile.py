@@ -78,10 +78,16 @@ def test_a_profile_needs_a_model_that_learns(run: Run, counter: Path) -> None:
 def test_a_file_that_is_named_is_read(run: Run) -> None:
     Path("mine.txt").write_text("شو الأخبار\n\nتمام\n", "utf-8")
     Path("rows.jsonl").write_text('{"text": "كيفك"}\n', "utf-8")
-    learnt = run("profile", "learn", "more", "mine.txt", "no.txt", "rows.jsonl")
+    learnt = run("profile", "learn", "more", "mine.txt", "txt", "rows.jsonl")
     assert (learnt.code, learnt.out) == (0, "more: 4 texts\n")
-    assert "mine.txt is a file" in learnt.err and "rows.jsonl is a file" in learnt.err and "no.txt" not in learnt.err
-    assert kammil.Profile("more").texts == ("شو الأخبار", "تمام", "no.txt", "كيفك")
+    assert "mine.txt is a file" in learnt.err and "rows.jsonl is a file" in learnt.err and " txt " not in learnt.err
+    assert kammil.Profile("more").texts == ("شو الأخبار", "تمام", "txt", "كيفك")
     assert run("profile", "learn", "more", stdin=b"mine.txt\n") == Result(0, "more: 5 texts\n", "")
     assert run("profile", "learn", "me", "بكرا منطلع " * 60) == Result(0, "me: 1 text\n", "")
     refused(run("suggest", "شو", "--profile", "mine.txt"), "kammil profile learn PROFILE.jsonl")
+
+
+@pytest.mark.parametrize("name", ["mesages.csv", "./a.txt", "/tmp/"])
+def test_a_file_that_is_not_there_is_no_text(run: Run, name: str) -> None:
+    refused(run("profile", "learn", "me.jsonl", "كيفك", name), name)
+    assert not Path("me.jsonl").exists()

@@ -284,6 +284,8 @@ def test_a_frame_has_a_column(frame: Callable[[dict[Any, list[Any]]], Any]) -> N
     assert "2 columns of text and none is called 'text'; choose one, such as column='Tweet'" in message
     assert from_python(frame({"n": [1], "Tweet": ["a"]})).texts == ("a",)
     assert from_python(frame({"text": ["a"], "Tweet": ["b"]})).texts == ("a",)
+    assert from_python(frame({"المرسل": ["b"], "النص": ["a"]})).texts == ("a",)
+    assert "such as column='b'" in refused(frame({"a": ["Sami"], "b": ["a longer text"]}))
     assert "no column of text; its columns are n" in refused(frame({"n": [1]}))
     assert "row 1 (counted from 0), column 'Tweet', is 5, no text" in refused(Hub({"Tweet": ["a", 5]}), "Tweet")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 File = Annotated[Path, Argument(metavar="FILE", help="The profile; `learn` creates it.")]
+LIKE_A_FILE = re.compile(r"\S+\.(?:csv|tsv|txt|jsonl?|xlsx|parquet)")
 Texts = Annotated[list[str] | None, Argument(metavar="TEXT", help="Texts; without any, every line of stdin is one.")]
 
 
@@ -40,6 +42,9 @@ def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
     files = [text for text in texts or () if os.path.isfile(text)]  # noqa: PTH113  # false for a name too long
     if flags and not files:
         raise OptionError(f"--{next(iter(flags)).replace('sender', 'from')} is about a file, and no text names one.")
+    for text in texts or ():
+        if text not in files and (LIKE_A_FILE.fullmatch(text) or (os.sep in text and os.path.isdir(text))):  # noqa: PTH112
+            raise OptionError(f"there is no file {text}; name another, or give a text.")
     for text in _not_empty(texts):
         read = sources.texts([Path(text)], **flags) if text in files else [text]
         if text in files:

@@ -164,6 +164,8 @@ def _as_numbers(cells: list[str]) -> Iterable[object]:
 
 _MISSING = ("NAType", "NaTType")
 """Pandas' types that compare neither true nor false."""
+TEXT = ("text", "النص", "نص")
+"""Names of a column of texts that need not be named."""
 _LISTED = 20
 _MAX_GUESSED = 500
 """Columns, each perhaps read to its end."""
@@ -172,12 +174,12 @@ _GLANCE = 100
 
 
 def choose(table: Table, column: str | None) -> tuple[Table, str]:
-    """Return the named column, else "text", else the only column of text; `DataError` if there is none.
+    """Return the named column, else one of `TEXT`, else the only column of text; `DataError` if there is none.
 
     A path such as `message.text` becomes a column of the table, with a row for each item of a list on its way.
     """
     table = _with_path(table, column)
-    named = "text" if column is None and "text" in table.names else column
+    named = next((name for name in TEXT if name in table.names), None) if column is None else column
     if named is not None and named not in table.names:
         hint = nearest(named, [*table.names, *_paths(table)])
         raise DataError(f"{table.name} has no column {named!r}{hint}; its columns are {listed_columns(table.names)}")
@@ -199,9 +201,10 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
         raise DataError(f"column {named!r} of {table.name} holds {shown}, not text; choose from {listed}{hint}")
     if len(textual) > 1:
         number = f" (or a number such as {table.option}2 if the first row is data)" if table.numbered else ""
+        longest = max(textual, key=lambda name: len(str(firsts[name] or "")))  # a sender's name is shorter
         raise DataError(
             f"{table.name} has {len(textual)} columns of text and none is called 'text'; choose one, such as "
-            f"{table.option}{textual[0]!r}: {', '.join(map(shortened, textual[:_LISTED]))}{number}"
+            f"{table.option}{longest!r}: {', '.join(map(shortened, textual[:_LISTED]))}{number}"
         )
     return table, textual[0]
 
