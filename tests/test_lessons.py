@@ -201,18 +201,17 @@ def test_a_notebook_made_with_another_model_is_stale(tmp_path: Path, monkeypatch
     for name in ("ROOT", "FOLDER"):
         monkeypatch.setattr(build, name, tmp_path)
     monkeypatch.setattr(build, "MEASURED", tmp_path / "benchmarks.json")
-    weights, sample = (
-        tmp_path / "src" / "kammil" / name for name in ("pretrained/levantine/weights.safetensors", "data/sample.txt")
-    )
-    for path in (weights, sample):
+    names = ("pretrained/levantine/weights.safetensors", "data/sample.txt", "completion/phrases.npz")
+    paths = [tmp_path / "src" / "kammil" / name for name in names]
+    for path in paths:
         path.parent.mkdir(parents=True)
         path.write_bytes(b"1")
     source = tmp_path / "1_part.py"
-    source.write_text(build.FIRST + "# %%\n1 + 1\n", "utf-8")
+    source.write_text(build.FIRST + "# %%\nstr.complete()\n", "utf-8")
     build.finish(build.read(source), source)
     build.main(["--prose"])
     assert build.stale() == []
-    for path in (weights, sample):
+    for path in paths:
         path.write_bytes(b"2")
         assert [path.name in sentence for sentence in build.stale()] == [True]
         assert not build.keep_outputs(source)
@@ -250,12 +249,13 @@ def even(answer: int) -> bool:
 def test_an_answer_is_missing_wrong_or_right(capsys: pytest.CaptureFixture[str]) -> None:
     for missing in (None, ...):
         lesson.check(missing, 5)
-    lesson.check(0.1 + 0.2, 0.3)
+    lesson.check(3.02, 3.0)
+    lesson.check((1.53, 3), (1.5288, 3.0))
     lesson.check([1, 2], [1, 2])
     lesson.check("ab", "ab")
     lesson.check(4, even)
-    assert capsys.readouterr().out.splitlines() == ["no answer yet"] * 2 + ["right"] * 4
-    for answer, expected in ((4, 5), ("a", "b"), ([1, 2], [1, 3]), (3, even)):
+    assert capsys.readouterr().out.splitlines() == ["no answer yet"] * 2 + ["right"] * 5
+    for answer, expected in ((4, 5), (999, 1000), (3.05, 3.0), ("a", "b"), ([1, 2], [1, 3]), (3, even)):
         with pytest.raises(AssertionError, match="count again"):
             lesson.check(answer, expected, "count again")
 

@@ -104,6 +104,8 @@ def made_with(source: Path) -> dict[str, str]:
     words = {"README.md", "metrics.json"}  # about the model, no part of it
     files = [path for path in (package / "pretrained" / "levantine").iterdir() if path.name not in words]
     files.append(package / "data" / "sample.txt")
+    if re.search(r"\b(complete|samples|phrase)[(\"]", source.read_text("utf-8")):
+        files.append(package / "completion" / "phrases.npz")
     files += [ROOT / "benchmarks" / f"{name}.json" for name in benchmarks_read(source)]
     return {p.relative_to(ROOT).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
 
