@@ -537,20 +537,12 @@ def phrase_after(prompt: str, messages: list[str]) -> tuple[float, str]:
 
 
 begun = ["شو رأيكم نطلع ", "مين بيعرف ", "اليوم ما في ", "بكرا رح "]
+found = [(each, *phrase_after(each, train), levantine.complete(each, preset="sensible")) for each in begun]
 lesson.table(
     ("prompt", "from our training posts", "likeness", "the package's phrases", "is it one?"),
-    *(
-        (
-            each,
-            phrase_after(each, train)[1],
-            f"{phrase_after(each, train)[0]:.2f}",
-            done.text,
-            "yes" if done.stock else "",
-        )
-        for each, done in ((each, levantine.complete(each, preset="sensible")) for each in begun)
-    ),
+    *((each, ours, f"{like:.2f}", done.text, "yes" if done.stock else "") for each, like, ours, done in found),
 )
-assert all(any(phrase_after(each, train)[1] in post for post in train) for each in begun)  # it stands in a post
+assert all(any(ours in post for post in train) for _, _, ours, _ in found)  # it stands in a post
 
 # %% [markdown]
 # The package has many more messages than our training posts, all written for this project. A phrase is offered where
