@@ -268,7 +268,7 @@ def show_remembered() -> None:
 
 
 show_remembered()
-STEPS = 1000
+STEPS = 600
 longer = examine(plain_body(), DISTANCES[2], STEPS)
 lesson.say(f"With {STEPS} steps in place of 300 it is right after {DISTANCES[2]} letters in {lesson.percent(longer)}.")
 assert remembered["plain"][0] > 0.9  # near: no trouble
