@@ -12,7 +12,7 @@ def unshifted(network: Network, rows: Tensor) -> Tensor:
     return F.cross_entropy(network.output(states).flatten(0, 1), rows.flatten(), ignore_index=0)
 
 
-lesson.check(unshifted, is_unshifted)
+lesson.check(unshifted, is_unshifted, "in `loss_of`, which columns are read, and which are asked for?")
 
 
 # %%
@@ -23,7 +23,7 @@ def before(right: Tensor) -> float:
     return sum([*row, False].index(False) for row in right.tolist()) / len(right)
 
 
-lesson.check(before, counts_before)
+lesson.check(before, counts_before, "a row without a mistake counts whole; characters after a mistake do not count")
 assert before(free) == before(forced)
 a = forced.float().mean().item()
 print(f"right before the first mistake: {before(free):.2f} characters; a coin of {a:.2f} would give {a / (1 - a):.2f}")
@@ -42,7 +42,7 @@ def mixed(network: Network, halves: Tensor, lengths: Tensor, targets: Tensor, q:
     return torch.stack(scores, dim=1)
 
 
-lesson.check(mixed, is_mixed)
+lesson.check(mixed, is_mixed, "begin with `itself`; what is read may be another character for each post")
 Network.scheduled = lambda self, *rows: mixed(self, *rows, q=0.25)
 scheduled = learn("scheduled")[0]
 rows_of_scores = []
@@ -64,7 +64,7 @@ def first_step(rule: type[torch.optim.Optimizer], scale: float) -> float:
     return (network.output.weight - old).norm().item()
 
 
-lesson.check(first_step, is_first_step)
+lesson.check(first_step, is_first_step, "keep a copy of the weight before the step: `.detach().clone()`")
 times = [first_step(rule, 100) / first_step(rule, 1) for rule in (torch.optim.SGD, torch.optim.AdamW)]
 print(f"SGD goes {times[0]:.0f} times as far, AdamW {times[1]:.2f} times: it divides the gradient by its usual size")
 assert np.allclose(times, (100, 1), rtol=0.05)

@@ -7,7 +7,7 @@
 
 # %%
 answer_1 = p**2 / (p**2).sum()
-lesson.check(answer_1, lambda q: np.allclose(q, at_temperature(p, 0.5)))
+lesson.check(answer_1, lambda q: np.allclose(q, at_temperature(p, 0.5)), "what is 1/T, and does it add up to 1?")
 
 # %% [markdown]
 # 2. Sorted tuples are sorted by their first number, the bits.
@@ -22,7 +22,7 @@ def answer_2(half: str, drafts: list[kammil.Completion]) -> list[str]:
     return list(texts.values())[:3]
 
 
-lesson.check(answer_2, offers_three)
+lesson.check(answer_2, offers_three, "sort the candidates, go through them, and remember the first words")
 
 # %% [markdown]
 # 3. Entropy rises with the temperature.
