@@ -13,12 +13,13 @@ import { directionOf, firstWord, remainingGhost } from "./ghost.js";
 import { givesWay, spaceAfter } from "./spacing.js";
 
 const TAP = 6; // pixels beside a ghost that belong to it
+const WATCH = 200; // milliseconds
 
 /**
  * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} elements
- * @param {{onInput(text: string, ghost: string): void, onGhost(ghost: string, phrase: Phrase | null): void,
- *   onAccept(part: string, finished: Phrase | null): void, onDismiss(): void, onDown(): void,
- *   onRender?(ghost: string): void, direction?(): string, onlyFocused?: boolean}} handlers
+ * @param {{onInput(text: string): void, onPrefix(prefix: string | null, ghost: string): void,
+ *   onGhost(ghost: string, phrase: Phrase | null): void, onAccept(part: string, finished: Phrase | null): void,
+ *   onDismiss(): void, onDown(): void, onRender?(ghost: string): void, direction?(): string, onlyFocused?: boolean}} handlers
  * @param {AbortSignal} [signal] ends it
  * @typedef {{before: string, text: string}} Phrase a stock phrase, and the text that it was offered for
  */
@@ -37,11 +38,20 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
   let composing = false;
   let reportedGhost = "";
   let textWithSpace = ""; // the whole text if it ends with an automatic space
+  let prefix = ""; // what is to be continued, as of the last report
+  const given = field.getAttribute("dir");
 
   // The letters of an input method are not typed yet. On-screen keyboards, though, compose every word.
   const isTyped = () => !composing || coarsePointer.matches;
   const caretAtEnd = () => field.selectionStart === field.value.length && field.selectionEnd === field.value.length;
-  const mayShow = () => ghosts && isTyped() && caretAtEnd() && !(handlers.onlyFocused && !field.matches(":focus"));
+  /** The text before the caret; null if nothing is to be offered there, as within a line. */
+  const beforeCaret = () => {
+    const { selectionStart: at, selectionEnd: end, value } = field;
+    return at === end && field.matches(":read-write") && /^[^\S\n]*(\n|$)/.test(value.slice(at)) ? value.slice(0, at) : null;
+  };
+  const room = () => (field.maxLength < 0 ? Infinity : field.maxLength - field.value.length);
+  const isMeant = () => field.matches(handlers.onlyFocused ? ":read-write:focus" : ":read-write");
+  const mayShow = () => ghosts && isTyped() && caretAtEnd() && ghost.length <= room() && isMeant();
   const visibleGhost = () => (mayShow() ? ghost : ""); // or it looks typed
   const direction = () => directionOf(text + ghost, baseDirection());
 
@@ -53,8 +63,10 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
   };
 
   const render = () => {
+    if (field.value !== text) return readField();
     const shown = visibleGhost();
-    field.dir = mirror.dir = /\p{L}/u.test(text) ? "auto" : baseDirection();
+    const isGiven = /^(ltr|rtl)$/i.test(given);
+    field.dir = mirror.dir = isGiven ? given : /\p{L}/u.test(text) ? "auto" : baseDirection();
     for (const one of [field, mirror]) one.classList.toggle("ghosted", shown !== "");
     const lineFiller = !shown && /(^|\n)$/.test(text) ? "\u200b" : ""; // gives an empty line its height
     mirrorText.data = text + shown + lineFiller;
@@ -65,6 +77,11 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     if (shown !== reportedGhost) handlers.onGhost((reportedGhost = shown), shown ? phrase : null);
   };
 
+  const refresh = () => {
+    render();
+    lookAtCaret();
+  };
+
   const placeCaret = (shown) => {
     caret.hidden = !shown || !field.matches(":focus");
     if (caret.hidden) return;
@@ -73,9 +90,10 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     const position = rectangles[rectangles.length - 1] ?? range.getBoundingClientRect();
     const frame = mirror.parentElement;
     const origin = frame.getBoundingClientRect();
-    caret.style.setProperty("left", `${position.left - origin.left - frame.clientLeft}px`);
-    caret.style.setProperty("top", `${position.top - origin.top - frame.clientTop}px`);
-    caret.style.setProperty("height", `${position.height}px`);
+    const scale = origin.width / frame.offsetWidth || 1; // of a zoom or transform around it
+    caret.style.setProperty("left", `${(position.left - origin.left) / scale - frame.clientLeft}px`);
+    caret.style.setProperty("top", `${(position.top - origin.top) / scale - frame.clientTop}px`);
+    caret.style.setProperty("height", `${position.height / scale}px`);
     caret.getAnimations().forEach((blink) => (blink.currentTime = 0));
   };
 
@@ -84,11 +102,21 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     text = field.value;
     if (text.length < textWithSpace.length) textWithSpace = ""; // deleted: a space typed now is an ordinary one
     render();
-    if (isTyped()) handlers.onInput(text, ghost);
+    if (isTyped() && !signal?.aborted) handlers.onInput(text);
+    lookAtCaret(true);
+  };
+  const sync = () => field.value !== text && readField(); // a program may have changed it
+  const lookAtCaret = (isNew) => {
+    const before = beforeCaret();
+    if ((!isNew && before === prefix) || !isTyped() || signal?.aborted) return;
+    handlers.onPrefix((prefix = before), ghost);
+    if (!isNew) render();
   };
 
   const insert = (added) => {
     field.focus();
+    if (!field.matches(":read-write")) return;
+    added = added.slice(0, room() + field.selectionEnd - field.selectionStart);
     // The only way to change a field that the browser's undo can take back.
     if (document.execCommand("insertText", false, added)) return;
     field.setRangeText(added, field.selectionStart, field.selectionEnd, "end");
@@ -99,7 +127,7 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     const space = spaceAfter(word);
     textWithSpace = "";
     insert(word + space); // in one step, so that one undo takes both back
-    textWithSpace = space ? field.value : "";
+    textWithSpace = space && caretAtEnd() && field.value.endsWith(space) ? field.value : "";
   };
   /** Select the automatic space at the end if what is typed replaces it; return whether it does. */
   const selectAutomaticSpace = (typed) => {
@@ -109,6 +137,7 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     return true;
   };
   const accept = (part) => {
+    sync();
     if (!visibleGhost()) return;
     const accepted = part(ghost);
     insertWord(accepted);
@@ -124,6 +153,7 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
 
   on(field, "keydown", (event) => {
     if (event.isComposing || event.keyCode === 229) return;
+    sync();
     const forward = direction() === "rtl" ? "ArrowLeft" : "ArrowRight";
     const noModifier = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
     const byWord = !event.shiftKey && !event.metaKey && event.ctrlKey !== event.altKey;
@@ -165,21 +195,30 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     composing = false;
     readField();
   });
-  on(field, "focus", () => (field.value === text ? render() : readField())); // a program may have changed it
+  on(field, "focus", refresh);
   on(field, "blur", render);
-  on(document, "selectionchange", render);
+  on(document, "selectionchange", () => field.value === text && refresh()); // `input` may still come
+  // No event tells that a program has changed the field, or what may be typed there.
+  const watch = setInterval(() => (field.value !== text ? readField() : lookAtCaret()), WATCH);
   const observer = new ResizeObserver(() => placeCaret(visibleGhost()));
   observer.observe(mirror);
   signal?.addEventListener("abort", () => {
     observer.disconnect();
+    clearInterval(watch);
     ghost = "";
     render();
+    if (given === null) field.removeAttribute("dir");
+    else field.dir = given;
   });
 
   return {
     get text() {
       return text;
     },
+    get prefix() {
+      return prefix;
+    },
+    room,
     get direction() {
       return direction();
     },
@@ -198,10 +237,12 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
       ghost = rest;
       render();
     },
-    /** Append a suggested word, in place of as many UTF-16 units at the end. */
-    appendWord(word, replaced = 0) {
+    /** Insert a suggested word at the caret, in place of as many UTF-16 units before it, and of spaces behind it. */
+    insertWord(word, replaced = 0) {
       field.focus();
-      field.setSelectionRange(field.value.length - replaced, field.value.length);
+      if (field.value !== text || beforeCaret() !== prefix) return refresh(); // it was for another text
+      const end = field.selectionEnd, spaces = field.value.slice(end).match(/^[^\S\n]*/)[0].length;
+      field.setSelectionRange(end - replaced, end + spaces);
       insertWord(word);
     },
     /** Type at the end of the text, as a key does. */

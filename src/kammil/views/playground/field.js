@@ -41,7 +41,7 @@ export function createField({ field, mirror, caret, title, group, none, live }, 
     (prefix, signal) => ask({ prefix, k: 3 }, signal),
     ({ suggestions: received }, prefix) => {
       const direction = directionOf(prefix + (received[0]?.completion ?? ""), (handlers.direction ?? pageDirection)());
-      suggestions.show(prefix, received, editor.text, direction);
+      suggestions.show(prefix, received, editor.prefix, direction);
     },
     handlers.report,
   );
@@ -49,12 +49,13 @@ export function createField({ field, mirror, caret, title, group, none, live }, 
     { field, mirror, caret },
     {
       ...handlers,
-      onInput(text, ghost) {
-        handlers.onInput?.(text);
-        if (!text.trim()) requestGhost.cancel();
-        else if (ghost.length < ENOUGH_GHOST) requestGhost(text);
-        suggestions.update(text);
-        requestSuggestions(text);
+      onInput: (text) => handlers.onInput?.(text),
+      onPrefix(prefix, ghost) {
+        if (!prefix?.trim() || prefix !== editor.text) requestGhost.cancel();
+        else if (ghost.length < ENOUGH_GHOST) requestGhost(prefix);
+        suggestions.update(prefix);
+        if (prefix === null) requestSuggestions.cancel();
+        else requestSuggestions(prefix);
       },
       onGhost(ghost, phrase) {
         handlers.onPhrase?.(phrase);
@@ -71,9 +72,10 @@ export function createField({ field, mirror, caret, title, group, none, live }, 
   );
   const suggestions = createSuggestions(
     { title, group, none },
-    { use: editor.appendWord, leave: editor.focus, percentages: handlers.percentages ?? (() => false) },
+    { use: editor.insertWord, leave: editor.focus, room: editor.room, percentages: handlers.percentages ?? (() => false) },
+    handlers.signal,
   );
-  onLanguage(editor.render);
+  onLanguage(editor.render, handlers.signal);
   return {
     editor,
     suggestions,
@@ -85,7 +87,7 @@ export function createField({ field, mirror, caret, title, group, none, live }, 
     },
     /** Ask for suggestions and ghost text anew. */
     renew() {
-      requestSuggestions(editor.text);
+      if (editor.prefix !== null) requestSuggestions(editor.prefix);
       if (editor.text.trim()) this.renewGhost();
     },
   };

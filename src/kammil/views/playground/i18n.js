@@ -10,7 +10,7 @@ const preferredLanguage = () => (navigator.languages.some((tag) => tag.startsWit
 
 const stored = load("language");
 let language = stored in MESSAGES ? stored : preferredLanguage();
-const listeners = [];
+const listeners = new Set();
 
 /** Return a message in the language of the page; where the model is in this browser, one that ends in `Here` goes first. */
 export function message(name, values = {}) {
@@ -40,9 +40,10 @@ export function percent(value) {
   return new Intl.NumberFormat(LOCALES[language], { style: "percent", maximumFractionDigits: digits }).format(value);
 }
 
-/** Call a listener now, and whenever the language changes. */
-export function onLanguage(listener) {
-  listeners.push(listener);
+/** Call a listener now, and whenever the language changes, until the signal is aborted. */
+export function onLanguage(listener, signal) {
+  listeners.add(listener);
+  signal?.addEventListener("abort", () => listeners.delete(listener));
   listener();
 }
 

@@ -61,7 +61,7 @@ const renderKeys = (direction) => {
 const feedbackSwitch = $("feedback").parentElement;
 for (const part of [$("rivals").parentElement, feedbackSwitch, feedbackSwitch.nextElementSibling]) part.hidden = HERE;
 createDrawer({ drawer: $("drawer"), open: $("settings"), close: $("close") });
-const showsPercentages = createSwitch($("percentages"), () => suggestions.update(editor.text));
+const showsPercentages = createSwitch($("percentages"), () => suggestions.update(editor.prefix));
 const coloursLive = createSwitch($("liveHeat"), () => colourLive(editor.text));
 
 const model = createModelChooser({ select: $("model"), card: $("card"), faults: $("known-faults") }, () => {

@@ -9,9 +9,10 @@ const CONTEXT = 30; // characters at the end of a text, whose script is looked a
 
 /**
  * @param {{title: HTMLElement, group: HTMLElement, none: HTMLElement}} elements
- * @param {{use(completion: string, replaced: number): void, leave(): void, percentages(): boolean}} handlers
+ * @param {{use(completion: string, replaced: number): void, leave(): void, room(): number, percentages(): boolean}} handlers
+ * @param {AbortSignal} [signal] ends it
  */
-export function createSuggestions({ title, group, none }, handlers) {
+export function createSuggestions({ title, group, none }, handlers, signal) {
   let prefix = "";
   let suggestions = []; // the server's, after `prefix`
   let visible = []; // those that agree with what was typed since
@@ -37,16 +38,16 @@ export function createSuggestions({ title, group, none }, handlers) {
   });
 
   const render = (text) => {
-    latest = text;
-    visible = suggestions
+    latest = text; // null: nothing is offered
+    visible = (text === null ? [] : suggestions)
       .map((suggestion) => remainingSuggestion(prefix, text, suggestion))
-      .filter((suggestion) => suggestion)
+      .filter((suggestion) => suggestion && suggestion.completion.length - suggestion.replaced <= handlers.room())
       .slice(0, buttons.length);
     if (buttons.indexOf(focused()) >= visible.length) handlers.leave();
-    title.textContent = message(text.trim() ? "suggestions" : "openings");
-    title.hidden = loading;
+    title.textContent = message(text?.trim() ? "suggestions" : "openings");
+    title.hidden = loading || text === null;
     group.hidden = !visible.length;
-    none.hidden = !group.hidden || (!loading && !text.trim());
+    none.hidden = !group.hidden || (!loading && !text?.trim());
     buttons.forEach((button, i) => {
       button.hidden = i >= visible.length;
       if (button.hidden) return;
@@ -66,7 +67,7 @@ export function createSuggestions({ title, group, none }, handlers) {
   onLanguage(() => {
     render(latest);
     sayNone();
-  });
+  }, signal);
 
   return {
     /**
