@@ -6,6 +6,7 @@ import gzip
 import json
 import random
 import shutil
+import struct
 import subprocess
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -376,11 +377,68 @@ def test_random_numbers_are_those_of_numpy(site: Path) -> None:
 
 
 def test_wrong_options_get_a_sentence(site: Path) -> None:
-    wrong = [{"lenght": 3}, {"length": -1}, {"temperature": "warm"}, {"stop": [""]}]
-    calls = [*(["complete", "", options] for options in wrong), ["learn", " "], ["suggest", "", {"k": 0}]]
+    wrong = [{"lenght": 3}, {"seed": -1}, {"seed": 0.5}, {"length": -1}, {"temperature": "warm"}, {"stop": [""]}]
+    calls = [
+        *(["complete", "", options] for options in wrong),
+        ["learn", " "],
+        ["learn", "ب" * 4001],
+        ["suggest", "", {"k": 0}],
+    ]
     answers = run(site, [*calls, ["phrase", "", {"ghost": "shy"}]])
-    for name, answer in zip(["lenght", "length", "temperature", "stop", "empty", "k", "ghost"], answers, strict=True):
+    named = ["lenght", "seed", "seed", "length", "temperature", "stop", "empty", "4000", "k", "ghost"]
+    for name, answer in zip(named, answers, strict=True):
         assert name in answer["error"]
+
+
+def in_node(code: str) -> str:
+    if NODE is None:
+        pytest.skip("Node is not installed: apt-get install nodejs")
+    command = [NODE, "--max-old-space-size=1000", "--input-type=module", "--eval", code]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout.strip()
+
+
+def test_the_element_may_be_imported_where_there_is_no_page(site: Path) -> None:
+    module = (site / "kammil-text.js").as_uri()
+    assert in_node(f"console.log(typeof (await import({module!r})).attach)") == "function"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kinds": ["o99999999"], "history": []},
+        {"kinds": ["w", "w"], "history": []},
+        {"networks": 10**9},
+        {"hidden": 8192},
+        {"hidden": 2**40},
+        {"sizes": (2**40, 2**40)},
+        {"sizes": (-1, 0)},
+        {"sizes": (1000, 1000)},
+        {"size": 2**60},
+        {"characters": ["x"] * 10**6},
+    ],
+)
+def test_a_model_that_asks_for_more_than_its_files_hold_is_refused(
+    change: dict[str, Any], site: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(site, tmp_path / "site")
+    model = tmp_path / "site" / "model"
+    described = json.loads((model / folders.MODEL).read_text("utf-8"))
+    weights = bytearray((model / folders.WEIGHTS).read_bytes())
+    (length,) = struct.unpack_from("<Q", weights)
+    at, _ = json.loads(weights[8 : 8 + length])["counts.sizes"]["data_offsets"]
+    if "sizes" in change:  # a stream gives more, too
+        struct.pack_into("<2q", weights, 8 + length + at, *change["sizes"])
+    elif "size" in change:
+        struct.pack_into("<Q", weights, 0, change["size"])
+    elif "characters" in change:
+        (model / folders.VOCABULARY).write_text(json.dumps(change))
+    else:
+        described["settings"] |= change
+    (model / folders.MODEL).write_text(json.dumps(described))
+    (model / folders.WEIGHTS).write_bytes(weights)
+    module = (tmp_path / "site" / "kammil.js").as_uri()
+    code = f"await (await import({module!r})).load().catch((error) => console.log(error.message))"
+    assert "export it again" in in_node(code)
 
 
 def test_the_module_is_small(site: Path) -> None:

@@ -5,14 +5,25 @@ const KINDS = { F32: Float32Array, F16: Uint16Array, U8: Uint8Array, I64: BigInt
 const GATE_FEATURES = 5, SCORE_FEATURES = 2, ABSENT = 3;
 const STATE_MAX = 127, WEIGHT_MAX = 63;
 const KEYS_PER_BUCKET = 4, MAX_BUCKET = 64;
+const LIMITS = { networks: 16, embedding: 4096, hidden: 8192, gate: 4096 }, MAX_VOCABULARY = 65_536;
+const MAX_ENTRIES = 2 ** 28, FREE_ENTRIES = 2 ** 20, ENTRIES_PER_BYTE = 8; // beyond the second, the third a packed byte
+const CONTEXTS = "o1 o2 o3 o4 o5 o6 o7 o8 o9 o10 o12 o16 w w1 w2 w1s".split(" ");
+const WRONG = "the model's files are damaged, or not what Kammil exports; export it again";
+
+function check(holds) {
+  if (!holds) throw new Error(WRONG);
+}
 
 /** @param {Uint8Array} bytes of a file in the format safetensors; half precision becomes single */
 export function safetensors(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const size = Number(view.getBigUint64(0, true));
+  check(bytes.length >= 8);
+  const size = Number(view.getBigUint64(0, true)), rest = bytes.length - 8 - size;
+  check(rest >= 0);
   const { __metadata__, ...header } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + size)));
   const arrays = {};
   for (const [name, { dtype, data_offsets: range }] of Object.entries(header)) {
+    check(dtype in KINDS && 0 <= range[0] && range[0] <= range[1] && range[1] <= rest);
     const part = bytes.slice(8 + size + range[0], 8 + size + range[1]); // a copy is aligned
     const array = new KINDS[dtype](part.buffer);
     arrays[name] = dtype === "F16" ? Float32Array.from(array, fromHalf) : array;
@@ -20,16 +31,57 @@ export function safetensors(bytes) {
   return arrays;
 }
 
-async function inflated(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+/** Check that a model is no larger than one of ours, and than its own file lets it be, before anything is made of it. */
+export function checkSizes(arrays, { kinds, history, ...settings }, vocabulary) {
+  const isWithin = (number, most) => Number.isInteger(number) && number >= 1 && number <= most;
+  for (const [name, most] of Object.entries(LIMITS)) check(isWithin(settings[name], most));
+  check([kinds, history].every((some) => new Set(some).size === some.length));
+  check(kinds.length && kinds.every((kind) => CONTEXTS.includes(kind)) && history.every((kind) => kinds.includes(kind)));
+  check(vocabulary <= MAX_VOCABULARY && arrays.in_word?.length === vocabulary && "counts.sizes" in arrays);
+  const prefixes = ["counts.", "background."].filter((prefix) => `${prefix}sizes` in arrays);
+  const names = ["gaps", "widths", "lost", "ids", "counts"];
+  for (const prefix of prefixes) {
+    const packed = names.reduce((sum, name) => sum + arrays[prefix + name]?.length, 0);
+    for (const n of arrays[`${prefix}sizes`]) check(n >= 0 && n <= mostOf(packed));
+  }
+  const { networks: m, embedding: e, hidden: h, gate: g } = settings;
+  const experts = kinds.length * prefixes.length + history.length;
+  const inputs = h + GATE_FEATURES * experts, outputs = SCORE_FEATURES * experts;
+  const sizes = {
+    ...{ "embedding.weight": vocabulary * e, "gru.weight_ih_l0": 3 * h * e, "gru.weight_hh_l0": 3 * h * h },
+    ...{ "gru.bias_ih_l0": 3 * h, "gru.bias_hh_l0": 3 * h, "output.weight": vocabulary * h, "output.bias": vocabulary },
+    ...{ "gate_in.weight": g * inputs, "gate_in.bias": g, "gate_out.weight": outputs * g, "gate_out.bias": outputs },
+  };
+  for (let i = 0; i < m; i++)
+    for (const [end, size] of Object.entries(sizes)) {
+      const name = (i ? `others.${i - 1}.` : "") + end, whole = arrays[`${name}.whole`];
+      if (whole) check(size <= mostOf(whole.length) && size % arrays[`${name}.scales`]?.length === 0);
+      else check(arrays[name]?.length === size);
+      arrays[`${name}.size`] = size;
+    }
+}
+
+const mostOf = (packed) => Math.min(MAX_ENTRIES, Math.max(FREE_ENTRIES, ENTRIES_PER_BYTE * packed));
+
+/** Inflate bytes to as many as they must be. */
+async function inflated(bytes, size) {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (let part; !(part = await reader.read()).done; at += part.value.length) {
+    check(at + part.value.length <= size);
+    all.set(part.value, at);
+  }
+  check(at === size);
+  return all;
 }
 
 /** Unpack the matrices that are stored as whole numbers and a scale for each row. */
 async function matrices(arrays) {
   const unpacked = { ...arrays };
   for (const name of Object.keys(arrays).filter((name) => name.endsWith(".whole")).map((name) => name.slice(0, -6))) {
-    const whole = new Int8Array((await inflated(arrays[`${name}.whole`])).buffer), scales = arrays[`${name}.scales`];
+    const packed = await inflated(arrays[`${name}.whole`], arrays[`${name}.size`]);
+    const whole = new Int8Array(packed.buffer), scales = arrays[`${name}.scales`];
     const width = whole.length / scales.length, matrix = (unpacked[name] = new Float32Array(whole.length));
     for (let i = 0; i < whole.length; i++) matrix[i] = whole[i] * scales[Math.floor(i / width)];
   }
@@ -126,7 +178,7 @@ async function networksAndGate(arrays, settings, experts, engine) {
 
 /** The numbers of a packed field, n of 32 bits: planes of bytes behind each other. */
 async function field(arrays, name, n) {
-  const planes = await inflated(arrays[name]), numbers = new Uint32Array(n);
+  const planes = await inflated(arrays[name], 4 * n), numbers = new Uint32Array(n);
   for (let i = 0; i < n; i++)
     numbers[i] = planes[i] | (planes[n + i] << 8) | (planes[2 * n + i] << 16) | (planes[3 * n + i] << 24);
   return numbers;
@@ -151,6 +203,7 @@ async function countIndex(arrays, prefixes, types) {
     );
     for (let i = 0, key = 0; i < n; i++) keys[begin + i] = key += gaps[i];
     for (let i = 0, at = follower; i < n + MAX_BUCKET; i++) starts[begin + i + 1] = at += widths[i] ?? 0;
+    check(starts[begin + n] === follower + f);
     pruned.set(lost, begin); // 16 bits hold them, as the export saw
     ids.set(followerIds, follower);
     followerCounts.forEach((count, i) => {

@@ -4,10 +4,11 @@
 import { Blocked } from "./blocked.js";
 import { Contexts } from "./contexts.js";
 import { build, Engine } from "./engine.js";
-import { blend, safetensors } from "./folder.js";
+import { blend, checkSizes, safetensors } from "./folder.js";
 import { Random } from "./random.js";
 import { compiled, Suggester } from "./suggest.js";
 import { cutGrapheme, textRules, wordsOf } from "./text.js";
+import { PROFILE_LIMITS } from "./ui/facts.js";
 
 const UNK = 1, BOS = 2, EOS = 3, SPECIALS = 4;
 const BULK = 32, PIECE = 64, MAX_STOPS = 256, MAX_OPENING = 40;
@@ -20,6 +21,7 @@ const wholeFrom = (least, most) => [
 ];
 const OPTIONS = {
   length: wholeFrom(0, 100_000),
+  seed: ["a whole number of 0 or more", (value) => (typeof value === "bigint" || Number.isInteger(value)) && value >= 0],
   temperature: ["a number of 0 or more", (value) => value >= 0 && value < Infinity],
   stop: ["strings of at least one character", (value) => Array.isArray(value) && value.every((string) => string)],
   k: wholeFrom(1, 32),
@@ -44,6 +46,7 @@ export async function load(folder = import.meta.url.replace(/[^/]*$/, "model")) 
     throw new Error(`a ${description.family} of format ${description.format} does not run here, but a blend of format 1`);
   const engine = await Engine.of(wasm);
   const arrays = safetensors(weights), { settings } = description;
+  checkSizes(arrays, settings, vocabulary.characters.length + SPECIALS);
   const contexts = new Contexts(settings.kinds, settings.history, arrays.in_word, engine);
   const parts = await blend(arrays, settings, engine);
   engine.setModel({ ...parts.numbers, ...contexts.numbers }, { ...parts.arrays, ...contexts.arrays }, parts.networks);
@@ -130,9 +133,17 @@ export class Model {
     return ids.slice(0, top).map((id) => ({ character: named(id), probability: Math.exp(row[id]) }));
   }
 
+  /** Return a text to learn, stripped, or throw an error that says why it cannot be learnt. */
+  checked(text) {
+    const stripped = text.trim(), { length } = [...stripped], most = PROFILE_LIMITS[1];
+    if (!this.normalise(stripped).trim()) throw new Error("the text is empty, so there is nothing to learn");
+    if (length > most) throw new Error(`the text has ${length} characters, but at most ${most} are learnt at once`);
+    return stripped;
+  }
+
   learn(text) {
+    this.checked(text);
     const ids = this.#encodeLearnt(text);
-    if (!ids.length) throw new Error("the text is empty, so there is nothing to learn");
     this.#contexts.count(ids, 1, this.engine);
     this.#teach(text, 1);
   }

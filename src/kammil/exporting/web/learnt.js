@@ -2,7 +2,7 @@
 
 import { PROFILE_LIMITS } from "./ui/facts.js";
 
-const [MAX_TEXTS, MAX_CHARACTERS, MAX_TOTAL] = PROFILE_LIMITS; // as of Python's profiles
+const [MAX_TEXTS, , MAX_TOTAL] = PROFILE_LIMITS; // as of Python's profiles
 const channel = new BroadcastChannel("kammil"); // to other pages
 let texts = []; // where the browser keeps nothing, until the page is left
 let stale = false;
@@ -17,7 +17,9 @@ const done = (request) =>
 async function store() {
   const opening = indexedDB.open("kammil", 1);
   opening.onupgradeneeded = () => opening.result.createObjectStore("learnt");
-  return (await done(opening)).transaction("learnt", "readwrite").objectStore("learnt");
+  const base = await done(opening), store = base.transaction("learnt", "readwrite").objectStore("learnt");
+  base.close(); // once the transaction ends: no page waits for another
+  return store;
 }
 
 /** Change the list of texts by a function; return the new one. */
@@ -34,15 +36,6 @@ export async function change(edit) {
 
 /** Return whether another page has changed the list since. */
 export const hasChanged = () => stale;
-
-/** Return a text to learn, stripped, or throw an error that says why it cannot be learnt. */
-export function checked(text, model) {
-  const stripped = text.trim(), { length } = [...stripped];
-  if (!model.normalise(stripped).trim()) throw new Error("the text is empty, so there is nothing to learn");
-  if (length > MAX_CHARACTERS)
-    throw new Error(`the text has ${length} characters, but at most ${MAX_CHARACTERS} are learnt at once`);
-  return stripped;
-}
 
 /** Return the texts that fit into a profile, without the oldest. */
 export function newest(all) {

@@ -1,10 +1,11 @@
-// Models in a thread of their own: it answers [folder, method, ...parameters] with [result], or with null, a message and
+// A model in a thread of its own: it answers [folder, method, ...parameters] with [result], or with null, a message and
 // whether the model could not be loaded, in order. What was learnt is learnt again when a model is loaded.
 
 import { load } from "./kammil.js";
-import { change, checked, hasChanged, newest } from "./learnt.js";
+import { change, hasChanged, newest } from "./learnt.js";
 
-const opening = new Map();
+const READ = 4_000, STEP = 2_000; // characters before the caret; the beginning moves by steps, since it costs a reading
+let opening;
 
 async function open(folder) {
   const model = await load(folder);
@@ -27,7 +28,7 @@ function sync(one, texts) {
 const edit = async (one, changed) => sync(one, await change(changed));
 const methods = {
   suggest({ session }, { prefix, phrase = 0, ghost, model: _, allow_offensive: allowOffensive = false, ...options }) {
-    session.update(prefix);
+    session.update(prefix.slice(Math.max(0, STEP * Math.floor((prefix.length - READ) / STEP))));
     return {
       suggestions: session.suggest({ ...options, allowOffensive }),
       phrase: phrase ? session.phrase({ words: phrase, ...(ghost && { ghost }), allowOffensive }) : null,
@@ -36,7 +37,7 @@ const methods = {
   reading: ({ session }, text) => session.update(text).reading(),
   complete: ({ session }, text, options) => session.update(text).complete(options),
   score: ({ model }, ...parameters) => model.score(...parameters),
-  learn: (one, text) => edit(one, (texts) => newest([...texts, checked(text, one.model)])),
+  learn: (one, text) => edit(one, (texts) => newest([...texts, one.model.checked(text)])),
   forget: (one, text) =>
     edit(one, (texts) => {
       const at = texts.lastIndexOf(text.trim());
@@ -50,12 +51,10 @@ const methods = {
 onmessage = async ({ data: [folder, method, ...parameters] }) => {
   let one = null;
   try {
-    if (!opening.has(folder)) opening.set(folder, open(folder));
-    one = await opening.get(folder);
+    one = await (opening ??= open(folder));
     if (!one.known || hasChanged()) await edit(one, (texts) => texts);
     postMessage([await methods[method](one, ...parameters)]);
   } catch (error) {
-    if (!one) opening.delete(folder); // to be tried again
     postMessage([null, error.message, !one]);
   }
 };
