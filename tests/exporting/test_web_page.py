@@ -254,6 +254,123 @@ def test_an_element_completes_any_field(visit: Open, words: list[str]) -> None:
     assert page.locator("p > kammil-text").count() == 0
 
 
+def test_an_element_offers_nothing_for_a_text_that_is_gone_nor_where_nothing_may_be_typed(
+    visit: Open, words: list[str]
+) -> None:
+    page = visit("own.html")
+    field, chip = page.locator("#one"), page.locator("form > kammil-text button:visible").first
+    field.focus()
+    chip.wait_for()
+    gone = "() => !document.querySelector('#one.ghosted')"
+    for change in ("document.querySelector('#one').value = ''", "document.forms[0].reset()"):
+        page.keyboard.insert_text("صباح ال")
+        page.wait_for_selector("#one.ghosted")
+        page.evaluate(change)
+        until(page, gone)
+        page.keyboard.press("Tab")  # accepts nothing
+        assert field.input_value() == ""
+        field.focus()
+    root = "() => document.querySelector('form > kammil-text').shadowRoot"
+    found = f"{root}.querySelector('bdi').textContent === {words[0]!r}"
+    hidden = f"{root}.querySelector('[role=group]').hidden"
+    for change in ("value = 'x'", "readOnly = true", "disabled = true"):
+        field.fill(PROMPT)
+        until(page, found)
+        at_once = f"([field, chip]) => {{ field.{change}; const before = field.value; chip.click(); return before; }}"
+        before = page.evaluate(at_once, [field.element_handle(), chip.element_handle()])
+        assert field.input_value() == before
+        page.evaluate("(field) => { field.readOnly = field.disabled = false; }", field.element_handle())
+        field.focus()
+    field.fill(f"{PROMPT}  \nنعم")
+    field.evaluate(f"(field) => field.setSelectionRange({len(PROMPT)}, {len(PROMPT)})")
+    until(page, found)  # for the text before the caret, and there
+    chip.click()
+    line = PROMPT.rpartition(" ")[0] + f" {words[0]} "
+    assert field.input_value() == f"{line}\nنعم" and field.evaluate("(field) => field.selectionEnd") == len(line)
+    field.evaluate("(field) => field.setSelectionRange(3, 3)")
+    until(page, hidden)
+    field.fill("")
+    field.evaluate(f"(field) => {{ field.maxLength = {len('صباح ال')}; }}")
+    page.keyboard.insert_text("صباح ال")
+    until(page, hidden)
+    page.wait_for_timeout(300)
+    assert page.locator("#one.ghosted").count() == 0
+
+
+def test_an_element_lies_over_its_field_however_the_page_lays_it_out(visit: Open) -> None:
+    page = visit("own.html")
+    write(page, "صباح ال", "#one")
+    page.wait_for_selector("#one.ghosted")
+    page.locator("#one").evaluate("(field) => { field.style.position = 'relative'; field.style.zIndex = 5; }")
+    for style in ("", "zoom: 2", "transform: scale(.5)"):
+        page.evaluate(f"document.forms[0].style = '{style}'")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_selector("#one.ghosted")
+        beside = page.evaluate("""() => {
+          const frame = document.querySelector("kammil-text").shadowRoot.querySelector(".frame"), range = new Range();
+          const [one, other] = [frame, document.querySelector("#one")].map((box) => box.getBoundingClientRect());
+          return [Math.abs(one.left - other.left) + Math.abs(one.top - other.top), getComputedStyle(frame).zIndex];
+        }""")
+        assert beside[0] < 6 and beside[1] == "6", style
+
+
+def test_an_element_leaves_the_field_as_it_was(visit: Open) -> None:
+    page = visit("own.html")
+    for given in (None, "ltr"):
+        page.evaluate(
+            """(dir) => {
+          const field = document.querySelector("#line");
+          if (dir) field.dir = dir;
+          attached.remove();
+          import("./kammil-text.js").then(({ attach }) => (window.attached = attach(field)));
+        }""",
+            given,
+        )
+        page.locator("#line").fill("صباح ال")
+        page.locator("p > kammil-text button:visible").first.wait_for()
+        assert page.locator("#line").get_attribute("dir") == (given or "auto")
+        page.evaluate("attached.remove(); import('./ui/i18n.js').then(({ setLanguage }) => setLanguage('en'))")
+        page.wait_for_timeout(100)
+        for name, value in (("dir", given), ("aria-autocomplete", None)):
+            assert page.locator("#line").get_attribute(name) == value
+    wrong = """async () => {
+      const { attach } = await import("./kammil-text.js"), host = document.createElement("kammil-text");
+      const make = (markup) => Object.assign(document.createElement("p"), { innerHTML: markup }).firstChild;
+      host.innerHTML = "<input type=hidden><input type=password><textarea></textarea>";
+      const says = (one) => { try { return attach(one) && ""; } catch (error) { return error.message; } };
+      const others = ["<div contenteditable></div>", "<input type=email>"];
+      return [host.field.localName, ...others.map((one) => says(make(one)))];
+    }"""
+    chosen, *said = page.evaluate(wrong)
+    assert chosen == "textarea" and all("textarea" in sentence for sentence in said)
+
+
+def test_an_element_tries_again_after_a_touch_without_a_network(visit: Open) -> None:
+    page = visit("own.html")
+    for file in ("ui/field.js", "model/vocabulary.json"):
+        page.context.route(f"**/{file}", lambda route: route.fulfill(status=503))
+        page.locator("#one").fill("صبا")
+        if file.startswith("model"):
+            page.get_by_text("تعذّر تحميل النموذج").wait_for()
+            for _ in range(100):
+                page.wait_for_timeout(50 * bool(page.workers))
+            assert not page.workers  # nor what it holds
+        else:
+            page.wait_for_timeout(500)
+        page.context.unroute_all()
+    page.locator("#one").fill("صباح")
+    page.locator("form > kammil-text button:visible").first.wait_for()
+    page.evaluate("document.querySelector('kammil-text').learn()")
+    assert page.evaluate("document.querySelector('kammil-text').learnt()") == ["صباح"]
+    deleted = """() => new Promise((resolve) => {
+      const asked = indexedDB.deleteDatabase("kammil");
+      asked.onsuccess = () => resolve("deleted");
+      asked.onblocked = () => resolve("blocked");
+    })"""
+    assert page.evaluate(deleted) == "deleted"
+
+
 def test_an_element_takes_a_tap_and_waits_for_an_input_method(visit: Open) -> None:
     page = visit("own.html", has_touch=True, is_mobile=True, viewport={"width": 360, "height": 700})
     page.locator("#one").tap()

@@ -13,7 +13,8 @@ export class KammilText extends HTMLElement {
   wipe(): Promise<void>;
 }
 
-/** Complete what is typed into a field by the model in a folder, `model/` beside this module by default; `remove()` ends it. */
+/** Complete what is typed into a field by the model in a folder, `model/` beside this module by default; `remove()` ends it.
+ * Throws a `TypeError` for anything but a textarea, or an input of type text or search. */
 export function attach(field: HTMLTextAreaElement | HTMLInputElement, options?: { model?: string | URL }): KammilText;
 
 declare global {

@@ -12,8 +12,7 @@ const STYLE = `
   .caret { position: absolute; width: 2px; margin-inline-start: -1px; background: currentColor; animation: blink 1.06s step-end infinite }
   @keyframes blink { 50% { opacity: 0 } }
   @media (prefers-reduced-motion: reduce) { .caret { animation: none } }
-  ::highlight(ghost) { color: var(--kammil-ghost, light-dark(#6c6a80, #9896b4)) }
-  @supports not (color: light-dark(red, red)) { ::highlight(ghost) { color: var(--kammil-ghost, #7d7b91) } }
+  ::highlight(ghost) { color: var(--kammil-ghost, color-mix(in srgb, currentColor 65%, transparent)) }
   @media (forced-colors: active) { ::highlight(ghost) { color: GrayText } .caret { background: CanvasText } }
   .words, .words div { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem }
   .words { min-height: 3rem }
@@ -28,6 +27,9 @@ const COPIED = `font-family font-size font-style font-weight font-stretch font-k
   letter-spacing word-spacing text-align text-indent text-transform text-rendering unicode-bidi white-space overflow-wrap
   word-break tab-size color padding-top padding-right padding-bottom padding-left`.split(/\s+/);
 
+const FIELDS = "textarea, or an input of type text or search";
+const isField = (one) => /^(text|search|textarea)$/.test(one?.type) && /^(input|textarea)$/.test(one.localName);
+
 const sheets = new Map();
 /** Let a document or shadow tree have rules, which no content security policy forbids. */
 function adopt(root, rules) {
@@ -36,7 +38,7 @@ function adopt(root, rules) {
   if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 }
 
-export class KammilText extends HTMLElement {
+export class KammilText extends (globalThis.HTMLElement ?? Object) {
   #ended = new AbortController(); #opened = null; #field = null;
 
   constructor() {
@@ -47,10 +49,12 @@ export class KammilText extends HTMLElement {
 
   /** The text area, or single line of text: the first inside, or the one that `attach` was given. */
   get field() {
-    return (this.#field ??= this.querySelector("textarea, input") ?? this.appendChild(document.createElement("textarea")));
+    const inside = [...this.querySelectorAll("textarea, input")];
+    return (this.#field ??= inside.find(isField) ?? this.appendChild(document.createElement("textarea")));
   }
 
   set field(field) {
+    if (!isField(field)) throw new TypeError(`${field?.cloneNode?.().outerHTML ?? field} cannot be completed; give a ${FIELDS}`);
     this.#field = field;
   }
 
@@ -58,12 +62,16 @@ export class KammilText extends HTMLElement {
     this.#ended = new AbortController();
     const { signal } = this.#ended;
     for (const kind of ["focus", "pointerdown", "input"])
-      this.field.addEventListener(kind, () => this.open(), { once: true, signal });
+      this.field.addEventListener(kind, () => this.open().catch(() => {}), { signal }); // the next touch tries again
   }
 
   /** Load the model now, as a touch of the field does. */
   open() {
-    return (this.#opened ??= this.#open(this.#ended.signal));
+    const { signal } = this.#ended;
+    return (this.#opened ??= this.#open(signal).catch((error) => {
+      if (!signal.aborted) this.#opened = null;
+      throw error;
+    }));
   }
 
   disconnectedCallback() {
@@ -94,7 +102,7 @@ export class KammilText extends HTMLElement {
 
   async #open(signal) {
     const { field } = this, root = field.getRootNode();
-    const [model, { createField }, { element }, { setLanguage }] = await Promise.all([
+    const [model, { createField }, { element }, { message, setLanguage }] = await Promise.all([
       this.#model(),
       import("./ui/field.js"),
       import("./ui/elements.js"),
@@ -103,7 +111,10 @@ export class KammilText extends HTMLElement {
     if (signal.aborted) return;
     adopt(root, FIELD);
     setLanguage(document.documentElement.lang || navigator.language);
-    if (!field.hasAttribute("aria-autocomplete")) field.setAttribute("aria-autocomplete", "inline");
+    if (!field.hasAttribute("aria-autocomplete")) {
+      field.setAttribute("aria-autocomplete", "inline");
+      signal.addEventListener("abort", () => field.removeAttribute("aria-autocomplete"));
+    }
     const mirror = element("div", { className: "mirror", ariaHidden: "true" });
     const caret = element("div", { className: "caret", hidden: true });
     const title = element("span", { className: "title", id: "title" }), none = element("span", { className: "none" });
@@ -114,24 +125,26 @@ export class KammilText extends HTMLElement {
     const place = (ghost) => {
       if (!ghost) return;
       const style = getComputedStyle(field), at = field.getBoundingClientRect(), origin = this.getBoundingClientRect();
+      const scale = origin.width / this.offsetWidth || 1; // of a zoom or transform around it
       const set = (target, name, value) => target.style.setProperty(name, value);
       for (const name of COPIED) set(mirror, name, style.getPropertyValue(name));
       set(frame, "color", style.color);
-      set(frame, "left", `${at.left - origin.left - this.clientLeft + field.clientLeft}px`);
-      set(frame, "top", `${at.top - origin.top - this.clientTop + field.clientTop}px`);
+      set(frame, "z-index", style.zIndex === "auto" ? "auto" : `${Number(style.zIndex) + 1}`);
+      set(frame, "left", `${(at.left - origin.left) / scale - this.clientLeft + field.clientLeft}px`);
+      set(frame, "top", `${(at.top - origin.top) / scale - this.clientTop + field.clientTop}px`);
       set(frame, "width", `${field.clientWidth}px`);
       set(frame, "height", `${field.clientHeight}px`);
       if (field.localName === "input") {
         set(mirror, "white-space", "pre");
         set(mirror, "line-height", `${field.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom)}px`);
       }
-      const isAtEnd = field.scrollTop + field.clientHeight >= field.scrollHeight - 1;
+      const isAtEnd = field.scrollTop + field.clientHeight >= field.scrollHeight - 1 - parseFloat(style.paddingBottom);
       mirror.scrollTop = isAtEnd ? mirror.scrollHeight : field.scrollTop; // a ghost may need another line
       mirror.scrollLeft = field.scrollLeft;
     };
     const report = (error) => {
       none.hidden = !error && none.hidden;
-      if (error) none.textContent = error.message;
+      if (error) none.textContent = message(error.kind ?? "refused", { message: error.message });
     };
     const completed = createField(
       { field, mirror, caret, title, group, none, live },
@@ -155,4 +168,4 @@ export function attach(field, { model } = {}) {
   return host;
 }
 
-if (!customElements.get("kammil-text")) customElements.define("kammil-text", KammilText);
+if (globalThis.customElements && !customElements.get("kammil-text")) customElements.define("kammil-text", KammilText);
