@@ -70,7 +70,7 @@ lesson.say(f"We have {len(posts):,} posts with {sum(map(len, posts)):,} characte
 # %%
 usable = [post for post in posts if len(post) >= 2 * TARGET]
 train, test = lesson.split(usable)
-lesson.say(f"{len(usable)} posts are long enough: {len(train)} to learn from, {len(test)} to test with.")
+lesson.say(f"{len(usable):,} posts are long enough: {len(train)} to learn from, {len(test)} to test with.")
 
 # %% [markdown]
 # Here is where this lesson leads. `levantine` is the model that comes with the package. Below it, for comparison,
@@ -127,7 +127,7 @@ figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 axes.hist(lengths, bins=40)
 axes.axvline(2 * TARGET, color="black", linestyle=":", label="shorter ones are left out")
 axes.set_xlabel("characters in a post")
-axes.set_ylabel("posts")
+axes.set_ylabel("number of posts")
 axes.legend()
 lesson.show(figure)
 
