@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -41,6 +42,9 @@ _store: Any = None
 """Kept, since PyTorch's own store would give a second training the addresses of the first."""
 _groups: list[Any] = []
 """Kept, since PyTorch joins a thread where a group's last holder goes, and that thread may wait for Python's lock."""
+_works: deque[Any] = deque(maxlen=8)
+"""The latest collectives, kept: a thread of PyTorch's that is the last to hold one takes Python's lock to free its
+tensors, and aborts where the interpreter is ending."""
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 
@@ -169,7 +173,7 @@ def totals(numbers: Sequence[float]) -> list[float]:
 
     mine = torch.tensor(numbers, dtype=torch.float64)
     each = [torch.empty_like(mine) for _ in range(size())]
-    distributed.all_gather(each, mine)
+    _wait(distributed.all_gather(each, mine, async_op=True))
     return torch.stack(each).sum(0).tolist()
 
 
@@ -183,11 +187,16 @@ def gather(content: bytes, ranks: Sequence[int] | None = None) -> list[bytes]:
     gathered: list[bytes] = []
     for source in range(size()) if ranks is None else ranks:
         length = torch.tensor([len(content)], dtype=torch.int64)
-        distributed.broadcast(length, source)
+        _wait(distributed.broadcast(length, source, async_op=True))
         buffer = torch.empty(int(length), dtype=torch.uint8)
         if rank() == source and content:
             buffer = torch.frombuffer(bytearray(content), dtype=torch.uint8)
         if len(buffer):
-            distributed.broadcast(buffer, source)
+            _wait(distributed.broadcast(buffer, source, async_op=True))
         gathered.append(buffer.numpy().tobytes())
     return gathered
+
+
+def _wait(work: Any) -> None:
+    _works.append(work)
+    work.wait()
