@@ -287,7 +287,7 @@ class WordSearch:
                 continue
             parts.append(part)
             last = np.array([root.replacement[-1] for root in part.roots])
-            closed = part.weights * (part.p @ self.classes.close) * self.classes.words[last]
+            closed = part.weights * _share(part.p, self.classes.close) * self.classes.words[last]
             closed[self._is_unlikely_foreign(last, closed)] = 0
             whole[i] = [
                 FoundWord(np.array(root.replacement, np.int64), q, root.num_replaced)
@@ -366,8 +366,8 @@ class WordSearch:
             self.steps += len(set(root.tolist()))
             levels.append((parent, ids))
             p = np.exp(step)
-            closed = weight * (p @ classes.close) * classes.words[ids] * ~piece  # (N,)
-            separate = weight * (1 - p @ classes.extends.astype(np.float32)) * classes.words[ids] * piece  # (N,)
+            closed = weight * _share(p, classes.close) * classes.words[ids] * ~piece  # (N,)
+            separate = weight * (1 - _share(p, classes.extends)) * classes.words[ids] * piece  # (N,)
             states = [refusals.after_id(states[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
             p = self._without_refused(p, states)
             closed[self._is_unlikely_foreign(ids, closed)] = 0
@@ -487,6 +487,14 @@ def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None)
         last = ids[len(ids) - ids[::-1].index(space) :] if space in ids else ids
         best[last] = max(best.get(last, once), once, key=lambda word: word.probability)
     return sorted(best.values(), key=lambda word: -word.probability)
+
+
+def _share(p: _Floats, ids: _Floats | _Flags) -> _Floats:
+    """Return the probability, (N,), of a class of ids, (V,), by rows of p, (N, V).
+
+    Not by BLAS, which adds in another order on every processor, and once warned of an invalid value among valid ones.
+    """
+    return np.einsum("nv,v->n", p, ids)
 
 
 def _path(levels: Sequence[tuple[Ids, Ids]], level: int, index: int) -> tuple[int, list[int]]:
