@@ -1,4 +1,4 @@
-"""Which characters of a vocabulary begin, continue and end words."""
+"""Characters of a vocabulary that begin, continue and end words."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Words of a list: the best words of a search in one spelling each, openings, and the pieces that save most keys.
 
-Of a word's spellings (قهوة and قهوه) the most probable one is kept, or, where the writer uses ta marbuta or hamza, the
-one that has them, unless it is much less probable: كتابه, his book, is no كتابة. A doubled vowel about as probable
-makes another word: تغيير is not تغير. Scripts without spaces get *pieces*, the next letters as far as the model is
-certain, then single letters.
+A word (قهوة, قهوه) is listed in its most probable spelling, or, where the writer uses ta marbuta or hamza, in the one
+that has them, unless it is much less probable: كتابه, his book, is no كتابة. A doubled vowel about as probable makes
+another word: تغيير is not تغير. Scripts without spaces get *pieces*, the next letters as far as the model is certain,
+then single letters.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class NoRowsError(DataError):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Which part of a file is read, and how."""
+    """Options for reading a part of a file."""
 
     column: str | None = None
     """A name, a path into JSON such as `message.text`, or a number, from 1, in a .tsv, .csv or .xlsx, whose first row

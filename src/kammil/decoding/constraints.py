@@ -1,4 +1,4 @@
-"""What may be written next: all refusals and penalties of one call, bound to a model's characters.
+"""Constraints on the next character: all refusals and penalties of one call, bound to a model's characters.
 
 Shapes: B batch, V vocabulary.
 """

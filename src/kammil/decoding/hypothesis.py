@@ -46,7 +46,7 @@ class Hypothesis:
     refused_lengths: tuple[int, ...] = ()
     """Lengths at which it would end with a blocked word."""
     likeness: float | None = None
-    """Of a stock phrase (`completion.stock_phrases`); None for a draw."""
+    """Likeness of a stock phrase (`completion.stock_phrases`); None for a draw."""
     sureness: float | None = None
     """Log-odds that the text makes sense, if known."""
 

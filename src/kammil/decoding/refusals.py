@@ -1,4 +1,4 @@
-"""What must not be written: blocked words, strings, copies of training texts. Each is a *refusal* of ids, with a state.
+"""Refusals of blocked words, of strings and of copies of training texts: each refuses ids, and has a state.
 
 After a blocked word letters may follow, since ordinary words begin so, but no separator, nor the end. Each character
 has the model's distribution on condition that it is not refused; that is not the distribution over whole texts without

@@ -203,7 +203,7 @@ def right_prefix(written: Ids, true: Ids) -> int:
 def first_word_right(text: str, target: slice, completion: str) -> bool | None:
     """Tell whether a completion writes the target's first word and ends it where the text does; None without a word.
 
-    Of a word that reaches beyond the target only the part inside counts.
+    A word that reaches beyond the target counts up to the target's end.
     """
     word = next(((begin, end) for begin, end in words(text) if end > target.start), None)
     if word is None or word[0] >= target.stop:

@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, eq=False)
 class Affixes:
-    """What may be written together with a blocked word of a script."""
+    """Affixes that may be joined to a blocked word of a script."""
 
     script: str = ""
     """Its name in Unicode, such as Latin."""
@@ -43,7 +43,7 @@ class Affixes:
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """What is known of a language."""
+    """Letters, spellings and word lists of a language."""
 
     script: str = ""
     """Its name in Unicode, such as Hebrew."""
@@ -64,7 +64,7 @@ class Language:
     long_vowels: str = ""
     """Letters that are doubled for emphasis."""
     proclitics: Collection[str] = ()
-    """What is joined to the word behind it: conjunctions, prepositions, article."""
+    """Conjunctions, prepositions and articles that are joined to the next word."""
     conjunction: str = ""
     """The one that may be joined to a function word."""
     article: str = ""

@@ -1,4 +1,4 @@
-"""What all parts of the lesson share: the posts, a fair split, tables, figures, and checks of answers.
+"""Tools of all parts of the lesson: the posts, a fair split, tables, figures, and checks of answers.
 
 Nothing here is the subject of a part, so it may be skipped at a first reading.
 """
@@ -27,7 +27,7 @@ from kammil.data.bloom import ExactTexts
 CORPUS = os.environ.get("KAMMIL_LESSON_CORPUS", "sample")
 """Name of the texts: `sample` comes with the package; `arsentd-lev` are the notebook's tweets, if you have them."""
 NAMES = {" ": "space", "\n": "newline", "\u200c": "joiner"}
-"""What stands on an axis for a character that is not seen."""
+"""Labels on an axis for characters that are not seen."""
 
 
 def posts() -> list[str]:

@@ -19,7 +19,7 @@ PORT = 8000
 
 
 class ServerSettings(FrozenOptions):
-    """Which models are served, where, to whom, and how much one request may ask for."""
+    """Models to serve, where, to whom, and the limits of one request."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)  # for `kammil serve --help`
 

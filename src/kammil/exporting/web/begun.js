@@ -1,4 +1,4 @@
-// What a begun word may mean: slips, spellings, and Arabic in Latin letters. See `lattice`, `channel`, `transliteration`
+// Meanings of a begun word: slips, spellings, and Arabic in Latin letters. See `lattice`, `channel`, `transliteration`
 // and `begun_word` in `kammil/completion`. A beam is rows of {ids, weight, memory, p, state}, likely meanings first.
 
 const NO_LETTER = -1;
@@ -114,7 +114,7 @@ export class BegunWords {
     return { ...word, meanings: [{ ...word.meanings[0], posterior: last.asTyped }, read] };
   }
 
-  /** What words in Latin letters at the end mean, and whether a next one is English. */
+  /** Read words in Latin letters at the end, and tell whether a next one is English. */
   #meant(before, asTyped) {
     const { latin, SWITCH, inWord } = this.#t, [run, english] = this.#latinRun(before, asTyped);
     const meant = this.#readRun(before, run);

@@ -107,7 +107,7 @@ function quantized(rows, columnBlock, inputGroup) {
   return { weights, scales, zeroOffsets, inputs, outputs };
 }
 
-/** What each id adds to the recurrent product, (V, 3H), and to the candidate, (V, H), in half precision. */
+/** Input terms of each id: of the recurrent product, (V, 3H), and of the candidate, (V, H), in half precision. */
 function inputGates(w, prefix, v, h) {
   const embedding = w[`${prefix}embedding.weight`], weights = w[`${prefix}gru.weight_ih_l0`], width = embedding.length / v;
   const bias = w[`${prefix}gru.bias_ih_l0`], recurrentBias = w[`${prefix}gru.bias_hh_l0`];

@@ -162,7 +162,7 @@ export class Model {
     return ids.map((id) => this.#pieces[id]).join("");
   }
 
-  /** What follows a state after more ids, {p: probabilities of each id, state}; and the same for an id of each state. */
+  /** Read more ids after a state, {p: probabilities of the next id, state}; and the same for an id of each state. */
   follow(ids, state) {
     const { logProbabilities, state: after } = this.engine.forward(ids, state, 1);
     return { p: logProbabilities.map(Math.exp), state: after };

@@ -1,4 +1,4 @@
-// What was learnt of the user: texts, which the browser keeps for all pages of this origin, in IndexedDB.
+// Texts learnt of the user, which the browser keeps for all pages of this origin, in IndexedDB.
 
 import { PROFILE_LIMITS } from "./ui/facts.js";
 

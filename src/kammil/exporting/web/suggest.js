@@ -144,7 +144,7 @@ export class Suggester {
 
   #minForeign = (threshold) => Math.max(threshold, Math.min(this.#t.FOREIGN * threshold, this.#t.MIN_FOREIGN));
 
-  /** Which ids may come first: in a word those that continue it, else those that begin one, or the space. */
+  /** Return the ids that may come first: in a word those that continue it, else those that begin one, or the space. */
   #firstIds(seen, open, p) {
     const { space, begins, continues, digits, extends: joins } = this.#t, isNumber = /^\p{Nd}+$/v.test(open);
     if (open) return continues.map((may, id) => Number(may && !(isNumber && digits[id])));

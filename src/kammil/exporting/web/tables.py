@@ -1,4 +1,4 @@
-"""What suggestions need beside the weights, for `suggest.js`: compiled here, so that no rule is written twice."""
+"""Tables that suggestions need beside the weights (`suggest.js`): compiled here, so that no rule is written twice."""
 
 from __future__ import annotations
 

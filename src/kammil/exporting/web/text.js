@@ -47,7 +47,7 @@ export function textRules(rules) {
   };
 }
 
-/** How many of the last characters belong to a grapheme that is cut. */
+/** Count the last characters that belong to a grapheme that is cut. */
 export function cutGrapheme(characters) {
   const last = lastGrapheme(characters.join(""));
   return last.endsWith("\u200D") || /^\p{RI}$/v.test(last) ? [...last].length : 0;
@@ -92,7 +92,7 @@ export function foldSpelling(text, folds) {
   return Array.from(letters, (c) => folds[c] ?? c).join("").replace(/(\p{L})\1{2,}/gv, "$1");
 }
 
-/** How many keys a suggestion saves. */
+/** Count the keys that a suggestion saves. */
 export function keysSaved(added) {
   const letters = [...added.replace(/^ +/, "")].length;
   return letters - Number(letters === 1 || NO_SPACE.test(added));

@@ -1,5 +1,5 @@
 // A model in a thread of its own: it answers [folder, method, ...parameters] with [result], or with null, a message and
-// whether the model could not be loaded, in order. What was learnt is learnt again when a model is loaded.
+// whether the model could not be loaded, in order. A model that is loaded learns the kept texts again.
 
 import { load } from "./kammil.js";
 import { change, hasChanged, newest } from "./learnt.js";

@@ -52,7 +52,7 @@ class SessionRequest(ApiRequest):
 
 
 class StreamOptions(ApiRequest):
-    """What a stream reports besides text."""
+    """Reports of a stream besides text."""
 
     include_usage: bool | None = Field(default=False, description="Report the usage in a last event.")
     continuous_usage_stats: bool | None = Field(

@@ -230,7 +230,7 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     /** Show a ghost that the server made after `prefix`, if it agrees with what was typed since. */
     offerGhost(prefix, offered, isStock = false) {
       const rest = remainingGhost(prefix, text, offered);
-      // What is visible stays: a new ghost may only extend it.
+      // A visible ghost stays: a new one may only extend it.
       if (!rest.startsWith(ghost)) return;
       if (isStock && rest !== ghost) phrase = { before: prefix, text: offered };
       else if (!ghost) phrase = null;

@@ -1,4 +1,4 @@
-// What goes wrong between the page and the model.
+// Errors between the page and the model.
 
 /** An error of a request: `unreachable`, `busy`, `key` (the server asks for one) or `refused`, with the server's message. */
 export class ApiError extends Error {

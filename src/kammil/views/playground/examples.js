@@ -31,7 +31,7 @@ export function createExamples(group, editor) {
     button.addEventListener("click", () => typeOut(example));
     group.append(button);
   }
-  // Whoever types, or presses anything else, takes over.
+  // A user who types, or presses anything else, takes over.
   document.addEventListener("keydown", stop);
   document.addEventListener("pointerdown", stop);
 }

@@ -31,7 +31,7 @@ export function remainingGhost(before, after, ghost) {
 /**
  * Return a suggestion after `before` as it is now that the text is `after`; null if the two disagree.
  *
- * What it replaces is the end of the text, in UTF-16 units.
+ * The result counts in UTF-16 units what it replaces.
  *
  * @param {{completion: string, replaces?: number}} suggestion
  */

@@ -1,4 +1,4 @@
-// What the model learns of the user: only texts that it is asked to learn, and until it is told to forget.
+// Learning of the user: only texts that the model is asked to learn, and until it is told to forget.
 //
 // The difference is shown on the text itself: before and after, the model is asked for the next word at places of the
 // text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.

@@ -57,7 +57,7 @@ const renderKeys = (direction) => {
   const word = "Ctrl+" + (direction === "rtl" ? "←" : "→");
   $("keys").replaceChildren(...messageNodes("keys", "kbd", { tab: "Tab", word, esc: "Esc", down: "↓" }));
 };
-// What only a server does: other models, and ready-made phrases.
+// Only a server has other models, and ready-made phrases.
 const feedbackSwitch = $("feedback").parentElement;
 for (const part of [$("rivals").parentElement, feedbackSwitch, feedbackSwitch.nextElementSibling]) part.hidden = HERE;
 createDrawer({ drawer: $("drawer"), open: $("settings"), close: $("close") });

@@ -249,7 +249,7 @@ export const MESSAGES = {
   },
 };
 
-// What the cards of the bundled models say of terms and known faults, in Arabic.
+// Terms and known faults on the cards of the bundled models, in Arabic.
 export const CARDS = {
   "It learnt from reviews, comments and tweets of 2010 to 2021 and from messages of daily life that language models wrote for it: it can be rude, partisan and wrong, and it prefers what is frequent there. Much of what it read is in other dialects or in standard Arabic, and it mixes them; other languages it hardly knows. A completion of 30 characters often loses its thread. It writes text as it was normalised: 🔗 stands for an address and 👤 for a handle.":
     "تعلّم من مراجعات وتعليقات وتغريدات من ٢٠١٠ إلى ٢٠٢١، ومن رسائل عن الحياة اليوميّة كتبتها له نماذج لغويّة: قد يسيء، وقد يتحيّز، وقد يخطئ، ويفضّل ما كثر فيها. وكثير ممّا قرأه بلهجات أخرى أو بالفصحى، فهو يخلط بينها؛ ولا يكاد يعرف لغة أخرى. وإذا كتب وحده ثلاثين حرفًا فكثيرًا ما يضيع المعنى. ويكتب النصّ كما رآه بعد تنقيحه: 🔗 مكان العنوان، و👤 مكان اسم المستخدم.",

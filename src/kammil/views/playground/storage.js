@@ -1,4 +1,4 @@
-// What this browser stores: the language, the model, the options, a random name, and answers about stock phrases if they
+// Storage in this browser: the language, the model, the options, a random name, and answers about stock phrases if they
 // are asked for (feedback.js). Else never a text, and never a key.
 
 const prefixed = (key) => "kammil." + key;

@@ -1,4 +1,4 @@
-// What the page asks of a server, asked of the model in this browser: the functions of `views/playground/api.js`.
+// The functions of `views/playground/api.js`, answered by the model in this browser instead of a server.
 
 import { connect } from "../client.js";
 import { ApiError } from "./errors.js";
