@@ -82,13 +82,22 @@ def test_two_packages_of_one_name_are_both_named(
     shutil.copytree(trained, tmp_path / "two" / "model_two")
     monkeypatch.syspath_prepend(package(tmp_path / "one", "first-of-two", "ours = model_one\nlevantine = model_one"))
     monkeypatch.syspath_prepend(package(tmp_path / "two", "second-of-two", "ours = model_two\nits = model_two"))
-    for name, both in (("ours", ("first-of-two", "second-of-two")), ("levantine", ("kammil", "first-of-two"))):
-        with pytest.raises(FolderError, match=r" and ") as caught:
-            kammil.load(name)
-        assert all(package in str(caught.value) for package in both)
+    with pytest.raises(FolderError, match=r" and ") as caught:
+        kammil.load("ours")
+    assert all(package in str(caught.value) for package in ("first-of-two", "second-of-two"))
     assert kammil.load("its").complete("شو", seed=1) == kammil.load(trained).complete("شو", seed=1)
     shutil.copytree(trained, "ours")  # a folder comes first
     assert folders.locate(Path("ours")) == Path("ours") and kammil.load("ours")
+
+
+def test_no_package_takes_the_name_of_a_bundled_model_or_costs_it_time(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(trained, tmp_path / "one" / "model_one")
+    monkeypatch.syspath_prepend(package(tmp_path / "one", "a-namesake", "levantine = model_one"))
+    assert folders.locate(Path("levantine")).parent.parent == Path(kammil.__file__).parent
+    assert not folders.installed.cache_info().misses  # all packages are searched for other names alone
+    assert "levantine" in folders.installed()
 
 
 @pytest.mark.parametrize("value", ["no_such_module", "statistics", "os.path", "model_one.inner", "m one", ""])
