@@ -211,14 +211,16 @@ class Reader:
         return self._read(out)
 
 
-class _Files(SimpleHTTPRequestHandler):
+class Files(SimpleHTTPRequestHandler):
+    """Answers with the files of a folder."""
+
     def log_message(self, format: str, *args: object) -> None: ...
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Generator[str]:
+def served(folder: Path, files: type[Files] = Files) -> Generator[str]:
     """Serve the files of a folder; the address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(folder))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(files, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()

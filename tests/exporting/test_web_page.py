@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.pages import TOOLS, chromium, served
+from tests.pages import TOOLS, Files, chromium, served
 
 import kammil
 from kammil.completion.learning import Profile
@@ -32,7 +33,27 @@ OWN = f"""<!doctype html><html lang="ar" dir="rtl"><meta charset="utf-8"><title>
 ATTACH = """import { attach } from "./kammil-text.js"; window.attached = attach(document.querySelector("#line"));"""
 EXPECTED = ("Service Worker registration blocked", "Failed to load resource: the server responded with a status of 503")
 """Lines of the console that the tests cause."""
+KEPT = """async (version) => {
+  const { active } = await navigator.serviceWorker.ready, wait = () => new Promise((done) => setTimeout(done, 50));
+  while (active.state === "activating" || (await caches.keys()).some((name) => !name.includes(version))) await wait();
+}"""
 Open = Callable[..., "Page"]
+
+
+class Host(Files):
+    """A host that lets browsers keep its files for an hour, and has one name for its first page."""
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "max-age=3600")
+        self.send_header("Vary", "Accept")
+        super().end_headers()
+
+    def send_head(self) -> Any:
+        if not self.path.endswith("/index.html"):
+            return super().send_head()
+        self.send_response(308)
+        self.send_header("Location", "/")
+        return self.end_headers()
 
 
 @pytest.fixture(scope="module")
@@ -188,17 +209,46 @@ def test_what_it_learnt_stays_is_shown_saved_and_wiped(visit: Open, tmp_path: Pa
 def test_a_first_visit_is_small_and_enough_without_a_network(visit: Open, site: Path, address: str) -> None:
     page = visit("favicon.ico", service_workers="allow")
     asked: set[str] = set()
-    page.on("response", lambda response: asked.add(response.url.removeprefix(address) or "index.html"))
+    page.on("response", lambda response: asked.add(response.url.removeprefix(address) or "./"))
     page.goto(address)
-    until(page, "async () => (await navigator.serviceWorker.ready).active.state === 'activated'")
+    page.evaluate(KEPT, "")
     kept, later = re.findall(r"const (?:FILES|LATER) = (.*);", (site / "sw.js").read_text("utf-8"))
-    assert {"index.html", "ui/main.js", "worker.js", "kammil-simd.wasm"} <= asked <= {*json.loads(kept), "favicon.ico"}
-    files = [name for name in {*asked, *json.loads(kept)} - {"./"} - {*json.loads(later)} if "model/" not in name]
-    assert sum(len(gzip.compress((site / name).read_bytes())) for name in files) < BUDGET
+    assert {"./", "ui/main.js", "worker.js", "kammil-simd.wasm"} <= asked <= {*json.loads(kept), "favicon.ico"}
+    files = [name for name in {*asked, *json.loads(kept)} - {*json.loads(later)} if "model/" not in name]
+    assert sum(len(gzip.compress((site / name.replace("./", "index.html")).read_bytes())) for name in files) < BUDGET
     page.context.set_offline(True)
     page.reload()
     write(page, PROMPT)
     assert chips(page)
+
+
+def test_what_is_kept_is_the_last_release_whatever_the_host_says(browser: Browser, site: Path, tmp_path: Path) -> None:
+    shutil.copytree(site, tmp_path / "site")
+    with served(tmp_path / "site", Host) as address, browser.new_context(locale="en") as context:
+        page = context.new_page()
+        page.goto(address)
+        page.evaluate(KEPT, "")
+        for file, old, new in (("ui/messages.js", "None here.", "Another release."), ("sw.js", '"', '"another')):
+            path = tmp_path / "site" / file
+            path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+        page.evaluate("navigator.serviceWorker.ready.then((one) => one.update())")
+        page.evaluate(KEPT, "another")
+        context.set_offline(True)
+        page.goto(address + "index.html?again")
+        assert "Another release." in page.evaluate("fetch('ui/messages.js').then((answer) => answer.text())")
+        assert chips(page)
+
+
+def test_a_page_that_cannot_be_kept_opens(browser: Browser, address: str) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(address)
+        page.evaluate(KEPT, "")
+        page.evaluate("caches.keys().then((names) => Promise.all(names.map((name) => caches.delete(name))))")
+        full = {"origin": address.rstrip("/"), "quotaSize": 1000}
+        context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", full)
+        page.reload()
+        assert chips(page)
 
 
 def test_a_model_that_cannot_be_read_is_tried_again(visit: Open) -> None:

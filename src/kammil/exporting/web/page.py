@@ -34,7 +34,8 @@ def files(folder: Path, module: Mapping[str, bytes]) -> dict[str, bytes]:
         "model/about.json": json.dumps({"id": folder.name, "card": about}).encode(),
     }
     kept = {path: content for path, content in {**module, **page}.items() if path.endswith(_KEPT)}
-    kept = {path: kept[path] for path in sorted(kept.keys() - {"sw.js", "package.json"})}
-    facts = {"VERSION": f"{crc32(b''.join(kept.values())):08x}", "FILES": ["./", *kept], "LATER": _LATER}
+    kept["./"] = kept.pop("index.html")  # which many hosts redirect there
+    names = sorted(kept.keys() - {"sw.js", "package.json"})
+    facts = {"VERSION": f"{crc32(b''.join(map(kept.__getitem__, names))):08x}", "FILES": names, "LATER": _LATER}
     head = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in facts.items())
     return {**page, "sw.js": head.encode() + module["sw.js"]}

@@ -2,11 +2,13 @@
 // those that are kept only once a browser has asked for them.
 
 const NAME = `kammil ${registration.scope} `, CACHE = NAME + VERSION;
-const nameOf = (url) => url.slice(registration.scope.length).replace(/[?#].*/, "") || "./";
+const FRESH = { cache: "no-cache" }; // asks the host, whatever the browser kept for it
+const nameOf = (url) => url.slice(registration.scope.length).replace(/[?#].*|^index\.html(?=[?#]|$)/g, "") || "./";
 const isOurs = (url) => url.startsWith(registration.scope) && FILES.includes(nameOf(url));
 
 addEventListener("install", (event) => {
-  const fill = async () => (await caches.open(CACHE)).addAll(FILES.filter((file) => !LATER.includes(file)));
+  const files = FILES.filter((file) => !LATER.includes(file)).map((file) => new Request(file, FRESH));
+  const fill = async () => (await caches.open(CACHE)).addAll(files);
   event.waitUntil(fill().then(() => skipWaiting()));
 });
 
@@ -22,10 +24,10 @@ addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || !isOurs(request.url)) return;
   const answer = async () => {
-    const cache = await caches.open(CACHE), kept = await cache.match(request, { ignoreSearch: true });
+    const cache = await caches.open(CACHE), name = nameOf(request.url), kept = await cache.match(name, { ignoreVary: true });
     if (kept) return kept;
-    const response = await fetch(request);
-    if (response.ok && response.status !== 206) await cache.put(request, response.clone());
+    const response = await fetch(request, FRESH);
+    if (response.ok && response.status !== 206) await cache.put(name, response.clone()).catch(() => {}); // storage may be full
     return response;
   };
   event.respondWith(answer());

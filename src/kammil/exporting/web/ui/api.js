@@ -15,7 +15,7 @@ export async function listModels() {
   const response = await fetch(SITE + "model/about.json").catch(() => ({ ok: false }));
   if (!response.ok) throw new ApiError("unreachable");
   // Without a network, too, once everything is here.
-  model.learnt().then(() => navigator.serviceWorker?.register(SITE + "sw.js"), () => {});
+  model.learnt().then(() => navigator.serviceWorker?.register(SITE + "sw.js")).catch(() => {});
   return { data: [await response.json()] };
 }
 
