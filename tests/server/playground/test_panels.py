@@ -135,7 +135,7 @@ def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:
     page.one("#length").focus()
     page.keyboard.press("Home")
     page.keyboard.press("Escape")
-    expect(page.one("#write")).to_have_text("كتابة تكملات")
+    expect(page.one("#write")).to_have_text("اكتب تكملات")
     page.one("#write").press("Enter")
     cards = page.one("#completions li")
     # Markup in a text is shown as text. All three are the same, so two of them go.
@@ -241,7 +241,7 @@ def test_the_heat_map_tells_of_each_character(page: Playground) -> None:
     ]
     heat.focus()
     expect(detail).to_contain_text("ش")
-    for key, wanted in (("ArrowLeft", "و"), ("ArrowLeft", "فراغ"), ("ArrowRight", "و"), ("End", "نهاية النصّ")):
+    for key, wanted in (("ArrowLeft", "و"), ("ArrowLeft", "مسافة"), ("ArrowRight", "و"), ("End", "نهاية النصّ")):
         page.keyboard.press(key)
         expect(detail.locator("p").first).to_contain_text(wanted)
     # Pointing works too, and each alternative is listed with its probability.
@@ -276,7 +276,7 @@ def test_only_a_text_that_is_taught_is_learnt(page: Playground, api: Api) -> Non
     assert len(api.of("DELETE v1/learn")) == 1
     page.one("#model").select_option("plain")
     expect(page.one("#teach")).to_be_disabled()
-    expect(page.one("#learnt")).to_have_text("هذا النموذج لا يتعلّم أثناء التشغيل.")
+    expect(page.one("#learnt")).to_have_text("هذا النموذج لا يتعلّم أثناء الاستعمال.")
 
 
 def test_what_was_learnt_is_shown_before_and_after(page: Playground, api: Api) -> None:
