@@ -367,7 +367,7 @@ def test_models_stand_side_by_side(page: Playground, api: Api) -> None:
     page.one("#compare").press("Enter")
     rivals = page.one("#rivals li")
     expect(rivals.locator("h3")).to_have_text(
-        ["levantine: مزيج إحصاءات وشبكة (blend)", "plain: مزيج إحصاءات وشبكة (blend)"]
+        ["levantine: مزيج عدّادات وشبكة (blend)", "plain: مزيج عدّادات وشبكة (blend)"]
     )
     expect(rivals.locator(".text")).to_have_text([MID + " من levantine", MID + " من plain"])
     expect(rivals.first.locator(".word")).to_have_text([str(s["text"]) for s in SUGGESTIONS])
@@ -446,6 +446,9 @@ def test_nothing_overflows_on_a_small_phone(
     name, button, card = edges
     assert card == [12, 12]
     assert (name[1], button[0]) == (12, 12) if locale == "ar" else (name[0], button[1]) == (12, 12)
+    whole = "(one) => [one.offsetWidth, (one.style.flex = 'none') && one.offsetWidth]"
+    shown, needed = page.one("#model").evaluate(whole)
+    assert shown == needed  # the name of the model is not cut
 
 
 @pytest.mark.parametrize("locale", ["ar", "en"])
