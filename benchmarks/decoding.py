@@ -36,8 +36,8 @@ import kammil
 from kammil.completion.completer import Completer, Completion
 from kammil.data import sources
 from kammil.data.bloom import BloomFilter
-from kammil.decoding import PRESETS, DecodingOptions, LogWeights, log_softmax
-from kammil.decoding.options import Options
+from kammil.decoding.filters import LogWeights, log_softmax
+from kammil.decoding.options import PRESETS, DecodingOptions, Options
 from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Statistic, estimates, quotient
 from kammil.evaluation.metrics import TARGET, half

@@ -35,8 +35,8 @@ import regex
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.decoding import DecodingOptions, Hypothesis
-from kammil.decoding.options import Options
+from kammil.decoding.hypothesis import Hypothesis
+from kammil.decoding.options import DecodingOptions, Options
 
 PROMPTS = Path(__file__).parent / "prompts.txt"
 LENGTH = 30

@@ -27,8 +27,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
 
 from kammil import lesson
-from kammil.decoding import DecodingOptions
 from kammil.decoding.filters import filters, log_softmax
+from kammil.decoding.options import DecodingOptions
 
 LESSONS = Path(__file__).parent.parent / "docs" / "lessons"
 PARTS = sorted(path.stem for path in LESSONS.glob("[1-7]_*.py"))

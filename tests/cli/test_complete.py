@@ -25,8 +25,7 @@ from kammil.completion.completer import Session
 from kammil.completion.ghost_text import Phrase
 from kammil.completion.options import SuggestOptions
 from kammil.completion.word_search import MIN_PROBABILITY
-from kammil.decoding import PRESETS, DecodingOptions
-from kammil.decoding.options import Options
+from kammil.decoding.options import PRESETS, DecodingOptions, Options
 
 
 def test_every_decoding_option_has_a_flag() -> None:

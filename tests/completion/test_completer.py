@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.completion.completer import Completer, Completion
-from kammil.decoding import DecodingOptions
-from kammil.decoding.options import Options
+from kammil.decoding.options import DecodingOptions, Options
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.models.family import NetworkLearner, export, family, load_model

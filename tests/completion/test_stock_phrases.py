@@ -15,7 +15,8 @@ from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST_RULES, GhostRule, Phrase, or_stock_phrase
 from kammil.completion.scoring import score_continuations, score_texts
 from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, bundled, pack, sureness
-from kammil.decoding import DecodingOptions, Hypothesis
+from kammil.decoding.hypothesis import Hypothesis
+from kammil.decoding.options import DecodingOptions
 from kammil.text import fold_spelling, open_word, words
 
 MESSAGES = (

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.decoding import Constraints, DecodingOptions
 from kammil.decoding.beam_search import beam_search, beam_steps, ordered_extensions
+from kammil.decoding.constraints import Constraints
+from kammil.decoding.options import DecodingOptions
 from kammil.errors import FolderError, OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model

@@ -9,7 +9,10 @@ import pytest
 
 from kammil.data import bloom
 from kammil.data.bloom import BloomFilter
-from kammil.decoding import Constraints, DecodingOptions, Hypothesis, LogWeights, log_softmax
+from kammil.decoding.constraints import Constraints
+from kammil.decoding.filters import LogWeights, log_softmax
+from kammil.decoding.hypothesis import Hypothesis
+from kammil.decoding.options import DecodingOptions
 from kammil.errors import OptionError
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 

@@ -11,9 +11,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil import decoding
-from kammil.decoding import DecodingOptions, LogWeights
-from kammil.decoding.filters import Filter, greedy, min_p, sample, temperature, top_k, top_p, typical_p
+from kammil.decoding.filters import (
+    Filter,
+    LogWeights,
+    apply_penalties,
+    filters,
+    forbid,
+    greedy,
+    min_p,
+    sample,
+    temperature,
+    top_k,
+    top_p,
+    typical_p,
+)
+from kammil.decoding.options import DecodingOptions
+from kammil.engine.reference import log_softmax
 
 
 @st.composite
@@ -21,7 +34,7 @@ def distributions(draw: st.DrawFn) -> LogWeights:
     """Log-probabilities (B, V), with ties."""
     width = draw(st.integers(1, 12))
     rows = draw(st.lists(st.lists(st.integers(0, 5), min_size=width, max_size=width), min_size=1, max_size=3))
-    return decoding.log_softmax(np.array(rows, np.float64))
+    return log_softmax(np.array(rows, np.float64))
 
 
 def kept(rows: LogWeights) -> list[set[int]]:
@@ -41,7 +54,7 @@ def test_every_filter_leaves_distributions_and_their_order(
         temperature(t),
     ):
         before = rows.copy()
-        after = decoding.log_softmax(apply(rows))
+        after = log_softmax(apply(rows))
         assert (rows == before).all()  # nothing is changed in place
         assert np.exp(after).sum(-1) == pytest.approx(1)
         for old, new in zip(rows, after, strict=True):
@@ -52,7 +65,7 @@ def test_every_filter_leaves_distributions_and_their_order(
 
 @given(st.lists(st.lists(st.floats(-20, 0), min_size=3, max_size=3), min_size=1, max_size=3), st.data())
 def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataObject) -> None:
-    rows: LogWeights = decoding.log_softmax(np.array(logits))
+    rows: LogWeights = log_softmax(np.array(logits))
     counts = np.array([[data.draw(st.integers(0, 3)) for _ in row] for row in logits])
     options = data.draw(
         st.builds(
@@ -62,7 +75,7 @@ def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataO
             frequency_penalty=st.floats(-2, 2),
         )
     )
-    after = decoding.apply_penalties(rows, counts, options)
+    after = apply_penalties(rows, counts, options)
     for row, count, new in zip(rows, counts, after, strict=True):
         weights = [
             math.exp(
@@ -79,7 +92,7 @@ def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataO
 def test_temperature_is_a_power_of_probabilities(rows: LogWeights, t: float) -> None:
     powers = np.exp(rows) ** (1 / t)
     expected = powers / powers.sum(axis=-1, keepdims=True)
-    assert np.exp(decoding.log_softmax(temperature(t)(rows))) == pytest.approx(expected)
+    assert np.exp(log_softmax(temperature(t)(rows))) == pytest.approx(expected)
 
 
 def test_the_smallest_temperature_leaves_the_best_alone() -> None:
@@ -137,7 +150,7 @@ def test_typical_p_drops_a_favourite() -> None:
 
 @given(distributions())
 def test_forbidden_ids_are_never_left(rows: LogWeights) -> None:
-    after = decoding.forbid([0], rows.shape[1])(rows)
+    after = forbid([0], rows.shape[1])(rows)
     assert (after[:, 0] == -np.inf).all()
     assert (after[:, 1:] == rows[:, 1:]).all()
 
@@ -166,7 +179,7 @@ def test_of_equals_the_lower_ids_stay(apply: Filter, wanted: int) -> None:
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.55, 0.8])
 def test_of_equals_among_others_the_lower_ids_stay(share: float) -> None:
     """Three levels of 67 ids each, mixed: a sort that is not stable would mix them otherwise."""
-    row = decoding.log_softmax(np.random.default_rng(1).permuted(np.repeat([[0.0, 1.0, 2.0]], 67)[None]))[0]
+    row = log_softmax(np.random.default_rng(1).permuted(np.repeat([[0.0, 1.0, 2.0]], 67)[None]))[0]
     p = np.exp(row)
     away = np.abs(-row + (p * row).sum())
     levels = np.round(away, 9)  # rounding parts no equals
@@ -195,7 +208,7 @@ def test_what_has_the_share_of_the_best_exactly_stays() -> None:
 
 def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
     rows = np.array([[0.0, np.log(3)], [-2000.0, -2000.0], [9000.0, -np.inf]])
-    assert np.exp(decoding.log_softmax(rows)) == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]]))
+    assert np.exp(log_softmax(rows)) == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]]))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +224,7 @@ def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
 def test_an_option_is_its_filter(name: str, value: Any, apply: Filter) -> None:
     rows = np.log(np.array([[0.4, 0.3, 0.2, 0.1]]))
     options: dict[str, Any] = {"temperature": 1, name: value}
-    [made] = decoding.filters(DecodingOptions.of(**options))
+    [made] = filters(DecodingOptions.of(**options))
     assert np.array_equal(made(rows), apply(rows))
     assert not np.array_equal(made(rows), rows)
 
@@ -230,14 +243,14 @@ def test_filters_follow_each_other_in_their_order() -> None:
     ):
         expected = apply(expected)
     made = rows
-    for apply in decoding.filters(options):
+    for apply in filters(options):
         made = apply(made)
     assert np.array_equal(made, expected)
 
 
 def test_options_that_change_nothing_need_no_filter() -> None:
-    assert decoding.filters(DecodingOptions(temperature=1)) == []
-    assert decoding.filters(DecodingOptions(temperature=0, top_k=3, top_p=0.5)) == []
+    assert filters(DecodingOptions(temperature=1)) == []
+    assert filters(DecodingOptions(temperature=0, top_k=3, top_p=0.5)) == []
 
 
 def draw(row: LogWeights, chance: float) -> int:

@@ -9,7 +9,8 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kammil.decoding import DecodingOptions, Hypothesis
+from kammil.decoding.hypothesis import Hypothesis
+from kammil.decoding.options import DecodingOptions
 from kammil.decoding.refusals import Refusals, StringAutomaton
 from kammil.text import MAX_OPEN_WORD, graphemes, open_word, words
 

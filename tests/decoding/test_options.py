@@ -8,8 +8,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from kammil.data.bloom import RUN
-from kammil.decoding import PRESETS, DecodingOptions
-from kammil.decoding.options import MAX_BEAMS, MAX_FORCED, MAX_LENGTH, MAX_PATTERNS, Options
+from kammil.decoding.options import MAX_BEAMS, MAX_FORCED, MAX_LENGTH, MAX_PATTERNS, PRESETS, DecodingOptions, Options
 from kammil.errors import OptionError
 
 

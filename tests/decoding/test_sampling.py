@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
 from kammil.data.blocklist import BlockedWord, Blocklist
-from kammil.decoding import Constraints, DecodingOptions, Hypothesis, SequenceGroup, decode_step, keep_best, sampling
+from kammil.decoding import sampling
+from kammil.decoding.constraints import Constraints
 from kammil.decoding.filters import FILTERS, Filter, filters
-from kammil.decoding.options import Options
+from kammil.decoding.hypothesis import Hypothesis
+from kammil.decoding.options import DecodingOptions, Options
 from kammil.decoding.refusals import WordBlock
+from kammil.decoding.sampling import SequenceGroup, decode_step, keep_best
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import LanguageModel
 from kammil.models.ngram import counting as ngram_counting

@@ -31,9 +31,12 @@ from kammil.completion.word_list import Openings
 from kammil.completion.word_search import MAX_STATES, WordSearch
 from kammil.data.blocklist import BlockedWord, read_list_file
 from kammil.data.bloom import BloomFilter
-from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate
-from kammil.decoding.options import MAX_COMPLETIONS, Options
+from kammil.decoding.beam_search import beam_search
+from kammil.decoding.constraints import Constraints
+from kammil.decoding.hypothesis import FinishReason, Hypothesis
+from kammil.decoding.options import MAX_COMPLETIONS, DecodingOptions, Options
 from kammil.decoding.refusals import Refusals, WordBlock, WordBlocks
+from kammil.decoding.sampling import generate
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
 from kammil.models.family import load_model
@@ -218,7 +221,13 @@ class Completer:
         read = self.reading(prompt) if constraints.options.read_latin else ("", 0)
         return [
             Completion(
-                prompt, h.text, h.reason or "length", tuple(h.bits[: len(h.text)]), h.mean_bits, *read, h.is_stock
+                prompt,
+                h.text,
+                h.reason or "length",
+                tuple(h.bits[: len(h.text)]),
+                h.mean_bits,
+                *read,
+                h.likeness is not None,
             )
             for h in hypotheses
         ]

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.decoding.filters import log_softmax
 from kammil.decoding.sampling import NO_PROBABILITIES
+from kammil.engine.reference import log_softmax
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import ExpertAttribution, Ids, LogProbabilities, max_positions
 from kammil.text import HANDLE, URL, shortened, words

@@ -18,7 +18,7 @@ from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.unsolicited import strip_unsolicited
 from kammil.completion.word_list import MIN_OF_BEST
 from kammil.completion.word_search import WordSearch
-from kammil.decoding import Hypothesis
+from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.refusals import NO_REFUSALS, Refusals
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import ends_unspaced, keys_saved, open_word

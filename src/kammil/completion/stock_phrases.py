@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.scoring import score_continuations
-from kammil.decoding import Constraints, Hypothesis, is_sound, keep_best
-from kammil.decoding.hypothesis import CLAUSE_END, SENTENCE_END, worth
+from kammil.decoding.constraints import Constraints
+from kammil.decoding.hypothesis import CLAUSE_END, SENTENCE_END, Hypothesis, worth
+from kammil.decoding.sampling import is_sound, keep_best
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import fold_spelling, open_word, words
 

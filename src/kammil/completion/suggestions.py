@@ -15,7 +15,7 @@ import numpy as np
 from kammil.completion.begun_word import MAX_RUN, MAX_TYPED
 from kammil.completion.options import SuggestOptions
 from kammil.completion.word_search import MAX_CHARACTERS, FoundWord
-from kammil.decoding import Constraints
+from kammil.decoding.constraints import Constraints
 from kammil.decoding.refusals import Refusals
 from kammil.language_model import Ids
 from kammil.text import ends_unspaced, graphemes, open_word, role

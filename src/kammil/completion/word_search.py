@@ -412,17 +412,17 @@ class WordSearch:
             first, p, state = [roots.roots[row] for row in which], roots.p, roots.state
             if len(which) < len(p):
                 p, state = p[which], select_rows(state, np.array(which))
-            classes = arrays.classes
+            own = arrays
             if spelling:
-                classes = classes.copy()
-                classes[[*spelling]] |= CAREFUL
+                own = arrays._replace(classes=arrays.classes.copy())
+                own.classes[[*spelling]] |= CAREFUL
             query = WordQuery(
-                *(k, self.width, self.max_characters, self.threshold, self._min_foreign, arrays),
+                *(k, self.width, self.max_characters, self.threshold, self._min_foreign, own),
                 table.addresses if table else (0, 0, 0),
                 [root.weight for root in first],
                 [table.number(root.refusal_states) if table else 0 for root in first],
                 [*(root.replacement for root in first), typed[i]],
-                *(p, classes, np.stack([root.allowed for root in first])),
+                *(p, np.stack([root.allowed for root in first])),
             )
             if (found := engine.search(state, query)) is None:
                 return None

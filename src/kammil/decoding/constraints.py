@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.data.bloom import BloomFilter
-from kammil.decoding.filters import LogWeights, active, apply_penalties, filters, log_softmax
+from kammil.decoding.filters import LogWeights, active, apply_penalties, filters
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.options import DecodingOptions
 from kammil.decoding.refusals import NoCopy, Refusal, Refusals, StringAutomaton, WordBlock
+from kammil.engine.reference import log_softmax
 from kammil.errors import OptionError
 from kammil.language_model import Ids
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.decoding.options import DecodingOptions
+from kammil.engine.reference import log_softmax
 
 LogWeights = NDArray[np.floating]
 Filter = Callable[[LogWeights], LogWeights]
@@ -113,12 +114,6 @@ def filters(options: DecodingOptions) -> list[Filter]:
     """Return the active filters in order, after the temperature."""
     heat = [temperature(options.temperature)] if options.temperature not in (0, 1) else []
     return heat + [FILTERS[name](value) for name, value in active(options)]
-
-
-def log_softmax(rows: LogWeights) -> LogWeights:
-    """Normalise rows, each of which must hold a finite entry."""
-    top = rows.max(axis=-1, keepdims=True)
-    return rows - top - np.log(np.exp(rows - top).sum(axis=-1, keepdims=True))
 
 
 def greedy(weights: LogWeights) -> NDArray[np.int64]:

@@ -58,11 +58,6 @@ class Hypothesis:
             self.reason = "length"
 
     @property
-    def is_stock(self) -> bool:
-        """Whether no model wrote the text."""
-        return self.likeness is not None
-
-    @property
     def mean_bits(self) -> float:
         """Mean bits of a decision, the end among them, without what `whole_words` cuts."""
         if self.decoding.whole_words and self.reason == "length":

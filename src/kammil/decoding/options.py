@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -180,29 +179,25 @@ class DecodingOptions(FrozenOptions):
         return made
 
 
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        # Makes sense most often (docs/log.md, "Which completions make sense?").
-        "sensible": MappingProxyType(
-            {
-                "best_of": 64,
-                "temperature": 0.7,
-                "whole_words": True,
-                "clause": True,
-                "stock_phrases": True,
-                "read_latin": True,
-            }
-        ),
-        # The most probable next character; the penalty halves the loops of greedy decoding.
-        "predictive": MappingProxyType({"temperature": 0.0, "presence_penalty": 0.5, "read_latin": True}),
-        # Writes like people, with few repetitions, and rare but real words.
-        "creative": MappingProxyType({"temperature": 1.0, "typical_p": 0.2, "read_latin": True}),
-        # The most probable text. More beams find likelier texts, a third of which only repeat.
-        "exact": MappingProxyType({"beams": 4, "read_latin": True}),
-        # One draw: the defaults by a name, for programs with another one.
-        "plain": MappingProxyType({"temperature": 0.7}),
-    }
-)
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    # Makes sense most often (docs/log.md, "Which completions make sense?").
+    "sensible": {
+        "best_of": 64,
+        "temperature": 0.7,
+        "whole_words": True,
+        "clause": True,
+        "stock_phrases": True,
+        "read_latin": True,
+    },
+    # The most probable next character; the penalty halves the loops of greedy decoding.
+    "predictive": {"temperature": 0.0, "presence_penalty": 0.5, "read_latin": True},
+    # Writes like people, with few repetitions, and rare but real words.
+    "creative": {"temperature": 1.0, "typical_p": 0.2, "read_latin": True},
+    # The most probable text. More beams find likelier texts, a third of which only repeat.
+    "exact": {"beams": 4, "read_latin": True},
+    # One draw: the defaults by a name, for programs with another one.
+    "plain": {"temperature": 0.7},
+}
 """Name -> options. All but `sensible` were chosen by `benchmarks/decoding.py`; `plain` is the model as it is."""
 
 

@@ -250,14 +250,10 @@ class WordBlocks:
 
     def __init__(self, vocabulary: CharacterVocabulary, own: Sequence[BlockedWord] = ()) -> None:
         self._pieces, self.own = vocabulary.writable_pieces, tuple(own)
-        self._kept_blocks = lru_cache(MAX_WORD_BLOCKS)(self._find)
+        self.get = lru_cache(MAX_WORD_BLOCKS)(self._get)
+        """Cached: the block without exempt offensive words, or without all for None; None if it has no words."""
         self.refusals = lru_cache(MAX_WORD_BLOCKS)(self._refusals)
         """Cached: equal questions get the same refusals."""
-
-    def get(self, exempt: frozenset[BlockedWord] | None) -> WordBlock | None:
-        """Return the block, if it has words, without exempt offensive ones, or without all for None."""
-        found = self._kept_blocks(exempt)
-        return found if found.blocklist.entries else None
 
     def _refusals(self, exempt: frozenset[BlockedWord] | None, forbid: tuple[str, ...]) -> Refusals:
         block, parts = self.get(exempt), list[Refusal[Any]]()
@@ -267,12 +263,15 @@ class WordBlocks:
             parts.append(StringAutomaton(forbid, (), self._pieces))
         return Refusals(parts, self._pieces)
 
-    def _find(self, exempt: frozenset[BlockedWord] | None) -> WordBlock:
+    def _get(self, exempt: frozenset[BlockedWord] | None) -> WordBlock | None:
         if exempt:  # the own list holds anyway
-            return self._kept_blocks(frozenset()).without(exempt.difference(self.own))
-        offensive = offensive_words().entries if exempt is not None else ()
-        words = offensive_words() if offensive and not self.own else Blocklist([*self.own, *offensive])
-        return WordBlock(words, self._pieces)
+            block = self.get(frozenset())
+            block = block and block.without(exempt.difference(self.own))
+        else:
+            offensive = offensive_words().entries if exempt is not None else ()
+            words = offensive_words() if offensive and not self.own else Blocklist([*self.own, *offensive])
+            block = WordBlock(words, self._pieces)
+        return block if block and block.blocklist.entries else None
 
 
 class StringAutomaton(Refusal[int]):

@@ -68,13 +68,6 @@ class SequenceGroup:
         """Draw the number that samples each text; none at temperature 0."""
         return [generator.random() for generator in self.generators] if self.constraints.options.temperature else []
 
-    def refused(self) -> dict[int, Ids]:
-        """Return the ids that each row must not get, if any."""
-        if not self.constraints.refusals.parts:
-            return {}
-        rows = ((row, self.constraints.refused(hypothesis)) for row, hypothesis in enumerate(self.live))
-        return {row: ids for row, ids in rows if ids is not None}
-
     def select(self, rows: Sequence[int]) -> None:
         """Keep only these of the texts."""
         self.live, self.generators = [self.live[row] for row in rows], [self.generators[row] for row in rows]
@@ -175,7 +168,9 @@ def _choose(
     masked = list[tuple[int, Ids, SequenceGroup, int]]()
     begin = 0
     for group in groups:
-        masked += [(begin + row, refused, group, row) for row, refused in group.refused().items()]
+        if group.constraints.refusals.parts:
+            refused = ((row, group.constraints.refused(text)) for row, text in enumerate(group.live))
+            masked += [(begin + row, ids, group, row) for row, ids in refused if ids is not None]
         begin += len(group)
     # A filter must see refusals, else nothing may be left. Without one a refused character is drawn again: that is the
     # same distribution, and what `_sample_in_bulk` can do.
@@ -235,28 +230,21 @@ def generate(
     together = max_rows(model, n, options.length)
     for begin in range(0, n, together):
         group = SequenceGroup(constraints, hypotheses[begin : begin + together], begin)
-        for _ in _sample_group(step or model.step, group, log_probabilities, state):
+        rows, after = log_probabilities, state
+        if len(group) > 1:
+            rows = log_probabilities.repeat(len(group), axis=0)
+            after = select_rows(state, np.zeros(len(group), np.int64))
+        while group.live:
+            ids, _, failures = decode_step([group], rows)
+            for error in failures.values():
+                raise error
             yield hypotheses
-
-
-def _sample_group(
-    step: Step, group: SequenceGroup, log_probabilities: LogProbabilities, state: State
-) -> Iterator[None]:
-    if len(group) > 1:
-        log_probabilities = log_probabilities.repeat(len(group), axis=0)
-        state = select_rows(state, np.zeros(len(group), np.int64))
-    while True:
-        ids, _, failures = decode_step([group], log_probabilities)
-        for error in failures.values():
-            raise error
-        yield
-        kept = [row for row, hypothesis in enumerate(group.live) if hypothesis.reason is None]
-        if not kept:
-            return
-        if len(kept) < len(ids):
-            ids, state = ids[kept], select_rows(state, np.array(kept))
-            group.select(kept)
-        log_probabilities, state = step(ids, state)  # (live, V)
+            kept = [row for row, hypothesis in enumerate(group.live) if hypothesis.reason is None]
+            if len(kept) < len(ids):
+                ids, after = ids[kept], select_rows(after, np.array(kept, np.int64))
+                group.select(kept)
+            if kept:
+                rows, after = (step or model.step)(ids, after)  # (live, V)
 
 
 def _sample_in_bulk(

@@ -76,7 +76,7 @@ class WordArrays(NamedTuple):
     close: NDArray[np.float32]
     """(V,): 1 for ids that end a word."""
     classes: NDArray[np.uint8]
-    """(V,): `BEGINS` and so on."""
+    """(V,): `BEGINS` and so on, and `CAREFUL` in a query."""
 
 
 class WordQuery(NamedTuple):
@@ -96,8 +96,6 @@ class WordQuery(NamedTuple):
     """Ids that each root has in place of what was typed, and those that were typed."""
     p: Floats
     """(N, V): of what follows each."""
-    classes: NDArray[np.uint8]
-    """`WordArrays.classes`, and `CAREFUL`."""
     allowed: NDArray[np.bool_]
     """(N, V): ids that may come first."""
 
@@ -128,12 +126,9 @@ class NativeEngine:
         self._code, self._adaptive = code, blend.adaptive if blend else None
         self._origin: NativeEngine | None = None
         self._size, self._width = size, sum(len(layer.recurrent) for layer in layers)
-        self._cache_types = len(blend.columns) if blend else 0
-        context_types = len(blend.contexts.context_types) if blend else 0
-        self._max_order = blend.contexts.longest if blend else 0
         self._experts = blend.gate.experts if blend else 0
         self._arrays: list[NDArray[Any]] = []
-        pointers = self._blend_pointers(bias, size, blend) if blend else {"bias": self._pointer(bias, np.float32)}
+        of_blend = self._of_blend(bias, size, blend) if blend else {"bias": self._pointer(bias, np.float32)}
         networks = [
             layout.GRUWeights(
                 self._matrix(layer.recurrent),
@@ -148,21 +143,15 @@ class NativeEngine:
             networks=len(layers),
             hidden=len(layers[0].recurrent),
             gate=(len(bias) - size) // len(layers),
-            tables=blend.index.table_experts // context_types if blend else 0,
-            context_types=context_types,
-            cache_types=self._cache_types,
-            max_order=self._max_order,
-            bucket_size=blend.index.bucket_size if blend else 0,
-            large_size=len(blend.index.large_positions) if blend else 0,
-            uses_words=blend is not None and any(name in WORD_CONTEXTS for name in blend.contexts.context_types),
             gru=self._networks,
-            **pointers,
+            **of_blend,
         )
+        self._cache_types, self._max_order = self._model.cache_types, self._model.max_order
         self._address = ctypes.addressof(self._model)
         # not at exit, where threads may be in a call
         weakref.finalize(self, code.kammil_free, ctypes.byref(self._model)).atexit = False
 
-    def _blend_pointers(self, bias: Floats, size: int, blend: BlendWeights) -> dict[str, int]:
+    def _of_blend(self, bias: Floats, size: int, blend: BlendWeights) -> dict[str, int]:
         contexts, gate, table = blend.contexts, blend.gate, blend.index
         bias, feature_weights = fold_absent_feature(bias, gate, size)
         arrays = {
@@ -188,7 +177,17 @@ class NativeEngine:
             "large_positions": table.large_positions,
             "large_counts": table.large_counts,
         }
-        return {name: self._pointer(array, layout.Model.dtypes[name]) for name, array in arrays.items()}
+        pointers = {name: self._pointer(array, layout.Model.dtypes[name]) for name, array in arrays.items()}
+        context_types = contexts.context_types
+        return pointers | {
+            "tables": table.table_experts // len(context_types),
+            "context_types": len(context_types),
+            "cache_types": len(blend.columns),
+            "max_order": contexts.longest,
+            "bucket_size": table.bucket_size,
+            "large_size": len(table.large_positions),
+            "uses_words": any(name in WORD_CONTEXTS for name in context_types),
+        }
 
     @staticmethod
     def initial_state(batch: int) -> State:
@@ -196,14 +195,10 @@ class NativeEngine:
         empty = np.zeros((batch, 0), np.int64)
         return empty, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), empty
 
-    def forward(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state."""
-        return self._forward(ids, state, last, None)
-
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """Return the networks' logits and what each expert adds, (P, 1 + E, V), and the state."""
         expert_scores = np.zeros((ids.size, 1 + self._experts, self._size), np.float32)
-        _, after = self._forward(ids, state, ids.shape[1], expert_scores)
+        _, after = self.forward(ids, state, ids.shape[1], expert_scores)
         return expert_scores, after
 
     def sample(
@@ -238,7 +233,7 @@ class NativeEngine:
         addresses = *map(_address, query.arrays[:4]), *query.refusals
         begins = accumulate(map(len, query.stems), initial=0)
         whole = [*query.states, *begins, *chain.from_iterable(query.stems)]
-        parts = np.array(query.weights), np.array(whole, np.int64), query.p, query.classes, query.allowed
+        parts = np.array(query.weights), np.array(whole, np.int64), query.p, query.arrays.classes, query.allowed
         packed: list[Any] = [_QUERY.pack(*numbers, *addresses), *map(np.ascontiguousarray, parts)]
         words, probabilities = np.empty((query.k, row), np.int64), np.empty((query.k, 2))
         stats = np.empty(2, np.int64)
@@ -250,9 +245,11 @@ class NativeEngine:
         steps, proven = stats.tolist()
         return [(ids[0], ids[2 : 2 + ids[1]], p, best) for ids, (p, best) in found], steps, bool(proven)
 
-    def _forward(
-        self, ids: Ids, state: State, last: int, expert_scores: Floats | None
+    def forward(
+        self, ids: Ids, state: State, last: int, expert_scores: Floats | None = None
     ) -> tuple[LogProbabilities, State]:
+        """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state; fill
+        `expert_scores`, if any."""
         batch, time = ids.shape
         if not 0 <= last <= time:
             raise ValueError(f"last is {last}, but {time} ids are read")

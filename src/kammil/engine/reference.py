@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ from kammil.ngrams.count_table import keys_of
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, TextCache
 from kammil.ngrams.index import IndexMatches
 
+Real = TypeVar("Real", bound=np.floating)
+
 
 def sigmoid(x: Floats) -> Floats:
     """Return the logistic function by a tanh, which cannot overflow."""
@@ -47,8 +49,8 @@ def softmax(x: Floats, mask: Floats | None = None) -> Floats:
     return x
 
 
-def log_softmax(x: Floats) -> Floats:
-    """Return log-probabilities along the last axis."""
+def log_softmax(x: NDArray[Real]) -> NDArray[Real]:
+    """Return log-probabilities along the last axis, each line of which must hold a finite entry."""
     x = x - np.maximum.reduce(x, -1, keepdims=True)
     x -= np.log(np.add.reduce(np.exp(x), -1, keepdims=True))
     return x

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores, score_texts
-from kammil.decoding import forbid, greedy
+from kammil.decoding.filters import forbid, greedy
 from kammil.errors import DataError, OptionError
 from kammil.evaluation import text_overlap
 from kammil.evaluation.baselines import uniform

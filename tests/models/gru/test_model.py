@@ -8,7 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kammil.decoding import Constraints, DecodingOptions, generate
+from kammil.decoding.constraints import Constraints
+from kammil.decoding.options import DecodingOptions
+from kammil.decoding.sampling import generate
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.models.family import export
 from kammil.models.gru import model as gru_model

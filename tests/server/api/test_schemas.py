@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from kammil.decoding import DecodingOptions
+from kammil.decoding.options import DecodingOptions
 from kammil.server.api import schemas
 from kammil.server.api.schemas import ApiRequest
 

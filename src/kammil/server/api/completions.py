@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
 from kammil.completion.completer import Completer
-from kammil.decoding import Constraints
+from kammil.decoding.constraints import Constraints
 from kammil.decoding.options import DecodingOptions, Options
 from kammil.language_model import Ids
 from kammil.server.api.responses import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.decoding import decode_step
+from kammil.decoding.sampling import decode_step
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.server.scheduler.prefill import RowShapes, row_shapes
 from kammil.server.scheduler.requests import Generation, ReplyQueue

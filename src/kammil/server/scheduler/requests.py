@@ -21,7 +21,8 @@ from kammil.completion.ghost_text import Phrase
 from kammil.completion.state_cache import STRIDE, Prefill, StateCache
 from kammil.completion.stock_phrases import choose
 from kammil.completion.suggestions import Query, Suggestion
-from kammil.decoding import Constraints, FinishReason, Hypothesis
+from kammil.decoding.constraints import Constraints
+from kammil.decoding.hypothesis import FinishReason, Hypothesis
 from kammil.decoding.sampling import NO_PROBABILITIES, SequenceGroup
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_positions

@@ -22,7 +22,7 @@ import numpy as np
 from kammil.completion.completer import Completer
 from kammil.completion.state_cache import STRIDE
 from kammil.completion.stock_phrases import are_enough
-from kammil.decoding import beam_steps
+from kammil.decoding.beam_search import beam_steps
 from kammil.language_model import LogProbabilities, State, concat_states, max_rows, select_rows
 from kammil.server.scheduler.decode import Batch, DecodeBatches
 from kammil.server.scheduler.prefill import PrefillQueue, row_shapes
