@@ -59,3 +59,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip("there is no zig, nor builds for browsers: make .wheels/.ready fetches it")
         assert kammil.export(folders.PRETRAINED, "web", out) == exporting.Export(out, None)
     return out
+
+
+@pytest.fixture(scope="session")
+def lines() -> list[str]:
+    texts = (Path(kammil.__file__).parent / "data" / "sample.txt").read_text("utf-8").splitlines()
+    return [text for text in texts if len(text) > 20][:200]

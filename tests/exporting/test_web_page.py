@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from tests.pages import TOOLS, Files, chromium, served
 
 import kammil
-from kammil.completion.learning import Profile
+from kammil.completion.learning import MAX_TEXTS, Profile
 from kammil.exporting.web.page import POLICY
 
 if TYPE_CHECKING:
@@ -204,6 +205,25 @@ def test_what_it_learnt_stays_is_shown_saved_and_wiped(visit: Open, tmp_path: Pa
     page.reload()
     page.wait_for_selector("#chips button:visible")
     assert page.evaluate(counted) == [] and page.locator("#memory").is_hidden()
+
+
+def test_all_that_may_be_learnt_is_learnt_again_at_once(visit: Open, lines: list[str]) -> None:
+    page, words = visit("favicon.ico"), " ".join(lines).split()
+    page.evaluate(
+        """(texts) => new Promise((resolve) => {
+      const opening = indexedDB.open("kammil", 1);
+      opening.onupgradeneeded = () => opening.result.createObjectStore("learnt").put(texts, "texts");
+      opening.onsuccess = () => (opening.result.close(), resolve());
+    })""",
+        [" ".join(random.Random(i).sample(words, 8)) for i in range(MAX_TEXTS)],
+    )
+    page.goto(page.url.replace("favicon.ico", "own.html"))
+    write(page, "القطة نطت عال", "#one")
+    page.locator("form > kammil-text button:visible").first.wait_for()
+    page.evaluate(f"document.querySelector('kammil-text').learn({TAUGHT!r})")  # in place of the oldest
+    page.keyboard.insert_text("ب")
+    page.locator("form > kammil-text").get_by_role("button", name="عالبراد").wait_for()
+    assert page.evaluate("document.querySelector('kammil-text').learnt().then(({ length }) => length)") == MAX_TEXTS
 
 
 def test_a_first_visit_is_small_and_enough_without_a_network(visit: Open, site: Path, address: str) -> None:

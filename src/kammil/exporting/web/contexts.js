@@ -1,5 +1,7 @@
 // The contexts in which a blend counts, and what it learns at run time: see `contexts.py` and `adaptive.py` of ngrams.
 
+import { joined } from "./engine.js";
+
 const BOS = 2, EOS = 3;
 const MIX_A = 0x9e3779b97f4a7c15n, MIX_B = 0xc2b2ae3d27d4eb4fn, MIX_C = 0x165667b19e3779f9n, MASK = (1n << 64n) - 1n;
 const BELIEF = 0.15, WORD_LENGTHS = { w1: 6, w2: 10 }, MAX_LENGTH = 12;
@@ -37,13 +39,18 @@ export class Contexts {
     };
   }
 
-  /** Count a text (1) or take it back (-1), and tell the engine; whether that was possible. */
-  count(ids, times, engine) {
-    const name = ids.join(), before = this.#learnt.get(name) ?? 0;
-    if (before + times < 0) return false;
-    if (before + times) this.#learnt.set(name, before + times);
-    else this.#learnt.delete(name);
-    this.#add(this.#pairsOf(ids).sort(), times);
+  /** Count texts (1) or take them back (-1), and tell the engine; whether that was possible. */
+  count(texts, times, engine) {
+    const learnt = new Map(this.#learnt);
+    for (const name of texts.map((ids) => ids.join())) {
+      const count = (learnt.get(name) ?? 0) + times;
+      if (count < 0) return false;
+      if (count) learnt.set(name, count);
+      else learnt.delete(name);
+    }
+    if (!texts.length) return true;
+    this.#learnt = learnt;
+    this.#add(new Float64Array(joined(texts.map((ids) => this.#pairsOf(ids))).buffer).sort(), times);
     engine.setLearnt(this.#pairs, this.#counts);
     return true;
   }

@@ -251,7 +251,7 @@ export class Engine {
 const bytesOf = (array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 const longest = (states) => Math.max(...states.map(({ length }) => length));
 
-function joined(arrays) {
+export function joined(arrays) {
   const bytes = new Uint8Array(arrays.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;
   for (const array of arrays) {

@@ -98,10 +98,10 @@ export interface Model {
   score(text: string, given?: string, top?: number): Score;
   /** The natural log-probabilities of what follows a text, by id. */
   after(text: string): Float32Array;
-  /** Learn a text, for all sessions of this model; no weight changes. */
-  learn(text: string): void;
-  /** Undo one `learn` of the same text. */
-  forget(text: string): void;
+  /** Learn texts, for all sessions of this model; no weight changes. Many at once take much less time. */
+  learn(...texts: string[]): void;
+  /** Undo one `learn` of the same texts. */
+  forget(...texts: string[]): void;
   /** Normalise a text as the model sees it. */
   normalise(text: string): string;
 }

@@ -141,17 +141,16 @@ export class Model {
     return stripped;
   }
 
-  learn(text) {
-    this.checked(text);
-    const ids = this.#encodeLearnt(text);
-    this.#contexts.count(ids, 1, this.engine);
-    this.#teach(text, 1);
+  learn(...texts) {
+    for (const text of texts) this.checked(text);
+    this.#contexts.count(texts.map(this.#encodeLearnt), 1, this.engine);
+    this.#teach(texts, 1);
   }
 
-  forget(text) {
-    if (!this.#contexts.count(this.#encodeLearnt(text), -1, this.engine))
+  forget(...texts) {
+    if (!this.#contexts.count(texts.map(this.#encodeLearnt), -1, this.engine))
       throw new Error("the text was not learnt, so it cannot be forgotten");
-    this.#teach(text, -1);
+    this.#teach(texts, -1);
   }
 
   encode(text) {
@@ -229,17 +228,17 @@ export class Model {
     return after;
   }
 
-  #encodeLearnt(text) {
-    return this.encode(this.normalise(text).replace(/[\p{White_Space}\x1c-\x1f]+$/v, ""));
-  }
+  #encodeLearnt = (text) => this.encode(this.normalise(text).replace(/[\p{White_Space}\x1c-\x1f]+$/v, ""));
 
   /** Allow the blocked words that learnt texts hold, and count their first words. */
-  #teach(text, times) {
+  #teach(texts, times) {
     const taught = this.#taught, add = (counts, name) => counts.set(name, (counts.get(name) ?? 0) + times);
-    for (const number of this.#blocked[0].entriesIn(text)) add(taught, number);
+    for (const text of texts) {
+      for (const number of this.#blocked[0].entriesIn(text)) add(taught, number);
+      const begin = [...text.slice(0, 2 * MAX_OPENING)].slice(0, MAX_OPENING).join(""), [first] = wordsOf(begin);
+      if (first) add(this.#firstWords, this.normalise(begin.slice(...first)));
+    }
     this.#blocked[0].exempt(new Set([...taught.keys()].filter((number) => taught.get(number) > 0)));
-    const begin = [...text.slice(0, 2 * MAX_OPENING)].slice(0, MAX_OPENING).join(""), [first] = wordsOf(begin);
-    if (first) add(this.#firstWords, this.normalise(begin.slice(...first)));
     this.version++;
   }
 }

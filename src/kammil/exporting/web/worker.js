@@ -14,13 +14,13 @@ async function open(folder) {
 
 /** Teach a model the texts that it lacks, and let it forget those that are gone. */
 function sync(one, texts) {
-  const counts = new Map();
+  const counts = new Map(), { model } = one;
   for (const [some, step] of [[texts, 1], [one.known ?? [], -1]])
     for (const text of some) counts.set(text, (counts.get(text) ?? 0) + step);
-  for (const [text, count] of counts) {
-    if (!one.model.normalise(text).trim()) continue; // the text rules leave nothing of it
-    for (let i = 0; i < Math.abs(count); i++) one.model[count > 0 ? "learn" : "forget"](text);
-  }
+  const some = [...counts].filter(([text]) => model.normalise(text).trim()); // the text rules leave nothing of others
+  const times = (sign) => some.flatMap(([text, count]) => Array(Math.max(0, sign * count)).fill(text));
+  model.learn(...times(1));
+  model.forget(...times(-1));
   one.known = texts;
   return texts;
 }
