@@ -67,7 +67,7 @@ def test_the_first_piece_saves_most(texts: list[str], prefix: str) -> None:
     model = counter(["".join(c for c in text if c in HAN) or "我" for text in texts])
     ids = np.array([[BOS, *model.vocabulary.encode(prefix)]])
     scores, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)
-    search = WordSearch(model.language_model, model.character_classes, 1, 0.0, None, max_piece=3)
+    search = WordSearch(model.language_model, model.character_classes, 1, 0.0, 1 << 12, max_piece=3)
     ((best, *_),) = search.run([prefix], scores[:, -1], state)
     known = model.vocabulary.characters
     longer = ["".join(each) for n in (1, 2, 3) for each in itertools.product(known, repeat=n)]

@@ -38,7 +38,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> StockPhrases:
 
 def packed(messages: tuple[str, ...] | list[str], file: Path) -> StockPhrases:
     pack(messages, file)
-    return StockPhrases.open(file)
+    return StockPhrases(file)
 
 
 def texts(phrases: StockPhrases, text: str) -> list[str]:
@@ -112,7 +112,7 @@ def test_of_messages_that_share_no_word_the_nearest_in_theme_comes_first(tmp_pat
     messages = ["حكينا خبر على التلفون", "شارع مسكر على الجسر", "في سير كتير", *others]
     rows = {"سير": 1, "شارع": 1, "الجسر": 1, "حكينا": 2, "خبر": 2, "التلفون": 2}
     pack(messages, tmp_path / "near.npz", (rows, np.array([[127, 0], [0, 64]], np.int8)))
-    found = StockPhrases.open(tmp_path / "near.npz").after("علقت بأزمة سير على ")
+    found = StockPhrases(tmp_path / "near.npz").after("علقت بأزمة سير على ")
     assert [phrase.text for phrase in found] == ["الجسر", "التلفون"]
     assert [phrase.theme for phrase in found] == pytest.approx([1.0, 0.0])
     assert {phrase.likeness for phrase in found} == {0.0}

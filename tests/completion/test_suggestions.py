@@ -119,8 +119,12 @@ def best(true: tuple[dict[str, float], dict[str, float], float], k: int, thresho
     return [*first[:k], *then[: max(0, k - len(first))]]
 
 
+ALL = 1 << 12
+"""A width that drops nothing."""
+
+
 def search(
-    model: Completer, prefix: str, k: int, threshold: float, width: int | None, longest: int
+    model: Completer, prefix: str, k: int, threshold: float, width: int, longest: int
 ) -> list[tuple[str, float]]:
     """What a search adds to a prefix."""
     ids = np.array([[BOS, *model.vocabulary.encode(prefix)]])
@@ -138,7 +142,7 @@ TEXTS = st.lists(st.text(st.sampled_from("ab\u064e\u200c ,"), min_size=1, max_si
 def test_the_k_best_are_those_of_all_continuations(texts: list[str], prefix: str, order: int, k: int) -> None:
     model = counter(texts, order)
     true = enumerated(model, prefix, 4)
-    found = search(model, prefix, k, 0.0, None, 3)
+    found = search(model, prefix, k, 0.0, ALL, 3)
     assert [p for _, p in found] == pytest.approx(best(true, k), rel=1e-4)
     exact = true[0] | true[1]
     for text, p in found:
@@ -152,7 +156,7 @@ def test_the_k_best_are_those_of_all_continuations(texts: list[str], prefix: str
 def test_the_threshold_takes_nothing_else_away(texts: list[str], prefix: str, threshold: float) -> None:
     model = counter(texts)
     true = enumerated(model, prefix, 4)
-    found = search(model, prefix, 4, threshold, None, 3)
+    found = search(model, prefix, 4, threshold, ALL, 3)
     assume(all(abs(p - threshold) > 1e-6 for some in true[:2] for p in some.values()))
     assert [p for _, p in found] == pytest.approx(best(true, 4, threshold), rel=1e-4)
 
@@ -183,7 +187,7 @@ def test_a_list_is_proven_unless_the_width_drops_what_could_win() -> None:
     model = counter(["ab ab aab abb bab baa", "bb aa ba"])
     ids = np.array([[BOS]])
     log_probabilities, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)
-    for width, sure in ((1, 0), (None, 1)):
+    for width, sure in ((1, 0), (ALL, 1)):
         work = WordSearch(model.language_model, model.character_classes, 3, 0.0, width, 40)
         work.run([""], log_probabilities[:, -1], state)
         assert work.optimal == sure

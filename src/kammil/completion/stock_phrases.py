@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,49 +83,23 @@ class Lines:
 
 
 class StockPhrases:
-    """Messages whose ends can be looked up.
+    """Messages whose ends can be looked up, from a file that `pack` wrote."""
 
-    Args:
-        folds: distinct folded words, sorted.
-        tokens: words as spelled, in the order of their folds; then a null character and what follows, unless that is
-            one space.
-        begins_fold: (tokens,), whether a token's fold is new.
-        ids: (words,), the tokens of all messages.
-        lengths: (messages,), their numbers of words.
-        rows: (folds,), the vector of each fold, from 1; 0 for none.
-        vectors: (rows, D).
-    """
-
-    def __init__(
-        self,
-        folds: Lines,
-        tokens: Lines,
-        begins_fold: NDArray[np.bool_],
-        ids: NDArray[np.integer],
-        lengths: NDArray[np.integer],
-        rows: NDArray[np.integer],
-        vectors: NDArray[np.int8],
-    ) -> None:
-        self._folds, self._tokens, self._ids = folds, tokens, ids
+    def __init__(self, file: Path) -> None:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays: dict[str, NDArray[Any]] = dict(archive)
+        self._folds, self._tokens = (Lines(arrays[name].tobytes()) for name in ("folds", "tokens"))
+        self._ids = np.ascontiguousarray(arrays["ids"].T).view("<u4")[:, 0]
+        self._rows, lengths = arrays["rows"], arrays["lengths"]
         self.begins = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         self._message_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        self._fold_of = np.cumsum(begins_fold, dtype=np.int32) - 1
-        words_of_messages = self._fold_of[ids]
+        self._fold_of = np.cumsum(arrays["begins_fold"], dtype=np.int32) - 1
+        words_of_messages = self._fold_of[self._ids]
         self._places = np.argsort(words_of_messages, kind="stable").astype(np.int32)
-        self._first = np.searchsorted(words_of_messages, np.arange(len(folds) + 1), sorter=self._places)
+        self._first = np.searchsorted(words_of_messages, np.arange(len(self._folds) + 1), sorter=self._places)
         self._weights = math.log(len(lengths)) - np.log(np.diff(self._first))
-        self._rows = rows
-        self._vectors = np.pad(vectors.astype(np.float32), ((1, 0), (0, 0)))
+        self._vectors = np.pad(arrays["vectors"].astype(np.float32), ((1, 0), (0, 0)))
         self._vectors /= np.maximum(np.linalg.norm(self._vectors, axis=1, keepdims=True), 1e-9)
-
-    @classmethod
-    def open(cls, file: Path) -> StockPhrases:
-        """Open a file that `pack` wrote."""
-        with np.load(file, allow_pickle=False) as arrays:
-            folds, tokens = (Lines(arrays[name].tobytes()) for name in ("folds", "tokens"))
-            ids = np.ascontiguousarray(arrays["ids"].T).view("<u4")[:, 0]
-            rest = (arrays[name] for name in ("lengths", "rows", "vectors"))
-            return cls(folds, tokens, arrays["begins_fold"], ids, *rest)
 
     def messages(self) -> Iterator[str]:
         """Yield the messages."""
@@ -264,7 +238,12 @@ def choose(drawn: Sequence[Hypothesis], stock: Sequence[Hypothesis], constraints
 
 
 def pack(messages: Sequence[str], file: Path, themes: Themes = NO_THEMES) -> None:
-    """Write the file of messages that `StockPhrases.open` reads."""
+    """Write the file of messages that `StockPhrases` reads.
+
+    It holds the distinct folded words, sorted, and for each the row of its vector, from 1; the tokens, words as spelled
+    in the order of their folds, then a null character and what follows, unless that is one space; whether a token's
+    fold is new; and the tokens of each message.
+    """
     rows: list[list[str]] = []
     for message in messages:
         spans = [*words(message), (len(message), len(message))]
@@ -290,4 +269,4 @@ def pack(messages: Sequence[str], file: Path, themes: Themes = NO_THEMES) -> Non
 def bundled() -> StockPhrases:
     """Return the phrases of the project's messages."""
     with resources.as_file(resources.files("kammil.completion") / FILE) as file:
-        return StockPhrases.open(file)
+        return StockPhrases(file)

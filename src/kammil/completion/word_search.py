@@ -9,7 +9,7 @@ vocabulary.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from kammil.completion.begun_word import BegunWord
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.lattice import fitting_states
 from kammil.completion.unsolicited import is_function_word
-from kammil.completion.word_list import MAX_PIECE, FoundWord, Openings, Pieces, WordList, choose_pieces, is_stretched
+from kammil.completion.word_list import MAX_PIECE, FoundWord, Openings, WordList, choose_pieces, is_stretched
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.engine.layout import CAREFUL
@@ -102,24 +102,12 @@ def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
     return first | (classes.extends & classes.continues) if ends_unspaced(prefix) else first
 
 
-def _refusal_states(
-    word: BegunWord, row: int, before: Mapping[int, States], space: int | None, refusals: Refusals
-) -> States | None:
-    """Return states after a meaning, None where it is refused; words before its last count as meant and as typed."""
-    ids = word.intended[row]
-    last = len(ids) - ids[::-1].index(space) if space in ids else 0
-    states = refusals.after_ids(before[word.num_replaced[row]], ids[:last])
-    if states is not None and last:
-        states = refusals.either(states, before[len(word.typed)])
-    return states if states is None else refusals.after_ids(states, ids[last:])
-
-
 @dataclass
 class WordSearch:
     """Branch-and-bound search of the k most probable closed words after each of R prefixes.
 
     Args:
-        width: maximum number of beginnings of a level for each prefix, fewer for a model with large states; None: all.
+        width: maximum number of beginnings of a level for each prefix, fewer for a model with large states.
         max_characters: of a suggestion, a space before it included.
         openings: words that a text may begin with; None for what the model says.
     """
@@ -128,7 +116,7 @@ class WordSearch:
     classes: CharacterClasses
     k: int = 3
     threshold: float = MIN_PROBABILITY
-    width: int | None = MAX_STATES
+    width: int = MAX_STATES
     max_characters: int = MAX_CHARACTERS
     refusals: Refusals = NO_REFUSALS
     max_piece: int = MAX_PIECE
@@ -149,10 +137,8 @@ class WordSearch:
         behind them; `log_probabilities`, (R, V), and `state` follow the prefixes."""
         begun = [None] * len(prefixes) if begun is None else begun
         length = max(map(len, prefixes), default=0) + self.max_characters
-        per_prefix = max_rows(self.model, self.width or 1, length)
-        batch_size = max_rows(self.model, len(prefixes), length, each=per_prefix)
-        if self.width is not None:
-            self.width = per_prefix
+        self.width = max_rows(self.model, self.width, length)
+        batch_size = max_rows(self.model, len(prefixes), length, each=self.width)
         found: list[list[FoundWord]] = []
         for begin in range(0, len(prefixes), batch_size):
             part = slice(begin, begin + batch_size)
@@ -311,8 +297,11 @@ class WordSearch:
         for row, ids in enumerate(word.intended):
             if row == 0 or word.posterior[row] < self.threshold:
                 continue
-            states = _refusal_states(word, row, before, classes.space, refusals)
-            if states is not None:
+            last = _last_word(ids, classes.space)
+            states = refusals.after_ids(before[word.num_replaced[row]], ids[: len(ids) - len(last)])
+            if states is not None and last != ids:  # the words before count as meant and as typed
+                states = refusals.either(states, before[len(word.typed)])
+            if states is not None and (states := refusals.after_ids(states, last)) is not None:
                 allowed = classes.begin if ids[-1] == classes.space else classes.continues
                 weight = float(word.posterior[row])
                 roots[row] = Root(number, weight, allowed, states, False, ids, word.num_replaced[row])
@@ -334,15 +323,15 @@ class WordSearch:
     ) -> tuple[list[list[FoundWord]], _Flags]:
         """Search level by level, as `kammil_search` of `kernel.c` does, which is tested against it."""
         num_prefixes, first, classes, refusals = len(careful), roots.roots, self.classes, self.refusals
-        states, allowed = [r.refusal_states for r in first], np.stack([r.allowed for r in first])
-        p, state = self._without_refused(roots.p, states), roots.state
+        begun = [(r, tuple[int, ...](), r.refusal_states) for r in first]
+        p, state = self._without_refused(roots.p, [states for *_, states in begun]), roots.state
+        allowed = np.stack([r.allowed for r in first])
         root, weight, piece = np.array([r.prefix for r in first]), roots.weights, np.array([r.is_piece for r in first])
         found = [WordList(k, classes.folds, careful[i], typed[i]) for i in range(num_prefixes)]
         # Probability of the k-th best word; of the best beginning that was dropped for the width.
         to_beat, dropped, dropped_piece = (np.zeros(num_prefixes) for _ in range(3))
         candidates: list[dict[tuple[int, ...], float]] = [{} for _ in range(num_prefixes)]
         within_piece = classes.unspaced | (classes.extends & classes.continues)  # (V,)
-        levels: list[tuple[Ids, Ids]] = []
         for level in range(self.max_characters):
             # Single precision, with room for rounding, leaves few candidates for exact comparison.
             to_beat_by = np.where(piece, 0, to_beat[root])
@@ -352,11 +341,10 @@ class WordSearch:
             piece = classes.unspaced[ids] | (piece[parent] & classes.extends[ids])
             kept = np.flatnonzero((reach >= self.threshold) & (piece | (reach > to_beat[root])))
             parent, ids, weight, root, piece = parent[kept], ids[kept], reach[kept], root[kept], piece[kept]
-            if self.width is not None and len(ids) > self.width:
+            if len(ids) > self.width:
                 order = np.lexsort((-weight, root))
                 rank = np.arange(len(order)) - np.searchsorted(root[order], root[order])
-                kept = order[rank < self.width]
-                over = order[rank >= self.width]
+                kept, over = order[rank < self.width], order[rank >= self.width]
                 np.maximum.at(dropped, root[over], weight[over] * ~piece[over])
                 np.maximum.at(dropped_piece, root[over], weight[over] * piece[over])
                 parent, ids, weight, root, piece = parent[kept], ids[kept], weight[kept], root[kept], piece[kept]
@@ -364,46 +352,44 @@ class WordSearch:
                 break
             step, state = self.model.step(ids, select_rows(state, parent))
             self.steps += len(set(root.tolist()))
-            levels.append((parent, ids))
             p = np.exp(step)
             closed = weight * _share(p, classes.close) * classes.words[ids] * ~piece  # (N,)
             separate = weight * (1 - _share(p, classes.extends)) * classes.words[ids] * piece  # (N,)
-            states = [refusals.after_id(states[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
-            p = self._without_refused(p, states)
+            sources = ((*begun[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True))
+            begun = [(start, (*path, id), refusals.after_id(states, id)) for start, path, states, id in sources]
+            may_end = np.array([not refusals.blocked(states) for *_, states in begun])
+            p = self._without_refused(p, [states for *_, states in begun])
             closed[self._is_unlikely_foreign(ids, closed)] = 0
-            for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
-                if not self.refusals.blocked(states[index]):
-                    row, path = _path(levels, level, index)
-                    found[root[index]].take(
-                        FoundWord(
-                            np.array([*first[row].replacement, *path], np.int64),
-                            float(closed[index]),
-                            first[row].num_replaced,
-                        )
-                    )
-                    to_beat[root[index]] = found[root[index]].to_beat
-            within = classes.continues[ids, None]  # False for the space before a new word
-            allowed = classes.continues if within.all() else np.where(within, classes.continues, classes.begin)
-            if piece.any():
-                longer = within_piece & (level + 1 < self.max_piece)
-                allowed = np.where(piece[:, None], longer, allowed)
-                for index in np.flatnonzero(piece & (separate >= self.threshold)).tolist():
-                    if not self.refusals.blocked(states[index]):
-                        _, path = _path(levels, level, index)
-                        candidates[root[index]][tuple(path)] = float(separate[index])
+            for index in np.flatnonzero(may_end & (closed >= self.threshold) & (closed > to_beat[root])).tolist():
+                start, path, _ = begun[index]
+                word = np.array([*start.replacement, *path])
+                found[start.prefix].take(FoundWord(word, float(closed[index]), start.num_replaced))
+                to_beat[start.prefix] = found[start.prefix].to_beat
+            within = np.where(classes.continues[ids, None], classes.continues, classes.begin)  # or behind a space
+            allowed = np.where(piece[:, None], within_piece & (level + 1 < self.max_piece), within)
+            for index in np.flatnonzero(piece & may_end & (separate >= self.threshold)).tolist():
+                candidates[root[index]][begun[index][1]] = float(separate[index])
         else:
             reach = (p * weight[:, None] * allowed).max(axis=1)  # longer beginnings are dropped
             np.maximum.at(dropped, root, np.where(reach >= self.threshold, reach, 0))
-        return self._with_pieces([each.words for each in found], candidates, dropped <= to_beat, dropped_piece, k)
+        words, proven = [each.words for each in found], dropped <= to_beat
+        for i, pieces in enumerate(candidates):
+            if pieces or dropped_piece[i] > 0:
+                chosen, least_gain = choose_pieces(pieces, k)
+                proven[i] &= dropped_piece[i] * (self.max_piece - 1) <= least_gain
+                words[i] = self._merge(words[i], [FoundWord(ids, q) for ids, q in chosen])[:k]
+        return words, proven
 
     def _search_natively(
         self, roots: SearchRoots, k: int, careful: Sequence[frozenset[int]], typed: Sequence[tuple[int, ...]]
     ) -> tuple[list[list[FoundWord]], _Flags] | None:
         """Do what `_search` does in one call for each prefix; None where the engine cannot."""
         engine, arrays = getattr(self.model, "engine", None), self.classes.arrays
-        if not isinstance(engine, NativeEngine) or arrays is None or self.width is None:
-            return None
-        if max(self.width, k, self.max_characters) > MAX_NATIVE:
+        if (
+            not isinstance(engine, NativeEngine)
+            or arrays is None
+            or max(self.width, k, self.max_characters) > MAX_NATIVE
+        ):
             return None
         table = self.refusals.table() if self.refusals.parts else None
         words, proven = list[list[FoundWord]](), np.zeros(len(careful), np.bool_)
@@ -431,22 +417,6 @@ class WordSearch:
                 root = first[row]
                 words[i].append(FoundWord(np.array([*root.replacement, *ids]), q[0], root.num_replaced, q[1]))
             self.steps, proven[i] = self.steps + found[1], found[2]
-        return words, proven
-
-    def _with_pieces(
-        self,
-        words: list[list[FoundWord]],
-        candidates: Sequence[Pieces],
-        proven: _Flags,
-        dropped: NDArray[np.float64],
-        k: int,
-    ) -> tuple[list[list[FoundWord]], _Flags]:
-        # `proven` is of the words, `dropped` of the best piece that was not continued.
-        for i in range(len(words)):
-            if candidates[i] or dropped[i] > 0:
-                chosen, least_gain = choose_pieces(candidates[i], k)
-                proven[i] &= dropped[i] * (self.max_piece - 1) <= least_gain
-                words[i] = self._merge(words[i], [FoundWord(ids, q) for ids, q in chosen])[:k]
         return words, proven
 
     def _merge(self, words: list[FoundWord], others: list[FoundWord]) -> list[FoundWord]:
@@ -484,9 +454,13 @@ def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None)
     for ids, same in by_ids.items():
         probability = sum(word.probability for word in same)
         once = min(same, key=lambda word: word.replaced)._replace(probability=probability)
-        last = ids[len(ids) - ids[::-1].index(space) :] if space in ids else ids
+        last = _last_word(ids, space)
         best[last] = max(best.get(last, once), once, key=lambda word: word.probability)
     return sorted(best.values(), key=lambda word: -word.probability)
+
+
+def _last_word(ids: tuple[int, ...], space: int | None) -> tuple[int, ...]:
+    return ids[len(ids) - ids[::-1].index(space) :] if space in ids else ids
 
 
 def _share(p: _Floats, ids: _Floats | _Flags) -> _Floats:
@@ -495,11 +469,3 @@ def _share(p: _Floats, ids: _Floats | _Flags) -> _Floats:
     Not by BLAS, which adds in another order on every processor, and once warned of an invalid value among valid ones.
     """
     return np.einsum("nv,v->n", p, ids)
-
-
-def _path(levels: Sequence[tuple[Ids, Ids]], level: int, index: int) -> tuple[int, list[int]]:
-    path: list[int] = []
-    for parent, ids in reversed(levels[: level + 1]):
-        path.append(int(ids[index]))
-        index = int(parent[index])
-    return index, path[::-1]
