@@ -14,9 +14,11 @@ import time
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+import typer
+import typer.main
 from tests.cli.conftest import Result, Run, on_terminal, process, refused
 
 import kammil
@@ -33,8 +35,11 @@ def test_every_decoding_option_has_a_flag() -> None:
 
 
 def test_every_option_of_suggestions_has_a_flag() -> None:
-    assert {*commands.suggest_rows()} == {*SuggestOptions.model_fields} - {"words"}
-    assert {*commands.type_rows()} == {*SuggestOptions.model_fields} - {"k", "threshold", "correct", "words", "forbid"}
+    fields = {*SuggestOptions.model_fields}
+    group: Any = typer.main.get_command(commands.app)
+    for name, left_out in (("suggest", {"words"}), ("type", {"k", "threshold", "correct", "words", "forbid"})):
+        command = group.commands[name]
+        assert {param.name for param in command.get_params(typer.Context(command))} & fields == fields - left_out
 
 
 def test_complete_prints_what_follows_and_nothing_else(run: Run, trained: Path, texts: list[str]) -> None:

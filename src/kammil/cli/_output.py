@@ -25,9 +25,9 @@ class CommandGroup(typer.core.TyperGroup):
             formatter.write_dl([(name, one.get_short_help_str(1000)) for name, one in commands if one is not None])
 
 
-def new_app() -> typer.Typer:
+def new_app(help: str | None = None) -> typer.Typer:
     """Return an empty group of commands."""
-    return typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+    return typer.Typer(cls=CommandGroup, help=help, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 def for_stdout(text: str) -> str:

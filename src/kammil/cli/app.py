@@ -12,8 +12,8 @@ from typer import Option
 from kammil.cli._output import CommandGroup
 
 MODULES = {
-    **dict.fromkeys(("suggest", "complete", "type", "lsp"), "complete"),
-    **{"serve": "serve", "profile": "profile", "explain": "evaluate", "info": "evaluate"},
+    **dict.fromkeys(("suggest", "complete", "type", "lsp", "serve"), "complete"),
+    **{"profile": "profile", "explain": "evaluate", "info": "evaluate"},
     **{"train": "train", "tune": "train", "evaluate": "evaluate", "compare": "train", "curve": "train"},
     **{"report": "evaluate", "verify": "train", "data": "data", "plot": "train", "export": "evaluate"},
 }

@@ -1,4 +1,4 @@
-"""Commands that continue a text."""
+"""Commands that continue a text, and servers that do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import secrets
 import sys
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,15 +26,14 @@ DEFAULT_PRESET = "sensible"
 """People want a text that makes sense, not one draw."""
 _SEEDS = 10_000
 """Number of seeds, short enough to type again."""
+_SUGGESTIONS = "kammil.completion.options:SuggestOptions"
 
 app = new_app()
 
 
 def suggest_rows() -> flags.Rows:
     """Return the flags of suggestions."""
-    from kammil.completion.options import SuggestOptions
-
-    rows = flags.rows_of(SuggestOptions, "words")
+    rows = flags.rows_of(_SUGGESTIONS, "words")
     kind, _, _ = rows["ghost"]
     return {**rows, "ghost": (kind, "Print ghost text in place of a list, as readily as this.", None)}
 
@@ -58,7 +59,7 @@ def suggest(
 
     asked: dict[str, Any] = context.obj
     SuggestOptions.of(**asked)  # before the model is opened
-    completer = load(model, profile=flags.open_profile(profile), block=block)
+    completer = load(model, profile=profile and flags.open_profile(profile), block=block)
     of_ghost_text = {name: value for name, value in asked.items() if name not in ("k", "correct")}
     for i, prefix in enumerate(flags.texts_or_stdin(None if text is None else [text])):
         if "ghost" in asked:
@@ -83,12 +84,12 @@ def suggest(
 
 def decoding_rows() -> flags.Rows:
     """Return the flags of decoding, with the defaults of the preset."""
-    from kammil.decoding.options import PRESET, PRESETS, DecodingOptions
+    from kammil.decoding.options import PRESET, PRESETS
 
     defaults = PRESETS[DEFAULT_PRESET]
     rows = {
         name: (kind, text, defaults.get(name, default))
-        for name, (kind, text, default) in flags.rows_of(DecodingOptions).items()
+        for name, (kind, text, default) in flags.rows_of("kammil.decoding.options:DecodingOptions").items()
     }
     kind, text, seed = rows["seed"]
     rows["seed"] = (kind, f"{text}  [default: {seed}; on a terminal another one each time]", None)
@@ -124,7 +125,7 @@ def complete(
         options = DecodingOptions.of(**decoding)
         if options.temperature and options.beams == 1:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
-    completer = load(model, profile=flags.open_profile(profile), block=block)
+    completer = load(model, profile=profile and flags.open_profile(profile), block=block)
     for prompt in flags.texts_or_stdin(None if text is None else [text]):
         if json:
             answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]
@@ -171,14 +172,10 @@ def _explain(completer: Completer, prompt: str, completion: str) -> Explanation:
     return explain_written(completer, prompt, completion)
 
 
-def type_rows() -> flags.Rows:
-    """Return the flags of suggestions that hold for ghost text."""
-    from kammil.completion.options import SuggestOptions
-
-    return flags.rows_of(SuggestOptions, "k", "threshold", "correct", "words", "forbid")
+_TYPE = partial(flags.rows_of, _SUGGESTIONS, "k", "threshold", "correct", "words", "forbid")
 
 
-@app.command("type", cls=flags.command(type_rows))
+@app.command("type", cls=flags.command(_TYPE))
 def type_(
     context: typer.Context,
     *,
@@ -195,11 +192,16 @@ def type_(
     of stdin is a text, and its ghost text is printed."""
     from kammil.completion.completer import load
     from kammil.completion.learning import CANNOT_LEARN
-    from kammil.errors import OptionError
+    from kammil.errors import MissingExtraError, OptionError
     from kammil.language_model import AdaptiveModel
 
-    terminal = _terminal() if _interactive() else None  # first, to report a missing library at once
-    completer = load(model, profile=flags.open_profile(profile), block=block)
+    terminal: Any = None
+    if _interactive():  # first, to report a missing library at once
+        try:
+            from kammil.cli import _terminal as terminal
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("typing on a terminal needs prompt_toolkit", "type") from error
+    completer = load(model, profile=profile and flags.open_profile(profile), block=block)
     if learn and not isinstance(completer.language_model, AdaptiveModel):
         raise OptionError(CANNOT_LEARN)
     asked: dict[str, Any] = context.obj
@@ -228,14 +230,7 @@ def type_(
             learnt(text)
 
 
-def lsp_rows() -> flags.Rows:
-    """Return the flags of the language server, all of which an editor may set too."""
-    from kammil.completion.options import EditorOptions
-
-    return flags.rows_of(EditorOptions)
-
-
-@app.command(cls=flags.command(lsp_rows))
+@app.command(cls=flags.command(partial(flags.rows_of, "kammil.completion.options:EditorOptions")))
 def lsp(
     context: typer.Context,
     *,
@@ -253,19 +248,51 @@ def lsp(
         from kammil.lsp import Server
     except ModuleNotFoundError as error:
         raise MissingExtraError("the language server needs pygls", "lsp") from error
-    options, opened = EditorOptions.of(**context.obj), flags.open_profile(profile)
+    options, opened = EditorOptions.of(**context.obj), profile and flags.open_profile(profile)
     Server(load(model, profile=opened, block=block), options, opened).start()
+
+
+@app.command(cls=flags.command(partial(flags.rows_of, "kammil.server.settings:ServerSettings")))
+def serve(
+    context: typer.Context,
+    folders: Annotated[list[Path] | None, Argument(metavar="FOLDER", help="Models.  [default: levantine]")] = None,
+    *,
+    api_key: Annotated[
+        str | None,
+        Option(envvar="KAMMIL_API_KEY", help="Require this API key of every request (better set as KAMMIL_API_KEY)."),
+    ] = None,
+    block: flags.BlockFile = None,
+    profile: Annotated[
+        Path | None, Option(metavar="FILE", help="Serve what a profile says, to all who reach the server.")
+    ] = None,
+) -> None:
+    """Serve models: a page to type on, and an OpenAI-compatible API."""
+    from importlib.util import find_spec
+
+    from kammil.errors import MissingExtraError, OptionError
+
+    missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"serving needs {missing[0]}", "serve")
+    from kammil import model_folder
+    from kammil.language_model import AdaptiveModel
+    from kammil.models.family import family
+    from kammil.server import run
+    from kammil.server.settings import ServerSettings
+
+    own = {"folders": folders or None, "api_key": api_key, "block": block, "profile": profile}
+    settings = ServerSettings.of(**own, **context.obj)
+    opened = profile and flags.open_profile(profile)
+    if opened:
+        opened.refresh()
+    for folder in settings.folders:  # refuse a damaged one before anything starts
+        description, _ = model_folder.summary(folder)
+        if opened and not family(description.family).can(AdaptiveModel):
+            raise OptionError(
+                f"{folder} cannot learn while it runs, as a profile needs; serve blends, or leave out --profile."
+            )
+    run.run(settings)
 
 
 def _interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _terminal() -> Any:
-    from kammil.errors import MissingExtraError
-
-    try:
-        from kammil.cli import _terminal as terminal
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("typing on a terminal needs prompt_toolkit", "type") from error
-    return terminal

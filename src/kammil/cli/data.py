@@ -25,12 +25,7 @@ _ENDS = 20
 _MAX_SOURCES, _MAX_KEYWORDS, _MAX_ROWS = 12, 5, 8
 """Maximum numbers listed."""
 
-app = new_app()
-
-
-@app.callback()
-def common() -> None:
-    """Get named data sets; look at, audit and split any texts."""
+app = new_app("Get named data sets; look at, audit and split any texts.")
 
 
 @app.command("list")

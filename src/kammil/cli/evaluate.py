@@ -232,7 +232,9 @@ def explain(
     if len(first) > (model is None):
         raise OptionError(f"there are {len(texts)} texts; give one, in quotes if it has spaces.")
     folder = Path(first[0]) if first else model or flags.BUNDLED
-    explanation = explaining.explain(load(folder, profile=flags.open_profile(profile)), text, given=given, k=k)
+    explanation = explaining.explain(
+        load(folder, profile=profile and flags.open_profile(profile)), text, given=given, k=k
+    )
     if html is not None:
         heatmap.save(explanation, folder.resolve().name, html)
     if json:

@@ -16,8 +16,6 @@ from typer import Argument, Option
 from kammil.models.family import FamilyName
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from kammil.completion.learning import Profile
 
 # Models and texts
@@ -45,12 +43,7 @@ TrainingFile = Annotated[str, Argument(metavar="FILE", help=_FORMATS)]
 TextFiles = Annotated[list[str], Argument(metavar="FILE", help=f"{_FORMATS} Several are read one after another.")]
 
 
-def open_profile(path: Path | None) -> Profile | None:
-    """Open the profile of a flag, if given, as `existing_profile` does."""
-    return None if path is None else existing_profile(path)
-
-
-def existing_profile(path: Path) -> Profile:
+def open_profile(path: Path) -> Profile:
     """Open a profile; `OptionError` if there is no such file."""
     from kammil.completion.learning import Profile
     from kammil.errors import OptionError
@@ -112,9 +105,12 @@ _NAMES = {"sender": "from", "with_": "with", "set_": "set", "origins": "allow-or
 """Option -> another name of its flag."""
 
 
-def rows_of(options: type[BaseModel], *left_out: str) -> Rows:
-    """Return the fields of options but some."""
-    chosen = {name: field for name, field in options.model_fields.items() if name not in left_out}
+def rows_of(options: str, *left_out: str) -> Rows:
+    """Return the fields, but some, of the options of a name such as `kammil.completion.options:SuggestOptions`."""
+    from pkgutil import resolve_name
+
+    fields = resolve_name(options).model_fields
+    chosen = {name: field for name, field in fields.items() if name not in left_out}
     return {name: (field.annotation, field.description, field.default) for name, field in chosen.items()}
 
 

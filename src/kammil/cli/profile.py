@@ -11,23 +11,20 @@ import typer
 from typer import Argument, Option
 
 from kammil.cli._output import new_app, print_json, shown_progress, tell
-from kammil.cli.flags import BUNDLED, READING, Json, Model, command, existing_profile, texts_or_stdin
+from kammil.cli.flags import BUNDLED, READING, Json, Model, command, open_profile, texts_or_stdin
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from kammil.completion.learning import Profile
 
-app = new_app()
+app = new_app(
+    "Keep texts of your own, which --profile makes a model know. Nothing is trained, and the file stays on this "
+    "machine."
+)
 
 File = Annotated[Path, Argument(metavar="FILE", help="The profile; `learn` creates it.")]
 LIKE_A_FILE = re.compile(r"\S+\.(?:csv|tsv|txt|jsonl?|xlsx|parquet)")
 Texts = Annotated[list[str] | None, Argument(metavar="TEXT", help="Texts; without any, every line of stdin is one.")]
-
-
-@app.callback()
-def common() -> None:
-    """Keep texts of your own, which --profile makes a model know. Nothing is trained, and the file stays on this
-    machine."""
 
 
 @app.command(cls=command(READING))
@@ -59,7 +56,7 @@ def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
 @app.command()
 def forget(file: File, texts: Texts = None) -> None:
     """Remove texts, of each the copy added last. If one of them is not in the profile, none is removed."""
-    profile = existing_profile(file)
+    profile = open_profile(file)
     profile.forget(*_not_empty(texts))
     _print_size(profile)
 
@@ -71,7 +68,7 @@ def show(file: File, json: Json = False) -> None:
 
     from kammil.text import visible
 
-    counts = Counter(existing_profile(file).texts)
+    counts = Counter(open_profile(file).texts)
     if json:
         print_json([{"text": text, "learnt": n} for text, n in counts.items()])
         return
@@ -93,7 +90,7 @@ def report(
     from kammil.evaluation.prequential import learning_report
     from kammil.text import counted
 
-    texts = existing_profile(file).texts
+    texts = open_profile(file).texts
     with shown_progress():
         found = learning_report(load(model), texts, typing=typing)
     if json:
@@ -128,7 +125,7 @@ _VERDICTS = {
 @app.command()
 def wipe(file: File) -> None:
     """Delete the profile: the file, and with it all texts."""
-    existing_profile(file).wipe()
+    open_profile(file).wipe()
     typer.echo(f"{file}: wiped")
 
 
