@@ -43,6 +43,7 @@ from safetensors.numpy import load_file
 
 import kammil
 from kammil import model_folder as folders
+from kammil import storage
 from kammil.completion.learning import Profile
 from kammil.data import datasets, sources
 from kammil.data.datasets import fetch
@@ -117,7 +118,7 @@ def old_model(place: Path) -> None:
 def save(place: Path) -> None:
     """Write a model folder: its arrays, figures and card."""
     source = folders.read(SHARED["models"] / "model")
-    with folders.new(place / "model", replace=True) as draft:
+    with storage.new_folder(place / "model", lambda: None) as draft:
         folders.write(
             draft,
             source.description,
@@ -249,7 +250,7 @@ def warm_up(place: Path) -> None:
     """Make the model that is saved and exported, and import what the works import, which the children share."""
     import torch
 
-    for name in ("evaluation.counter_check", "models.graph", "training.descent", "training.run"):
+    for name in ("evaluation.counter_check", "models.graph", "training.loop", "training.run"):
         importlib.import_module(f"kammil.{name}")
     torch.set_num_threads(1)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place.parent)  # a folder that PyTorch makes, not we

@@ -50,7 +50,7 @@ def dies(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 {fault}
-with folders.new(Path("model"), replace=True) as draft:
+with storage.new_folder(Path("model"), lambda: None) as draft:
     storage.write_atomic(draft / folders.MODEL, b'{{"format": 1, "family": "new"}}')
 """
 """A program that replaces a model and is killed on the way."""

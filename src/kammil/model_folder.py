@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import reprlib
-import shutil
-import tempfile
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,40 +88,9 @@ class ModelFiles:
     card: str
 
 
-@contextmanager
-def new(path: Path, *, replace: bool = False, check: Callable[..., None] | None = None) -> Generator[Path]:
-    """Create a draft folder, which becomes `path` when the block succeeds and is removed when it fails.
-
-    Raises `FolderError` if `check`, by default `check_free`, refuses `path`, or it cannot be written. A link stays one.
-    """
-    check = check or check_free
-    check(path, replace=replace)
-    try:
-        target = path.resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".draft", dir=target.parent))
-    except (OSError, ValueError) as error:
-        raise FolderError(f"cannot write {path}: {reason(error)}; name another place with --out.") from error
-    try:
-        yield draft
-        draft.chmod(0o755)
-        check(path, replace=replace)  # again, since another program may have written there
-        storage.replace(draft, target)
-    except OSError as error:
-        raise FolderError(f"cannot write {path}: {reason(error)}; free some space or name another place.") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
 def check_free(path: Path, *, replace: bool = False) -> None:
     """Raise `FolderError` unless `path` is free, an empty folder, or a model folder to `replace`."""
-    try:
-        if not path.exists() and not path.is_symlink():
-            return
-        empty = path.is_dir() and not any(path.iterdir())
-    except OSError as error:
-        raise FolderError(f"cannot write {path}: {reason(error)}; name another place with --out.") from error
-    if empty:
+    if not storage.entries(path):
         return
     try:  # other programs have a model.json too, and --replace deletes the whole folder
         is_model = {"format", "family"} <= _json(path, MODEL).keys()

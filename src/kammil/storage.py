@@ -9,7 +9,8 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Generator
+import tempfile
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -74,6 +75,38 @@ def replace(draft: Path, target: Path) -> None:
             old.rename(target)
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: Path, check: Callable[[], None]) -> Generator[Path]:
+    """Create a draft folder, which becomes `path` when the block succeeds and is removed when it fails.
+
+    Raises what `check` raises before and after the block, `FolderError` if it cannot be written. A link stays one.
+    """
+    check()
+    try:
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".draft", dir=target.parent))
+    except (OSError, ValueError) as error:
+        raise FolderError(f"cannot write {path}: {reason(error)}; name another place with --out.") from error
+    try:
+        yield draft
+        draft.chmod(0o755)
+        check()  # again, since another program may have written there
+        replace(draft, target)
+    except OSError as error:
+        raise FolderError(f"cannot write {path}: {reason(error)}; free some space or name another place.") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def entries(path: Path) -> list[str]:
+    """Return the names in a folder that is to be written, none where nothing is; `FolderError` for no folder."""
+    try:
+        return sorted(entry.name for entry in path.iterdir()) if os.path.lexists(path) else []
+    except OSError as error:
+        raise FolderError(f"cannot write {path}: {reason(error)}; name another place with --out.") from error
 
 
 def exchange(first: Path, second: Path) -> bool:

@@ -16,7 +16,7 @@ from tests.pages import TOOLS, Files, chromium, served
 
 import kammil
 from kammil.completion.learning import MAX_TEXTS, Profile
-from kammil.exporting.web.page import POLICY
+from kammil.exporting.web import POLICY
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

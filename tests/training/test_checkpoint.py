@@ -68,7 +68,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1  # no draft beside it
 
     other, other_optimiser = network(1)
-    kept, history = Checkpoint(tmp_path).load(other, other_optimiser)
+    kept, history = checkpoint.load(other, other_optimiser, Checkpoint(tmp_path).read())
     assert history == EVENTS
     assert equal(kept, best)
     assert equal(weights(other), weights(model))
@@ -85,7 +85,7 @@ def test_saving_again_replaces(tmp_path: Path) -> None:
     learn(model, optimiser, 2)
     checkpoint.save(model, optimiser, weights(model), EVENTS)
     other, other_optimiser = network(1)
-    assert checkpoint.load(other, other_optimiser)[1] == EVENTS
+    assert checkpoint.load(other, other_optimiser, checkpoint.read())[1] == EVENTS
     assert equal(weights(other), weights(model))
 
 
@@ -116,7 +116,7 @@ def test_weights_may_lie_in_memory_as_they_like(tmp_path: Path) -> None:
     optimiser.step()
     Checkpoint(tmp_path).save(model, optimiser, weights(model), EVENTS)
     other = nn.Linear(5, 6, bias=False)
-    kept, _ = Checkpoint(tmp_path).load(other, AdamW(other.parameters()))
+    kept, _ = Checkpoint(tmp_path).load(other, AdamW(other.parameters()), Checkpoint(tmp_path).read())
     assert equal(weights(other), weights(model)) and equal(kept, weights(model))
 
 
@@ -125,7 +125,7 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
     learn(model, optimiser, 1)
     Checkpoint(tmp_path).save(model, optimiser, weights(model), EVENTS)
     with pytest.raises(FolderError, match="does not fit this training run; remove"):
-        Checkpoint(tmp_path).load(*network(0, width=7))
+        Checkpoint(tmp_path).load(*network(0, width=7), Checkpoint(tmp_path).read())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
@@ -142,7 +142,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, share: float, tail: bytes) ->
         return  # other numbers in whole tensors: no format can tell
     file.write_bytes(cut)
     with pytest.raises(FolderError, match="remove"):
-        checkpoint.load(*network(1))
+        checkpoint.load(*network(1), checkpoint.read())
 
 
 def test_foreign_tensors_are_refused(tmp_path: Path) -> None:
@@ -154,4 +154,4 @@ def test_foreign_tensors_are_refused(tmp_path: Path) -> None:
     for metadata in (None, {"history": "[]"}, {"history": "no JSON"}, {"history": '[{"epoch": 1}]'}):
         save_file({"something": torch.zeros(3)}, file, metadata)
         with pytest.raises(FolderError, match="does not fit"):
-            Checkpoint(tmp_path).load(model, optimiser)
+            Checkpoint(tmp_path).load(model, optimiser, Checkpoint(tmp_path).read())

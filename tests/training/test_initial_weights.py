@@ -9,7 +9,7 @@ import torch
 from kammil.errors import OptionError
 from kammil.models.attention import network as attention
 from kammil.models.gru.network import GRUSettings, build
-from kammil.training.initial_weights import warm_start
+from kammil.training.initial_weights import seed_of, warm_start
 from kammil.vocabulary import BOS, UNK, CharacterVocabulary
 
 SETTINGS = GRUSettings(embedding=6, hidden=10, dropout=0.0)
@@ -105,3 +105,9 @@ def test_a_model_of_another_kind_is_refused() -> None:
     vocabulary = CharacterVocabulary("ab")
     with pytest.raises(OptionError, match="name one of the same family"):
         warm_start(build(vocabulary.size, SETTINGS), vocabulary, {"counts.1": np.zeros(3)}, vocabulary)
+
+
+def test_the_first_member_has_the_seed_of_the_run_and_no_two_have_the_same() -> None:
+    assert seed_of(0, 7) == 7
+    seeds = [seed_of(member, seed) for member in range(16) for seed in range(16)]
+    assert len(set(seeds)) == len(seeds) and all(0 <= seed < 2**32 for seed in seeds)

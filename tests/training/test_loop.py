@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +19,21 @@ from torch import Tensor, nn
 
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids
-from kammil.progress import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted
+from kammil.progress import (
+    EpochEnded,
+    Event,
+    Listener,
+    MemberEvent,
+    Notice,
+    TrainingEnded,
+    TrainingProgress,
+    TrainingStarted,
+    note,
+)
 from kammil.training import loop, time_budget
 from kammil.training.batches import TrainingData
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.loop import fit
+from kammil.training.loop import fit, run_parallel
 from kammil.training.optim import warmup_then_cosine
 from kammil.training.recipe import TrainingOptions
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
@@ -632,3 +643,93 @@ def test_patience_is_said(data: TrainingData) -> None:
 def test_how_it_ended_is_said_in_words(ended: TrainingEnded, words: tuple[str, ...]) -> None:
     assert all(word in ended.sentence for word in words)
     assert ("pass " in ended.sentence.replace("passes", "")) == (ended.best < ended.passes)
+
+
+# Networks side by side
+
+
+def endless(emit: Listener) -> str:
+    """Emits events until it is interrupted, as the loop does; then emits a last one."""
+    try:
+        while True:
+            emit(Notice("at work"))
+    except KeyboardInterrupt:
+        emit(Notice("ended early"))
+        return "kept"
+
+
+def test_results_come_in_order_and_all_events_arrive_in_the_calling_thread() -> None:
+    events: list[tuple[Event, str]] = []
+    barrier = threading.Barrier(3)
+
+    def work(number: int) -> Callable[[Listener], int]:
+        def call(emit: Listener) -> int:
+            barrier.wait(timeout=60)  # so they do run at the same time
+            emit(Notice(f"{number}"))
+            note("a phase")  # deep within, where no listener is passed
+            return number
+
+        return call
+
+    results = run_parallel(
+        [work(n) for n in (1, 2, 3)], lambda event: events.append((event, threading.current_thread().name))
+    )
+    assert results == [1, 2, 3]
+    assert {thread for _, thread in events} == {threading.current_thread().name}
+    for n in (1, 2, 3):
+        assert [e.event for e, _ in events if isinstance(e, MemberEvent) and e.member == n] == [
+            Notice(f"{n}"),
+            Notice("a phase"),
+        ]
+
+
+def test_an_interrupt_ends_every_call_early() -> None:
+    events: list[str] = []
+
+    def on_event(event: Event) -> None:
+        assert isinstance(event, MemberEvent) and isinstance(event.event, Notice)
+        events.append(event.event.sentence)
+        if len(events) == 10:
+            raise KeyboardInterrupt
+
+    assert run_parallel([endless, endless], on_event) == ["kept", "kept"]
+    assert events.count("ended early") == 2
+
+
+def test_a_listener_may_interrupt_at_every_event() -> None:
+    def on_event(event: Event) -> None:
+        assert isinstance(event, MemberEvent)
+        if event.event != Notice("ended early"):
+            raise KeyboardInterrupt
+
+    assert run_parallel([endless, endless], on_event) == ["kept", "kept"]
+
+
+def test_a_later_interrupt_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_SECOND_INTERRUPT", 0.0)
+
+    def stubborn(emit: Listener) -> None:
+        while True:
+            with suppress(KeyboardInterrupt):
+                emit(Notice("at work"))
+
+    def on_event(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_parallel([stubborn, stubborn], on_event)
+
+
+@pytest.mark.parametrize("error", [OptionError, KilledError])
+def test_an_error_ends_the_others_and_is_raised(error: type[BaseException]) -> None:
+    def fails(emit: Listener) -> str:
+        raise error("no number any more")
+
+    with pytest.raises(error, match="no number"):
+        run_parallel([endless, fails], lambda event: None)
+
+    def on_event(event: Event) -> None:
+        raise error("no number any more")
+
+    with pytest.raises(error, match="no number"):
+        run_parallel([endless, endless], on_event)

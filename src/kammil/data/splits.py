@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil import storage
 from kammil.data import near_duplicates
 from kammil.data.near_duplicates import exact_key
 from kammil.errors import DataError, OptionError
 from kammil.text import counted, listed
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -78,23 +81,28 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
 
 
 def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
-    """Write parts into a new folder, whole or not at all: a text a line, or .jsonl for texts of several lines."""
-    if folder.exists():
-        raise DataError(f"{folder} is there already; name a new folder with --out")
+    """Write the files of parts into a new folder, whole or not at all."""
+
+    def check() -> None:
+        if folder.exists():
+            raise DataError(f"{folder} is there already; name a new folder with --out")
+
+    contents = file_contents(parts)
+    with storage.new_folder(folder, check) as draft:
+        for name, content in contents.items():
+            storage.write_atomic(draft / name, content)
+    return [folder / name for name in contents]
+
+
+def file_contents(parts: Mapping[str, Sequence[str]]) -> dict[str, bytes]:
+    """Return the content of a file for each part, by its name: a text a line, or .jsonl for texts of several lines."""
     plain = not any("\n" in text or "\r" in text for texts in parts.values() for text in texts)
-    ending = ".txt" if plain else ".jsonl"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-            draft = Path(temporary) / "draft"
-            draft.mkdir()
-            for name, texts in parts.items():
-                lines = texts if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
-                (draft / f"{name}{ending}").write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="\n")
-            draft.rename(folder)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written ({error.strerror}); name another place with --out") from None
-    return [folder / f"{name}{ending}" for name in parts]
+    contents: dict[str, bytes] = {}
+    for name, texts in parts.items():
+        lines = texts if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+        content = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", "".join(f"{line}\n" for line in lines))
+        contents[f"{name}{'.txt' if plain else '.jsonl'}"] = content.encode()
+    return contents
 
 
 def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:

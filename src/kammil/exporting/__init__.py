@@ -17,7 +17,7 @@ from kammil.completion import load
 from kammil.errors import FolderError, OptionError
 from kammil.exporting import huggingface, onnx, web, words
 from kammil.exporting.onnx import EXAMPLE
-from kammil.storage import reason, run_lock
+from kammil.storage import run_lock
 
 Part = Literal["all", "network"]
 
@@ -97,9 +97,9 @@ def export(
 
 
 def _write_folder(out: Path, contents: Mapping[str, bytes], warning: str | None, *, replace: bool) -> Export:
-    check = partial(_check_free, names={Path(name).parts[0] for name in contents})
-    check(out, replace=replace)
-    with run_lock(out), folders.new(out, replace=replace, check=check) as draft:
+    check = partial(_check_free, out, replace=replace, names={Path(name).parts[0] for name in contents})
+    check()
+    with run_lock(out), storage.new_folder(out, check) as draft:
         for name, content in contents.items():
             (draft / name).parent.mkdir(exist_ok=True)
             storage.write_atomic(draft / name, content)
@@ -108,12 +108,7 @@ def _write_folder(out: Path, contents: Mapping[str, bytes], warning: str | None,
 
 def _check_free(path: Path, *, replace: bool, names: Collection[str]) -> None:
     """Raise `FolderError` unless `path` is free, an empty folder, or an earlier export to `replace`."""
-    try:
-        if not path.exists() and not path.is_symlink():
-            return
-        found = sorted(entry.name for entry in path.iterdir())
-    except (OSError, ValueError) as error:
-        raise FolderError(f"cannot write {path}: {reason(error)}; name another place with --out.") from error
+    found = storage.entries(path)
     if foreign := next((name for name in found if name not in names), None):
         raise FolderError(f"{path} holds {foreign}, which is no file of an export; name another folder with --out.")
     if found and not replace:

@@ -55,14 +55,13 @@ class Checkpoint:
             raise self._unfit() from error
 
     def load(
-        self, model: nn.Module, optimiser: Optimizer, content: bytes | None = None
+        self, model: nn.Module, optimiser: Optimizer, content: bytes
     ) -> tuple[dict[str, Tensor], tuple[EpochEnded, ...]]:
-        """Restore model and optimiser; return best weights and history; `FolderError` for a damaged or foreign state.
+        """Restore model and optimiser from what `read` returned; return best weights and history.
 
-        `content`: the bytes that the first process has read.
+        Raises `FolderError` for a damaged or foreign state.
         """
         try:
-            content = self.read() if content is None else content
             tensors = load(content)
             size = int.from_bytes(content[:8], "little")
             header = cast(dict[str, Any], json.loads(content[8 : 8 + size]))
@@ -77,7 +76,7 @@ class Checkpoint:
                 index, _, key = name.partition(".")
                 state.setdefault(int(index), {})[key] = value
             optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
-        except (SafetensorError, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
             raise self._unfit() from error
         return best, history
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -96,7 +97,7 @@ def publish(model: TrainedModel, request: RunRequest) -> TrainResult:
     """Write a model's folder, complete or not at all, with figures of the model as loaded from it."""
     recipe, data, out = request.recipe, request.data, request.out
     training = training_record(recipe, data, model.base) | ({"used": dict(model.used)} if model.used else {})
-    with folders.new(out, replace=request.replace) as draft:
+    with storage.new_folder(out, partial(folders.check_free, out, replace=request.replace)) as draft:
         description = folders.ModelConfig(
             format=folders.FORMAT,
             family=model.family,

@@ -184,12 +184,12 @@ class Run:
 
     def _descend(self, task: NetworkTask[N]) -> list[N]:
         try:
-            from kammil.training import descent, initial_weights, optim
+            from kammil.training import initial_weights, loop, optim
             from kammil.training.checkpoint import Checkpoint
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training needs {error.name}", "train") from error
         options, out = self.recipe.training, self.request.out
-        data = descent.training_data(task, self.texts)
+        data = loop.training_data(task, self.texts)
         states = [Checkpoint(self.training_folder, member) for member in range(task.count)]
         self.used = optim.used(options)
         try:
@@ -197,7 +197,7 @@ class Run:
                 self._open_training_folder(self.used)
             networks = initial_weights.new_networks(task, self.texts, data, states, options)
             reserve = self._seconds_to_finish(task, networks) if distributed.is_first() else 0.0
-            self.histories = descent.fit_networks(
+            self.histories = loop.fit_networks(
                 networks, data, options, states, on_event=self._tell, budget=self.budget, reserve=reserve
             )
         finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ from safetensors.numpy import save as save_arrays
 
 from kammil import __version__, distributed, storage
 from kammil.completion.completer import Completer, load
-from kammil.data.splits import Leakage, leaks, split
+from kammil.data.splits import Leakage, file_contents, leaks, split
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.evaluation import baselines, text_overlap
 from kammil.evaluation.bootstrap import Array
@@ -70,7 +69,6 @@ _READ_ONCE: dict[str, object] = {
     **{"encoding": "utf-8", "exclude": (), "unique": False},
 }
 """Options for texts that were read and cleared of near-duplicates before."""
-_SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -112,16 +110,12 @@ class Split:
 
     def write(self, folder: Path, *, train: str = "train") -> tuple[Path, Path, Path]:
         """Write the parts unless they are there; `train` names the first file."""
-        parts = {train: self.train, "validation": self.validation, "test": self.test}
-        plain = not any(re.search("[\n\r]", text) for texts in parts.values() for text in texts)
-        paths: list[Path] = []
-        for name, texts in parts.items():
-            paths.append(folder / f"{name}{'.txt' if plain else '.jsonl'}")
-            lines = texts if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
-            content = "".join(f"{_SURROGATE.sub(_REPLACED, line)}\n" for line in lines).encode()
-            if not paths[-1].exists() or paths[-1].read_bytes() != content:
-                storage.write_atomic(paths[-1], content)
-        return paths[0], paths[1], paths[2]
+        contents = file_contents({train: self.train, "validation": self.validation, "test": self.test})
+        for name, content in contents.items():
+            if not (folder / name).exists() or (folder / name).read_bytes() != content:
+                storage.write_atomic(folder / name, content)
+        first, second, third = contents
+        return folder / first, folder / second, folder / third
 
 
 def gather(

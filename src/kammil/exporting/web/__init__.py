@@ -4,20 +4,32 @@ around it, a page, and the model's own files. All but the model and the page is 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from kammil import model_folder as folders
 from kammil.completion import load
 from kammil.data.blocklist import Blocklist, fold_character, offensive_words, read_list_file
 from kammil.errors import FolderError, OptionError
-from kammil.exporting.web import build, page
+from kammil.exporting.web import build
 from kammil.exporting.web.tables import tables
 from kammil.models.blend.model import BACKGROUND, OWN
 from kammil.ngrams.compression import CompressedTable
 from kammil.storage import reason
+from kammil.views import playground
 
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
+    "style-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'"
+)
+"""Content security policy of the page."""
+_KEPT = ("html", "js", "css", "svg", "woff2", "wasm", "json", "safetensors")
+_LATER = ("kammil.wasm", "ui/plex-arabic.woff2")  # few browsers need them
+_HERE = Path(__file__).parent
 _FILES = ("*.js", "*.d.ts", "*.md", "*.txt")
 _MODEL = (folders.MODEL, folders.VOCABULARY, folders.WEIGHTS)
 _MAX_NUMBER = 0xFFFF
@@ -35,9 +47,8 @@ def write(folder: Path) -> dict[str, bytes]:
     counts = [CompressedTable(weights, prefix) for prefix in (OWN, BACKGROUND) if f"{prefix}sizes" in weights]
     if any(field().max(initial=0) > _MAX_NUMBER for table in counts for field in (table.pruned, table.ids)):
         raise FolderError(f"the arrays of {folder} do not fit the engine; train the model again.")
-    here = Path(__file__).parent
-    contents = {path.name: path.read_bytes() for kind in _FILES for path in sorted(here.glob(kind))}
-    ours, package = distribution("kammil"), json.loads((here / "package.json").read_text("utf-8"))
+    contents = {path.name: path.read_bytes() for kind in _FILES for path in sorted(_HERE.glob(kind))}
+    ours, package = distribution("kammil"), json.loads((_HERE / "package.json").read_text("utf-8"))
     contents["package.json"] = json.dumps({**package, "version": ours.version}, indent=2).encode()
     contents["LICENSE"] = (ours.read_text("licenses/LICENSE") or "").encode()
     contents |= {name: path.read_bytes() for name, path in _builds().items()}
@@ -48,7 +59,7 @@ def write(folder: Path) -> dict[str, bytes]:
     folds = {character: fold_character(character) for character in model.vocabulary.characters}
     contents["model/blocked.json"] = _json({**blocked, "own": len(own), "folds": folds})
     contents["model/suggest.json"] = _json(tables(completer))
-    return contents | page.files(folder, contents)
+    return contents | _page(folder, contents)
 
 
 def _json(value: Any) -> bytes:
@@ -69,3 +80,24 @@ def _builds() -> dict[str, Path]:
         return build.compile_builds(command)
     except (OSError, ValueError) as error:
         raise FolderError(f"zig cannot compile {build.SOURCE.name} for browsers: {reason(error)}.") from error
+
+
+def _page(folder: Path, module: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files, by path, of the page of `kammil serve`, where a model in the browser answers."""
+    about = {"name": folder.name, **folders.about(folder), "learns": True}
+    html = re.sub("<link rel=.preload.+\n", "", playground.assets()[""].content.decode())
+    html = re.sub(r'(src|href)="(?=[^"]+\.)', r'\1="ui/', html)
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    page = {
+        **{f"ui/{name}": asset.content for name, asset in playground.assets().items() if name},
+        "ui/plex-arabic-OFL.txt": Path(playground.__file__).with_name("plex-arabic-OFL.txt").read_bytes(),
+        "ui/api.js": _HERE.joinpath("ui").joinpath("api.js").read_bytes(),
+        "index.html": html.replace("<meta", f"{policy}\n<meta", 1).encode(),
+        "model/about.json": json.dumps({"id": folder.name, "card": about}).encode(),
+    }
+    kept = {path: content for path, content in {**module, **page}.items() if path.endswith(_KEPT)}
+    kept["./"] = kept.pop("index.html")  # which many hosts redirect there
+    names = sorted(kept.keys() - {"sw.js", "package.json"})
+    facts = {"VERSION": f"{crc32(b''.join(map(kept.__getitem__, names))):08x}", "FILES": names, "LATER": _LATER}
+    head = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in facts.items())
+    return {**page, "sw.js": head.encode() + module["sw.js"]}
