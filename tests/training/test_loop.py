@@ -112,7 +112,7 @@ def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Even
     return listen
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     """Stands for the end of the process: nothing in the loop handles it."""
 
 
