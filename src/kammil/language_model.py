@@ -48,7 +48,6 @@ class Artifacts:
     """A model but for its settings."""
 
     weights: Mapping[str, NDArray[np.generic]]
-    """In `weights.safetensors`."""
     documents: Mapping[str, str] = field(default_factory=dict[str, str])
     """JSON texts by the names in `DOCUMENTS`."""
 

@@ -39,7 +39,6 @@ _LINE_START = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 _REFUSALS = {"forbid", "allow_offensive"}
 _LIST, _GHOST = {"k", "threshold", "correct"} | _REFUSALS, {"words", "ghost"} | _REFUSALS
 _INSIDE = {"letter", "mark", "joiner"}
-"""Roles of a character that goes on with a word."""
 
 
 def units(text: str, encoding: str) -> int:

@@ -41,7 +41,6 @@ EVENTS = "events.jsonl"  # of the training, one a line
 CARD = "README.md"
 BLOCK = "block.txt"  # words, if its owner lists any, that the model must not write
 PRETRAINED = "levantine"
-"""The bundled model, which is the default."""
 _BUNDLED = Path(__file__).parent / "pretrained" / PRETRAINED
 RENAMED = {"levantine-open": PRETRAINED}
 """Names of before, which go with the next version."""
@@ -70,7 +69,6 @@ class ModelConfig(BaseModel):
     settings: dict[str, Any] = {}
     """Validated by the family."""
     rules: dict[str, bool] = {}
-    """As in `TextRules`."""
     training: dict[str, Any] = {}
     """Options, seed, data and their SHA-256, versions."""
 
@@ -169,12 +167,6 @@ def summary(folder: Path) -> tuple[ModelConfig, Mapping[str, Any]]:
     return description, _json(folder, METRICS) if (folder / METRICS).exists() else {}
 
 
-def card(folder: Path) -> str:
-    """Return the model card, or ""."""
-    folder, _ = _read_config(folder)
-    return _text(folder, CARD) if (folder / CARD).exists() else ""
-
-
 def section(card: str, title: str) -> str:
     """Return the text below a heading of a model card; empty if there is none."""
     _, found, after = f"\n{card}".partition(f"\n## {title}\n")
@@ -183,7 +175,9 @@ def section(card: str, title: str) -> str:
 
 def about(folder: Path) -> dict[str, Any]:
     """Return what a page says of a model: its family, parameters, licence, figures and known faults."""
+    folder = locate(folder)
     description, metrics = summary(folder)
+    page = _text(folder, CARD) if (folder / CARD).exists() else ""
     model = metrics.get("validation", {}).get("model", {})
     return {
         "family": description.family,
@@ -193,7 +187,7 @@ def about(folder: Path) -> dict[str, Any]:
             figure.removeprefix("target_"): model.get(figure, {}).get("value")
             for figure in ("bits_per_character", "top1", "target_top3")
         },
-        "faults": " ".join(section(card(folder), "Known faults").split()) or None,
+        "faults": " ".join(section(page, "Known faults").split()) or None,
     }
 
 

@@ -116,7 +116,6 @@ class EpochEnded:
     """Bits per character, with the cost of naming unknown characters."""
     validation_accuracy: float
     learning_rate: float
-    """Of the last step."""
     elapsed: float
     """Seconds of training and validation."""
     best: bool
@@ -141,12 +140,9 @@ class TrainingEnded:
     """Gradient descent has ended; the weights best on validation are kept."""
 
     passes: float
-    """Passes made over the training texts."""
     epochs: int
-    """Maximum number of passes."""
     reason: Literal["epochs", "minutes", "patience", "interrupt", "loss"]
     best: int
-    """The epoch whose weights are kept."""
 
     @property
     def sentence(self) -> str:

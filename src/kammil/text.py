@@ -91,7 +91,6 @@ class TextRules:
     spaces: bool = True
     """Make a run of white space one space, and none at the start."""
     numbers: bool = False
-    """See `mask_numbers`."""
 
     def normalise(self, text: str) -> str:
         """Return the text as the model sees it, idempotently; a last space, which ends a word, stays."""
@@ -132,7 +131,6 @@ class TextRules:
 
 
 RAW = TextRules(nfc=False, invisible=False, tatweel=False, urls=False, handles=False, spaces=False)
-"""No rules; the model sees the text itself."""
 
 
 def mask_numbers(text: str) -> str:
@@ -147,7 +145,6 @@ PERSONAL = {
     "account numbers": _ACCOUNT,
     "phone or card numbers": _NUMBER,
 }
-"""Kind of personal data -> its pattern."""
 
 
 def personal_counts(text: str) -> dict[str, int]:

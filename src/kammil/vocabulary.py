@@ -49,7 +49,6 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
         self._ids, self._ends, self._begin = ids, ends, begin
 
     def __len__(self) -> int:
-        """Return the number of texts."""
         return len(self._ends)
 
     @overload
@@ -59,7 +58,6 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
     def __getitem__(self, index: slice) -> EncodedTexts: ...
 
     def __getitem__(self, index: int | slice) -> NDArray[np.int64] | EncodedTexts:
-        """Return the ids of a text or a slice of the texts."""
         if isinstance(index, slice):
             first, stop, step = index.indices(len(self))
             if step != 1:
@@ -163,12 +161,10 @@ class CharacterVocabulary:
             raise FolderError(f"vocabulary.json is not JSON ({error}); copy the model folder again.") from error
         fields = cast(dict[str, Any], data) if isinstance(data, dict) else {}
         listed = fields.get("characters")
-        items = cast(list[Any], listed) if isinstance(listed, list) else None
-        if fields.get("type") != _TYPE or items is None:
-            raise FolderError("vocabulary.json holds no character vocabulary; copy the model folder again.")
+        items = cast(list[Any], listed) if isinstance(listed, list) and fields.get("type") == _TYPE else [None]
         characters = [c for c in items if isinstance(c, str) and len(c) == 1]
         if len(characters) != len(items) or sorted(set(characters)) != characters:
-            raise FolderError("vocabulary.json lists something else than sorted characters; copy the folder again.")
+            raise FolderError("vocabulary.json holds no sorted characters; copy the model folder again.")
         return cls(characters)
 
 

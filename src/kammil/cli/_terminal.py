@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 HELP = "Tab \N{RIGHTWARDS ARROW}: a word   1-3, F1-F3: that word   End: all   Enter: next text   Esc: leave"
 """Printed once at the start, since not all terminals draw a line at the foot."""
 _SHOWN = 3
-"""Number of suggestions."""
 _NOTHING = "nothing sure enough"
 _LRM = "\N{LEFT-TO-RIGHT MARK}"
 """Keeps the number of the next word in place where a terminal orders Arabic; not after the last word, since

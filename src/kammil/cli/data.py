@@ -23,7 +23,6 @@ _MAX_GRAPHEMES = 100
 _ENDS = 20
 """Characters shown at each end of the vocabulary."""
 _MAX_SOURCES, _MAX_KEYWORDS, _MAX_ROWS = 12, 5, 8
-"""Maximum numbers listed."""
 
 app = new_app("Get named data sets; look at, audit and split any texts.")
 

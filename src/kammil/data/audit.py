@@ -75,7 +75,6 @@ class Keyword:
     source: str
     texts: int
     share: float
-    """Share of the source's texts."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,6 @@ class Audit:
     near_repeats: int
     """By near-duplicate groups, the folded ones included."""
     groups: int
-    """Single texts included."""
     largest_group: int
     examples: tuple[tuple[int, int], ...]
     """Near-duplicate pairs of different groups, folded repeats last."""
@@ -118,7 +116,6 @@ class Audit:
     characters: int
     distinct_characters: int
     inventory: tuple[Character, ...]
-    """The commonest first."""
     scripts: Mapping[str, float]
     dialects: Mapping[str, float]
     sources: Mapping[str, float] | None

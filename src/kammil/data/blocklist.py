@@ -27,7 +27,6 @@ _MAX_LIST = 1 << 16
 _TAIL = 64
 """Final characters that make a text's state: twice the length of an entry."""
 _MAX_WORDS = 6
-"""Maximum in an entry."""
 SEPARATOR, _MARK = " ", "~"
 _ALTERNATIVES, _CHOICES = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}")
 _PATTERN_SIGNS, _SEPARATORS = regex.compile(r"[(){}|~]"), regex.compile(" +")
@@ -253,9 +252,10 @@ class Blocklist:
         """Return the automaton for `exporting/web/blocked.js`; entries have the numbers of their order, from 1."""
         graph = self._graph
         known = {node: {letter: sorted(n) for letter, n in known.items()} for node, known in graph.known.items()}
-        nodes = {"letters": graph.letter, "children": [[*each.values()] for each in graph.children], "known": known}
         return {
-            **nodes,
+            "letters": graph.letter,
+            "children": [[*each.values()] for each in graph.children],
+            "known": known,
             "arrivals": graph.arrivals,
             "any": self._any,
             "ends": [*self._ends],

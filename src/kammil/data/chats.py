@@ -50,7 +50,6 @@ class Message:
     text: str
     """Never blank."""
     forwarded: bool = False
-    """Whether somebody else wrote the text."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ class Chat:
     program: str
     messages: Sequence[Message]
     media: int
-    """Messages without a text."""
     notices: int
     """Lines such as "You deleted this message"."""
 

@@ -42,7 +42,6 @@ _SHORT_NAMES = {
     "see_no_evil": "🙈", "clap": "👏", "unamused": "😒", "roll_eyes": "🙄", "sunglasses": "😎", "kissing_heart": "😘",
     "thinking": "🤔", "blush": "😊", "pleading_face": "🥺", "shrug": "🤷", "muscle": "💪", "smirk": "😏",
 }  # fmt: skip
-"""Names unknown to Unicode."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,6 @@ class CleaningRules:
     arabic_tokens: bool = False
     """Replace مستخدم، رابط، وسم، استفهام، تعجب, which people write too, by their meaning."""
     entities: bool = True
-    """Replace HTML entities by their characters."""
     quotes: bool = True
     """Undo the quoting of CSV; remove a final backslash."""
     emoji_names: bool = False
@@ -102,4 +100,3 @@ _RULES: dict[str, Callable[[str], str]] = {
     "punctuation": lambda text: _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", _MARK_AFTER_MARK.sub("", text))),
     "runs": lambda text: _LAST_LINKS.sub("", _PEOPLE.sub(r"\1", text)),
 }
-"""In order."""

@@ -11,7 +11,9 @@ import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import TypeAdapter
 
 from kammil.data.cleaning import CleaningRules
 from kammil.errors import DataError, nearest
@@ -52,19 +54,8 @@ class Dataset:
     cleaning: CleaningRules | None = None
 
 
-def _entry(name: str, entry: dict[str, Any]) -> Dataset:
-    column, cleaning = entry.pop("column", None), entry.pop("cleaning", None)
-    return Dataset(
-        name,
-        tuple(DatasetFile(**file) for file in entry.pop("files")),
-        column=tuple(column) if isinstance(column, list) else column,
-        cleaning=None if cleaning is None else CleaningRules(**cleaning),
-        **entry,
-    )
-
-
-_STORED = resources.files("kammil.data").joinpath("catalogue.toml").read_text("utf-8")
-CATALOG = {name: _entry(name, entry) for name, entry in tomllib.loads(_STORED).items()}
+_STORED = tomllib.loads(resources.files("kammil.data").joinpath("catalogue.toml").read_text("utf-8"))
+CATALOG = TypeAdapter(dict[str, Dataset]).validate_python({name: {"name": name} | _STORED[name] for name in _STORED})
 
 
 def find(name: str) -> Dataset:

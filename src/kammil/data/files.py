@@ -58,7 +58,6 @@ class ReadOptions:
     delimiter: str | None = None
     """A character, or "tab". None: a tab in a .tsv, guessed in a .csv."""
     source_column: str | None = None
-    """None: "source", if there is one."""
     sender: str | None = None
     """Sender whose messages of a chat are read; None: all."""
 

@@ -132,7 +132,6 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
 MAX_ROWS = 1 << 27
 """Rows take 16 bytes a column in memory, but next to none in the file."""
 _SLICE = 10_000
-"""Rows converted at a time."""
 
 
 def _parquet(file: File) -> Table:

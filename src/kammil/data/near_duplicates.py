@@ -25,7 +25,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.errors import OptionError
 from kammil.progress import tracked
 from kammil.text import TextRules, fold, fold_spelling
 
@@ -74,16 +73,8 @@ class Rule:
     longer: bool = False
     """Whether it is the share of the text with more shingles."""
 
-    def __post_init__(self) -> None:
-        """Raise `OptionError` for a number out of range."""
-        if self.shingle < 1:
-            raise OptionError(f"A shingle of {self.shingle} characters is too short; give 1 or more.")
-        if not 0 < self.share <= 1:
-            raise OptionError(f"A share of {self.share} is out of range; give a number above 0 and at most 1.")
-
 
 RULE = Rule()
-"""The rule of splits, audits and counts."""
 QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
 """Quotations from memory, where changed words break runs of 15. 16 shared shingles, 23 letters in a row, are longer
 than common formulas (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""

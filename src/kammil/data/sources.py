@@ -43,9 +43,7 @@ BENCHMARK = "lev30"
 """A fixed leak-free split of `arsentd-lev`."""
 PARTS = ("train", "train_other", "validation", "test")
 SEPARATOR = "+"
-"""Between names of data sets or parts."""
 _MAX_FILES, _MAX_ROWS = 3, 5
-"""Files, and rows or keys, in a sentence."""
 
 _T = TypeVar("_T")
 Names = str | PathLike[str] | Sequence[PathLike[str]]

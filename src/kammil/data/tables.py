@@ -32,13 +32,10 @@ class TextColumn:
     name: str
     """File without folders, data set, or kind of object."""
     column: str | None
-    """None for lines and lists."""
     sha256: str
     """Sum of the file or the texts."""
     sources: tuple[str, ...] | None = None
-    """None if none is named."""
     chat: str | None = None
-    """Program, such as WhatsApp."""
     chats: tuple[str, ...] = ()
     """Sentences with people's names: for a terminal, never for a file."""
     headers: tuple[str, ...] = ()
@@ -105,7 +102,6 @@ def _numbered(column: str | None, names: Sequence[str]) -> str | None:
 # ---- rows to tables
 
 SNIFFED_ROWS = 100
-"""Rows read to guess a delimiter or a header."""
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _MAX_DIGITS = 18
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))")

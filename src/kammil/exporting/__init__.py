@@ -31,11 +31,9 @@ class Export:
     example: Path | None
     """A short program that completes text with the model; None for a folder."""
     warning: str | None = None
-    """One sentence on what is missing, if anything."""
 
 
 FORMATS = {"onnx": ".onnx", "hf": "-hf", "web": "-web", "words": "-words"}
-"""Format -> ending of its file or folder."""
 
 
 def export(

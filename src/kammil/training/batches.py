@@ -39,7 +39,6 @@ class Chunks(Sequence[Chunk]):
     """Number of ids, T + 1."""
 
     def __len__(self) -> int:
-        """Return the number of chunks."""
         return len(self.texts)
 
     @overload
@@ -49,7 +48,6 @@ class Chunks(Sequence[Chunk]):
     def __getitem__(self, index: slice) -> Chunks: ...
 
     def __getitem__(self, index: int | slice) -> Chunk | Chunks:
-        """Cut a chunk, or return some of them."""
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
         text, begin, length = int(self.texts[index]), int(self.begins[index]), int(self.lengths[index])

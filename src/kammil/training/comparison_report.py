@@ -31,7 +31,6 @@ from kammil.views.page import Paragraph, Section, report
 from kammil.views.tables import Table
 
 SECONDS = 20.0
-"""Time for measuring the best model."""
 FIGURE = "comparison.png"
 
 

@@ -53,7 +53,6 @@ T = TypeVar("T")
 _STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 3700, 3, 12
 """Default number of steps, and bounds of the number of epochs (`docs/log.md#how-many-epochs`)."""
 _EARLY_PARTS = (16, 8, 4, 2)
-"""The first epoch is also validated after 1/16, 1/8, 1/4 and 1/2 of it."""
 _FORWARD_SHARE = 0.5
 """Maximum time of a forward pass as a share of a training step."""
 _EARLY_VALIDATION_SHARE, _VALIDATION_SHARE = 0.02, 0.05

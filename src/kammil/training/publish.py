@@ -49,12 +49,10 @@ class TrainResult:
     members: tuple[tuple[dict[str, Any], ...], ...] = ()
     """Histories of the members of a merged blend."""
     report: Path | None = None
-    """The report, one HTML page; None if none was written."""
     ending: str = ""
     """A sentence on the passes made, and whether more minutes would help; empty for a counter."""
 
     def __repr__(self) -> str:
-        """Name the folder and its validation bits."""
         bits = self.evaluation.model.bits_per_character_with_end
         figure = "" if bits is None else f": {bits.value:.3f} bits a character"
         return f"<TrainResult {self.folder}{figure} on {self.evaluation.texts:,} validation texts>"

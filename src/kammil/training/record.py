@@ -23,7 +23,6 @@ from kammil.training.time_budget import TimeBudget
 ROW = "row.safetensors"
 """File of a model's figures in a comparison (`suite`)."""
 _SHOWN = 200
-"""Maximum number of characters to show of values."""
 _PATHS = ("base", "source", "validation", "exclude")
 """Options that name files, or the folder of a model."""
 
@@ -51,7 +50,6 @@ class RunRequest:
     listen: Listener = ignore
     track: Sequence[str] = ()
     report_seconds: float = 0.0
-    """About how long the report may take; 0: none."""
     any_family: bool = False
     """Whether nobody chose the family, so that a counter may take its place."""
     budget: TimeBudget | None = None

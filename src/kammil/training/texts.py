@@ -41,7 +41,6 @@ class Dataset:
     leaks: Leakage
     excluded: int = 0
     repeated: int = 0
-    """Number of near-duplicates that were left out."""
     arguments: tuple[str, ...] | None = None
     """Command-line arguments that read the same texts; None for objects of a program."""
     validation_split_off: bool = True

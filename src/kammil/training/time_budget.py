@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +119,9 @@ def auto_sizes(
     chosen = dict(learner.sizes(characters, minutes, threads))
     if any(given.get(name) for name in chosen):
         return {}
-    stored = _stored(resumed) if resumed is not None else {}
-    chosen |= {name: stored[name] for name in chosen if name in stored}
+    with suppress(OSError, ValueError, TypeError):
+        stored = dict(json.loads((training_folder(resumed) / RUN).read_text("utf-8"))) if resumed is not None else {}
+        chosen |= {name: stored[name] for name in chosen if name in stored}
     sizes = ", ".join(f"{name} {value}" for name, value in chosen.items())
     note(f"chosen for {characters:,} characters and --minutes {minutes:g}: {sizes}")
     return chosen
@@ -141,10 +142,3 @@ def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: base.settings[name] for name in names}
     better = learner.from_base(recipe.settings | options, base) if isinstance(learner, MergingLearner) else None
     return options | {name: value for name, value in (better or {}).items() if given.get(name) is None}
-
-
-def _stored(out: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((training_folder(out) / RUN).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}

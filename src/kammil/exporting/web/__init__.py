@@ -26,7 +26,6 @@ POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
     "style-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'"
 )
-"""Content security policy of the page."""
 _KEPT = ("html", "js", "css", "svg", "woff2", "wasm", "json", "safetensors")
 _LATER = ("kammil.wasm", "ui/plex-arabic.woff2")  # few browsers need them
 _HERE = Path(__file__).parent
