@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.errors import OptionError
 from kammil.progress import tracked
 from kammil.text import TextRules, fold, fold_spelling
 
@@ -72,6 +73,13 @@ class Rule:
     key: Callable[[str], str] = key
     longer: bool = False
     """Whether it is the share of the text with more shingles."""
+
+    def __post_init__(self) -> None:
+        """Raise `OptionError` for a number out of range."""
+        if self.shingle < 1:
+            raise OptionError(f"A shingle of {self.shingle} characters is too short; give 1 or more.")
+        if not 0 < self.share <= 1:
+            raise OptionError(f"A share of {self.share} is out of range; give a number above 0 and at most 1.")
 
 
 RULE = Rule()
