@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import repeat
-from typing import Any, cast, overload
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +51,7 @@ class EncodedTexts(Sequence[NDArray[np.int64]]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.int64]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> EncodedTexts: ...
-
-    def __getitem__(self, index: int | slice) -> NDArray[np.int64] | EncodedTexts:
+    def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             first, stop, step = index.indices(len(self))
             if step != 1:

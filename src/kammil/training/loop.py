@@ -43,7 +43,7 @@ from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.initial_weights import seed_of
 from kammil.training.loss import LossSums, teacher_forced
-from kammil.training.optim import make_accelerator, make_optimiser, precision, use_bfloat16, warmup_then_cosine
+from kammil.training.optim import PRECISIONS, make_accelerator, make_optimiser, use_bfloat16, warmup_then_cosine
 from kammil.training.recipe import TrainingOptions
 from kammil.training.time_budget import TimeBudget
 from kammil.vocabulary import UNK, rare_characters
@@ -176,7 +176,7 @@ class _Descent:
         threads = torch.get_num_threads() if device == "cpu" else None
         processes = distributed.size()
         parameters = sum(weights.numel() for weights in self.network.parameters() if weights.requires_grad)
-        self.on_event(TrainingStarted(device, precision(bfloat16=self.bfloat16), threads, processes, parameters))
+        self.on_event(TrainingStarted(device, PRECISIONS[self.bfloat16], threads, processes, parameters))
         reason = self._end_reached()
         while reason is None:
             sums = _Sums()

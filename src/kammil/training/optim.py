@@ -21,6 +21,7 @@ _BETAS = (0.9, 0.99)
 """Decay rates of AdamW's two moments: a short memory suits few steps."""
 RATE, _MOMENTUM = 8.0, 0.95
 """Learning rate of Muon as a multiple of AdamW's, and its momentum."""
+PRECISIONS = ("float32", "bfloat16")
 
 
 def make_accelerator(device: str) -> Accelerator:
@@ -52,16 +53,11 @@ def use_bfloat16(precision: str, device: torch.device) -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def precision(*, bfloat16: bool) -> str:
-    """Return the name of the precision used."""
-    return "bfloat16" if bfloat16 else "float32"
-
-
 def used(options: TrainingOptions) -> dict[str, str]:
     """Resolve `device` and `precision`; `OptionError` for a missing device, or processes with different ones."""
     try:
         device = make_accelerator(options.device).device
-        found = {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
+        found = {"device": device.type, "precision": PRECISIONS[use_bfloat16(options.precision, device)]}
     except OptionError as error:
         if distributed.size() == 1:
             raise
