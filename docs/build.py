@@ -62,6 +62,7 @@ WORDS = {
     },
 }
 LINK = re.compile(r"(\]\()((?!https?:|mailto:|#)[^)#\s]+)(#[^)\s]*)?(\))")
+PER_CENT = re.compile(r"^(#.*)|(?<=\d) %", re.MULTILINE)  # no line may begin with it; headings keep their anchors
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json", ".c": "c", ".js": "javascript", ".html": "html"}
 
@@ -111,11 +112,14 @@ def _linked(text: str, source: str, page: str, places: dict[str, str], out: Path
             relative = re.sub(r"README\.html$", "index.html", relative)
         return f"{before}{relative}{anchor}{after}"
 
+    def prose(text: str) -> str:
+        return PER_CENT.sub(lambda found: found[1] or "\u00a0%", LINK.sub(place, text))
+
     parts, end = [], 0
     for fence in FENCE.finditer(text):  # code is left as it is
-        parts += [LINK.sub(place, text[end : fence.start()]), fence[0]]
+        parts += [prose(text[end : fence.start()]), fence[0]]
         end = fence.end()
-    return "".join([*parts, LINK.sub(place, text[end:])])
+    return "".join([*parts, prose(text[end:])])
 
 
 def _copied(name: str, source: str, out: Path) -> str:

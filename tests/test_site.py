@@ -113,6 +113,12 @@ def test_a_link_does_not_depend_on_the_name_of_the_folder(tmp_path: Path, monkey
     )
 
 
+def test_no_line_begins_with_a_per_cent_sign(tmp_path: Path) -> None:
+    linked = runpy.run_path(str(ROOT / "docs" / "build.py"))["_linked"]
+    text = "## At 95 %\n\n95 % of it\n\n```\n95 % of it\n```\n"
+    assert linked(text, "docs/faq.md", "faq.md", {}, tmp_path) == text.replace("\n\n95 ", "\n\n95\u00a0")
+
+
 def test_nothing_is_loaded_from_another_host(pages: list[Path]) -> None:
     for path in SITE.rglob("*.html"):
         for load in page(path).loads:
@@ -177,6 +183,20 @@ def test_a_browser_asks_no_other_host_and_finds_all_it_asks_for(pages: list[Path
         browser.close()
     assert len(asked) > 20
     assert all(urlsplit(url).scheme in {"file", "data", "blob"} for url in asked), asked
+
+
+def test_every_line_of_an_output_can_be_scrolled_to_on_a_phone(pages: list[Path]) -> None:
+    outside = """() => [...document.querySelectorAll("pre code")].filter((code) => {
+      const range = new Range(), box = code.getBoundingClientRect();
+      range.selectNodeContents(code);
+      return [...range.getClientRects()].some((line) => line.width > 1 && line.left < box.left - 1);
+    }).map((code) => code.textContent)"""
+    with chromium() as browser:
+        tab = browser.new_page(viewport={"width": 390, "height": 844})
+        for name in ("lessons/2_pairs_and_padding.html", "ar/lessons/3_the_network.html"):
+            tab.goto((SITE / name).as_uri())
+            assert tab.evaluate(outside) == [], name
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 390, name
 
 
 def test_the_home_has_a_field_that_asks_for_nothing_before_it_is_touched(pages: list[Path]) -> None:
