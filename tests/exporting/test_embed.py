@@ -46,7 +46,7 @@ def test_a_page_of_the_guide_suggests_and_accepts(followed: tuple[Browser, str],
     page.on("console", lambda message: wrong.append(message.text))
     page.route("**/site/page.html", under_policy)
     page.goto(address + name)
-    field = page.locator("textarea")
+    field = page.get_by_role("textbox", name=re.compile("Message|Text"))
     field.press_sequentially(TYPED)
     chip = page.get_by_role("button").first
     chip.wait_for(timeout=60_000)

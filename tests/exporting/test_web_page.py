@@ -7,6 +7,7 @@ import json
 import random
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,14 @@ KEPT = """async (version) => {
 Open = Callable[..., "Page"]
 
 
+class Shared(Files):
+    """A host whose files pages of other origins may use."""
+
+    def end_headers(self) -> None:
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+
 class Host(Files):
     """A host that lets browsers keep its files for an hour, and has one name for its first page."""
 
@@ -71,7 +80,7 @@ def address(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     (folder / "own.html").write_text(OWN, "utf-8")
     (folder / "own.js").write_text(ATTACH, "utf-8")
     (folder / "favicon.ico").touch()
-    with served(folder) as url:
+    with served(folder, Shared) as url:
         yield url
 
 
@@ -424,7 +433,7 @@ def test_an_element_tries_again_after_a_touch_without_a_network(visit: Open) -> 
         page.context.route(f"**/{file}", lambda route: route.fulfill(status=503))
         page.locator("#one").fill("صبا")
         if file.startswith("model"):
-            page.get_by_text("تعذّر تحميل النموذج").wait_for()
+            page.locator(".none").get_by_text("تعذّر تحميل النموذج").wait_for()
             for _ in range(100):
                 page.wait_for_timeout(50 * bool(page.workers))
             assert not page.workers  # nor what it holds
@@ -441,6 +450,42 @@ def test_an_element_tries_again_after_a_touch_without_a_network(visit: Open) -> 
       asked.onblocked = () => resolve("blocked");
     })"""
     assert page.evaluate(deleted) == "deleted"
+
+
+def test_an_element_waits_for_its_field_and_loads_wherever_the_caret_is(visit: Open, address: str) -> None:
+    page = visit("favicon.ico")
+    late = """<script type="module" async src="kammil-text.js"></script><script src="late.js"></script>
+      <kammil-text src="model/"><textarea>صباح الخير</textarea></kammil-text>"""
+    page.route("**/late.html", lambda route: route.fulfill(body=late, content_type="text/html; charset=utf-8"))
+    page.route("**/late.js", lambda route: (time.sleep(0.3), route.fulfill(body="")))
+    page.goto(address + "late.html")
+    assert page.locator("textarea").count() == 1
+    with page.expect_response("**/weights.safetensors", timeout=10_000):
+        page.evaluate("""async () => {
+          const one = document.querySelector("kammil-text"), { parentNode } = one;
+          one.remove();
+          await one.open();
+          parentNode.append(one);
+          await one.open();
+        }""")
+    assert page.locator("kammil-text .none").is_hidden()
+
+
+def test_an_element_says_why_its_model_does_not_run_and_goes_on_where_it_does(
+    visit: Open, browser: Browser, address: str, tmp_path: Path
+) -> None:
+    page = visit("own.html")
+    page.locator("#one").focus()
+    learn = "document.querySelector('kammil-text').learn(document.body).catch((error) => error.message)"
+    assert "could not be cloned" in page.evaluate(learn)
+    page.keyboard.insert_text(PROMPT)
+    page.locator("form > kammil-text button:visible").first.wait_for()
+    (tmp_path / "page.html").write_text(f'<script type="module" src="{address}kammil-text.js"></script><kammil-text>')
+    with served(tmp_path) as other:
+        page = browser.new_page(locale="en")
+        page.goto(other + "page.html")  # no worker's file may be of another origin
+        page.locator("textarea").focus()
+        page.locator("kammil-text .live").get_by_text("cannot be loaded").wait_for(state="attached")
 
 
 def test_an_element_takes_a_tap_and_waits_for_an_input_method(visit: Open) -> None:

@@ -33,9 +33,13 @@ function createLine() {
 
   const send = () => {
     if (running || !line.length) return;
-    worker ??= start();
     running = line.shift();
-    worker.postMessage(running.request);
+    try {
+      worker ??= start(); // not where its file is of another origin
+      worker.postMessage(running.request); // nothing that cannot be copied
+    } catch (error) {
+      settle(null, error.message, !worker);
+    }
   };
   const start = () => {
     const started = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
@@ -49,7 +53,7 @@ function createLine() {
     clearTimeout(timer);
     running = null;
     if (isUnreachable) {
-      worker.terminate(); // with what it holds; the next request starts another
+      worker?.terminate(); // with what it holds; the next request starts another
       worker = null;
     }
     if (message === undefined) resolve(result);

@@ -50,7 +50,8 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
   /** The text area, or single line of text: the first inside, or the one that `attach` was given. */
   get field() {
     const inside = [...this.querySelectorAll("textarea, input")];
-    return (this.#field ??= inside.find(isField) ?? this.appendChild(document.createElement("textarea")));
+    const make = () => Object.assign(document.createElement("textarea"), { ariaLabel: this.ariaLabel });
+    return (this.#field ??= inside.find(isField) ?? this.appendChild(make()));
   }
 
   set field(field) {
@@ -59,10 +60,13 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
   }
 
   connectedCallback() {
-    this.#ended = new AbortController();
-    const { signal } = this.#ended;
-    for (const kind of ["focus", "pointerdown", "input"])
-      this.field.addEventListener(kind, () => this.open().catch(() => {}), { signal }); // the next touch tries again
+    [this.#ended, this.#opened] = [new AbortController(), null];
+    const { signal } = this.#ended, listen = () => {
+      for (const kind of ["focus", "pointerdown", "input"])
+        this.field.addEventListener(kind, () => this.open().catch(() => {}), { signal }); // the next touch tries again
+    };
+    if (document.readyState !== "loading") listen();
+    else document.addEventListener("DOMContentLoaded", listen, { signal }); // the field may still come
   }
 
   /** Load the model now, as a touch of the field does. */
@@ -144,7 +148,7 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
     };
     const report = (error) => {
       none.hidden = !error && none.hidden;
-      if (error) none.textContent = message(error.kind ?? "refused", { message: error.message });
+      if (error) completed.say((none.textContent = message(error.kind ?? "refused", { message: error.message })));
     };
     const completed = createField(
       { field, mirror, caret, title, group, none, live },
@@ -156,6 +160,7 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
     observer.observe(field);
     signal.addEventListener("abort", () => observer.disconnect());
     completed.editor.read();
+    model.learnt().catch(report); // which loads it, wherever the caret is
   }
 }
 

@@ -47,7 +47,7 @@ export function createSuggestions({ title, group, none }, handlers, signal) {
     title.textContent = message(text?.trim() ? "suggestions" : "openings");
     title.hidden = loading || text === null;
     group.hidden = !visible.length;
-    none.hidden = !group.hidden || (!loading && !text?.trim());
+    none.hidden = !group.hidden || text === null || (!loading && !text.trim());
     buttons.forEach((button, i) => {
       button.hidden = i >= visible.length;
       if (button.hidden) return;
