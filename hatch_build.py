@@ -162,7 +162,12 @@ class KernelHook(BuildHookInterface[Any]):
         """Compile, and add the builds to the wheel."""
         del version
         root, tag = Path(self.root), os.environ.get("KAMMIL_TARGET")
-        build_data["artifacts"] += [str(path.relative_to(root)) for path in compile_for_browsers(root)]
+        try:
+            build_data["artifacts"] += [str(path.relative_to(root)) for path in compile_for_browsers(root)]
+        except (OSError, ValueError) as error:
+            if tag is not None:
+                raise
+            self.app.display_warning(f"kernel.c was not compiled for browsers: {error}")
         if tag is not None:
             if tag not in TARGETS:
                 raise ValueError(f"KAMMIL_TARGET is {tag!r}, but it must be one of {', '.join(TARGETS)}.")

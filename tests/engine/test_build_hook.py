@@ -73,6 +73,19 @@ def test_without_a_compiler_the_wheel_is_for_every_machine(
         assert not list((root / hook.SOURCE).parent.glob("_kernel*"))
 
 
+@pytest.mark.parametrize("zig", ["false", "no-such-zig", 'zig "'])
+def test_a_zig_that_fails_stops_a_release_alone(
+    hook: ModuleType, root: Path, zig: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZIG", zig)
+    monkeypatch.setenv("CC", "false")
+    build, (message, _) = warned(hook, root)
+    assert build == {"artifacts": []} and "for browsers" in message
+    monkeypatch.setenv("KAMMIL_TARGET", next(iter(hook.TARGETS)))
+    with pytest.raises((OSError, ValueError)):
+        warned(hook, root)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
 def test_a_source_that_cannot_be_written_to_is_left_alone(
     hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch

@@ -408,6 +408,7 @@ def test_the_element_may_be_imported_where_there_is_no_page(site: Path) -> None:
         {"sizes": (-1, 0)},
         {"sizes": (1000, 1000)},
         {"size": 2**60},
+        {"copies": 300},
         {"characters": ["x"] * 10**6},
     ],
 )
@@ -424,6 +425,11 @@ def test_a_model_that_asks_for_more_than_its_files_hold_is_refused(
         struct.pack_into("<2q", weights, 8 + length + at, *change["sizes"])
     elif "size" in change:
         struct.pack_into("<Q", weights, 0, change["size"])
+    elif "copies" in change:  # of the same bytes
+        range_ = [0, len(weights) - 8 - length]
+        header = json.loads(weights[8 : 8 + length])
+        header |= {f"{i}": {"dtype": "U8", "data_offsets": range_} for i in range(change["copies"])}
+        weights[: 8 + length] = struct.pack("<Q", len(json.dumps(header))) + json.dumps(header).encode()
     elif "characters" in change:
         (model / folders.VOCABULARY).write_text(json.dumps(change))
     else:

@@ -22,8 +22,10 @@ export function safetensors(bytes) {
   check(rest >= 0);
   const { __metadata__, ...header } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + size)));
   const arrays = {};
+  let left = rest; // bytes are of one array alone
   for (const [name, { dtype, data_offsets: range }] of Object.entries(header)) {
-    check(dtype in KINDS && 0 <= range[0] && range[0] <= range[1] && range[1] <= rest);
+    check(dtype in KINDS && 0 <= range[0] && range[0] <= range[1] && range[1] <= rest && range[1] - range[0] <= left);
+    left -= range[1] - range[0];
     const part = bytes.slice(8 + size + range[0], 8 + size + range[1]); // a copy is aligned
     const array = new KINDS[dtype](part.buffer);
     arrays[name] = dtype === "F16" ? Float32Array.from(array, fromHalf) : array;
