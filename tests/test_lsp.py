@@ -196,7 +196,8 @@ def test_lists_are_those_of_suggest_and_ghost_text_is_phrase(editor: Editor, lev
             inside = line[end : end + 1].isalnum() or line[end : end + 1] == "\u200d"
             expected = [] if inside else levantine.suggest(before)
             found = editor.items(number, at)
-            assert [item["label"] for item in found] == [each.text for each in expected], before
+            shown = [each.added if each.replaces else each.text for each in expected]  # all that would be written
+            assert [item["label"] for item in found] == shown, before
             assert [taken(before, item) for item in found] == [each.appended_to(before) for each in expected]
             assert all(item["textEdit"]["range"]["end"] == {"line": number, "character": at} for item in found)
             added = "" if line[end:].strip() else levantine.phrase(before).added

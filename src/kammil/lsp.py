@@ -266,7 +266,7 @@ class Server(LanguageServer):
         start = types.Position(cursor.here.line, cursor.here.character - units(begun, self._encoding))
         found.items = [
             types.CompletionItem(
-                label=each.text,
+                label=each.added if each.replaces else each.text,
                 kind=types.CompletionItemKind.Text,
                 detail=f"{each.probability:.0%}",
                 sort_text=f"{i:06}",

@@ -45,7 +45,7 @@ export interface SuggestOptions {
 
 /** A next word, or the current word completed. */
 export interface Suggestion {
-  /** The whole word. */
+  /** The whole word; the last one, where Latin letters become several. */
   text: string;
   /** What to append, after `replaces` characters at the end are deleted. */
   completion: string;
