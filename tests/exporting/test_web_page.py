@@ -488,6 +488,23 @@ def test_an_element_says_why_its_model_does_not_run_and_goes_on_where_it_does(
         page.locator("kammil-text .live").get_by_text("cannot be loaded").wait_for(state="attached")
 
 
+def test_an_element_learns_where_nothing_is_kept_and_says_so_where_storage_is_full(visit: Open, site: Path) -> None:
+    learn = "(text) => document.querySelector('kammil-text').learn(text).then(() => 'learnt', () => 'refused')"
+    learnt = "document.querySelector('kammil-text').learnt()"
+    page = visit("own.html")
+    assert page.evaluate(learnt) == []
+    full = {"origin": page.evaluate("origin"), "quotaSize": 100}
+    page.context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", full)
+    assert page.evaluate(learn, TAUGHT * 100) == "refused" and page.evaluate(learnt) == []
+    page = visit("favicon.ico")
+    refused = "= class { constructor() { throw new DOMException('insecure', 'SecurityError'); } };\n"  # as Firefox does
+    module = f"globalThis.BroadcastChannel {refused}globalThis.IDBFactory.prototype.open {refused}"
+    module += (site / "learnt.js").read_text("utf-8")
+    page.context.route("**/learnt.js", lambda route: route.fulfill(body=module, content_type="text/javascript"))
+    page.goto(page.url.replace("favicon.ico", "own.html"))
+    assert page.evaluate(learn, TAUGHT) == "learnt" and page.evaluate(learnt) == [TAUGHT]
+
+
 def test_an_element_takes_a_tap_and_waits_for_an_input_method(visit: Open) -> None:
     page = visit("own.html", has_touch=True, is_mobile=True, viewport={"width": 360, "height": 700})
     page.locator("#one").tap()

@@ -3,15 +3,25 @@
 import { PROFILE_LIMITS } from "./ui/facts.js";
 
 const [MAX_TEXTS, , MAX_TOTAL] = PROFILE_LIMITS; // as of Python's profiles
-const channel = new BroadcastChannel("kammil"); // to other pages
+let channel; // to other pages
 let texts = []; // where the browser keeps nothing, until the page is left
 let stale = false;
-channel.onmessage = () => (stale = true);
+try {
+  channel = new BroadcastChannel("kammil");
+  channel.onmessage = () => (stale = true);
+} catch {} // where the browser keeps nothing
 
 const done = (request) =>
   new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);
+  });
+
+/** Storage that is full says so only in the end. */
+const ended = (transaction) =>
+  new Promise((resolve, reject) => {
+    transaction.oncomplete = resolve;
+    transaction.onabort = () => reject(transaction.error);
   });
 
 async function store() {
@@ -29,8 +39,9 @@ export async function change(edit) {
   texts = edit(before);
   stale = false;
   if (texts === before) return texts;
-  if (kept) await done(kept.put(texts, "texts"));
-  channel.postMessage(null);
+  kept?.put(texts, "texts");
+  if (kept) await ended(kept.transaction);
+  channel?.postMessage(null);
   return texts;
 }
 
