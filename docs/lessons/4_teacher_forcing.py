@@ -172,7 +172,7 @@ assert all(abs(history[0][0] - math.log2(V)) < 0.2 for _, history in learnt.valu
 
 # %% [markdown]
 # All three are born at log2 V (part 3). Two of them never get beyond the space. Only the one with teacher forcing
-# does. (It answers with the true letters in its hand. What it writes alone comes below.) Why?
+# does. (It answers with the true letters in its hand. Its own writing comes below.) Why?
 #
 # **A decoder that reads nothing does not know where it is.** Look at the notebook's line: `self.output(h)`, thirty
 # times, from the same `h`. The same input gives the same output. Here are its thirty distributions after one half.
@@ -348,7 +348,7 @@ assert judged["every character of the post"][0] < judged["the 30 target characte
 # ## What teacher forcing costs: exposure bias
 #
 # At school the teacher puts every mistake right. Then the pupil is alone. While it learnt, the network never read a
-# mistake of its own. When it writes, it reads what it wrote, with all its mistakes. What it loses by that is called
+# mistake of its own. When it writes, it reads what it wrote, with all its mistakes. The price is called
 # **exposure bias**: it was *exposed* to true texts only.
 #
 # We let the same network do both: with the teacher (each character after the true ones) and alone (each after its
@@ -599,9 +599,9 @@ assert learnt_by_heart == sorted(learnt_by_heart)
 #
 # ## Knob 2: weight decay
 #
-# **Weight decay** pulls every number of the network a little towards 0 at each step. What the texts do not ask for
-# again and again fades. The strength is the knob times the learning rate. (The notebook's rule is `Adam`, which adds
-# the pull to the gradient. `AdamW` pulls by itself. The cell tries the notebook's value with both.)
+# **Weight decay** pulls every number of the network a little towards 0 at each step. A number that the texts do not
+# ask for again and again fades. The strength is the knob times the learning rate. (The notebook's rule is `Adam`, which
+# adds the pull to the gradient. `AdamW` pulls by itself. The cell tries the notebook's value with both.)
 #
 # > **Guess first.** The notebook's value is one hundred-thousandth. What does it change?
 

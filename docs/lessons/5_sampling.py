@@ -153,7 +153,7 @@ for t in TEMPERATURES:
 # - **top-p** keeps the most probable ones until they hold the share p together.
 # - **min-p** keeps those that have at least this share of the first one's probability.
 #
-# What is left is divided by its sum again, so that it adds up to 1. Before that, each is one line:
+# The rest is divided by its sum again, so that it adds up to 1. Before that, each is one line:
 
 
 # %%

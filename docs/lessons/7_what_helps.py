@@ -417,7 +417,7 @@ assert np.triu(looks, 1).max() == 0  # never to what is still to come
 # - **Heads.** Several searches at once, each with its own queries, keys and values. Each head takes its share of the
 #   numbers.
 # - **Turning.** Without a GRU nothing says which letter came first. So queries and keys are *turned* by an angle that
-#   grows with the place. What fits then depends on how far apart two letters are.
+#   grows with the place. The fit then depends on how far apart two letters are.
 # - **A small network** after each search, which works on each place alone: two products, one of which opens and closes
 #   the other, as the gates of the GRU do.
 # - **Adding.** No layer replaces the numbers of a place; each adds to them. So the gradient finds a straight way back
@@ -789,7 +789,7 @@ assert (rows[1][3], rows[3][3]) == ("not known yet", "more bits") or lesson.CORP
 #
 # The last two rows say little about fine-tuning: our posts are by many people, and `levantine` knew them already. The
 # benchmark that the next cell reads takes tweets of `lev30`, and a base that never read them: `levantine-open`, as
-# `levantine` was called before. What a model is taught while it runs is its *profile* (part 6).
+# `levantine` was called before. Texts taught to a running model are its *profile* (part 6).
 
 # %%
 measured = lesson.benchmark("from_base")["lev30, levantine-open"]
