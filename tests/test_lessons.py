@@ -200,7 +200,18 @@ def test_an_answer_is_missing_wrong_or_right(capsys: pytest.CaptureFixture[str])
     lesson.check("ab", "ab")
     lesson.check(4, even)
     assert capsys.readouterr().out.splitlines() == ["no answer yet"] * 2 + ["right"] * 5
-    for answer, expected in ((4, 5), (999, 1000), (3.05, 3.0), ("a", "b"), ([1, 2], [1, 3]), (3, even)):
+    wrong = (
+        (4, 5),
+        (999, 1000),
+        (3.05, 3.0),
+        ("a", "b"),
+        ([1, 2], [1, 3]),
+        (3, even),
+        ("4", 4),
+        ([4, 4], 4),
+        ([4], [4, 4]),
+    )
+    for answer, expected in wrong:
         with pytest.raises(AssertionError, match="count again"):
             lesson.check(answer, expected, "count again")
 
