@@ -119,14 +119,7 @@ def save(place: Path) -> None:
     """Write a model folder: its arrays, figures and card."""
     source = folders.read(SHARED["models"] / "model")
     with storage.new_folder(place / "model", lambda: None) as draft:
-        folders.write(
-            draft,
-            source.description,
-            source.vocabulary,
-            source.artifacts,
-            seen=source.seen,
-            baselines=source.baselines,
-        )
+        folders.write(draft, source)
         folders.write_metrics(draft, source.metrics)
 
 

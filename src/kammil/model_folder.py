@@ -7,7 +7,7 @@ import reprlib
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -82,8 +82,8 @@ class ModelFiles:
     artifacts: Artifacts
     seen: Arrays
     baselines: Arrays
-    metrics: Mapping[str, Any]
-    card: str
+    metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    card: str = ""
 
 
 def check_free(path: Path, *, replace: bool = False) -> None:
@@ -100,23 +100,15 @@ def check_free(path: Path, *, replace: bool = False) -> None:
         raise FolderError(f"{path} holds a model already; give --replace to replace it, or another --out.")
 
 
-def write(
-    folder: Path,
-    description: ModelConfig,
-    vocabulary: CharacterVocabulary,
-    artifacts: Artifacts,
-    *,
-    seen: Arrays,
-    baselines: Arrays,
-) -> None:
+def write(folder: Path, model: ModelFiles) -> None:
     """Write all files but metrics and card into an existing folder."""
-    write_atomic(folder / MODEL, description.model_dump_json(indent=2).encode())
-    write_atomic(folder / VOCABULARY, vocabulary.to_json().encode())
-    write_arrays(folder / WEIGHTS, artifacts.weights)
-    for name in artifacts.documents.keys() & set(DOCUMENTS):
-        write_atomic(folder / name, artifacts.documents[name].encode())
-    write_arrays(folder / SEEN, seen)
-    write_arrays(folder / BASELINES, baselines)
+    write_atomic(folder / MODEL, model.description.model_dump_json(indent=2).encode())
+    write_atomic(folder / VOCABULARY, model.vocabulary.to_json().encode())
+    write_arrays(folder / WEIGHTS, model.artifacts.weights)
+    for name in model.artifacts.documents.keys() & set(DOCUMENTS):
+        write_atomic(folder / name, model.artifacts.documents[name].encode())
+    write_arrays(folder / SEEN, model.seen)
+    write_arrays(folder / BASELINES, model.baselines)
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TextRules], Pat
         description = folders.ModelConfig(
             format=folders.FORMAT, family="transformer", settings=settings.model_dump(), rules=rules.to_stored()
         )
-        folders.write(folder, description, vocabulary, export(network), seen={}, baselines={})
+        folders.write(folder, folders.ModelFiles(description, vocabulary, export(network), {}, {}))
         storage.write_atomic(folder / folders.CARD, CARD.encode())
         return folder
 

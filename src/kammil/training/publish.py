@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kammil import model_folder as folders
 from kammil import storage
@@ -23,14 +20,13 @@ from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
 from kammil.evaluation.measurements import machine, versions
 from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.report import REPORT, model_report
-from kammil.language_model import Artifacts, Settings
+from kammil.language_model import Settings
 from kammil.progress import EpochEnded, note, phase
 from kammil.text import printable
 from kammil.training import tracking
 from kammil.training.record import RunRequest, recipe_toml, training_record, without_folders
 from kammil.training.texts import Dataset
 from kammil.views.notebook import picture, sentences
-from kammil.vocabulary import CharacterVocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,39 +67,33 @@ class TrainResult:
             return figures
 
 
-@dataclass(frozen=True)
-class TrainedModel:
-    """A trained model, before it is written."""
+def describe(
+    request: RunRequest, family: str, settings: Settings, used: Mapping[str, str] | None, base: Mapping[str, Any] | None
+) -> folders.ModelConfig:
+    """Return the content of `model.json`.
 
-    family: str
-    settings: Settings
-    vocabulary: CharacterVocabulary
-    artifacts: Artifacts
-    seen: Mapping[str, NDArray[np.generic]]
-    """Bloom filter of the 12-letter runs of the training texts."""
-    baselines: Mapping[str, NDArray[np.generic]]
-    """Character counts and a 3-gram model of the training texts."""
-    used: Mapping[str, str] | None = None
-    """Device and precision of training; None for an n-gram model."""
-    base: Mapping[str, Any] | None = None
-    metrics: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Entries of `metrics.json` on the training; empty ones are left out."""
-    events: bytes = b""
+    Args:
+        used: device and precision of training; None for an n-gram model.
+        base: describes the texts of the base.
+    """
+    training = training_record(request.recipe, request.data, base)
+    return folders.ModelConfig(
+        format=folders.FORMAT,
+        family=family,
+        settings=without_folders(settings.model_dump()),
+        rules=request.recipe.text_rules.to_stored(),
+        training=training | ({"used": dict(used)} if used else {}),
+    )
 
 
-def publish(model: TrainedModel, request: RunRequest) -> TrainResult:
-    """Write a model's folder, complete or not at all, with figures of the model as loaded from it."""
+def publish(model: folders.ModelFiles, request: RunRequest, events: bytes = b"") -> TrainResult:
+    """Write a model's folder, complete or not at all, with figures of the model as loaded from it.
+
+    Entries of its `metrics` on the training that are empty are left out.
+    """
     recipe, data, out = request.recipe, request.data, request.out
-    training = training_record(recipe, data, model.base) | ({"used": dict(model.used)} if model.used else {})
     with storage.new_folder(out, partial(folders.check_free, out, replace=request.replace)) as draft:
-        description = folders.ModelConfig(
-            format=folders.FORMAT,
-            family=model.family,
-            settings=without_folders(model.settings.model_dump()),
-            rules=recipe.text_rules.to_stored(),
-            training=training,
-        )
-        folders.write(draft, description, model.vocabulary, model.artifacts, seen=model.seen, baselines=model.baselines)
+        folders.write(draft, model)
         with phase("evaluating", LOOPS):
             runner = load(draft)
             evaluation = evaluate(runner, data.validation)
@@ -113,7 +103,7 @@ def publish(model: TrainedModel, request: RunRequest) -> TrainResult:
         metrics |= {"machine": machine(), "versions": versions()}
         folders.write_metrics(draft, metrics | {"parameters": count_parameters(model.artifacts.weights)})
         values = {figure: interval and interval["value"] for figure, interval in figures["model"].items()}
-        storage.write_atomic(draft / folders.EVENTS, model.events + tracking.line("Evaluated", values))
+        storage.write_atomic(draft / folders.EVENTS, events + tracking.line("Evaluated", values))
         name, written = printable(out.name), folders.read(draft)
         command, toml = _repeat_command(data, name), recipe_toml(recipe)
         card = model_card.model_card(name, written, evaluation, command=command, toml=toml)

@@ -22,7 +22,7 @@ from kammil.language_model import Artifacts, LanguageModel, Settings
 from kammil.models.family import Learner, MergingLearner, NetworkTask, TrainingTexts, family, load_model
 from kammil.progress import CounterAhead, EpochEnded, Event, Listener, Notice, TrainingEnded, ignore, listening, note
 from kammil.storage import RUN, clear_training_folder, interrupted, training_folder
-from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds, training_metrics
+from kammil.training.publish import TrainResult, describe, publish, total_seconds, training_metrics
 from kammil.training.recipe import Recipe
 from kammil.training.record import ParentModel, RunRequest, difference, fingerprint, sha256
 from kammil.training.time_budget import TimeBudget
@@ -132,19 +132,10 @@ class Run:
             licence_of_base=_licence(base.model) if base is not None else None,
             **{LEARNT_BY_BASE: None if learnt is None else int(learnt.sum())},
         )
-        model = TrainedModel(
-            name,
-            settings,
-            self.texts.vocabulary,
-            artifacts,
-            self.seen,
-            self.baselines,
-            self.used,
-            base.model.description.training["data"] if base is not None else None,
-            metrics,
-            self.log.content(),
-        )
-        result = publish(model, self.request)
+        of_base = base.model.description.training["data"] if base is not None else None
+        description = describe(self.request, name, settings, self.used, of_base)
+        model = folders.ModelFiles(description, self.texts.vocabulary, artifacts, self.seen, self.baselines, metrics)
+        result = publish(model, self.request, self.log.content())
         clear_training_folder(self.request.out)
         if (sentence := self.budget.overrun()) is not None:
             note(sentence)

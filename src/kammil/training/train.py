@@ -19,7 +19,7 @@ from kammil.models.family import MergingLearner, family
 from kammil.progress import Listener, ignore, listening
 from kammil.storage import run_lock
 from kammil.training import tracking
-from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds, training_metrics
+from kammil.training.publish import TrainResult, describe, publish, total_seconds, training_metrics
 from kammil.training.recipe import READING, Options, Recipe
 from kammil.training.record import ParentModel, RunRequest, data_summary, is_up_to_date
 from kammil.training.run import Run
@@ -198,20 +198,13 @@ def _train_members(request: RunRequest, given: Mapping[str, Any]) -> TrainResult
     used = [model.description.training.get("used") for model in models]
     seconds = sum(float(model.metrics["training_seconds"]) for model in models)
     learnt = [number for model in models if (number := model.metrics.get(LEARNT_BY_BASE)) is not None]
-    merged = TrainedModel(
-        recipe.model,
-        settings,
-        first.vocabulary,
-        artifacts,
-        first.seen,
-        first.baselines,
-        used[0] if all(use == used[0] for use in used) else None,
-        first.description.training["data"]["base"],
-        training_metrics(
-            [model.metrics.get("history", []) for model in models],
-            seconds,
-            sum(map(total_seconds, models)) - seconds,
-            **{LEARNT_BY_BASE: max(learnt, default=None)},
-        ),
+    same = used[0] if all(use == used[0] for use in used) else None
+    metrics = training_metrics(
+        [model.metrics.get("history", []) for model in models],
+        seconds,
+        sum(map(total_seconds, models)) - seconds,
+        **{LEARNT_BY_BASE: max(learnt, default=None)},
     )
+    description = describe(request, recipe.model, settings, same, first.description.training["data"]["base"])
+    merged = folders.ModelFiles(description, first.vocabulary, artifacts, first.seen, first.baselines, metrics)
     return distributed.made_by_first(TrainResult, lambda: publish(merged, request))
