@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
@@ -13,6 +15,7 @@ from kammil.data import sources
 from kammil.data.files import STDIN
 from kammil.data.near_duplicates import groups, resembling
 from kammil.data.splits import Leakage, leaks, split
+from kammil.data.tables import TextColumn
 from kammil.errors import DataError, OptionError
 from kammil.progress import note, phase, tracked
 from kammil.text import printable
@@ -50,17 +53,6 @@ class Dataset:
     """Number of texts of a validation file from which `MAX_HELD_OUT` were drawn."""
 
 
-@dataclass(frozen=True)
-class NormalisedTexts:
-    """Normalised texts, without blank ones; see `Dataset`."""
-
-    texts: list[str]
-    name: str
-    sha256: str
-    sources: list[str] | None
-    arguments: tuple[str, ...] | None = None
-
-
 Source = sources.Texts
 
 
@@ -79,15 +71,15 @@ def check(recipe: Recipe, source: Source, validation: Source | None = None) -> N
 def prepare(recipe: Recipe, source: Source, validation: Source | None = None) -> Dataset:
     """Read, normalise and split the texts; `DataError` if none are left for a part."""
     loaded = load_normalised(recipe, source, source_column=recipe.source_column)
-    texts, name = loaded.texts, loaded.name
+    texts, name, arguments = list(loaded.texts), loaded.name, _arguments(source, loaded)
     weight_of = _weights(recipe, loaded)
-    held_out, held_out_name, arguments, validation_in_full = None, "", loaded.arguments, None
+    held_out, held_out_name, validation_in_full = None, "", None
     if validation is not None:
         loaded_validation = load_normalised(recipe, validation)
-        held_out, held_out_name = loaded_validation.texts, loaded_validation.name
-        validation_in_full = len(held_out) if len(held_out) > MAX_HELD_OUT else None
-        held_out = draw(held_out, MAX_HELD_OUT, recipe.training.seed)
-        more = loaded_validation.arguments
+        number, held_out_name = len(loaded_validation.texts), loaded_validation.name
+        validation_in_full = number if number > MAX_HELD_OUT else None
+        held_out = draw(loaded_validation.texts, MAX_HELD_OUT, recipe.training.seed)
+        more = _arguments(validation, loaded_validation)
         arguments = None if arguments is None or more is None else (*arguments, "--validation", *more)
     if (characters := sum(map(len, texts))) > MANY:
         about = max(1, round(characters / (_BLENDED if recipe.model == "blend" else _COUNTED)))
@@ -141,15 +133,15 @@ def held_out_share(number: int) -> float:
     return min(HELD_OUT, MAX_HELD_OUT / max(1, number))
 
 
-def draw(texts: list[str], number: int, seed: int) -> list[str]:
+def draw(texts: Sequence[str], number: int, seed: int) -> list[str]:
     """Draw a number of texts by the seed, in their order."""
     if number >= len(texts):
-        return texts
-    chosen = np.random.default_rng(seed).permutation(len(texts))[:number]
-    return [texts[i] for i in sorted(chosen.tolist())]
+        return list(texts)
+    chosen: list[int] = np.random.default_rng(seed).permutation(len(texts))[:number].tolist()
+    return [texts[i] for i in sorted(chosen)]
 
 
-def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None:
+def _weights(recipe: Recipe, loaded: TextColumn) -> dict[str, float] | None:
     """Return the weight of each text by its first source; None where all are 1."""
     found = set(loaded.sources or ())
     if unknown := sorted(recipe.weights.keys() - found):
@@ -163,13 +155,9 @@ def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None
     return weight_of
 
 
-def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None = None) -> NormalisedTexts:
+def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None = None) -> TextColumn:
     """Read and normalise texts; blank ones are left out."""
-    name, arguments = "", None
-    if sources.is_named(source):
-        listed = [source] if isinstance(source, str | PathLike) else source
-        name, arguments = name_of(source), tuple("-" if str(path) == STDIN else name_of(path) for path in listed)
-    with nullcontext() if arguments is None else phase(f"reading {name}"):
+    with phase(f"reading {name_of(source)}") if sources.is_named(source) else nullcontext():
         read = sources.rows(
             source,
             column=recipe.column,
@@ -179,20 +167,26 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
             sender=recipe.sender,
             source_column=source_column,
         )
-    name = name or read.name
+    name = name_of(source) if sources.is_named(source) else read.name
     if read.chat is not None:  # files of chats are named after people
-        name, arguments = f"a {read.chat} chat", ("CHAT",)
+        name = f"a {read.chat} chat"
     rules = recipe.text_rules
     rows = [rules.normalise(text.strip()).strip() for text in tracked(read.texts, "normalising")]
-    texts = [text for text in rows if text]
+    texts = tuple(filter(None, rows))
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
-    if arguments is None and (warning := sources.left_out(rows)):
+    if not sources.is_named(source) and (warning := sources.left_out(rows)):
         warnings.warn(warning, stacklevel=6)  # the line that called `train`
-    origins = None
-    if read.sources is not None:
-        origins = [origin for origin, text in zip(read.sources, rows, strict=True) if text]
-    return NormalisedTexts(texts, name, read.sha256, origins, arguments)
+    origins = None if read.sources is None else tuple(itertools.compress(read.sources, rows))
+    return replace(read, texts=texts, name=name, sources=origins)
+
+
+def _arguments(source: Source, read: TextColumn) -> tuple[str, ...] | None:
+    """Return the command-line arguments that read the same texts; None for objects of a program."""
+    if not sources.is_named(source):
+        return None
+    listed = [source] if isinstance(source, str | PathLike) else source
+    return ("CHAT",) if read.chat else tuple("-" if str(path) == STDIN else name_of(path) for path in listed)
 
 
 def name_of(source: sources.Names) -> str:

@@ -89,7 +89,7 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
     if validation is not None and data is None:
         texts: Sequence[str] = load_normalised(recipe, validation).texts
         if "validation_in_full" in record:
-            texts = draw(list(texts), MAX_HELD_OUT, recipe.training.seed)
+            texts = draw(texts, MAX_HELD_OUT, recipe.training.seed)
         number = {"validation_texts": record.get("validation_texts")}
         checks += _compare("model.json: training.data", number, {"validation_texts": len(texts)})
         missing.append("the training texts: name them to verify their hash and number")
