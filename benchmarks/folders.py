@@ -231,7 +231,7 @@ def trial(trained: dict[str, Path], name: str, number: int, seed: int) -> dict[s
 def use(place: Path) -> None:
     """Do with a folder what people do."""
     folders.summary(place)
-    folders.card(place)
+    folders.about(place)
     model = kammil.load(place)
     assert len(model.complete("شو", length=4, temperature=0.7, seed=1).text) <= 4
     model.suggest("شو حل", k=3)

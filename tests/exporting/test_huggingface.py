@@ -154,7 +154,7 @@ def test_the_card_says_how_to_run_it(
     folder = folder_of("transformer")
     card = (kammil.export(folder, "hf", "mine").file / "README.md").read_text("utf-8")
     assert card.startswith("---\nlibrary_name: transformers\n") and card.count("\n# ") == 1 and "\n# mine\n" in card
-    assert folders.card(folder).partition("\n")[2].strip() in card
+    assert folders.read(folder).card.partition("\n")[2].strip() in card
     (program,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     exec(compile(program, "card", "exec"), {})
     assert capsys.readouterr().out.startswith("شو رأيك ")

@@ -93,7 +93,7 @@ def test_the_card_repeats_the_run(base: Path, own: list[str], tmp_path: Path, mo
     (tmp_path / "mine.txt").write_text("\n".join(own), "utf-8")
     options: dict[str, Any] = {"base": "base", "dropout": 0.4, "epochs": 1}
     trained = train(tmp_path / "mine.txt", out=tmp_path / "mine", **options)
-    found = tomllib.loads(model_card.reproducing(folders.card(trained.folder), "toml"))
+    found = tomllib.loads(model_card.reproducing(folders.read(trained.folder).card, "toml"))
     assert found.items() >= (options | {"learning_rate": 0.001, "hidden": 24}).items()
     recipe = Recipe.of(found)
     assert recipe.changed(options_of_base(recipe, found)) == recipe
@@ -154,7 +154,7 @@ def test_a_base_that_is_better_by_itself_is_told(base: Path, own: list[str], tmp
         about = [sentence for sentence in sentences(told) if sentence.startswith("the model that this one starts from")]
         assert len(about) == bool(said) and all(said in sentence for sentence in about), name
         figures = f"had learnt {learnt} of the {len(held_out)} validation texts"
-        card = folders.card(trained.folder)
+        card = folders.read(trained.folder).card
         assert any(figures in caution for caution in trained.cautions) == (figures in card) == (learnt > 0), name
         assert f"The base had learnt {learnt} of them" in card
 
@@ -185,7 +185,7 @@ def test_the_card_says_what_the_base_may_be_used_for(base: Path, own: list[str],
     once = train(own[:60], validation=own[60:], out=tmp_path / "once", base=str(licensed), epochs=1)
     twice = train(own[:60], validation=own[60:], out=tmp_path / "twice", base=str(once.folder), epochs=1)
     for trained, name in ((once, "licensed"), (twice, "once")):
-        card = folders.card(trained.folder)
+        card = folders.read(trained.folder).card
         assert f"goes on from `{name}`, a model of" in card and "limits this model too: CC0-1.0." in card
 
 

@@ -165,7 +165,7 @@ def test_the_split_lies_beside_the_models_and_their_cards_can_be_followed(
     command = shlex.split(line)
     assert command[:2] == ["kammil", "train"]
     monkeypatch.chdir(folder)
-    (folder / "recipe.toml").write_text(model_card.reproducing(folders.card(folder / name), "toml"), "utf-8")
+    (folder / "recipe.toml").write_text(model_card.reproducing(folders.read(folder / name).card, "toml"), "utf-8")
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as left:
         main()

@@ -91,7 +91,7 @@ def test_a_card_says_the_line_of_python_that_makes_its_model_again(
     held_out = few[40:] if apart else None
     train(few[:40], out="model", model="ngram", order=3, least=2, rules={"urls": False}, validation=held_out)
     (line,) = [line for line in folders.read(Path("model")).card.splitlines() if line.startswith("kammil.train(")]
-    Path("recipe.toml").write_text(model_card.reproducing(folders.card(Path("model")), "toml"), "utf-8")
+    Path("recipe.toml").write_text(model_card.reproducing(folders.read(Path("model")).card, "toml"), "utf-8")
     exec(line, {"kammil": kammil, "tomllib": tomllib, "Path": Path, "texts": few[:40], "validation_texts": few[40:]})
     one, other = (folders.read(Path(name)) for name in ("model", "model-again"))
     assert one.description == other.description

@@ -27,6 +27,7 @@ from kammil.data.splits import Leakage, file_contents, leaks, split
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.evaluation import baselines, text_overlap
 from kammil.evaluation.bootstrap import Array
+from kammil.evaluation.measures import Columns
 from kammil.evaluation.metrics import target_span
 from kammil.evaluation.ranking import (
     CurvePoint,
@@ -52,8 +53,6 @@ from kammil.training.texts import Dataset, held_out_share, load_normalised, name
 from kammil.training.train import train_or_reuse
 from kammil.vocabulary import UNK, CharacterVocabulary
 
-Columns = Mapping[str, Array]
-"""Measure -> what each test text adds to its sums."""
 Maker = Callable[[], tuple[Row, Columns]]
 
 TYPED = 150
