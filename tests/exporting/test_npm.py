@@ -77,7 +77,7 @@ console.log(JSON.stringify([words[0].text, text, Kammil.load === load, message])
     (folder / "program.mjs").write_text(program, "utf-8")
     word, text, same, message = json.loads(run(folder, "node", "program.mjs"))
     assert (word, text, same) == ("البحر", expected(), True)
-    assert str(folder / "nowhere") in message
+    assert str(folder / "nowhere") in message and "kammil export" in message and "\n" not in message
 
 
 def test_its_types_are_those_of_a_small_program(packed: tuple[Path, dict[str, Any]]) -> None:

@@ -33,7 +33,10 @@ OWN = f"""<!doctype html><html lang="ar" dir="rtl"><meta charset="utf-8"><title>
 <kammil-text src="model/"><textarea id="one" name="one"></textarea></kammil-text>
 <p><label for="line">عنوان</label> <input id="line"></p></form></main>"""
 ATTACH = """import { attach } from "./kammil-text.js"; window.attached = attach(document.querySelector("#line"));"""
-EXPECTED = ("Service Worker registration blocked", "Failed to load resource: the server responded with a status of 503")
+EXPECTED = (
+    *("Service Worker registration blocked", "Failed to load resource: the server responded with a status of"),
+    "http://127.0.0.1:",  # a model that is not there
+)
 """Lines of the console that the tests cause."""
 KEPT = """async (version) => {
   const { active } = await navigator.serviceWorker.ready, wait = () => new Promise((done) => setTimeout(done, 50));
@@ -328,6 +331,7 @@ def test_an_element_completes_any_field(visit: Open, words: list[str]) -> None:
     assert abs(seam[0]) < 4 and seam[1] and seam[2].startswith("صباح الخ")  # over what is typed
     page.locator("#line").focus()
     assert page.locator("#one.ghosted").count() == 0  # or it would look typed
+    assert page.evaluate("import('./kammil-text.js').then(({ attach }) => attach(attached.field) === attached)")
     page.evaluate("attached.remove()")
     write(page, " كيف", "#line")
     assert page.locator("p > kammil-text").count() == 0
@@ -394,6 +398,28 @@ def test_an_element_lies_over_its_field_however_the_page_lays_it_out(visit: Open
           return document.querySelector("#one.ghosted") && beside < 6 && getComputedStyle(frame).zIndex === "6";
         }""",
         )
+
+
+def test_ghost_text_has_the_colour_of_its_field(visit: Open) -> None:
+    page = visit("own.html")
+    for field, host in (("#one", "form > kammil-text"), ("#line", "p > kammil-text")):
+        page.locator(field).evaluate("(field) => { field.style = 'background: #224; color: rgb(255, 238, 153)'; }")
+        write(page, "صباح ال", field)
+        page.wait_for_selector(f"{field}.ghosted")
+        mirror = f"document.querySelector('{host}').shadowRoot.querySelector('.mirror')"
+        ghost = page.evaluate(f"getComputedStyle({mirror}, '::highlight(ghost)').color")
+        assert ghost == "color(srgb 1 0.933333 0.6 / 0.65)", field
+
+
+def test_an_element_names_the_address_of_a_model_that_is_not_there(visit: Open) -> None:
+    page = visit("own.html")
+    page.evaluate("document.querySelector('kammil-text').setAttribute('src', 'modell/')")
+    page.evaluate(
+        "document.querySelector('kammil-text').addEventListener('error', (one) => (window.told ??= one.message))"
+    )
+    with page.expect_console_message(lambda said: "export" in said.text) as logged:
+        page.locator("#one").focus()
+    assert "/modell/model.json" in logged.value.text and logged.value.text == page.evaluate("told")
 
 
 def test_an_element_leaves_the_field_as_it_was(visit: Open) -> None:

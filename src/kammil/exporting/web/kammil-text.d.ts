@@ -1,6 +1,7 @@
 // A text field that is completed by a model in the browser.
 
-/** `<kammil-text src="model/"><textarea></textarea></kammil-text>`; nothing is loaded before the field is touched. */
+/** `<kammil-text src="model/"><textarea></textarea></kammil-text>`; nothing is loaded before the field is touched. Where the
+ * model cannot be read, an `error` event says why, and so does the console, unless a listener prevents that. */
 export class KammilText extends HTMLElement {
   field: HTMLTextAreaElement | HTMLInputElement;
   /** Load the model now, as a touch of the field does. */
@@ -14,6 +15,7 @@ export class KammilText extends HTMLElement {
 }
 
 /** Complete what is typed into a field by the model in a folder, `model/` beside this module by default; `remove()` ends it.
+ * A field that was given before keeps its element.
  * Throws a `TypeError` for anything but a textarea, or an input of type text or search. */
 export function attach(field: HTMLTextAreaElement | HTMLInputElement, options?: { model?: string | URL }): KammilText;
 

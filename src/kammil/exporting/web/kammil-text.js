@@ -12,7 +12,7 @@ const STYLE = `
   .caret { position: absolute; width: 2px; margin-inline-start: -1px; background: currentColor; animation: blink 1.06s step-end infinite }
   @keyframes blink { 50% { opacity: 0 } }
   @media (prefers-reduced-motion: reduce) { .caret { animation: none } }
-  ::highlight(ghost) { color: var(--kammil-ghost, color-mix(in srgb, currentColor 65%, transparent)) }
+  ::highlight(ghost) { color: var(--kammil-ghost, color-mix(in srgb, var(--color) 65%, transparent)) }
   @media (forced-colors: active) { ::highlight(ghost) { color: GrayText } .caret { background: CanvasText } }
   .words, .words div { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem }
   .words { min-height: 3rem }
@@ -133,6 +133,7 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
       const set = (target, name, value) => target.style.setProperty(name, value);
       for (const name of COPIED) set(mirror, name, style.getPropertyValue(name));
       set(frame, "color", style.color);
+      set(frame, "--color", style.color); // `currentColor` of a highlight is not the field's
       set(frame, "z-index", style.zIndex === "auto" ? "auto" : `${Number(style.zIndex) + 1}`);
       set(frame, "left", `${(at.left - origin.left) / scale - this.clientLeft + field.clientLeft}px`);
       set(frame, "top", `${(at.top - origin.top) / scale - this.clientTop + field.clientTop}px`);
@@ -148,6 +149,8 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
     };
     const report = (error) => {
       none.hidden = !error && none.hidden;
+      const told = error && new ErrorEvent("error", { error, message: error.message, cancelable: true });
+      if (told && this.dispatchEvent(told)) console.error(error.message);
       if (error) completed.say((none.textContent = message(error.kind ?? "refused", { message: error.message })));
     };
     const completed = createField(
@@ -164,11 +167,14 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
   }
 }
 
+const hosts = new WeakMap(); // by the fields that `attach` was given
 /** Complete what is typed into a text area by a model in a folder, `model/` beside this module by default; `remove()` ends it. */
 export function attach(field, { model } = {}) {
+  if (hosts.get(field)?.isConnected) return hosts.get(field);
   const host = document.createElement("kammil-text");
   if (model) host.setAttribute("src", model);
   host.field = field;
+  hosts.set(field, host);
   field.after(host);
   return host;
 }

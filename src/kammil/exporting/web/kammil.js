@@ -41,7 +41,9 @@ export async function load(folder = import.meta.url.replace(/[^/]*$/, "model")) 
     ...["model.json", "vocabulary.json", "blocked.json", "suggest.json"].map(text),
     read(new URL("weights.safetensors", base)),
     read(build()),
-  ]);
+  ]).catch(({ message }) => {
+    throw new Error(`${folder} holds no model (${message}); give the folder model/ that kammil export --format web wrote`);
+  });
   if (description.format !== 1 || description.family !== "blend")
     throw new Error(`a ${description.family} of format ${description.format} does not run here, but a blend of format 1`);
   const engine = await Engine.of(wasm);
