@@ -92,8 +92,14 @@ class BegunWord:
 
     def after(self, model: LanguageModel, channel: Channel, id: int) -> BegunWord:
         """Return the word after one more typed letter."""
-        longer = replace(self, variants=self.variants.after(model, channel.arcs, id, kept=(*self.typed, id)))
-        return replace(longer, readings=longer._read(model, channel, self.readings)).mixed(model, channel)
+        latin, typed, readings = channel.latin, (*self.typed, id), None
+        if latin and (signs := latin.signs(typed)) and is_padded(model):
+            readings, unread = (self.before, signs) if self.readings is None else (self.readings, signs[-1])
+            for sign in unread:
+                readings = readings.after(model, latin.arcs, sign)
+        variants = self.variants.after(model, channel.arcs, id, kept=typed)
+        readings = readings if readings and readings.intended else None
+        return replace(self, variants=variants, readings=readings).mixed(model, channel)
 
     def mixed(self, model: LanguageModel, channel: Channel) -> BegunWord:
         """Return the word with its meanings' posterior."""
@@ -140,16 +146,6 @@ class BegunWord:
         best = self.intended[row], row >= first, bool(is_article[row])
         likelihood = 0.0 if self.readings is None else self.readings.weights @ closed[first:]
         return EndedWord(*best, float(shares[row]), float(shares[0]), float(shares[first:].sum()), float(likelihood))
-
-    def _read(self, model: LanguageModel, channel: Channel, readings: Beam[Begun] | None) -> Beam[Begun] | None:
-        latin = channel.latin
-        signs = latin.signs(self.typed) if latin else None
-        if latin is None or signs is None or not is_padded(model):
-            return None
-        readings, unread = (self.before, signs) if readings is None else (readings, signs[-1])
-        for sign in unread:
-            readings = readings.after(model, latin.arcs, sign)
-        return readings if readings.intended else None
 
 
 class WordReader:

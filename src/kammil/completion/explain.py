@@ -19,7 +19,7 @@ from kammil.completion.completer import Completer
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.engine.reference import log_softmax
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import ExpertAttribution, Ids, LogProbabilities, max_positions
+from kammil.language_model import ExpertAttribution, Ids, max_positions
 from kammil.text import HANDLE, URL, shortened, words
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -123,6 +123,7 @@ def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
     if k < 1:
         raise OptionError(f"k is {k}, but it must be 1 or more: a number of alternatives.")
     predictor, vocabulary = model.language_model, model.vocabulary
+    placeholders = {UNK, *vocabulary.encode(URL + HANDLE).tolist()}
     lead = np.concatenate([[BOS], vocabulary.encode(before)])
     targets = np.append(vocabulary.encode(seen), EOS)
     inputs = np.concatenate([lead[-1:], targets[:-1]])
@@ -143,24 +144,17 @@ def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
             attributions = [_top_experts(names, row) for row in aumann_shapley(scores, true)]
         else:
             (log_probabilities,), state = predictor.forward(ids, state)
-        for text, id, row, experts in zip(characters[piece], true, log_probabilities, attributions, strict=True):
-            places.append(_character_score(model, text, int(id), row, experts, k))
+        rows = zip(characters[piece], true.tolist(), log_probabilities, attributions, strict=True)
+        for text, id, row, experts in rows:
+            bits = float(-row[id]) / math.log(2) + (vocabulary.unknown_bits if id == UNK else 0)
+            if not math.isfinite(bits):
+                raise FolderError(NO_PROBABILITIES)
+            rank = None if id == UNK else int((row > row[id]).sum()) + 1
+            shown = _top_ids(row, k, placeholders - {id})
+            alternatives = tuple(Alternative(vocabulary.piece(i), float(np.exp(row[i]))) for i in shown)
+            places.append(CharacterScore(text, bits, 2.0**-bits, rank, alternatives, experts))
     costs = [place.bits for place in places[:-1]]
     return Explanation(before, seen, sum(costs) / len(costs) if costs else None, tuple(places))
-
-
-def _character_score(
-    model: Completer, text: str, id: int, row: LogProbabilities, experts: tuple[Attribution, ...], k: int
-) -> CharacterScore:
-    vocabulary = model.vocabulary
-    bits = float(-row[id]) / math.log(2) + (vocabulary.unknown_bits if id == UNK else 0)
-    if not math.isfinite(bits):
-        raise FolderError(NO_PROBABILITIES)
-    rank = None if id == UNK else int((row > row[id]).sum()) + 1
-    placeholders = {UNK, *vocabulary.encode(URL + HANDLE).tolist()}
-    shown = _top_ids(row, k, placeholders - {id})
-    alternatives = tuple(Alternative(vocabulary.piece(i), float(np.exp(row[i]))) for i in shown)
-    return CharacterScore(text, bits, 2.0**-bits, rank, alternatives, experts)
 
 
 def _top_ids(row: NDArray[np.floating], k: int, left_out: Set[int] = frozenset()) -> list[int]:

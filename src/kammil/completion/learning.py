@@ -74,7 +74,7 @@ class Profile:
         content, stamp = _read(self.path)
         texts, self._can_append = _parse(content, self.path) if content else ([], False)
         self._stamp, self._num_lines = stamp, len(texts)
-        self._set_texts(_newest(texts))
+        self._texts, self.version = _newest(texts), self.version + 1
 
     def learn(self, *texts: str) -> int:
         """Add stripped texts, or, with `OptionError` for an empty or too long one, none; returns the number of old ones
@@ -90,7 +90,7 @@ class Profile:
                 self._num_lines += len(new)
             else:
                 self._write(kept)
-            self._set_texts(kept)
+            self._texts, self.version = kept, self.version + 1
         return dropped
 
     def forget(self, *texts: str) -> None:
@@ -106,7 +106,7 @@ class Profile:
                 kept.remove(text.strip())
             kept.reverse()
             self._write(kept)
-            self._set_texts(kept)
+            self._texts, self.version = kept, self.version + 1
 
     def wipe(self) -> None:
         """Delete the file, which may be damaged but must begin as a profile."""
@@ -115,11 +115,7 @@ class Profile:
             self.path.unlink(missing_ok=True)
             self._lock.unlink(missing_ok=True)
             self._stamp, self._num_lines, self._can_append = None, 0, False
-            self._set_texts([])
-
-    def _set_texts(self, texts: list[str]) -> None:
-        self._texts = texts
-        self.version += 1
+            self._texts, self.version = [], self.version + 1
 
     @property
     def _lock(self) -> Path:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.lattice import MIN_SHARE, NO_LETTER, Arc, Arcs, Beam
 from kammil.language_model import Ids
-from kammil.languages import Language, known, pooled
+from kammil.languages import known, pooled
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
 FIRST = "^"
@@ -66,17 +66,18 @@ class Transliteration:
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
         """Return the first language's table where Latin letters are foreign, (V,), or None."""
-        return next(filter(None, (cls._of(language, vocabulary, foreign) for language in known().values())), None)
-
-    @classmethod
-    def _of(cls, language: Language, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
         id_of = {character: id for id, character in enumerate(vocabulary.characters, SPECIALS)}
-        table = language.table("transliteration") or {"signs": {}, "vowels": {}}
-        signs, vowels = table["signs"], table["vowels"]
-        letters = {id_of[letter]: letter for letter in vowels if letter in id_of and not foreign[id_of[letter]]}
-        latin = {c for rows in (signs, vowels) for row in rows.values() for c in "".join(row)}
-        typed = {id: c.lower() for c, id in id_of.items() if c.lower() in latin and (foreign[id] or not c.isalpha())}
-        if not letters or not any(c.isalpha() for c in typed.values()):
+        for language in known().values():
+            table = language.table("transliteration") or {"signs": {}, "vowels": {}}
+            signs, vowels = table["signs"], table["vowels"]
+            letters = {id_of[letter]: letter for letter in vowels if letter in id_of and not foreign[id_of[letter]]}
+            latin = {c for rows in (signs, vowels) for row in rows.values() for c in "".join(row)}
+            typed = {
+                id: c.lower() for c, id in id_of.items() if c.lower() in latin and (foreign[id] or not c.isalpha())
+            }
+            if letters and any(c.isalpha() for c in typed.values()):
+                break
+        else:
             return None
         elsewhere, first = (
             {id: _written(signs[mark + letter], vowels[letter]) for id, letter in letters.items()}

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from kammil.completion.begun_word import BegunWord
 from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.lattice import fitting_states
 from kammil.completion.unsolicited import is_function_word
 from kammil.completion.word_list import MAX_PIECE, FoundWord, Openings, WordList, choose_pieces, is_stretched
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, States
@@ -283,10 +282,9 @@ class WordSearch:
                 and not self.refusals.blocked(root.refusal_states)
             ]
         if len(parts) > 1:
-            states = fitting_states(self.model, [part.state for part in parts])
-            all_roots = [root for i in states for root in parts[i].roots]
-            p = np.concatenate([parts[i].p for i in states])
-            roots = SearchRoots(all_roots, p, concat_states([*states.values()]))
+            state = concat_states(self.model.pad_states([part.state for part in parts]))
+            all_roots = [root for part in parts for root in part.roots]
+            roots = SearchRoots(all_roots, np.concatenate([part.p for part in parts]), state)
         return roots, whole
 
     def _meanings(self, word: BegunWord, number: int, prefix: str) -> SearchRoots:
