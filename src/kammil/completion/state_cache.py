@@ -132,9 +132,10 @@ class StateCache:
     def step(self, node: TrieNode, label: Label, state: State) -> tuple[TrieNode, Label, Result]:
         """Read the last id of a label from a node, given the state before; returns the last stop, the label from there,
         and the result."""
-        current = self._version == self._model.version
-        below = self._find(node, label) if current else None
-        if below is not None and below.block is not None:
+        current, below, rest = self._version == self._model.version, node, label
+        while current and rest and (child := below.children.get(rest[0])) and rest.startswith(child.label):
+            below, rest = child, rest[len(child.label) :]
+        if current and not rest and below.block is not None:
             self._kept.move_to_end(below)
             return below, "", _unpack(below.block)
         result = self._model.step(_ids(label[-1:]), state)
@@ -169,14 +170,6 @@ class StateCache:
                     self.bytes += CHARACTER_BYTES * len(node.label)
             node.parent, node.children = None, {}
             node = parent
-
-    def _find(self, node: TrieNode, label: Label) -> TrieNode | None:
-        while label:
-            below = node.children.get(label[0])
-            if below is None or not label.startswith(below.label):
-                return None
-            node, label = below, label[len(below.label) :]
-        return node if node in self._kept else None
 
     def _insert(self, node: TrieNode, label: Label) -> TrieNode:
         while label:

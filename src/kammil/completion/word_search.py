@@ -191,6 +191,7 @@ class WordSearch:
         unfilled = [
             i for i, prefix in enumerate(prefixes) if is_complete[i] or (len(found[i]) < self.k and open_word(prefix))
         ]
+        next_words: list[list[FoundWord]] = [[] for _ in unfilled]  # also where the vocabulary has no space
         if unfilled and classes.space is not None:
             space = np.arange(p.shape[1]) == classes.space
             spaced = [Root(i, first[row].weight, space, first[row].refusal_states) for i, row in enumerate(unfilled)]
@@ -198,11 +199,9 @@ class WordSearch:
             num_wanted = max(self.k if is_complete[i] else self.k - len(found[i]) for i in unfilled)
             next_words, next_proven = self._search(spaced_roots, num_wanted, [careful[i] for i in unfilled])
             proven[unfilled] &= next_proven
-            for i, found_next in zip(unfilled, next_words, strict=True):
-                words = self._merge(found_next, pieces.pop(i, []))
-                found[i] = (words + found[i] if is_complete[i] else found[i] + words)[: self.k]
-        for i, words in pieces.items():  # the vocabulary has no space
-            found[i] = (words + found[i])[: self.k]
+        for i, next_of_one in zip(unfilled, next_words, strict=True):
+            words = self._merge(next_of_one, pieces.get(i, []))
+            found[i] = (words + found[i] if is_complete[i] else found[i] + words)[: self.k]
         self._add_content(found, roots, prefixes)
         for i, word in enumerate(begun):
             if word is not None and word.is_english:

@@ -169,11 +169,12 @@ class RefusalTable:
         return after
 
 
-class WordBlock(Refusal[int]):
-    """Blocked words for the characters of a vocabulary."""
+class WordBlock:
+    """Blocked words for the characters of a vocabulary: a `Refusal` whose states are the list's."""
 
     def __init__(self, blocklist: Blocklist, pieces: Sequence[str]) -> None:
-        self.blocklist, self._pieces = blocklist, pieces
+        self._pieces = pieces
+        self._set(blocklist)
         letters: dict[str, list[int]] = {}
         separators, self._ligatures = [EOS], dict[int, str]()
         for id, piece in enumerate(pieces):
@@ -187,26 +188,18 @@ class WordBlock(Refusal[int]):
         self._letters = {letter: np.array(ids, np.int64) for letter, ids in letters.items()}
         self._separators = np.array(separators, np.int64)
         self._all_letters = np.concatenate([_NONE, *self._letters.values(), np.array([*self._ligatures], np.int64)])
+
+    def _set(self, blocklist: Blocklist) -> None:
+        self.blocklist, self.start, self.after = blocklist, blocklist.start, blocklist.after
+        self.either, self.blocked = blocklist.either, blocklist.blocked
         self._refused: dict[int, Ids | None] = {}
         self._refused_last: dict[int, Ids] = {}
 
     def without(self, exempt: Iterable[BlockedWord]) -> WordBlock:
         """Return the same without some words."""
         shorter = copy(self)
-        shorter.blocklist, shorter._refused, shorter._refused_last = self.blocklist.without(exempt), {}, {}
+        shorter._set(self.blocklist.without(exempt))
         return shorter
-
-    def start(self, text: str) -> int:
-        """See `Refusal`."""
-        return self.blocklist.start(text)
-
-    def after(self, state: int, character: str) -> int:
-        """See `Refusal`."""
-        return self.blocklist.after(state, character)
-
-    def either(self, state: int, other: int) -> int:
-        """See `Refusal`."""
-        return self.blocklist.either(state, other)
 
     def refused(self, state: int, room: int = NO_LIMIT) -> Ids | None:
         """See `Refusal`."""
@@ -219,10 +212,6 @@ class WordBlock(Refusal[int]):
             refused = self._refused[state]
             self._refused_last[state] = np.append(_NONE if refused is None else refused, np.array(ends, np.int64))
         return self._refused_last[state]
-
-    def blocked(self, state: int) -> bool:
-        """See `Refusal`."""
-        return self.blocklist.blocked(state)
 
     def _find_refused(self, state: int) -> Ids | None:
         letters, no_end = self.blocklist.refused(state)
