@@ -127,15 +127,6 @@ class BegunWord:
             is_english=is_english and self.english >= 0.5,
         )
 
-    def following(self, arabic: tuple[int, ...], num_replaced: int) -> BegunWord:
-        """Return the word with Arabic words before each reading."""
-        if self.readings is None:
-            return self
-        first = len(self.variants.intended)
-        intended = self.intended[:first] + [(*arabic, *ids) for ids in self.intended[first:]]
-        more = [n if row < first else n + num_replaced for row, n in enumerate(self.num_replaced)]
-        return replace(self, intended=intended, num_replaced=more)
-
     def ended(self, classes: CharacterClasses, articles: Container[tuple[int, ...]]) -> EndedWord:
         """Return the most probable meaning of the whole word."""
         first = len(self.variants.intended)
@@ -178,7 +169,12 @@ class WordReader:
         if meant.english <= 0.5:
             before = meant.ids
         word = self._word(model, state_cache, before, typed, meant.english, meant.ids)
-        return word.following(meant.arabic, meant.replaced) if meant.replaced else word
+        if not meant.replaced or word.readings is None:
+            return word
+        first = len(word.variants.intended)  # Arabic words stand before each reading
+        intended = word.intended[:first] + [(*meant.arabic, *read) for read in word.intended[first:]]
+        num_replaced = [n + meant.replaced * (row >= first) for row, n in enumerate(word.num_replaced)]
+        return replace(word, intended=intended, num_replaced=num_replaced)
 
     def reading(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int

@@ -97,7 +97,12 @@ class CharacterClasses:
             letters, unspaced = begin, np.zeros_like(begin)
         outside |= unspaced
         outside[EOS] = True
-        characters = [*[""] * SPECIALS, *vocabulary.characters]
+        characters, foreign = [*[""] * SPECIALS, *vocabulary.characters], np.zeros_like(begin)
+        if first is not None:  # the first word of a character's name is its script: ARABIC LETTER BEH
+            scripts = [unicodedata.name(c, "").partition(" ")[0] if c.isalpha() else "" for c in characters]
+            names, script = np.unique(scripts, return_inverse=True)
+            total = np.bincount(script, first * letters, len(names)) * (names != "")
+            foreign = ((total < MIN_SCRIPT * total.sum()) & (names != ""))[script]
         kinds = (kind for language in known().values() for kind in language.careful)
         return cls(
             begin,
@@ -106,7 +111,7 @@ class CharacterClasses:
             close=outside.astype(np.float32),
             unspaced=unspaced,
             extends=marks | joiners | (roles == "neither"),
-            foreign=np.zeros_like(begin) if first is None else _foreign(vocabulary, first * letters),
+            foreign=foreign,
             digits=np.array([c.isdecimal() for c in characters]),
             space=characters.index(" ") if " " in characters else None,
             folds=tuple(_fold(c) or c * bool(begin[id]) for id, c in enumerate(characters)),
@@ -121,13 +126,3 @@ def first_ids(model: LanguageModel) -> _Floats:
     """Return the probability of each id to begin a text, (V,)."""
     log_probabilities, _ = model.step(np.array([BOS]), model.initial_state(1))
     return np.exp(log_probabilities[0])
-
-
-def _foreign(vocabulary: CharacterVocabulary, first: _Floats) -> _Flags:
-    # The first word of a character's name is its script: ARABIC LETTER BEH.
-    scripts = np.array(
-        [*[""] * SPECIALS, *(unicodedata.name(c, "").partition(" ")[0] * c.isalpha() for c in vocabulary.characters)]
-    )
-    names, script = np.unique(scripts, return_inverse=True)
-    total = np.bincount(script, first, len(names)) * (names != "")
-    return ((total < MIN_SCRIPT * total.sum()) & (names != ""))[script]

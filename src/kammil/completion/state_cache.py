@@ -112,7 +112,7 @@ class StateCache:
         """Begin to read ids, (T,), BOS first, from the longest cached prefix."""
         if self._version != self._model.version:  # after learning the states are out of date
             self.clear()
-        node, path = self.root, _label(ids)
+        node, path = self.root, ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
         deepest, depth, at = node, 0, 0
         while below := node.children.get(path[at]) if at < len(path) else None:
             common = _common_length(below.label, path[at : at + len(below.label)])
@@ -251,10 +251,6 @@ class CachedDecoder:
         label = self._unstored + chr(int(ids[0]))
         self._node, self._unstored, result = self._state_cache.step(self._node, label, state)
         return result
-
-
-def _label(ids: Ids) -> Label:
-    return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def _ids(label: Label) -> Ids:

@@ -121,14 +121,14 @@ class Transliteration:
                 found += [Arc(row, letter, weight, Begun({sign: weight})) for letter, weight in pairs]
             return found
 
-        longer = [self._longer(ids, begun, sign) for ids, begun in zip(beam.intended, beam.memory, strict=True)]
-        goes_on = [Arc(row, NO_LETTER, sum(begun.values()), begun) for row, begun in enumerate(longer) if begun]
+        goes_on: list[Arc[Begun]] = []
+        for row, (ids, begun) in enumerate(zip(beam.intended, beam.memory, strict=True)):
+            written = self.written[len(ids) == 1][ids[-1]] if ids else {}
+            known = ((text, text + sign, weight) for text, weight in begun.items() if text + sign in written)
+            longer = Begun({new: weight * written[new][0] / written[old][0] for old, new, weight in known})
+            if longer:
+                goes_on.append(Arc(row, NO_LETTER, sum(longer.values()), longer))
         return Arcs([*goes_on, *begins(beam, range(len(closed)))], silent, begins)
-
-    def _longer(self, ids: tuple[int, ...], begun: Begun, sign: str) -> Begun:
-        written = self.written[len(ids) == 1][ids[-1]] if ids else {}
-        goes_on = ((text, text + sign, weight) for text, weight in begun.items() if text + sign in written)
-        return Begun({new: weight * written[new][0] / written[old][0] for old, new, weight in goes_on})
 
     def _closed(self, ids: tuple[int, ...], begun: Begun) -> float:
         if not ids:

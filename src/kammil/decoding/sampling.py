@@ -108,14 +108,6 @@ def decode_step(
     The groups' live texts are the rows of the log-probabilities, (B, V). Returns the ids, (B,), their
     log-probabilities, (B,), and the errors of groups, whose rows mean nothing.
     """
-    if len(groups) == 1:  # nothing to sort, nothing to copy
-        try:
-            ids, ends = _choose(groups, log_probabilities, groups[0].chances())
-            chosen = log_probabilities[:, ids[0]] if len(ids) == 1 else log_probabilities[np.arange(len(ids)), ids]
-            groups[0].append(ids, chosen, ends)
-        except Exception as error:
-            return np.zeros(len(log_probabilities), np.int64), log_probabilities[:, 0], {groups[0]: error}
-        return ids, chosen, {}
     ids, ends = np.zeros(len(log_probabilities), np.int64), np.zeros(len(log_probabilities), np.bool_)
     failures: dict[SequenceGroup, Exception] = {}
     batches: dict[object, list[tuple[SequenceGroup, slice, list[float]]]] = {}
@@ -235,9 +227,8 @@ def generate(
             rows = log_probabilities.repeat(len(group), axis=0)
             after = select_rows(state, np.zeros(len(group), np.int64))
         while group.live:
-            ids, _, failures = decode_step([group], rows)
-            for error in failures.values():
-                raise error
+            ids, ends = _choose([group], rows, group.chances())
+            group.append(ids, rows[:, ids[0]] if len(ids) == 1 else rows[np.arange(len(ids)), ids], ends)
             yield hypotheses
             kept = [row for row, hypothesis in enumerate(group.live) if hypothesis.reason is None]
             if len(kept) < len(ids):
