@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import CHARACTER_BYTES, NEAR_END, STRIDE, PackedArrays, StateCache, TrieNode
+from kammil.completion.state_cache import CHARACTER_BYTES, NEAR_END, STRIDE, StateCache, TrieNode, pack, unpack
 from kammil.decoding.options import Options
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.vocabulary import BOS
@@ -322,12 +322,12 @@ def test_a_continuation_that_came_true_is_found(model: Completer, monkeypatch: p
 
 
 def test_where_there_is_no_room_for_a_state_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_arrays: object) -> PackedArrays:
+    def full(_arrays: object) -> None:
         raise MemoryError
 
     state_cache = StateCache(CountingModel())
     state_cache.decoder(np.array([0, 1, 2]))
-    monkeypatch.setattr(PackedArrays, "of", full)
+    monkeypatch.setattr("kammil.completion.state_cache.pack", full)
     for text in ([0, 1, 1], [1], [0]):
         with pytest.raises(MemoryError):
             state_cache.decoder(np.array(text))
@@ -348,6 +348,6 @@ def test_where_there_is_no_room_for_a_state_nothing_is_left(monkeypatch: pytest.
 )
 def test_what_is_packed_comes_back_as_it_was(contiguous: list[NDArray[np.generic]]) -> None:
     originals = [array.swapaxes(1, 2) for array in contiguous]  # not in the order of memory
-    for array, copy in zip(originals, PackedArrays.of(originals).arrays(), strict=True):
+    for array, copy in zip(originals, unpack(pack(originals)), strict=True):
         assert array.dtype == copy.dtype and array.shape == copy.shape and array.tobytes() == copy.tobytes()
         assert copy.flags.aligned and not copy.flags.writeable

@@ -107,7 +107,7 @@ def searched(model: Completer, queries: list[Query], width: int, *, natively: bo
     options = queries[0].options
     with pytest.MonkeyPatch.context() as patch:
         if not natively:
-            patch.setattr(WordSearch, "_search_natively", no_search)
+            patch.setattr(NativeEngine, "search", no_search)
         search = WordSearch(
             *(model.language_model, model.character_classes, options.k, options.threshold, width),
             refusals=queries[0].refusals,
@@ -191,9 +191,10 @@ def test_roots_may_be_any(number: int, data: st.DataObject) -> None:
     )
     careful = [frozenset[int](data.draw(letters)) for _ in typed]
     asked = SearchRoots(roots, np.exp(log_probabilities[:, 0]), state), data.draw(st.integers(1, 12)), careful, typed
-    ours = search._search_natively(*asked)  # pyright: ignore[reportPrivateUsage]
     theirs = search._search_levels(*asked)  # pyright: ignore[reportPrivateUsage]
-    assert ours is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WordSearch, "_search_levels", None)
+        ours = search._search(*asked)  # pyright: ignore[reportPrivateUsage]
     agree(ours[0], theirs[0])
     assert ours[1].tolist() == theirs[1].tolist()
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Self, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +18,24 @@ _ALIGNMENT = 8  # bytes
 
 ArrayLayouts = tuple[tuple[np.dtype[Any], tuple[int, ...], int], ...]
 """Data type, shape and offset of each."""
+PackedArrays = tuple[bytes, ArrayLayouts]
 
 
-@dataclass(frozen=True, slots=True)
-class PackedArrays:
-    """Copies of several arrays in one allocation, which do not fragment the heap."""
+def pack(arrays: Sequence[NDArray[np.generic]]) -> PackedArrays:
+    """Copy several arrays to one allocation, which does not fragment the heap."""
+    layouts, parts, at = list[Any](), list[bytes](), 0
+    for array in arrays:
+        content = array.tobytes()
+        parts.append(content.ljust(-(-len(content) // _ALIGNMENT) * _ALIGNMENT, b"\0"))
+        layouts.append((array.dtype, array.shape, at))
+        at += len(parts[-1])
+    return b"".join(parts), _interned(tuple(layouts))
 
-    data: bytes
-    layouts: ArrayLayouts
 
-    @classmethod
-    def of(cls, arrays: Sequence[NDArray[np.generic]]) -> Self:
-        """Copy arrays."""
-        layouts, parts, at = list[Any](), list[bytes](), 0
-        for array in arrays:
-            content = array.tobytes()
-            parts.append(content.ljust(-(-len(content) // _ALIGNMENT) * _ALIGNMENT, b"\0"))
-            layouts.append((array.dtype, array.shape, at))
-            at += len(parts[-1])
-        return cls(b"".join(parts), _interned(tuple(layouts)))
-
-    def arrays(self) -> tuple[NDArray[np.generic], ...]:
-        """Return the arrays, read-only, without a copy."""
-        return tuple(np.ndarray(shape, dtype, self.data, at) for dtype, shape, at in self.layouts)
+def unpack(packed: PackedArrays) -> tuple[NDArray[Any], ...]:
+    """Return the arrays, read-only, without a copy."""
+    data, layouts = packed
+    return tuple(np.ndarray(shape, dtype, data, at) for dtype, shape, at in layouts)
 
 
 @lru_cache(1024)  # texts of one length share a layout of a kilobyte
@@ -125,7 +120,8 @@ class StateCache:
         result = None
         if deepest.block is not None:
             self._kept.move_to_end(deepest)
-            result = _unpack(deepest.block)
+            log_probabilities, *read = unpack(deepest.block)
+            result = log_probabilities, tuple(read)
         state = self._model.initial_state(1) if result is None else result[1]
         return Prefill(self, deepest, depth, path, state, result, shortened=at == len(path))
 
@@ -137,7 +133,8 @@ class StateCache:
             below, rest = child, rest[len(child.label) :]
         if current and not rest and below.block is not None:
             self._kept.move_to_end(below)
-            return below, "", _unpack(below.block)
+            log_probabilities, *read = unpack(below.block)
+            return below, "", (log_probabilities, tuple(read))
         result = self._model.step(_ids(label[-1:]), state)
         if current and sum(array.nbytes for array in (result[0], *result[1])) <= self._max_bytes * MAX_STEP_SHARE:
             return self.store(node, label, result), "", result
@@ -145,11 +142,11 @@ class StateCache:
 
     def store(self, node: TrieNode, label: Label, result: Result) -> TrieNode:
         """Store the result at the end of a label from a node; returns the stop."""
-        block = PackedArrays.of((result[0], *result[1]))  # first, so that a MemoryError leaves the tree as it was
+        block = pack((result[0], *result[1]))  # first, so that a MemoryError leaves the tree as it was
         stored = self._insert(node, label)
         stored.block = block
         self.bytes -= self._kept.pop(stored, 0)  # not 0 if two prefills of one text run side by side
-        self._kept[stored] = size = len(block.data) + _NODE_BYTES + CHARACTER_BYTES * len(stored.label)
+        self._kept[stored] = size = len(block[0]) + _NODE_BYTES + CHARACTER_BYTES * len(stored.label)
         self.bytes += size
         while self.bytes > self._max_bytes and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
@@ -268,8 +265,3 @@ def _common_length(a: Label, b: Label) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _unpack(block: PackedArrays) -> Result:
-    log_probabilities, *state = block.arrays()
-    return cast(LogProbabilities, log_probabilities), tuple(state)

@@ -311,9 +311,40 @@ class WordSearch:
         careful: Sequence[frozenset[int]],
         typed: Sequence[tuple[int, ...]] | None = None,
     ) -> tuple[list[list[FoundWord]], _Flags]:
-        """Return the k best words and pieces of each prefix, and whether they are proven, (R,)."""
+        """Return the k best words and pieces of each prefix, and whether they are proven, (R,): by the engine in one
+        call for each prefix, or, where it cannot, level by level."""
         typed = [()] * len(careful) if typed is None else typed
-        return self._search_natively(roots, k, careful, typed) or self._search_levels(roots, k, careful, typed)
+        engine, arrays = getattr(self.model, "engine", None), self.classes.arrays
+        largest = max(self.width, k, self.max_characters)
+        if not isinstance(engine, NativeEngine) or arrays is None or largest > MAX_NATIVE:
+            return self._search_levels(roots, k, careful, typed)
+        table = self.refusals.table() if self.refusals.parts else None
+        words, proven = list[list[FoundWord]](), np.zeros(len(careful), np.bool_)
+        for i, spelling in enumerate(careful):
+            which = [row for row, root in enumerate(roots.roots) if root.prefix == i]
+            first, p, state = [roots.roots[row] for row in which], roots.p, roots.state
+            if len(which) < len(p):
+                p, state = p[which], select_rows(state, np.array(which))
+            own = arrays
+            if spelling:
+                own = arrays._replace(classes=arrays.classes.copy())
+                own.classes[[*spelling]] |= CAREFUL
+            query = WordQuery(
+                *(k, self.width, self.max_characters, self.threshold, self._min_foreign, own),
+                table.addresses if table else (0, 0, 0),
+                [root.weight for root in first],
+                [table.number(root.refusal_states) if table else 0 for root in first],
+                [*(root.replacement for root in first), typed[i]],
+                *(p, np.stack([root.allowed for root in first])),
+            )
+            if (found := engine.search(state, query)) is None:
+                return self._search_levels(roots, k, careful, typed)
+            words.append([])
+            for row, ids, *q in found[0]:
+                root = first[row]
+                words[i].append(FoundWord(np.array([*root.replacement, *ids]), q[0], root.num_replaced, q[1]))
+            self.steps, proven[i] = self.steps + found[1], found[2]
+        return words, proven
 
     def _search_levels(
         self, roots: SearchRoots, k: int, careful: Sequence[frozenset[int]], typed: Sequence[tuple[int, ...]]
@@ -375,45 +406,6 @@ class WordSearch:
                 chosen, least_gain = choose_pieces(pieces, k)
                 proven[i] &= dropped_piece[i] * (self.max_piece - 1) <= least_gain
                 words[i] = self._merge(words[i], [FoundWord(ids, q) for ids, q in chosen])[:k]
-        return words, proven
-
-    def _search_natively(
-        self, roots: SearchRoots, k: int, careful: Sequence[frozenset[int]], typed: Sequence[tuple[int, ...]]
-    ) -> tuple[list[list[FoundWord]], _Flags] | None:
-        """Do what `_search` does in one call for each prefix; None where the engine cannot."""
-        engine, arrays = getattr(self.model, "engine", None), self.classes.arrays
-        if (
-            not isinstance(engine, NativeEngine)
-            or arrays is None
-            or max(self.width, k, self.max_characters) > MAX_NATIVE
-        ):
-            return None
-        table = self.refusals.table() if self.refusals.parts else None
-        words, proven = list[list[FoundWord]](), np.zeros(len(careful), np.bool_)
-        for i, spelling in enumerate(careful):
-            which = [row for row, root in enumerate(roots.roots) if root.prefix == i]
-            first, p, state = [roots.roots[row] for row in which], roots.p, roots.state
-            if len(which) < len(p):
-                p, state = p[which], select_rows(state, np.array(which))
-            own = arrays
-            if spelling:
-                own = arrays._replace(classes=arrays.classes.copy())
-                own.classes[[*spelling]] |= CAREFUL
-            query = WordQuery(
-                *(k, self.width, self.max_characters, self.threshold, self._min_foreign, own),
-                table.addresses if table else (0, 0, 0),
-                [root.weight for root in first],
-                [table.number(root.refusal_states) if table else 0 for root in first],
-                [*(root.replacement for root in first), typed[i]],
-                *(p, np.stack([root.allowed for root in first])),
-            )
-            if (found := engine.search(state, query)) is None:
-                return None
-            words.append([])
-            for row, ids, *q in found[0]:
-                root = first[row]
-                words[i].append(FoundWord(np.array([*root.replacement, *ids]), q[0], root.num_replaced, q[1]))
-            self.steps, proven[i] = self.steps + found[1], found[2]
         return words, proven
 
     def _merge(self, words: list[FoundWord], others: list[FoundWord]) -> list[FoundWord]:
