@@ -639,6 +639,13 @@ def test_a_base_that_cannot_be_is_said_in_one_sentence(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_counter_is_no_base_and_is_named(tmp_path: Path, few: list[str]) -> None:
+    train(few, out=tmp_path / "base", model="ngram")
+    with pytest.raises(OptionError, match="family ngram"):
+        train(few, out=tmp_path / "model", **small(base=str(tmp_path / "base")))
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
 def test_a_base_of_another_size_is_said_in_one_sentence(tmp_path: Path, few: list[str]) -> None:
     train(few, out=tmp_path / "base", **small(epochs=1))
     with pytest.raises(OptionError, match=r"the base model has 16 units and this model 8; give hidden=16, or more\."):

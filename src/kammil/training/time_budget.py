@@ -135,9 +135,14 @@ def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
         raise OptionError(
             f"a model of the family {recipe.model} counts its texts and starts from nothing; leave base out."
         )
-    if not isinstance(recipe.base, str) or not learner.of_base:
+    if not isinstance(recipe.base, str):
         return {}
     base, _ = model_folder.summary(Path(recipe.base))
+    if isinstance(family(base.family).learner(), CountingLearner):
+        raise OptionError(
+            f"{recipe.base} is of the family {base.family}, which has no weights to start from; name another model, "
+            "as --model blend makes, or leave base out."
+        )
     names = [name for name in learner.of_base if name in base.settings and given.get(name) is None]
     options = {name: base.settings[name] for name in names}
     better = learner.from_base(recipe.settings | options, base) if isinstance(learner, MergingLearner) else None
