@@ -184,7 +184,10 @@ class CounterAhead:
             f"against {self.model_bits:.3f}"
         )
         if self.published:
-            return f"{ahead}, so it is your model; give more minutes, or --model blend to keep what was trained"
+            return (
+                f"{ahead}, so it is your model; a counter neither learns while it is used nor runs in a browser: give "
+                "--model blend for one that does"
+            )
         return f"{ahead}; give more minutes, or --model ngram"
 
 
