@@ -384,6 +384,12 @@ def test_wrong_options_get_a_sentence(site: Path) -> None:
         assert name in answer["error"]
 
 
+def test_only_strings_are_texts(site: Path) -> None:
+    methods = ("complete", "suggest", "phrase", "reading", "score", "after", "learn", "forget", "normalise")
+    for answer in run(site, [*([name, 5] for name in methods), ["learn", ["شو"]], ["score", "شو", 5]]):
+        assert "text is" in answer["error"] and "string" in answer["error"]
+
+
 def in_node(code: str) -> str:
     if NODE is None:
         pytest.skip("Node is not installed: apt-get install nodejs")

@@ -400,6 +400,17 @@ def test_an_element_lies_over_its_field_however_the_page_lays_it_out(visit: Open
         )
 
 
+def test_the_page_says_how_to_open_it_where_it_was_opened_as_a_file(browser: Browser, site: Path, visit: Open) -> None:
+    page = browser.new_page()
+    page.goto((site / "index.html").as_uri())
+    for sentence in ("لا تعمل", "does not run", "python -m http.server"):
+        page.locator("#intro").get_by_text(sentence).first.wait_for(timeout=60_000)
+    page.close()
+    page = visit(locale="en")
+    page.wait_for_selector("#card dd")
+    assert "http.server" not in page.locator("#intro").inner_text()
+
+
 def test_ghost_text_has_the_colour_of_its_field(visit: Open) -> None:
     page = visit("own.html")
     for field, host in (("#one", "form > kammil-text"), ("#line", "p > kammil-text")):

@@ -26,6 +26,12 @@ POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
     "style-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'"
 )
+OPENED_AS_FILE = (
+    "لا تعمل هذه الصفحة إذا فُتحت كملفّ: شغّل في مجلّدها <code>python -m http.server</code> ثمّ افتح "
+    '<code>http://localhost:8000</code>. <span lang="en" dir="ltr">This page does not run when it is opened as a file: '
+    "in its folder run <code>python -m http.server</code>, then open <code>http://localhost:8000</code>.</span>"
+)
+"""Stands in the page until its script runs, which browsers read from a server alone."""
 _KEPT = ("html", "js", "css", "svg", "woff2", "wasm", "json", "safetensors")
 _LATER = ("kammil.wasm", "ui/plex-arabic.woff2")  # few browsers need them
 _HERE = Path(__file__).parent
@@ -86,6 +92,7 @@ def _page(folder: Path, module: Mapping[str, bytes]) -> dict[str, bytes]:
     about = {"name": folder.name, **folders.about(folder), "learns": True}
     html = re.sub("<link rel=.preload.+\n", "", playground.assets()[""].content.decode())
     html = re.sub(r'(src|href)="(?=[^"]+\.)', r'\1="ui/', html)
+    html = html.replace('<p id="intro">', f'<p id="intro"><span>{OPENED_AS_FILE}</span>', 1)
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     page = {
         **{f"ui/{name}": asset.content for name, asset in playground.assets().items() if name},

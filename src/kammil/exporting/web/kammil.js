@@ -7,7 +7,7 @@ import { build, Engine } from "./engine.js";
 import { blend, checkSizes, safetensors } from "./folder.js";
 import { Random } from "./random.js";
 import { compiled, Suggester } from "./suggest.js";
-import { cutGrapheme, textRules, wordsOf } from "./text.js";
+import { checkedText, cutGrapheme, textRules, wordsOf } from "./text.js";
 import { PROFILE_LIMITS } from "./ui/facts.js";
 
 const UNK = 1, BOS = 2, EOS = 3, SPECIALS = 4;
@@ -110,7 +110,7 @@ export class Model {
   }
 
   score(text, given = "", top = 0) {
-    const before = this.normalise(given), both = this.normalise(given + text);
+    const before = this.normalise(given), both = this.normalise(given + checkedText(text));
     const seen = both.startsWith(before) ? both.slice(before.length) : this.normalise(text);
     const ids = this.encode(before + seen), read = [BOS, ...ids], targets = [...ids, EOS], bits = [], others = [];
     const size = this.#pieces.length, unknown = Math.log2(0x110000 - (size - SPECIALS));
@@ -137,7 +137,7 @@ export class Model {
 
   /** Return a text to learn, stripped, or throw an error that says why it cannot be learnt. */
   checked(text) {
-    const stripped = text.trim(), { length } = [...stripped], most = PROFILE_LIMITS[1];
+    const stripped = checkedText(text).trim(), { length } = [...stripped], most = PROFILE_LIMITS[1];
     if (!this.normalise(stripped).trim()) throw new Error("the text is empty, so there is nothing to learn");
     if (length > most) throw new Error(`the text has ${length} characters, but at most ${most} are learnt at once`);
     return stripped;

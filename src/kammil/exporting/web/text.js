@@ -1,5 +1,11 @@
 // Normalisation of a text before a model reads it; the rules are those of `TextRules` in `kammil/text.py`.
 
+/** Return a text that a program gave, or throw a `TypeError`. */
+export function checkedText(text) {
+  if (typeof text !== "string") throw new TypeError(`the text is ${String(text)}, but it must be a string`);
+  return text;
+}
+
 const URL_SIGN = "\u{1F517}", HANDLE_SIGN = "\u{1F464}", NUMBER_SIGN = "\u{1F522}";
 const SPACE = "\\p{White_Space}", WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200C\\u200D]";
 const inWord = WORD.slice(1, -1);
@@ -28,7 +34,8 @@ export function textRules(rules) {
   const unknown = Object.keys(rules).find((name) => !(name in RULES));
   if (unknown) throw new Error(`the model has the text rule ${unknown}, which is none of ours; export it anew`);
   const on = { ...RULES, ...rules };
-  return (text) => {
+  return (whole) => {
+    let text = checkedText(whole);
     if (on.nfc || on.invisible) text = text.toWellFormed();
     if (on.tatweel) text = text.replaceAll("\u0640", "");
     if (on.invisible) text = text.replace(INVISIBLE, (whole, dropped) => (dropped ? "" : whole));
