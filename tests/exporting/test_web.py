@@ -234,13 +234,15 @@ def test_options_of_suggestions_are_those_of_python(site: Path, model: Completer
 
 
 def test_another_model_suggests_its_own_words_and_none_that_its_owner_blocks(
-    site: Path, folder_of: Callable[[str], Path], lines: list[str], tmp_path: Path
+    site: Path, folder_of: Callable[[str], Path], lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del site  # which finds the compiler
     folder = shutil.copytree(folder_of("blend"), tmp_path / "model")
     first = kammil.load(folder).suggest("")[0].text
     (folder / folders.BLOCK).write_text(f"{first}\n", "utf-8")
-    kammil.export(folder, "web", tmp_path / "site")
+    monkeypatch.chdir(folder)
+    kammil.export(".", "web", tmp_path / "site")
+    assert json.loads((tmp_path / "site" / "model" / "about.json").read_text("utf-8"))["id"] == "model"
     model, prompts = kammil.load(folder), ["", *mixed_prompts(lines, 30)]
     calls = [["suggest", text, {"allowOffensive": allowed}] for text in prompts for allowed in (False, True)]
     expected = [suggested(model, text, allow_offensive=allowed) for text in prompts for allowed in (False, True)]

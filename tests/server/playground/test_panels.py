@@ -126,6 +126,8 @@ def test_a_correction_says_so_and_replaces_the_letters(page: Playground, api: Ap
     page.has_text("شو اخبارك ")
     page.one("#text").press("Control+z")
     page.has_text(typed + "ك")
+    page.keyboard.type("م")  # not in place of what is there again
+    page.has_text(typed + "كم")
 
 
 def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:

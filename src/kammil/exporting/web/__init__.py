@@ -89,7 +89,7 @@ def _builds() -> dict[str, Path]:
 
 def _page(folder: Path, module: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the files, by path, of the page of `kammil serve`, where a model in the browser answers."""
-    about = {"name": folder.name, **folders.about(folder), "learns": True}
+    about = {"name": folder.resolve().name, **folders.about(folder), "learns": True}
     html = re.sub("<link rel=.preload.+\n", "", playground.assets()[""].content.decode())
     html = re.sub(r'(src|href)="(?=[^"]+\.)', r'\1="ui/', html)
     html = html.replace('<p id="intro">', f'<p id="intro"><span>{OPENED_AS_FILE}</span>', 1)
@@ -99,7 +99,7 @@ def _page(folder: Path, module: Mapping[str, bytes]) -> dict[str, bytes]:
         "ui/plex-arabic-OFL.txt": Path(playground.__file__).with_name("plex-arabic-OFL.txt").read_bytes(),
         "ui/api.js": _HERE.joinpath("ui").joinpath("api.js").read_bytes(),
         "index.html": html.replace("<meta", f"{policy}\n<meta", 1).encode(),
-        "model/about.json": json.dumps({"id": folder.name, "card": about}).encode(),
+        "model/about.json": json.dumps({"id": about["name"], "card": about}).encode(),
     }
     kept = {path: content for path, content in {**module, **page}.items() if path.endswith(_KEPT)}
     kept["./"] = kept.pop("index.html")  # which many hosts redirect there

@@ -37,6 +37,7 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
   let phrase = null; // of which the ghost is what is left, if it is a stock phrase
   let composing = false;
   let reportedGhost = "";
+  let corrected = {}; // the whole text before a word of it was replaced, and where the word ended
   let textWithSpace = ""; // the whole text if it ends with an automatic space
   let prefix = ""; // what is to be continued, as of the last report
   const given = field.getAttribute("dir");
@@ -179,8 +180,9 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
     insert(typed);
   });
   on(field, "input", (event) => {
-    // Undo selects the automatic space; move on, so that it is not typed over.
+    // Undo selects the automatic space, or the word that was corrected; move on, so that it is not typed over.
     if (event.inputType?.startsWith("history") && field.value === textWithSpace) moveToEnd();
+    if (event.inputType === "historyUndo" && field.value === corrected.text) field.selectionStart = corrected.end;
     // Input from an on-screen keyboard cannot be prevented, so the space is replaced after it.
     const typed = field.value.slice(text.length);
     const appended = event.isTrusted && isTyped() && typed && field.value.startsWith(text) && caretAtEnd();
@@ -242,6 +244,7 @@ export function createEditor({ field, mirror, caret }, handlers, signal) {
       field.focus();
       if (field.value !== text || beforeCaret() !== prefix) return refresh(); // it was for another text
       const end = field.selectionEnd, spaces = field.value.slice(end).match(/^[^\S\n]*/)[0].length;
+      corrected = { text, end };
       field.setSelectionRange(end - replaced, end + spaces);
       insertWord(word);
     },
