@@ -37,9 +37,9 @@ import kammil
 from kammil.completion.completer import Completer
 from kammil.data import sources
 from kammil.data.splits import leaks
-from kammil.models.family import NetworkLearner, family
+from kammil.models.family import NetworkLearner, NetworkTask, family
 from kammil.progress import Event, TrainingProgress
-from kammil.training.batches import TrainingData, make_rows, pad
+from kammil.training.batches import make_rows, pad
 from kammil.training.loop import fit
 from kammil.training.recipe import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary, rare_characters
@@ -250,9 +250,10 @@ def seconds_to_plateau(train: Sequence[str], test: Sequence[str]) -> float:
             answer = event.elapsed - (looking - (time.monotonic() - started))
             raise ReachedError
 
-    rare = np.array([vocabulary.encode(c)[0] for c in sorted(rare_characters(train))], np.int64)
+    rare = [int(vocabulary.encode(c)[0]) for c in sorted(rare_characters(train))]
+    data = NetworkTask(nn.Module, encoded, encoded[:8], rare=rare, unknown_bits=vocabulary.unknown_bits)
     with contextlib.suppress(ReachedError):
-        fit(network, TrainingData(encoded, encoded[:8], rare, vocabulary.unknown_bits), options, on_event=listen)
+        fit(network, data, options, on_event=listen)
     return answer
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from kammil.models.blend.experts import NgramExperts
 from kammil.models.blend.model import BlendSettings
 from kammil.models.blend.network import BlendNetwork
-from kammil.models.family import Chunk
+from kammil.models.family import Chunk, NetworkTask
 from kammil.training import initial_weights, time_budget
-from kammil.training.batches import Arrays, TrainingData
+from kammil.training.batches import Arrays
 from kammil.training.loop import fit
 from kammil.training.recipe import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary
@@ -22,7 +23,7 @@ from kammil.vocabulary import CharacterVocabulary
 OPTIONS = TrainingOptions(epochs=1, learning_rate=0.01, threads=1, device="cpu")
 
 
-def lessons(texts: list[str]) -> tuple[TrainingData, list[BlendNetwork]]:
+def lessons(texts: list[str]) -> tuple[NetworkTask[Any], list[BlendNetwork]]:
     """Three quarters of the texts to learn from, and two new members of a blend."""
     settings = BlendSettings(embedding=8, hidden=16, gate=8)
     vocabulary = CharacterVocabulary.from_texts(texts)
@@ -37,12 +38,14 @@ def lessons(texts: list[str]) -> tuple[TrainingData, list[BlendNetwork]]:
 
     torch.manual_seed(0)
     return (
-        TrainingData(train, held_out, np.zeros(0, np.int64), vocabulary.unknown_bits, extra_inputs=extra_inputs),
+        NetworkTask(
+            nn.Module, train, held_out, extra_inputs=extra_inputs, rare=(), unknown_bits=vocabulary.unknown_bits
+        ),
         [BlendNetwork(vocabulary.size, made.count, settings) for _ in range(2)],
     )
 
 
-def bits(network: BlendNetwork, given: TrainingData) -> float:
+def bits(network: BlendNetwork, given: NetworkTask[Any]) -> float:
     """On the validation texts, of weights that do not move."""
     (epoch,) = fit(network, given, OPTIONS.model_copy(update={"learning_rate": 1e-12}))
     return epoch.validation_bits

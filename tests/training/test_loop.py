@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids
+from kammil.models.family import NetworkTask
 from kammil.progress import (
     EpochEnded,
     Event,
@@ -31,7 +32,6 @@ from kammil.progress import (
     note,
 )
 from kammil.training import loop, time_budget
-from kammil.training.batches import TrainingData
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.loop import fit, run_parallel
 from kammil.training.optim import warmup_then_cosine
@@ -54,7 +54,7 @@ def same_threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def data() -> TrainingData:
+def data() -> NetworkTask[Any]:
     """Texts of a chain in which each id has two likely followers; the validation part holds unknown ids too."""
     generator = np.random.default_rng(5)
 
@@ -67,7 +67,7 @@ def data() -> TrainingData:
     train = [text(int(n)) for n in generator.integers(1, 60, 40)]
     validation = [text(int(n)) for n in generator.integers(1, 60, 12)]
     validation[3][0] = validation[5][-1] = validation[5][-2] = UNK
-    return TrainingData(train, validation, np.array([SIZE - 1]), UNKNOWN_BITS)
+    return NetworkTask(nn.Module, train, validation, rare=[SIZE - 1], unknown_bits=UNKNOWN_BITS)
 
 
 def network(seed: int = 0, dropout: float = 0.2) -> nn.Module:
@@ -116,7 +116,7 @@ class KilledError(BaseException):
     """Stands for the end of the process: nothing in the loop handles it."""
 
 
-def test_half_precision_learns_as_well(data: TrainingData) -> None:
+def test_half_precision_learns_as_well(data: NetworkTask[Any]) -> None:
     """Its weights are others, its figures are not, and it repeats itself to the bit."""
     made = [(network(), p) for p in ("float32", "bfloat16", "bfloat16")]
     whole, half, again = (fit(model, data, options(precision=p)) for model, p in made)
@@ -126,7 +126,7 @@ def test_half_precision_learns_as_well(data: TrainingData) -> None:
     assert half[-1].validation_bits == pytest.approx(whole[-1].validation_bits, abs=0.02)
 
 
-def test_the_first_epoch_is_validated_on_the_way(data: TrainingData) -> None:
+def test_the_first_epoch_is_validated_on_the_way(data: NetworkTask[Any]) -> None:
     """And looking changes nothing: the weights are those of a run that never looked."""
     first, *later = fit(network(), data, options())
     assert len(first.early) == len({math.ceil(5 / part) for part in (16, 8, 4, 2)}) == 3
@@ -139,7 +139,7 @@ def test_the_first_epoch_is_validated_on_the_way(data: TrainingData) -> None:
 # ---- seeds
 
 
-def test_one_seed_gives_one_model_to_the_bit(data: TrainingData) -> None:
+def test_one_seed_gives_one_model_to_the_bit(data: NetworkTask[Any]) -> None:
     runs: list[tuple[Weights, list[EpochEnded]]] = []
     for seed in (3, 3, 4):
         model = network()
@@ -154,7 +154,7 @@ def test_one_seed_gives_one_model_to_the_bit(data: TrainingData) -> None:
 # ---- what is measured
 
 
-def test_an_epoch_of_few_steps_is_drawn_from_all_texts(data: TrainingData, tmp_path: Path) -> None:
+def test_an_epoch_of_few_steps_is_drawn_from_all_texts(data: NetworkTask[Any], tmp_path: Path) -> None:
     """40 texts are 20 batches of 2: epochs of 7 steps are validated, saved and resumed like passes."""
     seen: list[Event] = []
     few = options(epochs=3, batch_size=2, epoch_steps=7, patience=3)
@@ -174,7 +174,7 @@ def test_an_epoch_of_few_steps_is_drawn_from_all_texts(data: TrainingData, tmp_p
 
 @pytest.mark.parametrize("objective", ["text", "completion"])
 @pytest.mark.parametrize("block", [8, 512])
-def test_the_figures_are_those_of_the_definition(data: TrainingData, objective: str, block: int) -> None:
+def test_the_figures_are_those_of_the_definition(data: NetworkTask[Any], objective: str, block: int) -> None:
     """Bits by the formula, text by text, of a model that stays as it is; the loop pads, batches and cuts."""
     model = network(dropout=0).eval()
     start = weights(model)
@@ -194,7 +194,7 @@ def test_the_figures_are_those_of_the_definition(data: TrainingData, objective: 
                 count += 1
         return bits / count, right / count
 
-    plain = TrainingData(data.train, data.validation, np.zeros(0, np.int64), UNKNOWN_BITS)
+    plain = dataclasses.replace(data, rare=())
     still = options(epochs=1, learning_rate=1e-30, weight_decay=0, objective=objective, block=block)
     (event,) = fit(model, plain, still)
     assert equal(weights(model), start)
@@ -202,16 +202,16 @@ def test_the_figures_are_those_of_the_definition(data: TrainingData, objective: 
     assert (event.validation_bits, event.validation_accuracy) == pytest.approx(measured(data.validation), rel=1e-5)
 
 
-def test_validation_is_without_dropout(data: TrainingData) -> None:
+def test_validation_is_without_dropout(data: NetworkTask[Any]) -> None:
     still = options(epochs=2, learning_rate=1e-30, weight_decay=0)
     bits = [event.validation_bits for p in (0.0, 0.9) for event in fit(network(dropout=p), data, still)]
     assert bits == [bits[0]] * 4
 
 
 @pytest.mark.parametrize("clip", [0.05, 1e9])
-def test_it_is_the_textbook_loop(data: TrainingData, clip: float) -> None:
+def test_it_is_the_textbook_loop(data: NetworkTask[Any], clip: float) -> None:
     """All texts in one batch, against the same thing written down again: mean loss, clipping, AdamW, schedule."""
-    plain = dataclasses.replace(data, rare=np.zeros(0, np.int64))
+    plain = dataclasses.replace(data, rare=())
     how = options(epochs=12, batch_size=64, gradient_clip=clip, weight_decay=0.7, warmup=0.25)
     # In double precision: Adam divides small gradients by themselves, and their rounding with it.
     model, reference = network(dropout=0).double(), network(dropout=0).double()
@@ -243,7 +243,7 @@ def test_it_is_the_textbook_loop(data: TrainingData, clip: float) -> None:
         assert value.numpy() == pytest.approx(kept[name].numpy(), abs=1e-9)
 
 
-def test_it_learns_what_there_is_to_learn(data: TrainingData) -> None:
+def test_it_learns_what_there_is_to_learn(data: NetworkTask[Any]) -> None:
     known = [text for text in data.validation if UNK not in text]
     model = network(dropout=0)
     history = fit(model, dataclasses.replace(data, validation=known), options(epochs=30))
@@ -252,7 +252,7 @@ def test_it_learns_what_there_is_to_learn(data: TrainingData) -> None:
     assert 1.0 < history[-1].validation_bits < 1.5
 
 
-def test_events_come_in_order(data: TrainingData) -> None:
+def test_events_come_in_order(data: NetworkTask[Any]) -> None:
     heard: list[Event] = []
     history = fit(network(), data, options(epochs=3), on_event=heard.append)
     steps = math.ceil(len(data.train) / 8)
@@ -270,7 +270,7 @@ def test_events_come_in_order(data: TrainingData) -> None:
 # ---- early stopping
 
 
-def test_the_best_weights_are_kept_and_patience_ends_the_run(data: TrainingData) -> None:
+def test_the_best_weights_are_kept_and_patience_ends_the_run(data: NetworkTask[Any]) -> None:
     few = dataclasses.replace(data, train=data.train[:3])  # soon learnt by heart
     model = network(dropout=0)
     seen: list[Weights] = []
@@ -292,7 +292,9 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(data: TrainingData)
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(1, 2), (1, 0), (2, 1), (3, 5), (4, 0)])
-def test_a_killed_run_goes_on_to_the_same_weights(data: TrainingData, tmp_path: Path, epoch: int, step: int) -> None:
+def test_a_killed_run_goes_on_to_the_same_weights(
+    data: NetworkTask[Any], tmp_path: Path, epoch: int, step: int
+) -> None:
     whole = network()
     history = fit(whole, data, options())
     with pytest.raises(KilledError):
@@ -310,7 +312,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(data: TrainingData, tmp_path: 
     assert times == sorted(times)
 
 
-def test_a_run_that_ended_early_ends_early_again(data: TrainingData, tmp_path: Path) -> None:
+def test_a_run_that_ended_early_ends_early_again(data: NetworkTask[Any], tmp_path: Path) -> None:
     few = dataclasses.replace(data, train=data.train[:3])
     how = options(epochs=500, patience=2, learning_rate=0.3)
     model = network()
@@ -320,14 +322,16 @@ def test_a_run_that_ended_early_ends_early_again(data: TrainingData, tmp_path: P
     assert equal(weights(again), weights(model))
 
 
-def test_a_checkpoint_of_another_network_is_refused(data: TrainingData, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_network_is_refused(data: NetworkTask[Any], tmp_path: Path) -> None:
     fit(network(), data, options(epochs=1), checkpoint=Checkpoint(tmp_path))
     other = nn.Sequential(nn.Embedding(SIZE, 9), nn.Linear(9, SIZE))
     with pytest.raises(FolderError, match="does not fit this training run"):
         fit(other, data, options(epochs=1), checkpoint=Checkpoint(tmp_path))
 
 
-def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(data: TrainingData, tmp_path: Path) -> None:
+def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(
+    data: NetworkTask[Any], tmp_path: Path
+) -> None:
     model = network()
     history = fit(model, data, options(), on_event=stop_at(1, 2, KeyboardInterrupt), checkpoint=Checkpoint(tmp_path))
     assert [event.epoch for event in history] == [1]
@@ -336,7 +340,9 @@ def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(data: T
 
 
 @pytest.mark.parametrize(("epoch", "step", "kept"), [(1, 0, 1), (3, 1, 2), (3, 0, 3)])
-def test_an_interrupt_later_keeps_the_best_whole_epoch(data: TrainingData, epoch: int, step: int, kept: int) -> None:
+def test_an_interrupt_later_keeps_the_best_whole_epoch(
+    data: NetworkTask[Any], epoch: int, step: int, kept: int
+) -> None:
     model, whole = network(), network()
     history = fit(model, data, options(), on_event=stop_at(epoch, step, KeyboardInterrupt))
     assert len(history) == kept
@@ -363,7 +369,7 @@ class Unlucky(nn.Module):
         raise KeyboardInterrupt
 
 
-def test_an_interrupt_before_the_first_step_leaves_nothing(data: TrainingData, tmp_path: Path) -> None:
+def test_an_interrupt_before_the_first_step_leaves_nothing(data: NetworkTask[Any], tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(Unlucky(), data, options(), checkpoint=Checkpoint(tmp_path))
     assert not list(tmp_path.iterdir())
@@ -384,12 +390,12 @@ class Exploding(nn.Module):
         return self.inner(ids) * (math.nan if self.calls < 0 else 1.0)
 
 
-def test_a_loss_that_is_no_number_is_said_in_one_sentence(data: TrainingData) -> None:
+def test_a_loss_that_is_no_number_is_said_in_one_sentence(data: NetworkTask[Any]) -> None:
     with pytest.raises(OptionError, match=r"learning_rate 0\.05 the loss is no number any more; give a lower one"):
         fit(Exploding(0), data, options())
 
 
-def test_a_loss_that_becomes_no_number_ends_the_run_with_what_was_good(data: TrainingData, tmp_path: Path) -> None:
+def test_a_loss_that_becomes_no_number_ends_the_run_with_what_was_good(data: NetworkTask[Any], tmp_path: Path) -> None:
     model = Exploding(20)  # epochs are of 5 steps and 2 batches of validation
     history = fit(model, data, options(epochs=9), checkpoint=Checkpoint(tmp_path))
     assert len(history) == 2
@@ -418,7 +424,7 @@ def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
     return made
 
 
-def test_minutes_stretch_the_schedule_and_end_the_run(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minutes_stretch_the_schedule_and_end_the_run(data: NetworkTask[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     clocked(monkeypatch, 1.0)
     heard: list[Event] = []
     how = options(epochs=10_000, minutes=5, patience=10_000, warmup=0.2)
@@ -435,12 +441,12 @@ def test_minutes_stretch_the_schedule_and_end_the_run(data: TrainingData, monkey
     assert 0.1 < peak / len(rates) < 0.3
 
 
-def test_epochs_end_a_run_before_its_minutes(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epochs_end_a_run_before_its_minutes(data: NetworkTask[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     clocked(monkeypatch, 0.001)
     assert len(fit(network(), data, options(epochs=2, minutes=60))) == 2
 
 
-def test_the_least_minutes_are_one_step(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_minutes_are_one_step(data: NetworkTask[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     clocked(monkeypatch, 100.0)
     heard: list[Event] = []
     model = network()
@@ -451,7 +457,7 @@ def test_the_least_minutes_are_one_step(data: TrainingData, monkeypatch: pytest.
 
 
 def test_minutes_of_a_resumed_run_go_on_counting(
-    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: NetworkTask[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = options(epochs=10_000, minutes=5, patience=10_000)
     clocked(monkeypatch, 1.0)
@@ -466,14 +472,14 @@ def test_minutes_of_a_resumed_run_go_on_counting(
 # ---- devices
 
 
-def test_runs_on_several_devices_in_one_process(data: TrainingData) -> None:
+def test_runs_on_several_devices_in_one_process(data: NetworkTask[Any]) -> None:
     for device in ("cpu", "auto", "cpu"):
         model = network()
         fit(model, data, options(epochs=1, device=device))
         assert device == "auto" or {value.device.type for value in model.state_dict().values()} == {"cpu"}
 
 
-def test_a_device_that_was_used_before_does_not_stick(data: TrainingData) -> None:
+def test_a_device_that_was_used_before_does_not_stick(data: NetworkTask[Any]) -> None:
     # accelerate keeps the first device of a process for all that follow; `meta` stands for an accelerator here.
     vars(Accelerator().state)["device"] = torch.device("meta")
     model = network()
@@ -482,7 +488,7 @@ def test_a_device_that_was_used_before_does_not_stick(data: TrainingData) -> Non
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_said_in_one_sentence(data: TrainingData, device: str) -> None:
+def test_a_device_that_is_not_there_is_said_in_one_sentence(data: NetworkTask[Any], device: str) -> None:
     found = torch.accelerator.current_accelerator(check_available=True)
     if found is not None and found.type == device:
         pytest.skip(f"this machine has {device}")
@@ -491,7 +497,7 @@ def test_a_device_that_is_not_there_is_said_in_one_sentence(data: TrainingData, 
 
 
 @pytest.mark.parametrize("error", [None, KilledError])
-def test_threads_are_those_of_training_alone(data: TrainingData, error: type[BaseException] | None) -> None:
+def test_threads_are_those_of_training_alone(data: NetworkTask[Any], error: type[BaseException] | None) -> None:
     torch.set_num_threads(2)
     seen: list[int] = []
 
@@ -506,7 +512,7 @@ def test_threads_are_those_of_training_alone(data: TrainingData, error: type[Bas
     assert torch.get_num_threads() == 2
 
 
-def test_where_it_learns_is_told_first(data: TrainingData) -> None:
+def test_where_it_learns_is_told_first(data: NetworkTask[Any]) -> None:
     heard: list[Event] = []
     model = network()
     fit(model, data, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), on_event=heard.append)
@@ -518,14 +524,16 @@ def test_where_it_learns_is_told_first(data: TrainingData) -> None:
 # ---- the clock of a whole run
 
 
-def test_processor_minutes_do_not_pass_while_others_work(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processor_minutes_do_not_pass_while_others_work(
+    data: NetworkTask[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clocked(monkeypatch, 100.0)
     assert len(fit(network(), data, options(epochs=3, minutes=1, clock="processor"))) == 3
     assert len(fit(network(), data, options(epochs=3, minutes=1))) == 1
 
 
 def test_what_came_before_and_what_comes_after_is_inside_the_minutes(
-    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    data: NetworkTask[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = clocked(monkeypatch, 1.0)
     whole = time_budget.TimeBudget(5.0)
@@ -534,7 +542,7 @@ def test_what_came_before_and_what_comes_after_is_inside_the_minutes(
     assert 215 < whole.elapsed <= 245
 
 
-def test_a_long_validation_is_inside_the_minutes(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_validation_is_inside_the_minutes(data: NetworkTask[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of a second, and so many validation texts that to judge by all of them takes ten minutes."""
     many = dataclasses.replace(data, validation=list(data.validation) * 400)
     clocked(monkeypatch, 1.0)
@@ -552,7 +560,7 @@ def test_a_long_validation_is_inside_the_minutes(data: TrainingData, monkeypatch
     assert 250 < whole.elapsed < 330
 
 
-def test_no_time_at_all_is_one_step(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_time_at_all_is_one_step(data: NetworkTask[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     time = clocked(monkeypatch, 0.0)
     whole = time_budget.TimeBudget(1.0)
     time.now, time.tick = 500.0, 1.0
@@ -573,8 +581,8 @@ def test_a_clock_stands_still_for_what_has_a_time_of_its_own(monkeypatch: pytest
     assert time_budget.TimeBudget(None).left == math.inf
 
 
-def test_an_epoch_draws_texts_by_their_weights(data: TrainingData) -> None:
-    def trained(weighted: TrainingData) -> tuple[Weights, list[TrainingProgress]]:
+def test_an_epoch_draws_texts_by_their_weights(data: NetworkTask[Any]) -> None:
+    def trained(weighted: NetworkTask[Any]) -> tuple[Weights, list[TrainingProgress]]:
         model, progress = network(), list[TrainingProgress]()
         fit(
             model,
@@ -602,7 +610,7 @@ def ending(heard: list[Event]) -> TrainingEnded:
     return ended
 
 
-def test_all_epochs_are_whole(data: TrainingData) -> None:
+def test_all_epochs_are_whole(data: NetworkTask[Any]) -> None:
     heard: list[Event] = []
     history = fit(network(), data, options(epochs=2), on_event=heard.append)
     assert [event.share for event in history] == [1, 1]
@@ -610,7 +618,7 @@ def test_all_epochs_are_whole(data: TrainingData) -> None:
     assert ending(heard) == TrainingEnded(2, 2, "epochs", best)
 
 
-def test_an_epoch_that_the_minutes_cut_is_no_whole_one(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_that_the_minutes_cut_is_no_whole_one(data: NetworkTask[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     clocked(monkeypatch, 1.0)
     heard: list[Event] = []
     history = fit(network(), data, options(epochs=10_000, minutes=5, patience=10_000), on_event=heard.append)
@@ -620,7 +628,7 @@ def test_an_epoch_that_the_minutes_cut_is_no_whole_one(data: TrainingData, monke
     assert ending(heard).passes == pytest.approx(made / steps) == pytest.approx(len(history) - 1 + history[-1].share)
 
 
-def test_patience_is_said(data: TrainingData) -> None:
+def test_patience_is_said(data: NetworkTask[Any]) -> None:
     heard: list[Event] = []
     few = dataclasses.replace(data, train=data.train[:3])
     history = fit(network(dropout=0), few, options(epochs=500, patience=3, learning_rate=0.3), on_event=heard.append)

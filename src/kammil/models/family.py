@@ -75,7 +75,7 @@ class NetworkTask(Generic[N]):
     train: Sequence[Ids]
     validation: Sequence[Ids]
     widths: Ids | None = None
-    """Characters of each id, (V,), where ids are units."""
+    """Characters of each id, (V,), where ids are units; losses are then of one segmentation, an upper bound."""
     extra_inputs: Callable[..., tuple[NDArray[np.generic], ...]] | None = None
     """(chunks, width, learning=) -> further arrays for `forward`."""
     count: int = 1
@@ -86,6 +86,10 @@ class NetworkTask(Generic[N]):
     """Ids replaced by UNK half of the time; None: characters of only one text."""
     assemble: Callable[[Sequence[N]], tuple[Settings, Artifacts]] | None = None
     """Builds a model of networks as they are, so that untrained ones can be timed."""
+    unknown_bits: float = 0.0
+    """Bits that an unknown character costs beyond predicting UNK."""
+    weights: NDArray[np.float64] | None = None
+    """(texts,): expected draws of each training text in an epoch; None: one each."""
 
 
 class GradientDescent(Protocol):

@@ -9,7 +9,7 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -106,13 +106,14 @@ def pad(rows: Sequence[Chunk]) -> Batch:
 
 
 def batches(
-    rows: Sequence[Chunk], size: int, *, rare: Ids | None = None, generator: np.random.Generator | None = None
+    rows: Sequence[Chunk], size: int, *, rare: Sequence[int] | Ids = (), generator: np.random.Generator | None = None
 ) -> Iterator[Batch]:
     """Yield every chunk once: sorted by length without a generator, shuffled with one (for learning).
 
     Shuffling sorts pools of 16 batches by length, against padding, and replaces half of the `rare` ids by UNK, so that
     the model learns where unknown characters turn up.
     """
+    rare = np.array(rare, np.int64)
     lengths = rows.lengths if isinstance(rows, Chunks) else np.array([len(row.ids) for row in rows])
     if generator is None:
         order = np.argsort(lengths, kind="stable")
@@ -127,7 +128,7 @@ def batches(
         groups = [groups[i] for i in generator.permutation(len(groups))]
     for group in groups:
         batch = pad([rows[i] for i in group])
-        if generator is not None and rare is not None and len(rare):
+        if generator is not None and len(rare):
             ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
             ids[np.isin(ids, rare) & (generator.random(ids.shape) < 0.5)] = UNK
             batch = replace(batch, inputs=ids[:, :-1], targets=ids[:, 1:])
@@ -160,22 +161,3 @@ def draw(weights: NDArray[np.float64], generator: np.random.Generator) -> Ids:
 
 
 Arrays = tuple[NDArray[np.generic], ...]
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Encoded texts to train and to validate a network on."""
-
-    train: Sequence[Ids]
-    """Ids of each text, without BOS and EOS."""
-    validation: Sequence[Ids]
-    rare: Ids
-    """Ids of characters that only one training text has."""
-    unknown_bits: float
-    """Bits that an unknown character costs beyond predicting UNK."""
-    widths: Ids | None = None
-    """(V,): characters of each word or subword; losses are then of one segmentation, an upper bound. None: 1 each."""
-    extra_inputs: Callable[..., Arrays] | None = None
-    """`NetworkTask.extra_inputs`."""
-    weights: NDArray[np.float64] | None = None
-    """(texts,): expected draws of each training text in an epoch; None: one each."""

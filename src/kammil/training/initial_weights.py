@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from kammil import distributed
 from kammil.errors import OptionError
 from kammil.models.family import NetworkTask, TrainingTexts
-from kammil.training.batches import TrainingData, batches, make_rows
+from kammil.training.batches import batches, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_optimiser, warmup_then_cosine
@@ -42,7 +42,6 @@ _READ_STATE = {_RECURRENT, "output.weight", "gate_in.weight", "gate.weight"} | {
 def new_networks(
     task: NetworkTask[N],
     texts: TrainingTexts,
-    data: TrainingData,
     states: Sequence[Checkpoint],
     options: TrainingOptions,
 ) -> list[N]:
@@ -58,7 +57,7 @@ def new_networks(
     fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
     gates = [network for network in fresh if hasattr(network, "forward_gate")]
     if texts.base is None and gates and distributed.rank() == 0:
-        warm_up_gates(gates, data, options)  # other processes take over the weights of the first
+        warm_up_gates(gates, task, options)  # other processes take over the weights of the first
     return networks
 
 
@@ -67,7 +66,7 @@ def seed_of(member: int, seed: int) -> int:
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0]) if member else seed
 
 
-def warm_up_gates(models: Sequence[Any], data: TrainingData, options: TrainingOptions) -> None:
+def warm_up_gates(models: Sequence[Any], data: NetworkTask[Any], options: TrainingOptions) -> None:
     """Train the gates of blends in place, on the CPU, from the n-gram tables alone, in one pass over some texts.
 
     A gate trained only with its network learns as slowly, and a minute may end behind an n-gram model
@@ -79,7 +78,7 @@ def warm_up_gates(models: Sequence[Any], data: TrainingData, options: TrainingOp
     rows = make_rows(data.train, objective=options.objective, block=options.block)
     order = generator.permutation(len(rows))
     last = int(np.searchsorted(np.cumsum((rows.stops - rows.firsts)[order]), _CHARACTERS)) + 1
-    stream = list(batches(rows.take(order[:last]), _BATCH, rare=data.rare, generator=generator))
+    stream = list(batches(rows.take(order[:last]), _BATCH, rare=data.rare or (), generator=generator))
     parameters = nn.ParameterList(p for model in models for p in model.gate_parameters())
     optimiser = make_optimiser(parameters, options)
     budget = TimeBudget(None if options.minutes is None else _SHARE * options.minutes, options.clock)

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from queue import Empty, SimpleQueue
@@ -39,7 +39,7 @@ from kammil.progress import (
     listening,
     steps,
 )
-from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide, draw, make_rows
+from kammil.training.batches import Arrays, Batch, batches, divide, draw, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.initial_weights import seed_of
 from kammil.training.loss import LossSums, teacher_forced
@@ -48,6 +48,7 @@ from kammil.training.recipe import TrainingOptions
 from kammil.training.time_budget import TimeBudget
 from kammil.vocabulary import UNK, rare_characters
 
+N = TypeVar("N", bound=nn.Module)
 T = TypeVar("T")
 
 _STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 3700, 3, 12
@@ -61,7 +62,7 @@ _EARLY_VALIDATION_SHARE, _VALIDATION_SHARE = 0.02, 0.05
 
 def fit(
     model: nn.Module,
-    data: TrainingData,
+    data: NetworkTask[Any],
     options: TrainingOptions,
     *,
     on_event: Listener = ignore,
@@ -131,7 +132,7 @@ class _Descent:
     def __init__(
         self,
         model: nn.Module,
-        data: TrainingData,
+        data: NetworkTask[Any],
         options: TrainingOptions,
         on_event: Listener,
         checkpoint: Checkpoint | None,
@@ -228,7 +229,7 @@ class _Descent:
             dropout.reseed((dropped + number) % 2**32)
         generator = np.random.default_rng(seed)
         train = self.train if self.weights is None else self.train.take(draw(self.weights, generator))
-        shuffled = batches(train, self.options.batch_size, rare=self.data.rare, generator=generator)
+        shuffled = batches(train, self.options.batch_size, rare=self.data.rare or (), generator=generator)
         if (size := distributed.size()) > 1:
             shuffled = (divide(batch, distributed.rank(), size) for batch in shuffled)
         self.model.train()
@@ -375,25 +376,17 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
 # Networks side by side
 
 
-def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
-    """Convert the texts of a task for the training loop."""
+def with_texts(task: NetworkTask[N], texts: TrainingTexts) -> NetworkTask[N]:
+    """Return a task with what the loop needs to know of the texts."""
     vocabulary, rare = texts.vocabulary, task.rare
     if rare is None:
         rare = [int(vocabulary.encode(character)[0]) for character in sorted(rare_characters(list(texts.texts)))]
-    return TrainingData(
-        task.train,
-        task.validation,
-        np.array(rare, np.int64),
-        vocabulary.unknown_bits,
-        task.widths,
-        task.extra_inputs,
-        texts.weights,
-    )
+    return replace(task, rare=rare, unknown_bits=vocabulary.unknown_bits, weights=texts.weights)
 
 
 def fit_networks(
     networks: Sequence[nn.Module],
-    data: TrainingData,
+    data: NetworkTask[Any],
     options: TrainingOptions,
     states: Sequence[Checkpoint],
     *,

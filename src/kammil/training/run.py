@@ -180,16 +180,16 @@ class Run:
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training needs {error.name}", "train") from error
         options, out = self.recipe.training, self.request.out
-        data = loop.training_data(task, self.texts)
+        task = loop.with_texts(task, self.texts)
         states = [Checkpoint(self.training_folder, member) for member in range(task.count)]
         self.used = optim.used(options)
         try:
             if distributed.is_first():
                 self._open_training_folder(self.used)
-            networks = initial_weights.new_networks(task, self.texts, data, states, options)
+            networks = initial_weights.new_networks(task, self.texts, states, options)
             reserve = self._seconds_to_finish(task, networks) if distributed.is_first() else 0.0
             self.histories = loop.fit_networks(
-                networks, data, options, states, on_event=self._tell, budget=self.budget, reserve=reserve
+                networks, task, options, states, on_event=self._tell, budget=self.budget, reserve=reserve
             )
         finally:
             if distributed.is_first() and not interrupted(out):  # no checkpoint to resume
