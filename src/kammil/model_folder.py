@@ -166,10 +166,11 @@ def section(card: str, title: str) -> str:
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """Return what a page says of a model: its family, parameters, licence, figures and known faults."""
+    """Return what a page says of a model: its family, parameters, licence, figures, characters and known faults."""
     folder = locate(folder)
     description, metrics = summary(folder)
     page = _text(folder, CARD) if (folder / CARD).exists() else ""
+    characters = CharacterVocabulary.from_json(_text(folder, VOCABULARY)).characters
     model = metrics.get("validation", {}).get("model", {})
     return {
         "family": description.family,
@@ -179,6 +180,7 @@ def about(folder: Path) -> dict[str, Any]:
             figure.removeprefix("target_"): model.get(figure, {}).get("value")
             for figure in ("bits_per_character", "top1", "target_top3")
         },
+        "characters": "".join(characters).encode(errors="ignore").decode(),  # without halves of surrogate pairs
         "faults": " ".join(section(page, "Known faults").split()) or None,
     }
 

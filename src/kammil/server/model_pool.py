@@ -319,7 +319,8 @@ def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
 
 
 def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:
-    about: dict[str, Any] = {"family": "", "parameters": None, "licence": None, "figures": {}, "faults": None}
+    about: dict[str, Any] = {"family": "", "parameters": None, "licence": None, "figures": {}}
+    about |= {"characters": "", "faults": None}
     try:
         created, about = int((folders.locate(folder) / folders.MODEL).stat().st_mtime), folders.about(folder)
     except (OSError, KammilError):  # removed, or being replaced

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import Error, expect
-from tests.server.playground.conftest import bundled
+from tests.server.playground.conftest import CARD, bundled
 
 if TYPE_CHECKING:
     from tests.server.playground.conftest import Api, Playground
@@ -278,7 +278,11 @@ def test_only_a_text_that_is_taught_is_learnt(page: Playground, api: Api) -> Non
     assert len(api.of("DELETE v1/learn")) == 1
     page.one("#model").select_option("plain")
     expect(page.one("#teach")).to_be_disabled()
-    expect(page.one("#learnt")).to_have_text("هذا النموذج لا يتعلّم أثناء الاستعمال.")
+    expect(page.one("#learnt")).to_contain_text("--model blend")
+    expect(page.one("#learn-help")).to_be_hidden()
+    page.one("#model").select_option("levantine")
+    expect(page.one("#learnt")).to_be_empty()
+    expect(page.one("#learn-help")).to_be_visible()
 
 
 def test_what_was_learnt_is_shown_before_and_after(page: Playground, api: Api) -> None:
@@ -327,6 +331,20 @@ def test_examples_type_themselves(visit: Callable[..., Playground]) -> None:
     page.keyboard.press("x")
     page.page.wait_for_timeout(300)
     assert page.one("#text").input_value().endswith("x")
+
+
+@pytest.mark.parametrize(
+    ("characters", "offered"),
+    [(" abcdehiklmnoprs7", 0), (" ،ابتحخدذرزسشصطعقكلمنهوي", 3), (" ،ابتحخدذرزسشصطعقكلمنهويsbahelk7", 4)],
+)
+def test_a_model_is_offered_examples_that_it_can_write(
+    visit: Callable[..., Playground], monkeypatch: pytest.MonkeyPatch, characters: str, offered: int
+) -> None:
+    monkeypatch.setitem(CARD, "characters", characters)
+    page = visit()
+    expect(page.one("#card dd").first).to_be_visible()
+    expect(page.one("#examples button:visible")).to_have_count(offered)
+    expect(page.one("#examples-title")).to_be_visible(visible=offered > 0)
 
 
 def test_percentages_are_shown_on_demand(page: Playground) -> None:

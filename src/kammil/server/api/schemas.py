@@ -352,6 +352,7 @@ class Card(BaseModel):
     parameters: int | None
     licence: str | None
     figures: dict[str, float | None]
+    characters: str = Field(description="The characters that the model knows.")
     faults: str | None = Field(description="What the model card says of known faults; null if it says nothing.")
     learns: bool
     learning: Literal["shared"] | None = Field(description="`shared`: all clients get what one of them teaches.")

@@ -11,6 +11,7 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
  *
  * @param {HTMLElement} group
  * @param {{text(): string, keep(text: string): void, clear(): void, type(characters: string): void}} editor
+ * @returns {(knows: (text: string) => boolean) => void} hides those that a model cannot write
  */
 export function createExamples(group, editor) {
   let timer = 0;
@@ -26,12 +27,17 @@ export function createExamples(group, editor) {
     if (reducedMotion.matches) return editor.type(left.join(""));
     timer = setInterval(() => (left.length ? editor.type(left.shift()) : stop()), KEY_DELAY);
   };
-  for (const example of EXAMPLES) {
+  const buttons = EXAMPLES.map((example) => {
     const button = element("button", { type: "button", lang: "ar", dir: "auto" }, example.trim() + "…");
     button.addEventListener("click", () => typeOut(example));
     group.append(button);
-  }
+    return button;
+  });
   // A user who types, or presses anything else, takes over.
   document.addEventListener("keydown", stop);
   document.addEventListener("pointerdown", stop);
+  return (knows) => {
+    buttons.forEach((button, i) => (button.hidden = !knows(EXAMPLES[0] + EXAMPLES[i]))); // Latin letters become Arabic
+    group.hidden = buttons.every((button) => button.hidden); // the openings stay
+  };
 }

@@ -26,14 +26,15 @@ export function createLearning({ teach, status, wipe, shown, list, memory }, han
   let lesson = null; // the last: a text, and what was suggested in it before and after
   let counting = null; // the last count that was asked for, if nothing was taught or wiped since
   const render = () => {
-    const { learns } = handlers.model();
+    const { id, learns } = handlers.model();
+    document.getElementById("learn-help").hidden = Boolean(id) && !learns;
     teach.disabled = !learns || !handlers.text().trim();
     teach.setAttribute("aria-disabled", String(busy)); // not `disabled`, which would take the focus away
     wipe.hidden = !numLearnt;
     memory.hidden = !HERE || !numLearnt;
     showTexts();
     const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
-    status.textContent = learns ? progress : message("cannotLearn");
+    status.textContent = learns || !id ? progress : message("cannotLearn");
   };
   const showTexts = async () => {
     const known = memory.open && !memory.hidden ? await learntTexts() : [];

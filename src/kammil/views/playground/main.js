@@ -67,6 +67,7 @@ const coloursLive = createSwitch($("liveHeat"), () => colourLive(editor.text));
 const model = createModelChooser({ select: $("model"), card: $("card"), faults: $("known-faults") }, () => {
   learning.reset();
   suggestions.reset();
+  offerExamples(model.knows);
   clearResults();
   field.renew();
 });
@@ -105,7 +106,7 @@ const field = createField(
   },
 );
 const { editor, suggestions } = field;
-createExamples($("examples"), {
+const offerExamples = createExamples($("examples"), {
   text: () => editor.text,
   keep: (text) => learning.keep(text.trimEnd()),
   clear: () => editor.replaceText(""),

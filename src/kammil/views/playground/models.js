@@ -51,6 +51,8 @@ export function createModelChooser({ select, card, faults }, onChange) {
     get learns() {
       return chosen()?.card?.learns === true;
     },
+    /** Whether it knows all characters of a text. */
+    knows: (text) => [...text].every((character) => chosen()?.card.characters?.includes(character) ?? true),
     /** All models of the server: `{id, family}`. */
     get all() {
       return models.map(({ id, card: { family } }) => ({ id, family }));
