@@ -94,7 +94,7 @@ $(PAGE_TOOLS): Makefile
 	else echo "npm is not here, so pages and the package are not checked with its tools: apt-get install npm"; fi
 
 check-page: $(READY) $(PAGE_TOOLS)
-	$(BIN)/python -m pytest -rs tests/server/playground tests/exporting/test_web_page.py
+	$(BIN)/python -m pytest -rs tests/server/playground tests/exporting/test_web_page.py tests/exporting/test_npm.py
 
 # `make mutate MODULE=decoding/filters` changes a module in small ways and shows every change to the tests of its name:
 # a minute or two. What survives wants a test, or is no change that anybody could see; in build/mutate,
