@@ -108,6 +108,17 @@ def test_a_whole_folder_is_read(trained: Path) -> None:
     assert sorted(path.name for path in trained.iterdir()) == sorted([*files_of(trained), folders.EVENTS])
 
 
+def test_a_page_is_told_the_characters(copy: Path) -> None:
+    vocabulary = json.loads((copy / folders.VOCABULARY).read_text("utf-8"))
+    assert folders.about(copy)["characters"] == "".join(vocabulary["characters"])
+    half = {
+        **vocabulary,
+        "characters": sorted([*vocabulary["characters"], "\ud83d"]),
+    }  # no answer of a server can hold it
+    (copy / folders.VOCABULARY).write_text(json.dumps(half), "utf-8")
+    assert folders.about(copy)["characters"] == "".join(vocabulary["characters"])
+
+
 def test_a_missing_file_is_named(copy: Path) -> None:
     for name in files_of(copy):
         if name not in {folders.METRICS, folders.CARD}:
