@@ -1,12 +1,8 @@
 // Colours laid over a text whose letters stay joined, and the one letter that is pointed at, or reached with the keys.
 // The playground imports this file; a page of `kammil explain` holds it.
 
-/**
- * @param {HTMLElement} text whose characters (code points) are meant, in order
- * @param {(string | number)[]} levels the colour of each character; there may be more of them, such as one for the end
- * @param {(i: number) => void} show is told which one is looked at
- * @returns {(i: number) => void} look at one; a number that is none is ignored
- */
+/** `levels` are the colours of a text's characters (code points), and of what follows them, such as the end; `show` is told
+ * the number of the one that is looked at. */
 export function letters(text, levels, show) {
   const ranges = [];
   const nodes = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
@@ -55,5 +51,4 @@ export function letters(text, levels, show) {
     event.preventDefault();
     look(to);
   });
-  return look;
 }

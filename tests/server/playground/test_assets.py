@@ -17,7 +17,7 @@ PAGE, STYLE = assets()[""].content.decode(), assets()["style.css"].content.decod
 
 
 def test_everything_that_is_imported_is_served() -> None:
-    found = {name for script in SCRIPTS.values() for name in re.findall(r'from "\./([^"]+)"', script)}
+    found = {name for script in SCRIPTS.values() for name in re.findall(r'(?:from|import) "\./([^"]+)"', script)}
     found |= set(re.findall(r'(?:src|href)="([^"]+)"', PAGE))
     found |= set(re.findall(r'url\("([^"]+)"\)', STYLE))
     assert found <= assets().keys()
@@ -27,7 +27,7 @@ def test_everything_that_is_imported_is_served() -> None:
 def test_imported_names_are_exported() -> None:
     for script in SCRIPTS.values():
         for names, module in re.findall(r'import \{([^}]+)\} from "\./([^"]+)"', script):
-            exported = set(re.findall(r"export (?:async )?(?:function\*?|class|const|let) (\w+)", SCRIPTS[module]))
+            exported = set(re.findall(r"export (?:async )?(?:function\*?|class|const|let) ([\w$]+)", SCRIPTS[module]))
             assert {name.strip() for name in names.split(",")} <= exported, module
 
 

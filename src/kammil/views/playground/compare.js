@@ -1,56 +1,49 @@
 // Several models on one text: what each suggests, how surprised it is, and how it goes on.
 
 import { complete, score, suggest } from "./api.js";
-import { element } from "./elements.js";
+import { reporting } from "./debounce.js";
+import { $, element } from "./elements.js";
 import { endOf } from "./ghost.js";
 import { decimal, message, messageNodes, onLanguage } from "./i18n.js";
-import { familyName } from "./models.js";
+import { allModels, familyName, onModel } from "./models.js";
+import { readOptions } from "./options.js";
+import { report } from "./problem.js";
+import { allowed, editor, onText } from "./text.js";
 
 const LENGTH = 30; // characters of each completion
 
-/**
- * @param {{button: HTMLButtonElement, list: HTMLElement, hint: HTMLElement}} elements
- * @param {{models(): {id: string, family: string}[], text(): string, options(): object,
- *   reportErrors(action: () => Promise<void>): void}} handlers
- */
-export function createComparison({ button, list, hint }, handlers) {
-  let latest = new AbortController();
-  let results = [];
-  const update = () => (button.disabled = !handlers.text().trim());
-  const render = () => {
-    const several = handlers.models().length > 1;
-    update();
-    button.hidden = !several;
-    hint.replaceChildren(...messageNodes(several ? "compareHelp" : "compareOne", "code", { command: "kammil serve levantine FOLDER" }));
-    list.replaceChildren(...results.map(createRow));
-  };
-  const clear = () => {
-    latest.abort();
-    results = [];
-    render();
-  };
-  button.addEventListener("click", () =>
-    handlers.reportErrors(async () => {
-      clear();
-      const controller = (latest = new AbortController());
-      const { signal } = controller;
-      const text = handlers.text();
-      try {
-        for (const { id: model, family } of handlers.models()) {
-          const { suggestions } = await suggest({ model, prefix: text, k: 3 }, signal);
-          const { bits_per_character: bits } = await score({ model, text, top: 0 }, signal);
-          const completion = await complete({ ...handlers.options(), model, prompt: text, max_tokens: LENGTH, n: 1 }, signal);
-          results.push({ model, family, text, bits, words: suggestions.map((one) => one.text), completion });
-          render();
-        }
-      } catch (error) {
-        if (!signal.aborted) throw error;
-      }
-    }),
-  );
-  onLanguage(render);
-  return { clear, update };
-}
+let latest = new AbortController();
+let results = [];
+const render = () => {
+  const several = allModels().length > 1;
+  const hint = messageNodes(several ? "compareHelp" : "compareOne", "code", { command: "kammil serve levantine FOLDER" });
+  $("compare").disabled = !editor.text.trim();
+  $("compare").hidden = !several;
+  $("compare-help").replaceChildren(...hint);
+  $("rivals").replaceChildren(...results.map(createRow));
+};
+const clear = () => {
+  latest.abort();
+  results = [];
+  render();
+};
+$("compare").addEventListener("click", () => {
+  clear();
+  const { signal } = (latest = new AbortController()), { text } = editor;
+  reporting(report, async () => {
+    for (const { id: model, card } of allModels()) {
+      const { suggestions } = await suggest({ model, prefix: text, k: 3 }, signal);
+      const { bits_per_character: bits } = await score({ model, text, top: 0 }, signal);
+      const options = { ...readOptions(), ...allowed(), max_tokens: LENGTH, n: 1 };
+      const completion = await complete({ ...options, model, prompt: text }, signal);
+      results.push({ model, family: card.family, text, bits, words: suggestions.map((one) => one.text), completion });
+      render();
+    }
+  }, signal);
+});
+onText(clear);
+onModel(clear);
+onLanguage(render);
 
 function createRow({ model, family, text, bits, words, completion }) {
   const next = words.flatMap((word) => [element("bdi", { className: "word" }, word), " "]);

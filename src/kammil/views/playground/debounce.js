@@ -1,4 +1,4 @@
-// Debounced requests: one is sent when typing pauses, aborts the one before, and stale answers are dropped.
+// Requests that report what goes wrong, and debounced ones.
 
 import { ApiError } from "./errors.js";
 
@@ -6,17 +6,28 @@ import { ApiError } from "./errors.js";
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
 }
 
-/**
- * @param {number} delay milliseconds without a new question before the request is sent
- * @param {(question: any, signal: AbortSignal) => Promise<any>} send
- * @param {(answer: any, question: any) => void} onAnswer
- * @param {(error: ApiError | null) => void} report called with an error, or with null after a success
- * @returns {{(question: any): void, cancel(): void}}
- */
+/** Do an action, and report its `ApiError`, or null after a success; where an error is to be `retried`, do it again. */
+export async function reporting(report, action, signal, retried = () => false) {
+  try {
+    await action();
+    if (!signal?.aborted) report(null);
+  } catch (error) {
+    if (signal?.aborted) return;
+    if (!(error instanceof ApiError)) throw error;
+    error.retries = retried(error);
+    report(error);
+    if (!error.retries) return;
+    await pause(1000 * (error.retryAfter || 2), signal).catch(() => {});
+    if (!signal?.aborted) await reporting(report, action, signal, retried);
+  }
+}
+
+/** Return a function that sends a question once no other has come for `delay` milliseconds, and aborts the one before;
+ * stale answers are dropped. Its `cancel` ends the last. */
 export function debounced(delay, send, onAnswer, report) {
   let timer = 0;
   let latest = new AbortController();
@@ -24,23 +35,14 @@ export function debounced(delay, send, onAnswer, report) {
     clearTimeout(timer);
     latest.abort();
   };
-  const schedule = (question, milliseconds) => {
+  const schedule = (question) => {
     cancel();
-    timer = setTimeout(async () => {
-      const controller = (latest = new AbortController());
-      try {
-        const answer = await send(question, controller.signal);
-        if (controller.signal.aborted) return;
-        report(null);
-        onAnswer(answer, question);
-      } catch (error) {
-        if (controller.signal.aborted) return;
-        if (!(error instanceof ApiError)) throw error;
-        error.retries = error.kind === "busy";
-        report(error);
-        if (error.retries) schedule(question, 1000 * error.retryAfter);
-      }
-    }, milliseconds);
+    const { signal } = (latest = new AbortController());
+    const ask = async () => {
+      const answer = await send(question, signal);
+      if (!signal.aborted) onAnswer(answer, question);
+    };
+    timer = setTimeout(() => reporting(report, ask, signal, ({ kind }) => kind === "busy"), delay);
   };
-  return Object.assign((question) => schedule(question, delay), { cancel });
+  return Object.assign(schedule, { cancel });
 }

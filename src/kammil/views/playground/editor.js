@@ -15,15 +15,10 @@ import { givesWay, spaceAfter } from "./spacing.js";
 const TAP = 6; // pixels beside a ghost that belong to it
 const WATCH = 200; // milliseconds
 
-/**
- * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} elements
- * @param {{onInput(text: string): void, onPrefix(prefix: string | null, ghost: string): void,
- *   onGhost(ghost: string, phrase: Phrase | null): void, onAccept(part: string, finished: Phrase | null): void,
- *   onDismiss(): void, onDown(): void, onRender?(ghost: string): void, direction?(): string, onlyFocused?: boolean}} handlers
- * @param {AbortSignal} [signal] ends it
- * @typedef {{before: string, text: string}} Phrase a stock phrase, and the text that it was offered for
- */
-export function createEditor({ field, mirror, caret }, handlers, signal) {
+/** Let a field have ghost text. A phrase is a stock phrase and the text that it was offered for: {before, text}. Handlers
+ * that a page need not give: `onRender(ghost)`, `direction()` of a text without letters, `onlyFocused`, and a `signal`. */
+export function createEditor({ field, mirror, caret }, handlers) {
+  const { signal } = handlers;
   const mirrorText = document.createTextNode("");
   mirror.append(mirrorText);
   const ghosts = "highlights" in CSS && (CSS.highlights.get("ghost") ?? new Highlight()); // of all fields

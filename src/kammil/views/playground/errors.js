@@ -1,8 +1,8 @@
 // Errors between the page and the model.
 
-/** An error of a request: `unreachable`, `busy`, `key` (the server asks for one) or `refused`, with the server's message. */
+/** An error of a request: `unreachable`, `busy`, `key` (the server asks for one), `wrongKey` or `refused`. */
 export class ApiError extends Error {
-  retries = false; // whether who asked asks again without being told to
+  retries = false; // whether it is asked again
 
   constructor(kind, message = "", retryAfter = 0) {
     super(message);

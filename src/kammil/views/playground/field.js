@@ -10,14 +10,9 @@ import { createSuggestions } from "./suggestions.js";
 const DELAY = { ghost: 100, phrase: 500, suggestions: 60, announcement: 700 }; // milliseconds without a keystroke
 const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is requested
 
-/**
- * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement, title: HTMLElement, group: HTMLElement,
- *   none: HTMLElement, live: HTMLElement}} elements
- * @param {{suggest(body: object, signal: AbortSignal): Promise<object>, report(error: Error | null): void,
- *   options?(): object, level?(): string, percentages?(): boolean, onInput?(text: string): void,
- *   onPhrase?(phrase: object | null): void, onPhraseTaken?(phrase: object): void, signal?: AbortSignal}} handlers
- *   and `onRender`, `direction` and `onlyFocused` of the editor
- */
+/** `handlers` are `suggest(body, signal)` and `report(error)`, and where they are needed `options()` and `level()` of a
+ * request, `percentages()`, `onInput(text)`, `onPhrase(phrase, isTaken)` of a stock phrase, and a `signal` that ends it; and
+ * those of the editor that the page gives. */
 export function createField({ field, mirror, caret, title, group, none, live }, handlers) {
   const ask = (body, signal) => handlers.suggest({ ...body, ...handlers.options?.() }, signal);
   const say = (text) => (live.textContent = text); // to a screen reader
@@ -58,17 +53,16 @@ export function createField({ field, mirror, caret, title, group, none, live }, 
         else requestSuggestions(prefix);
       },
       onGhost(ghost, phrase) {
-        handlers.onPhrase?.(phrase);
+        handlers.onPhrase?.(phrase, false);
         announce(ghost && message(phrase ? "stockText" : "ghostText", { text: ghost }));
       },
       onAccept(part, finished) {
-        if (finished) handlers.onPhraseTaken?.(finished);
+        if (finished) handlers.onPhrase?.(finished, true);
         say(message("accepted", { text: part.trim() }));
       },
       onDismiss: requestGhost.cancel,
       onDown: () => suggestions.focus(),
     },
-    handlers.signal,
   );
   const suggestions = createSuggestions(
     { title, group, none },

@@ -23,6 +23,13 @@ export function messageNodes(name, tag, values) {
   return message(name).split(/\{(\w+)\}/).map((part, i) => (i % 2 ? element(tag, { dir: "ltr" }, values[part]) : part));
 }
 
+/** Let an element of the page say a message, in another language too once that is chosen; return it. */
+export function say(element, name) {
+  element.dataset.message = name;
+  element.textContent = message(name);
+  return element;
+}
+
 /** Return what the card of a bundled model says in the language of the page; any other text as it is. */
 export function translated(text) {
   return (language === "ar" && CARDS[text]) || text;

@@ -4,124 +4,115 @@
 // text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.
 
 import { countLearnt, forget, HERE, learn, learntTexts, suggest } from "./api.js";
+import { $, element, saveLines } from "./elements.js";
 import { ApiError } from "./errors.js";
-import { element, saveLines } from "./elements.js";
 import { PROFILE } from "./facts.js";
-import { decimal, message, onLanguage } from "./i18n.js";
+import { decimal, message, onLanguage, say } from "./i18n.js";
+import { model, onModel } from "./models.js";
+import { reportErrors } from "./problem.js";
+import { editor, field, onText } from "./text.js";
 
 const MOST_WORDS = 8; // of the end of the text are asked for
 const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 
-/**
- * @param {{teach: HTMLButtonElement, status: HTMLElement, wipe: HTMLButtonElement,
- *   shown: HTMLElement, list: HTMLElement, memory: HTMLDetailsElement}} elements
- * @param {{model(): {id?: string, learns: boolean}, text(): string, reopen(text: string): void,
- *   onChange(): void, focus(): void, reportErrors(action: () => Promise<void>): void}} handlers
- */
-export function createLearning({ teach, status, wipe, shown, list, memory }, handlers) {
-  const [, texts, save] = memory.children;
-  let numLearnt = 0;
-  let forgotten = false;
-  let busy = false;
-  let lesson = null; // the last: a text, and what was suggested in it before and after
-  let counting = null; // the last count that was asked for, if nothing was taught or wiped since
-  const render = () => {
-    const { id, learns } = handlers.model();
-    document.getElementById("learn-help").hidden = Boolean(id) && !learns;
-    teach.disabled = !learns || !handlers.text().trim();
-    teach.setAttribute("aria-disabled", String(busy)); // not `disabled`, which would take the focus away
-    wipe.hidden = !numLearnt;
-    memory.hidden = !HERE || !numLearnt;
-    showTexts();
-    const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
-    status.textContent = learns || !id ? progress : message("cannotLearn");
-  };
-  const showTexts = async () => {
-    const known = memory.open && !memory.hidden ? await learntTexts() : [];
-    texts.replaceChildren(...known.map((text) => element("li", { dir: "auto" }, text)));
-  };
-  memory.addEventListener("toggle", showTexts);
-  save.addEventListener("click", async () => {
-    const entries = [PROFILE, ...(await learntTexts()).map((text) => ({ text }))];
-    saveLines("kammil-profile.jsonl", entries.map((entry) => JSON.stringify(entry)));
-  });
-  const show = (taught) => {
-    lesson = taught;
-    shown.replaceChildren(...(lesson ? lines(lesson) : []));
-  };
-  wipe.addEventListener("click", () =>
-    handlers.reportErrors(async () => {
-      const model = handlers.model().id;
-      await forget(model);
-      if (model !== handlers.model().id) return;
-      counting = null;
-      numLearnt = 0;
-      forgotten = true;
-      show(null);
-      render();
-      handlers.onChange();
-      handlers.focus(); // the button is gone
-    }),
-  );
-  teach.addEventListener("click", () => {
-    if (busy) return;
-    handlers.reportErrors(async () => {
-      const [text, model] = [handlers.text().trimEnd(), handlers.model().id];
-      busy = true;
-      render();
-      try {
-        const before = await suggestionsIn(text, model);
-        const { learnt } = await learn({ text, model });
-        if (model === handlers.model().id) [numLearnt, counting] = [learnt, null];
-        const after = await suggestionsIn(text, model);
-        if (model === handlers.model().id) show({ text, before, after });
-        shown.scrollIntoView({ block: "nearest" });
-      } finally {
-        busy = false;
-        render();
-      }
-      handlers.onChange();
-    });
-  });
-  onLanguage(() => {
+const memory = $("memory"), [, texts, save] = memory.children;
+let numLearnt = 0;
+let forgotten = false;
+let busy = false;
+let lesson = null; // the last: a text, and what was suggested in it before and after
+let counting = null; // the last count that was asked for, if nothing was taught or wiped since
+
+function render() {
+  const { id, learns } = model;
+  $("learn-help").hidden = Boolean(id) && !learns;
+  $("teach").disabled = !learns || !editor.text.trim();
+  $("teach").setAttribute("aria-disabled", String(busy)); // not `disabled`, which would take the focus away
+  $("wipe").hidden = !numLearnt;
+  memory.hidden = !HERE || !numLearnt;
+  showTexts();
+  const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
+  $("learnt").textContent = learns || !id ? progress : message("cannotLearn");
+}
+
+async function showTexts() {
+  const known = memory.open && !memory.hidden ? await learntTexts() : [];
+  texts.replaceChildren(...known.map((text) => element("li", { dir: "auto" }, text)));
+}
+
+function show(taught) {
+  lesson = taught;
+  $("lesson").replaceChildren(...(lesson ? lines(lesson) : []));
+}
+
+/** Begin again with another model, or with one that has forgotten. */
+function reset(isForgotten) {
+  [numLearnt, forgotten, counting] = [0, isForgotten, null];
+  show(null);
+  render();
+}
+
+memory.addEventListener("toggle", showTexts);
+save.addEventListener("click", async () => {
+  const entries = [PROFILE, ...(await learntTexts()).map((text) => ({ text }))];
+  saveLines("kammil-profile.jsonl", entries.map((entry) => JSON.stringify(entry)));
+});
+$("wipe").addEventListener("click", () =>
+  reportErrors(async () => {
+    const { id } = model;
+    await forget(id);
+    if (id !== model.id) return;
+    reset(true);
+    field.renew();
+    editor.focus(); // the button is gone
+  }),
+);
+$("teach").addEventListener("click", () => {
+  if (busy) return;
+  reportErrors(async () => {
+    const text = editor.text.trimEnd(), { id } = model;
+    busy = true;
     render();
-    show(lesson);
-    for (const reopen of list.querySelectorAll("button")) reopen.textContent = message("reopen");
-  });
-
-  /** Ask how many texts the model still knows, as after the page was loaded again. */
-  const count = async (model) => {
-    const asked = (counting = {});
     try {
-      const { learnt } = await countLearnt(model);
-      if (asked !== counting) return;
-      numLearnt = learnt;
+      const before = await suggestionsIn(text, id);
+      const { learnt } = await learn({ text, model: id });
+      if (id === model.id) [numLearnt, counting] = [learnt, null];
+      const after = await suggestionsIn(text, id);
+      if (id === model.id) show({ text, before, after });
+      $("lesson").scrollIntoView({ block: "nearest" });
+    } finally {
+      busy = false;
       render();
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error; // without a count nothing is said of it
-      wipe.hidden = false;
     }
-  };
+    field.renew();
+  });
+});
+onText(render);
+onLanguage(() => {
+  render();
+  show(lesson);
+});
+// Ask how many texts the model still knows, as after the page was loaded again.
+onModel(async () => {
+  reset(false);
+  if (!model.learns) return;
+  const asked = (counting = {});
+  try {
+    const { learnt } = await countLearnt(model.id);
+    if (asked !== counting) return;
+    numLearnt = learnt;
+    render();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error; // without a count nothing is said of it
+    $("wipe").hidden = false;
+  }
+});
 
-  return {
-    /** Begin again with another model. */
-    reset() {
-      numLearnt = 0;
-      forgotten = false;
-      show(null);
-      render();
-      const { id: model, learns } = handlers.model();
-      if (learns) count(model);
-    },
-    /** Tell that the text has changed. */
-    update: render,
-    /** List a text that leaves the text field. */
-    keep(text) {
-      const reopen = element("button", { type: "button" }, message("reopen"));
-      reopen.addEventListener("click", () => handlers.reopen(text));
-      list.prepend(element("li", {}, element("p", { dir: "auto" }, text), reopen));
-    },
-  };
+/** List the text, which is to leave the field. */
+export function keep() {
+  const text = editor.text.trimEnd(); // without an automatic space
+  const reopen = say(element("button", { type: "button" }), "reopen");
+  reopen.addEventListener("click", () => editor.replaceText(text));
+  $("written").prepend(element("li", {}, element("p", { dir: "auto" }, text), reopen));
 }
 
 /** Return the places of a text: at the start of a word, and in the middle of a long one. */

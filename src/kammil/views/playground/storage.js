@@ -1,12 +1,10 @@
 // Storage in this browser: the language, the model, the options, a random name, and answers about stock phrases if they
 // are asked for (feedback.js). Else never a text, and never a key.
 
-const prefixed = (key) => "kammil." + key;
-
 /** Return a stored string; null if there is none, or if the browser stores nothing. */
 export function load(key) {
   try {
-    return localStorage.getItem(prefixed(key));
+    return localStorage.getItem("kammil." + key);
   } catch {
     return null;
   }
@@ -15,7 +13,7 @@ export function load(key) {
 /** Store a string; return whether the browser allows it. A private window may not: the next visit has the defaults. */
 export function store(key, value) {
   try {
-    localStorage.setItem(prefixed(key), value);
+    localStorage.setItem("kammil." + key, value);
     return true;
   } catch {
     return false;

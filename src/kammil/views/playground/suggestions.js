@@ -7,11 +7,7 @@ import { endOf, remainingSuggestion, scriptOf } from "./ghost.js";
 
 const CONTEXT = 30; // characters at the end of a text, whose script is looked at
 
-/**
- * @param {{title: HTMLElement, group: HTMLElement, none: HTMLElement}} elements
- * @param {{use(completion: string, replaced: number): void, leave(): void, room(): number, percentages(): boolean}} handlers
- * @param {AbortSignal} [signal] ends it
- */
+/** Handlers: `use(completion, replaced)`, `leave()`, `room()` and `percentages()`; `signal` ends it. */
 export function createSuggestions({ title, group, none }, handlers, signal) {
   let prefix = "";
   let suggestions = []; // the server's, after `prefix`
@@ -70,11 +66,7 @@ export function createSuggestions({ title, group, none }, handlers, signal) {
   }, signal);
 
   return {
-    /**
-     * Show suggestions that the server made after `requestPrefix`, now that the text is `text`.
-     *
-     * @param {{text: string, completion: string, probability: number, replaces?: number}[]} received
-     */
+    /** Show suggestions that the server made after `requestPrefix`, now that the text is `text`. */
     show(requestPrefix, received, text, direction) {
       [prefix, suggestions, loading] = [requestPrefix, received, false];
       group.dir = direction;
