@@ -222,7 +222,7 @@ export class BegunWords {
     const { WIDTH, MIN_SHARE, MAX_DROPPED, NEVER, exchanges, keys, channel } = this.#t;
     const typed = [...beam[0].memory.typed, id], edits = { ...UNCHANGED, typed, isSlip: true };
     const intended = exchanges.get(id), reach = beam.map(({ weight, p, memory: { isSlip, least } }) =>
-      intended.map(({ letter, likelihood, isSpelling }) =>
+      intended.map(([letter, likelihood, isSpelling]) =>
         Math.min(least, p[letter]) >= NEVER && (isSpelling || !isSlip) ? weight * p[letter] * likelihood : 0,
       ),
     );
@@ -230,7 +230,7 @@ export class BegunWords {
     const floor = MIN_SHARE * Math.max(...reach.flat());
     const cells = bestCells(reach, WIDTH, floor).filter(([row, column]) => row || column);
     const exchanged = [[0, 0], ...cells].slice(0, WIDTH).map(([row, column]) => {
-      const { letter, isSpelling } = intended[column], { memory, p } = beam[row];
+      const [letter, , isSpelling] = intended[column], { memory, p } = beam[row];
       const [isSlip, least] = [memory.isSlip || !isSpelling, Math.min(memory.least, p[letter])];
       return { row, letter, weight: reach[row][column], memory: { ...edits, isSlip, least } };
     });

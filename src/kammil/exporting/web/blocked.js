@@ -1,11 +1,11 @@
 // Words that are not written: the automaton of `Blocklist` in `kammil/data/blocklist.py`. A position is node * 65,536 +
 // number of an entry, 0 while it may be any.
 
-const EOS = 3, SEPARATOR = " ", TAIL = 64, MAX_NUMBERED = 1024;
+const EOS = 3, SEPARATOR = " ", TAIL = 64, MAX_NUMBERED = 1024, ALL = { has: () => true };
 
 export class Blocked {
-  #graph; #children; #ends; #folds; #byLetter = new Map(); #ligatures = []; #pieces; #own; #exempt = new Set();
-  #states = new Map(); #nowhere; #begin; #engine; #numbered = [null];
+  #graph; #children; #ends; #folds; #pieces; #ids; #folded; #exempt = new Set(); #states = new Map();
+  #nowhere; #begin; #engine; #numbered = [null];
 
   /** A graph as the export writes it, the text of every id, "" for those that are never written, and the engine. */
   constructor(graph, pieces, engine) {
@@ -13,13 +13,8 @@ export class Blocked {
     this.#children = graph.children.map((nodes) => new Map(nodes.map((node) => [graph.letters[node], node])));
     this.#ends = new Set(graph.ends);
     this.#folds = new Map(Object.entries(graph.folds));
-    this.#pieces = pieces;
-    this.#own = graph.own;
-    pieces.forEach((piece, id) => {
-      const folded = id === EOS ? SEPARATOR : piece && this.#fold(piece);
-      if ([...folded].length > 1) this.#ligatures.push([id, folded]);
-      else if (folded) this.#byLetter.set(folded, [...(this.#byLetter.get(folded) ?? []), id]);
-    });
+    [this.#pieces, this.#ids] = [pieces, [...pieces.keys()]];
+    this.#folded = pieces.map((piece, id) => [...(id === EOS ? SEPARATOR : piece && this.#fold(piece))]);
     this.#nowhere = this.#state([]);
     this.#begin = this.#state(graph.begin);
   }
@@ -55,13 +50,11 @@ export class Blocked {
 
   /** The ids that must not follow where `room` characters are left. */
   refused(state, room) {
-    state.refused ??= new Set(this.#refused(state));
+    const ids = this.#ids;
+    state.refused ??= new Set(ids.filter((id) => this.#isRefused(state, this.#folded[id])));
     if (room > 1) return state.refused;
-    state.refusedLast ??= new Set([
-      ...state.refused,
-      ...[...this.#pieces.keys()].filter((id) => this.#pieces[id] && this.blocked(this.after(state, this.#pieces[id]))),
-    ]);
-    return state.refusedLast;
+    const isBlocked = (id) => this.#pieces[id] && this.blocked(this.after(state, this.#pieces[id]));
+    return (state.refusedLast ??= new Set([...state.refused, ...ids.filter(isBlocked)]));
   }
 
   /** Numbers of the entries in a text that who wrote it may be shown: none of the model owner's own. */
@@ -71,7 +64,7 @@ export class Blocked {
     for (const character of [...text, SEPARATOR]) {
       const folded = this.#fold(character);
       if (folded.startsWith(SEPARATOR))
-        for (const number of this.#matching(state)) if (number > this.#own) found.add(number);
+        for (const number of this.#matching(state)) if (number > this.#graph.own) found.add(number);
       state = this.after(state, character);
     }
     return found;
@@ -90,7 +83,8 @@ export class Blocked {
   exempt(numbers) {
     this.#exempt = numbers;
     this.#numbered = [null];
-    for (const state of this.#states.values()) state.number = state.refused = state.refusedLast = undefined;
+    const unknown = { number: undefined, refused: undefined, refusedLast: undefined, letters: undefined };
+    for (const state of this.#states.values()) Object.assign(state, unknown);
   }
 
   /** Addresses of a table for the engine's search, which holds what was asked of states that are numbered from 1. */
@@ -124,29 +118,22 @@ export class Blocked {
     return positions.filter((position) => this.#ends.has(position >> 16) && position & 0xffff).map((p) => p & 0xffff);
   }
 
-  #refused(state) {
-    const letters = this.#lettersRefused(state), found = this.blocked(state) ? [...this.#byLetter.get(SEPARATOR)] : [];
-    for (const [letter, ids] of this.#byLetter)
-      if (letter !== SEPARATOR && (!letters || letters.has(letter))) found.push(...ids);
-    const ligatures = state === this.#nowhere ? [] : this.#ligatures;
-    return [...found, ...ligatures.filter(([, folded]) => this.#ligatureRefused(state, folded)).map(([id]) => id)];
-  }
-
-  #ligatureRefused(state, folded) {
+  #isRefused(state, folded) {
+    if (folded.length > 1 && state === this.#nowhere) return false;
     for (const letter of folded) {
-      const letters = this.#lettersRefused(state);
-      if (letter === SEPARATOR ? this.blocked(state) : !letters || letters.has(letter)) return true;
-      state = this.#state(this.#stepped(state.positions, letter));
+      const letters = (state.letters ??= this.#lettersRefused(state));
+      if (letter === SEPARATOR ? this.blocked(state) : letters.has(letter)) return true;
+      if (folded.length > 1) state = this.#state(this.#stepped(state.positions, letter));
     }
     return false;
   }
 
-  /** Folded letters that must not follow; null if none may. */
+  /** Folded letters that must not follow. */
   #lettersRefused({ positions }) {
     const letters = new Set();
     for (const position of positions) {
       const node = position >> 16;
-      if (node === this.#graph.any && !this.#exempt.has(position & 0xffff)) return null;
+      if (node === this.#graph.any && !this.#exempt.has(position & 0xffff)) return ALL;
       for (const [letter, numbers] of Object.entries(this.#graph.known[node] ?? {}))
         if (numbers.some((number) => !this.#exempt.has(number))) letters.add(letter);
     }

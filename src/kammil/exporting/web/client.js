@@ -1,33 +1,19 @@
-// Models, each in a worker of its own, by promises. Requests wait in line, and one that is aborted leaves it: the latest wins.
+// Models, each in a worker of its own. Requests wait in line, and one that is aborted leaves it: the latest wins.
 
 import { ApiError } from "./ui/errors.js";
 
 const LOADING = 300_000; // milliseconds, after which a model is too slow
 const lines = new Map(); // by the model's address
 
-/** Return the model in a folder, by default the one beside this module, as promises; it is loaded when first asked. */
+/** Return a function that asks the model in a folder, by default the one beside this module: a method of worker.js, what it
+ * takes, and an AbortSignal. The model is loaded when it is first asked. */
 export function connect(folder = import.meta.url.replace(/[^/]*$/, "model")) {
   const url = new URL(`${folder}`.replace(/\/?$/, "/"), document.baseURI).href;
-  if (!lines.has(url)) lines.set(url, createLine());
-  const call = (method, signal, ...parameters) => lines.get(url)([url, method, ...parameters], signal);
-  return {
-    /** Answer a request as `POST /v1/suggest` of a server does: {suggestions, phrase}. */
-    suggest: (request, signal) => call("suggest", signal, request),
-    reading: (text, signal) => call("reading", signal, text),
-    complete: (text, options, signal) => call("complete", signal, text, options),
-    score: (text, given, top, signal) => call("score", signal, text, given, top),
-    /** Learn a text, which the browser keeps for all pages of this origin; return all that was learnt. */
-    learn: (text) => call("learn", null, text),
-    /** Undo one `learn` of the same text; return what is left. */
-    forget: (text) => call("forget", null, text),
-    /** Forget everything. */
-    wipe: () => call("wipe", null),
-    /** Return the learnt texts, the oldest first. */
-    learnt: () => call("learnt", null),
-  };
+  if (!lines.has(url)) lines.set(url, createLine(url));
+  return lines.get(url);
 }
 
-function createLine() {
+function createLine(url) {
   const line = [];
   let worker = null, running = null, timer = 0;
 
@@ -60,10 +46,10 @@ function createLine() {
     else reject(new ApiError(isUnreachable ? "unreachable" : "refused", message));
     send();
   };
-  return async (request, signal) => {
+  return async (method, body, signal) => {
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
-      const entry = { request, resolve, reject };
+      const entry = { request: [url, method, body], resolve, reject };
       signal?.addEventListener("abort", () => {
         if (line.includes(entry)) line.splice(line.indexOf(entry), 1);
         reject(signal.reason);

@@ -1,5 +1,5 @@
 // The engine, `kernel.c`, as WebAssembly. The arrays of a model are copied into its memory once. A state, which says
-// where a text is, is bytes as `state_at` lays them out for one text, and how many ids its cache holds.
+// where a text is, is a list of the arrays of `state_at`, as bytes, for one text.
 
 const SIMD = "0061736d010000000105016000017b030201000a0a0108004100fd0ffd620b"; // a program of such instructions
 const BOS = 2, EOS = 3;
@@ -78,11 +78,9 @@ export class Engine {
     this.#words = [...whole, bytes, Float32Array.from(close)].map((array) => this.#put(array));
   }
 
-  /** @returns {State} */
   initialState() {
-    const bytes = new Uint8Array(this.#stateBytes(0));
-    new BigInt64Array(bytes.buffer, 0, this.#sizes.max_order).fill(BigInt(BOS));
-    return { bytes, length: 0 };
+    const [, ...others] = this.#stateParts(0), recent = new BigInt64Array(this.#sizes.max_order).fill(BigInt(BOS));
+    return [bytesOf(recent), ...others.map((bytes) => new Uint8Array(bytes))];
   }
 
   /** Read ids; return the natural log-probabilities after the last `last` of them, (last, V), and the state. */
@@ -93,7 +91,7 @@ export class Engine {
 
   /** Read ids of N texts, as many of each; return (N, last, V), and the states. */
   forwardAll(texts, states, last) {
-    const n = texts.length, known = longest(states), length = Math.min(known + texts[0].length, this.constant("WINDOW"));
+    const n = texts.length, length = Math.min(longest(states) + texts[0].length, this.constant("WINDOW"));
     return this.#call((keep) => {
       const message = keep(this.#message(texts, states, last));
       const after = keep(this.#allocate(n * this.#stateBytes(length)));
@@ -154,7 +152,7 @@ export class Engine {
     return this.#call((keep) => {
       const message = keep(this.#message([[]], [state], 1));
       const [uniforms, mask] = [Float64Array.from(chances), forbidden].map((array) => keep(this.#put(array)));
-      const after = keep(this.#allocate(this.#stateBytes(Math.min(state.length + n, window))));
+      const known = longest([state]), after = keep(this.#allocate(this.#stateBytes(Math.min(known + n, window))));
       const [ids, scores] = [8, 4].map((bytes) => keep(this.#allocate(bytes * n)));
       const results = [after, ids, scores], end = BigInt(EOS);
       const count = checked(
@@ -163,7 +161,7 @@ export class Engine {
       return {
         ids: [...this.#get(BigInt64Array, ids, count)].map(Number),
         logProbabilities: this.#get(Float32Array, scores, count),
-        state: this.#states(after, 1, Math.min(state.length + count, window))[0],
+        state: this.#states(after, 1, Math.min(known + count, window))[0],
       };
     });
   }
@@ -178,20 +176,12 @@ export class Engine {
   }
 
   #message(texts, states, last) {
-    const { pairs, counts, size } = this.#learnt, length = longest(states), n = texts.length;
-    const head = [n, texts[0].length, last, length, pairs, counts, size, 0, 0, 0, ...texts.flat()]; // addresses are numbers
-    const bytes = new Uint8Array(8 * head.length + n * this.#stateBytes(length));
-    bytes.set(bytesOf(BigInt64Array.from(head, BigInt)));
-    let to = 8 * head.length;
-    const [from, sizes] = [states.map(() => 0), states.map((state) => this.#stateParts(state.length))];
-    this.#stateParts(length).forEach((wanted, part) =>
-      states.forEach((state, i) => {
-        const size = sizes[i][part];
-        bytes.set(state.bytes.subarray(from[i], (from[i] += size)), to + wanted - size); // zeros in front pad a cache
-        to += wanted;
-      }),
+    const { pairs, counts, size } = this.#learnt, length = longest(states);
+    const head = [texts.length, texts[0].length, last, length, pairs, counts, size, 0, 0, 0, ...texts.flat()];
+    const parts = this.#stateParts(length).flatMap((bytes, part) =>
+      states.flatMap((state) => [new Uint8Array(bytes - state[part].length), state[part]]), // zeros in front pad a cache
     );
-    return this.#put(bytes);
+    return this.#put(joined([BigInt64Array.from(head, BigInt), ...parts])); // addresses are numbers
   }
 
   /** Bytes of each array of a state. */
@@ -205,12 +195,10 @@ export class Engine {
   }
 
   #states(address, n, length) {
-    const all = this.#get(Uint8Array, address, n * this.#stateBytes(length)), parts = this.#stateParts(length);
-    return Array.from({ length: n }, (_, row) => {
-      let begin = 0;
-      const rows = parts.map((bytes) => all.subarray(begin + row * bytes, (begin += n * bytes) - (n - row - 1) * bytes));
-      return { bytes: joined(rows), length };
-    });
+    const parts = this.#stateParts(length).map((bytes) =>
+      Array.from({ length: n }, () => this.#get(Uint8Array, (address += bytes) - bytes, bytes)),
+    );
+    return Array.from({ length: n }, (_, row) => parts.map((rows) => rows[row]));
   }
 
   #matrix(at, { weights, scales, zeroOffsets, inputs, outputs }) {
@@ -249,7 +237,7 @@ export class Engine {
 }
 
 const bytesOf = (array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-const longest = (states) => Math.max(...states.map(({ length }) => length));
+const longest = (states) => Math.max(...states.map(([, , cached]) => cached.length / 8)); // ids in the cache
 
 export function joined(arrays) {
   const bytes = new Uint8Array(arrays.reduce((sum, { byteLength }) => sum + byteLength, 0));

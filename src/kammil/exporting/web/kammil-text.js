@@ -84,33 +84,30 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
     this.shadowRoot.replaceChildren(document.createElement("slot"));
   }
 
-  /** Teach the model a text, by default the one in the field; the browser keeps it for all pages of this origin. */
   async learn(text = this.field.value) {
-    await (await this.#model()).learn(text);
+    await this.#ask("learn", { text });
   }
 
-  /** Return the learnt texts, the oldest first. */
-  async learnt() {
-    return (await this.#model()).learnt();
+  learnt() {
+    return this.#ask("learnt");
   }
 
-  /** Forget all learnt texts. */
   async wipe() {
-    await (await this.#model()).wipe();
+    await this.#ask("wipe");
   }
 
-  async #model() {
+  async #ask(...question) {
     const { connect } = await import("./client.js");
-    return connect(this.getAttribute("src") ?? undefined);
+    return connect(this.getAttribute("src") ?? undefined)(...question);
   }
 
   async #open(signal) {
     const { field } = this, root = field.getRootNode();
-    const [model, { createField }, { element }, { message, setLanguage }] = await Promise.all([
-      this.#model(),
+    const [{ createField }, { element }, { message, setLanguage }] = await Promise.all([
       import("./ui/field.js"),
       import("./ui/elements.js"),
       import("./ui/i18n.js"),
+      import("./client.js"), // for `#ask`
     ]);
     if (signal.aborted) return;
     adopt(root, FIELD);
@@ -153,9 +150,10 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
       if (told && this.dispatchEvent(told)) console.error(error.message);
       if (error) completed.say((none.textContent = message(error.kind ?? "refused", { message: error.message })));
     };
+    const suggest = (...request) => this.#ask("suggest", ...request);
     const completed = createField(
       { field, mirror, caret, title, group, none, live },
-      { suggest: model.suggest, report, onRender: place, direction: () => getComputedStyle(this).direction, onlyFocused: true, signal },
+      { suggest, report, onRender: place, direction: () => getComputedStyle(this).direction, onlyFocused: true, signal },
     );
     const render = () => completed.editor.render();
     field.addEventListener("scroll", render, { signal });
@@ -163,7 +161,7 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
     observer.observe(field);
     signal.addEventListener("abort", () => observer.disconnect());
     completed.editor.read();
-    model.learnt().catch(report); // which loads it, wherever the caret is
+    this.learnt().catch(report); // which loads it, wherever the caret is
   }
 }
 

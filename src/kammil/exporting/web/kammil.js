@@ -6,29 +6,12 @@ import { Contexts } from "./contexts.js";
 import { build, Engine } from "./engine.js";
 import { blend, checkSizes, safetensors } from "./folder.js";
 import { Random } from "./random.js";
-import { compiled, Suggester } from "./suggest.js";
+import { compiled, Session } from "./suggest.js";
 import { checkedText, cutGrapheme, textRules, wordsOf } from "./text.js";
 import { PROFILE_LIMITS } from "./ui/facts.js";
 
 const UNK = 1, BOS = 2, EOS = 3, SPECIALS = 4;
-const BULK = 32, PIECE = 64, MAX_STOPS = 256, MAX_OPENING = 40;
-const COMPLETE = { length: 30, temperature: 0.7, seed: 0, stop: [], allowOffensive: false };
-const SUGGEST = { k: 3, threshold: 0.01, correct: true, allowOffensive: false };
-const PHRASE = { words: 8, ghost: "balanced", threshold: undefined, allowOffensive: false };
-const wholeFrom = (least, most) => [
-  `a whole number from ${least} to ${most.toLocaleString("en")}`,
-  (value) => Number.isInteger(value) && value >= least && value <= most,
-];
-const OPTIONS = {
-  length: wholeFrom(0, 100_000),
-  seed: ["a whole number of 0 or more", (value) => (typeof value === "bigint" || Number.isInteger(value)) && value >= 0],
-  temperature: ["a number of 0 or more", (value) => value >= 0 && value < Infinity],
-  stop: ["strings of at least one character", (value) => Array.isArray(value) && value.every((string) => string)],
-  k: wholeFrom(1, 32),
-  words: wholeFrom(1, 32),
-  threshold: ["a number from 0 to 1", (value) => value >= 0 && value <= 1],
-  ghost: ["quiet, balanced or eager", (value) => ["quiet", "balanced", "eager"].includes(value)],
-};
+const BULK = 32, PIECE = 64, MAX_OPENING = 40;
 
 // Node's own modules, in a way that no bundler follows.
 const node = (name) => globalThis.process.getBuiltinModule(name);
@@ -88,21 +71,10 @@ export class Model {
     return new Session(this);
   }
 
-  complete(prompt, options) {
-    return this.session().update(prompt).complete(options);
-  }
-
-  suggest(text, options) {
-    return this.session().update(text).suggest(options);
-  }
-
-  phrase(text, options) {
-    return this.session().update(text).phrase(options);
-  }
-
-  reading(text) {
-    return this.session().update(text).reading();
-  }
+  complete = (prompt, options) => this.session().update(prompt).complete(options);
+  suggest = (text, options) => this.session().update(text).suggest(options);
+  phrase = (text, options) => this.session().update(text).phrase(options);
+  reading = (text) => this.session().update(text).reading();
 
   after(text) {
     const ids = [BOS, ...this.encode(this.normalise(text))];
@@ -195,39 +167,51 @@ export class Model {
   }
 
   /** Write a text after a state; see `Session.complete`. */
-  write(state, seen, options) {
-    const { length, temperature, seed, stop, allowOffensive } = checked(options, COMPLETE);
-    const random = new Random([seed, 0]), blocked = this.blocked(allowOffensive);
-    const draft = new Draft(length, stop, blocked, blocked?.start(seen));
-    for (let chances = []; !draft.reason; ) {
-      const wanted = Math.min(BULK, length - draft.bits.length);
+  write(state, seen, { length, temperature, seed, stop, allowOffensive }) {
+    const random = new Random([seed, 0]), blocked = this.blocked(allowOffensive), characters = [], bits = [];
+    const refusedLengths = new Set(); // at which a blocked word would end
+    let position = blocked?.start(seen), reason = length ? "" : "length", chances = [];
+    const end = (why, size) => {
+      while (refusedLengths.has(size)) size--;
+      [reason, characters.length] = [why, size];
+    };
+    const add = (id, logProbability) => {
+      if (!Number.isFinite(logProbability)) throw new Error("the model gives no probabilities; export it again");
+      if (id === EOS) return end("end", characters.length);
+      characters.push(this.#pieces[id]);
+      bits.push(-logProbability / Math.LN2);
+      if (blocked) position = blocked.after(position, this.#pieces[id]);
+      if (blocked?.blocked(position)) refusedLengths.add(characters.length);
+      const text = stop.length ? characters.join("") : "", found = stop.map((some) => text.indexOf(some)).filter((at) => at >= 0);
+      if (found.length) end("stop", [...text.slice(0, Math.min(...found))].length);
+      else if (characters.length >= length) end("length", characters.length - cutGrapheme(characters));
+    };
+    while (!reason) {
+      const wanted = Math.min(BULK, length - bits.length), before = state;
       if (!chances.length) chances = Array.from({ length: wanted }, () => random.next());
-      const before = state, sampled = this.engine.sample(before, chances, temperature, this.#forbidden);
+      const sampled = this.engine.sample(before, chances, temperature, this.#forbidden);
       state = sampled.state;
       let used = 0;
       for (const id of sampled.ids) {
-        const refused = draft.refused();
+        const refused = blocked?.refused(position, length - bits.length);
+        used++;
         if (refused?.has(id)) {
           // The word would be blocked: another character is drawn, after the state before it.
-          state = used ? this.engine.forward(sampled.ids.slice(0, used), before, 0).state : before;
-          state = this.#addAnother(draft, state, refused, temperature, new Random([seed, 0, draft.bits.length, 1]));
-          used++;
+          state = used > 1 ? this.engine.forward(sampled.ids.slice(0, used - 1), before, 0).state : before;
+          const mask = this.#forbidden.map((forbidden, id) => Number(forbidden || refused.has(id)));
+          const chance = new Random([seed, 0, bits.length, 1]).next();
+          const other = this.engine.sample(state, [chance], temperature, mask);
+          state = other.state;
+          if (mask[other.ids[0]]) end("end", characters.length); // nothing may follow
+          else add(other.ids[0], other.logProbabilities[0]);
           break;
         }
-        draft.add(this.#pieces[id], sampled.logProbabilities[used++]);
-        if (draft.reason) break;
+        add(id, sampled.logProbabilities[used - 1]);
+        if (reason) break;
       }
       chances = chances.slice(used);
     }
-    return draft.result();
-  }
-
-  #addAnother(draft, state, refused, temperature, random) {
-    const mask = this.#forbidden.map((forbidden, id) => Number(forbidden || refused.has(id)));
-    const { ids, logProbabilities, state: after } = this.engine.sample(state, [random.next()], temperature, mask);
-    if (mask[ids[0]]) draft.add(null, 0); // nothing may follow
-    else draft.add(this.#pieces[ids[0]], logProbabilities[0]);
-    return after;
+    return { text: characters.join(""), finishReason: reason, bits: bits.slice(0, characters.length) };
   }
 
   #encodeLearnt = (text) => this.encode(this.normalise(text).replace(/[\p{White_Space}\x1c-\x1f]+$/v, ""));
@@ -243,124 +227,4 @@ export class Model {
     this.#blocked[0].exempt(new Set([...taught.keys()].filter((number) => taught.get(number) > 0)));
     this.version++;
   }
-}
-
-/** One text that is being typed: a keystroke costs what it changed. */
-export class Session {
-  #model; #text = ""; #seen = ""; #stops = new Map(); #version = 0; #suggester; // what follows texts, by their ids
-
-  constructor(model) {
-    this.#model = model;
-    this.#suggester = new Suggester(model, (ids) => this.#read(ids));
-  }
-
-  /** Set the whole text so far, and read what is new of it. */
-  update(text) {
-    [this.#text, this.#seen] = [text, this.#model.normalise(text)];
-    this.#after();
-    return this;
-  }
-
-  /** Go on with the text. The same seed gives the same text, here and in Python (`preset="plain"`). */
-  complete(options) {
-    return this.#model.write(this.#after().state, this.#seen, options);
-  }
-
-  /** Words to continue, or in place of, the last one. */
-  suggest(options) {
-    return this.#suggester.suggest(this.#text, this.#seen, this.#asked(SUGGEST, options));
-  }
-
-  /** The Arabic that the last Latin letters mean: {reading, replaces}. */
-  reading() {
-    return this.#suggester.reading(this.#text, this.#seen);
-  }
-
-  /** Ghost text. */
-  phrase(options) {
-    return this.#suggester.phrase(this.#seen, this.#asked(PHRASE, options));
-  }
-
-  #asked(defaults, options) {
-    const asked = checked(options, defaults);
-    if (!this.#model.tables) throw new Error("words are suggested here in scripts with spaces alone; ask Kammil's server");
-    return { ...asked, blocked: this.#model.blocked(asked.allowOffensive) };
-  }
-
-  #after() {
-    return this.#read([BOS, ...this.#model.encode(this.#seen)]);
-  }
-
-  /** Read ids from where a text that was read before ends; those that were not asked for longest are forgotten. */
-  #read(ids) {
-    const stops = this.#stops, label = Array.from(ids, (id) => String.fromCharCode(id)).join("");
-    if (this.#version !== this.#model.version) stops.clear();
-    this.#version = this.#model.version;
-    let stop = "", after = { state: this.#model.engine.initialState() };
-    for (const known of stops.keys()) if (known.length > stop.length && label.startsWith(known)) stop = known;
-    if (stop) after = stops.get(stop);
-    stops.delete(stop);
-    if (stop) stops.set(stop, after);
-    while (stop.length < ids.length) {
-      const part = ids.slice(stop.length, stop.length + PIECE);
-      after = this.#model.follow(part, after.state);
-      stops.set((stop = label.slice(0, stop.length + part.length)), after);
-    }
-    for (const oldest of stops.keys()) if (stops.size > MAX_STOPS) stops.delete(oldest);
-    return after;
-  }
-}
-
-/** A text that is being written. */
-class Draft {
-  characters = []; bits = []; #length; #stop; #blocked; #state; #refusedLengths = new Set();
-
-  constructor(length, stop, blocked, state) {
-    this.reason = length ? "" : "length";
-    [this.#length, this.#stop, this.#blocked, this.#state] = [length, stop, blocked, state];
-  }
-
-  /** The ids that must not follow. */
-  refused() {
-    return this.#blocked?.refused(this.#state, this.#length - this.bits.length);
-  }
-
-  /** Add a character, or null for the end, of this log-probability. */
-  add(character, logProbability) {
-    if (!Number.isFinite(logProbability)) throw new Error("the model gives no probabilities; export it again");
-    if (character === null) return this.#end("end", this.characters.length);
-    this.characters.push(character);
-    this.bits.push(-logProbability / Math.LN2);
-    if (this.#blocked) {
-      this.#state = this.#blocked.after(this.#state, character);
-      if (this.#blocked.blocked(this.#state)) this.#refusedLengths.add(this.characters.length);
-    }
-    const text = this.#stop.length ? this.characters.join("") : "";
-    const found = this.#stop.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-    if (found.length) this.#end("stop", [...text.slice(0, Math.min(...found))].length);
-    else if (this.characters.length >= this.#length)
-      this.#end("length", this.characters.length - cutGrapheme(this.characters));
-  }
-
-  result() {
-    const { characters, bits, reason } = this;
-    return { text: characters.join(""), finishReason: reason, bits: bits.slice(0, characters.length) };
-  }
-
-  #end(reason, length) {
-    while (this.#refusedLengths.has(length)) length--; // a blocked word would end here
-    this.characters.length = length;
-    this.reason = reason;
-  }
-}
-
-function checked(given, defaults) {
-  const options = { ...defaults };
-  for (const [name, value] of Object.entries(given ?? {})) {
-    if (value !== undefined) options[name] = value;
-    if (!(name in defaults)) throw new Error(`there is no option ${name}; there are ${Object.keys(defaults).join(", ")}`);
-    const [means, holds] = OPTIONS[name] ?? [];
-    if (means && value !== undefined && !holds(value)) throw new Error(`${name} is ${value}, but it must be ${means}`);
-  }
-  return options;
 }

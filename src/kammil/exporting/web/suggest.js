@@ -1,70 +1,132 @@
-// Suggestions and ghost text around the engine's search for words: see `word_search`, `word_list`, `suggestions`,
+// A text that is typed, and suggestions and ghost text around the engine's search for words: see `word_search`, `word_list`, `suggestions`,
 // `unsolicited` and `ghost_text` in `kammil/completion`, and for the tables `tables.py` beside this file.
 
 import { BegunWords, dot, Latin, sum } from "./begun.js";
 import { endsUnspaced, foldSpelling, isSeparate, keysSaved, lastLetter, openWord, wordsOf } from "./text.js";
 
-const BOS = 2;
+const BOS = 2, PIECE = 64, MAX_STOPS = 256;
+const COMPLETE = { length: 30, temperature: 0.7, seed: 0, stop: [], allowOffensive: false };
+const SUGGEST = { k: 3, threshold: 0.01, correct: true, allowOffensive: false };
+const PHRASE = { words: 8, ghost: "balanced", threshold: undefined, allowOffensive: false };
+const wholeFrom = (least, most) => [
+  `a whole number from ${least} to ${most.toLocaleString("en")}`,
+  (value) => Number.isInteger(value) && value >= least && value <= most,
+];
+const OPTIONS = {
+  length: wholeFrom(0, 100_000),
+  seed: ["a whole number of 0 or more", (value) => (typeof value === "bigint" || Number.isInteger(value)) && value >= 0],
+  temperature: ["a number of 0 or more", (value) => value >= 0 && value < Infinity],
+  stop: ["strings of at least one character", (value) => Array.isArray(value) && value.every((string) => string)],
+  k: wholeFrom(1, 32),
+  words: wholeFrom(1, 32),
+  threshold: ["a number from 0 to 1", (value) => value >= 0 && value <= 1],
+  ghost: ["quiet, balanced or eager", (value) => ["quiet", "balanced", "eager"].includes(value)],
+};
 const wordsIn = (text) => wordsOf(text.replaceAll("_", " ")); // those of a hashtag, too
 
 /** The tables of `suggest.json`, ready to be asked. */
-export function compiled({ constants, words, channel, latin, unsolicited, longVowels, ...rest }, engine) {
+export function compiled({ constants, words, masks, channel, latin, unsolicited, longVowels, ...rest }, engine) {
   engine.setWords(words);
-  const having = (bit) => Uint8Array.from(words.classes, (bits) => Number((bits & engine.constant(bit)) > 0));
-  const among = (ids) => words.classes.map((_, id) => Number(ids.includes(id)));
-  const { proclitics, conjunctions, ...lists } = unsolicited, entries = {};
-  for (const [name, byFirst] of Object.entries(lists)) {
-    const all = byFirst.flatMap(([, some]) => some), most = Math.max(1, ...all.map(({ length }) => length));
-    entries[name] = { byFirst: new Map(byFirst), last: new Set(all.map((entry) => entry.at(-1))), most };
-  }
-  const exchanges = channel.exchanges.map(([id, [ids, p, spellings]]) => [
-    id,
-    ids.map((letter, i) => ({ letter, likelihood: p[i], isSpelling: i < spellings })),
-  ]);
+  for (const name in masks) masks[name] = Uint8Array.from(masks[name]);
+  const { ghost, religious, functionWords, proclitics } = unsolicited;
   return {
-    ...constants,
-    ...rest,
-    ...{ entries, conjunctions, proclitics: new Set(proclitics), latin: latin && new Latin(latin, constants) },
-    ...{ channel, exchanges: new Map(exchanges), keys: new Set(channel.letters), careful: engine.constant("CAREFUL") },
-    ...{ classes: Uint8Array.from(words.classes), close: words.close, foreign: having("FOREIGN") },
-    ...{ begins: having("BEGINS"), continues: having("CONTINUES"), inWord: having("ENDS_WORDS") },
-    ...{ digits: among(rest.digits), extends: among(rest.extends) },
+    ...{ ...constants, ...rest, ...masks, begins: masks.begin, inWord: masks.words, channel, close: words.close },
+    classes: Uint8Array.from(words.classes),
+    careful: engine.constant("CAREFUL"),
+    exchanges: new Map(channel.exchanges),
+    keys: new Set(channel.letters),
+    latin: latin && new Latin(latin, constants),
     doubled: new RegExp(longVowels ? `(?<=.)([${longVowels}])\\1` : "(?!)", "gv"),
-    spellings: rest.careful,
+    unsolicited: new Map(ghost),
+    mostWords: Math.max(1, ...ghost.flatMap(([, entries]) => entries.map(({ length }) => length))),
+    ...{ religious: new Set(religious), functionWords: new Set(functionWords), proclitics: new Set(proclitics) },
   };
 }
 
-/** Suggests for one text that is typed; `read` gives what follows ids: {p, state}. */
-export class Suggester {
-  #model; #t; #read; #begun;
+/** The options of a call, checked, and the defaults of those that are left out. */
+function checked(given, defaults) {
+  const options = { ...defaults };
+  for (const [name, value] of Object.entries(given ?? {})) {
+    if (value !== undefined) options[name] = value;
+    if (!(name in defaults)) throw new Error(`there is no option ${name}; there are ${Object.keys(defaults).join(", ")}`);
+    const [means, holds] = OPTIONS[name] ?? [];
+    if (means && value !== undefined && !holds(value)) throw new Error(`${name} is ${value}, but it must be ${means}`);
+  }
+  return options;
+}
 
-  constructor(model, read) {
-    [this.#model, this.#t, this.#read, this.#begun] = [model, model.tables, read, new BegunWords(model, read)];
+/** One text that is being typed: a keystroke costs what it changed. */
+export class Session {
+  #model; #t; #text = ""; #seen = ""; #stops = new Map(); #version = 0; #begun; // stops: what follows texts, by their ids
+
+  constructor(model) {
+    [this.#model, this.#t] = [model, model.tables];
+    this.#begun = new BegunWords(model, (ids) => this.#read(ids));
   }
 
-  /** The Arabic words that the last Latin letters of a text probably mean, and how many characters they replace, or 0. */
-  reading(text, seen) {
-    const [ids, letters, asTyped] = this.#typed(text, seen), word = this.#begun.after(ids, letters, asTyped);
-    const read = word?.meanings.slice(letters ? word.variants.length : 1) ?? [];
+  /** Set the whole text so far, and read what is new of it. */
+  update(text) {
+    [this.#text, this.#seen] = [text, this.#model.normalise(text)];
+    this.#after();
+    return this;
+  }
+
+  /** Go on with the text. The same seed gives the same text, here and in Python (`preset="plain"`). */
+  complete(options) {
+    return this.#model.write(this.#after().state, this.#seen, checked(options, COMPLETE));
+  }
+
+  #asked(defaults, options) {
+    const asked = checked(options, defaults);
+    if (!this.#t) throw new Error("words are suggested here in scripts with spaces alone; ask Kammil's server");
+    return { ...asked, blocked: this.#model.blocked(asked.allowOffensive) };
+  }
+
+  #ids = () => [BOS, ...this.#model.encode(this.#seen)];
+  #after = () => this.#read(this.#ids());
+
+  /** Read ids from where a text that was read before ends; those that were not asked for longest are forgotten. */
+  #read(ids) {
+    const stops = this.#stops, label = Array.from(ids, (id) => String.fromCharCode(id)).join("");
+    if (this.#version !== this.#model.version) stops.clear();
+    this.#version = this.#model.version;
+    let stop = "", after = { state: this.#model.engine.initialState() };
+    for (const known of stops.keys()) if (known.length > stop.length && label.startsWith(known)) stop = known;
+    if (stop) after = stops.get(stop);
+    stops.delete(stop);
+    if (stop) stops.set(stop, after);
+    while (stop.length < ids.length) {
+      const part = ids.slice(stop.length, stop.length + PIECE);
+      after = this.#model.follow(part, after.state);
+      stops.set((stop = label.slice(0, stop.length + part.length)), after);
+    }
+    for (const oldest of stops.keys()) if (stops.size > MAX_STOPS) stops.delete(oldest);
+    return after;
+  }
+
+  /** The Arabic that the last Latin letters probably mean: {reading, replaces}. */
+  reading() {
+    const word = this.#t && this.#begunWord();
+    const read = word?.meanings.slice(word.typed.length ? word.variants.length : 1) ?? [];
     if (sum(read.map(({ posterior }) => posterior)) <= 0.5) return { reading: "", replaces: 0 };
     const best = read.reduce((one, other) => (other.posterior > one.posterior ? other : one));
     return { reading: this.#model.decode(best.ids), replaces: best.replaced };
   }
 
-  /** Ids of a text, number of characters of its open word, and of those at the end that normalisation kept. */
-  #typed(text, seen) {
-    const { MAX_REPLACED } = this.#t, open = openWord(seen), letters = text.endsWith(open) ? [...open].length : 0;
+  /** What the open word may mean, and the words before it, as far as normalisation kept them. */
+  #begunWord() {
+    const [text, seen] = [this.#text, this.#seen], { MAX_REPLACED } = this.#t, open = openWord(seen);
     const [typed, known] = [text, seen].map((each) => [...each.slice(-2 * MAX_REPLACED)].reverse());
     let asTyped = 0;
     while (asTyped < Math.min(MAX_REPLACED, known.length) && typed[asTyped] === known[asTyped]) asTyped++;
-    return [[BOS, ...this.#model.encode(seen)], letters, asTyped];
+    return this.#begun.after(this.#ids(), text.endsWith(open) ? [...open].length : 0, asTyped);
   }
 
-  /** Words for a text, and the same normalised: {text, completion, probability, replaces}. */
-  suggest(text, seen, { k, threshold, correct, blocked }) {
-    const [ids, letters, asTyped] = this.#typed(text, seen), open = openWord(seen);
-    const word = correct ? this.#begun.after(ids, letters, asTyped) : null;
-    const found = this.#words(seen, this.#read(ids), { k, threshold, blocked, word, opens: open === seen });
+  /** Words to continue, or in place of, the last one. */
+  suggest(options) {
+    const { k, threshold, correct, blocked } = this.#asked(SUGGEST, options), seen = this.#seen, open = openWord(seen);
+    const word = correct ? this.#begunWord() : null;
+    const found = this.#words(seen, this.#after(), { k, threshold, blocked, word, opens: open === seen });
     return found.map(({ ids, probability, replaced }) => {
       const completion = this.#model.decode(ids), first = [...completion][0], last = lastLetter(seen);
       if (replaced) return { text: openWord(completion), completion, probability, replaces: replaced };
@@ -74,10 +136,11 @@ export class Suggester {
   }
 
   /** Ghost text: the most probable word, then the most probable one after it, while each is worth reading. */
-  phrase(seen, { words, ghost, threshold, blocked }) {
-    const { space, close, MIN_OF_BEST, ghostRules } = this.#t, open = openWord(seen);
+  phrase(options) {
+    const { words, ghost, threshold, blocked } = this.#asked(PHRASE, options);
+    const { space, close, MIN_OF_BEST, ghostRules } = this.#t, seen = this.#seen, open = openWord(seen);
     const [least, charge] = threshold === undefined ? ghostRules[ghost] : [threshold, 0];
-    let after = this.#read([BOS, ...this.#model.encode(seen)]), complete = open ? dot(after.p, close) : 0, share = 1;
+    let after = this.#after(), complete = open ? dot(after.p, close) : 0, share = 1;
     const used = new Set([open, openWord(seen.slice(0, seen.length - open.length).trimEnd())]);
     const phrases = [{ completion: "", probability: 1 }];
     let completion = "", probability = 1;
@@ -92,7 +155,7 @@ export class Suggester {
       if (used.has(word) || p < Math.max(least, complete) || p * saved < charge) break;
       used.add(word);
       [completion, probability] = [completion + piece, probability * share * found.probability];
-      const shown = this.#asked(seen, completion);
+      const shown = this.#solicited(seen, completion);
       if (shown !== completion) return phrases.findLast((each) => each.completion.length <= shown.length); // whole words
       phrases.push({ completion, probability });
       after = this.#model.follow(found.ids, after.state);
@@ -244,12 +307,11 @@ export class Suggester {
         .sort((a, b) => b.probability - a.probability);
     }
     const isReligious = ({ ids, replaced }) => {
-      const word = openWord((replaced ? "" : seen) + this.#model.decode(ids)), { spelling, entries } = this.#t;
-      const entriesOf = (stem) => entries.religious.byFirst.get(stem) ?? [];
-      return this.#stems(foldSpelling(word, spelling)).some((stem) => entriesOf(stem).some(({ length }) => length === 1));
+      const word = openWord((replaced ? "" : seen) + this.#model.decode(ids)), { spelling, religious } = this.#t;
+      return this.#stems(foldSpelling(word, spelling)).some((stem) => religious.has(stem));
     };
-    const religious = found.map(isReligious), first = religious.indexOf(true);
-    return found.filter((_, i) => i === first || !religious[i]);
+    const first = found.find(isReligious);
+    return found.filter((word) => word === first || !isReligious(word));
   }
 
   /** Give the third place to a word of content after function words alone. */
@@ -264,11 +326,7 @@ export class Suggester {
     return [...found.slice(0, PLACES - 1), ...[...(content ? [content] : []), ...others].slice(0, k - PLACES + 1)];
   }
 
-  #isFunctionWord({ ids }) {
-    const { entries, conjunctions, spelling } = this.#t, word = foldSpelling(this.#letters(ids), spelling);
-    const joined = conjunctions.map((letter) => (letter && word.startsWith(letter) ? word.slice(letter.length) : word));
-    return [word, ...joined].some((each) => entries.functionWords.last.has(each));
-  }
+  #isFunctionWord = ({ ids }) => this.#t.functionWords.has(foldSpelling(this.#letters(ids), this.#t.spelling));
 
   /** The ids of careful spellings that a text uses. */
   #carefulIn(text) {
@@ -282,15 +340,14 @@ export class Suggester {
   }
 
   /** The whole words of ghost text before the first name or formula that the text has not begun. */
-  #asked(text, ghost) {
-    const { entries, spelling, LETTERS } = this.#t, { byFirst, last, most } = entries.ghost, end = text.slice(-1000);
-    const begin = wordsIn(end).slice(-most)[0]?.[0] ?? end.length;
+  #solicited(text, ghost) {
+    const { unsolicited, mostWords, spelling, LETTERS } = this.#t, end = text.slice(-1000);
+    const begin = wordsIn(end).slice(-mostWords)[0]?.[0] ?? end.length;
     const seen = end.slice(begin) + ghost, typed = end.length - begin;
     const words = wordsIn(seen), folded = words.map(([from, to]) => foldSpelling(seen.slice(from, to), spelling));
-    const mayEnd = words.some(([, to], i) => to > typed && this.#stems(folded[i]).some((stem) => last.has(stem)));
-    for (const [i, [from, to]] of mayEnd ? words.entries() : [])
+    for (const [i, [from, to]] of words.entries())
       for (const stem of to > typed ? this.#stems(folded[i]) : [])
-        for (const entry of byFirst.get(stem) ?? []) {
+        for (const entry of unsolicited.get(stem) ?? []) {
           const known = foldSpelling(seen.slice(from, Math.max(from, typed)), spelling).length;
           if (known - folded[i].length + stem.length < LETTERS && entry.every((word, j) => !j || folded[i + j] === word))
             return seen.slice(typed, Math.max(from, typed)).trimEnd().replace(/#+$/, "").trimEnd();

@@ -44,25 +44,27 @@ _CONSTANTS = {
 def tables(model: Completer) -> dict[str, Any]:
     """Return the tables of a model; what ids or texts lead to stands in pairs, since a JSON object would sort them."""
     classes, reader, openings = model.character_classes, model.word_reader, model.openings
-    arrays = classes.arrays
+    arrays, entries_of = classes.arrays, unsolicited.entries_of
+    conjunctions = {"", *(language.conjunction for language in known().values())}
+    religious = entries_of("formulas", "religious").by_first_word
+    masks = ("begin", "continues", "words", "foreign", "extends", "digits")
     return {
         "constants": {name: getattr(room, name) for room, names in _CONSTANTS.items() for name in names.split()},
         "words": arrays and {name: array.tolist() for name, array in arrays._asdict().items()},
         "folds": classes.folds,
-        **{name: np.flatnonzero(getattr(classes, name)).tolist() for name in ("extends", "digits")},
+        "masks": {name: getattr(classes, name).astype(int).tolist() for name in masks},
         "space": classes.space,
-        "careful": [[letters, sorted(ids)] for letters, ids in classes.careful.items()],
+        "spellings": [[letters, sorted(ids)] for letters, ids in classes.careful.items()],
         "spelling": union("folds"),
         "longVowels": "".join(language.long_vowels for language in known().values()),
         "channel": _channel(reader.channel),
         "latin": reader.channel.latin and _latin(reader.channel.latin),
         "openings": {"words": _pairs(openings.words), "others": openings.others},
         "unsolicited": {
-            "ghost": _entries("rulers", "formulas"),
-            "religious": _entries("formulas", "religious"),
-            "functionWords": _entries("function_words"),
+            "ghost": _pairs(entries_of("rulers", "formulas").by_first_word),
+            "religious": [word for word, entries in religious.items() if (word,) in entries],
+            "functionWords": sorted(c + word for c in conjunctions for word in entries_of("function_words").last_words),
             "proclitics": sorted(unsolicited.proclitics()[0]),
-            "conjunctions": [language.conjunction for language in known().values()],
         },
         "ghostRules": {name: [rule.threshold, rule.charge] for name, rule in ghost_text.GHOST_RULES.items()},
     }
@@ -72,12 +74,11 @@ def _pairs(mapping: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
     return [*mapping.items()]
 
 
-def _entries(*names: str) -> list[tuple[Any, Any]]:
-    return _pairs(unsolicited.entries_of(*names).by_first_word)
-
-
 def _channel(channel: Channel) -> dict[str, Any]:
-    exchanges = {id: [ids.tolist(), p.tolist(), number] for id, (ids, p, number) in channel.exchanges.items()}
+    exchanges = {
+        id: [*zip(ids.tolist(), p.tolist(), (i < number for i in range(len(ids))), strict=True)]
+        for id, (ids, p, number) in channel.exchanges.items()
+    }
     weights = {name: getattr(channel, name) for name in ("dropped", "doubled", "stretched", "swapped", "inserted")}
     return {"exchanges": _pairs(exchanges), "letters": np.flatnonzero(channel.letters).tolist(), **weights}
 

@@ -1,5 +1,5 @@
-// A model in a thread of its own: it answers [folder, method, ...parameters] with [result], or with null, a message and
-// whether the model could not be loaded, in order. A model that is loaded learns the kept texts again.
+// A model in a thread of its own: it answers [folder, method, body] with [result], or with null, a message and whether
+// the model could not be loaded, in order. A model that is loaded learns the kept texts again.
 
 import { load } from "./kammil.js";
 import { change, hasChanged, newest } from "./learnt.js";
@@ -12,20 +12,19 @@ async function open(folder) {
   return { model, session: model.session(), known: null };
 }
 
-/** Teach a model the texts that it lacks, and let it forget those that are gone. */
-function sync(one, texts) {
-  const counts = new Map(), { model } = one;
+/** Edit the list of learnt texts; teach a model those that it lacks, and let it forget those that are gone. */
+async function edit(one, changed) {
+  const texts = await change(changed), counts = new Map(), { model } = one;
   for (const [some, step] of [[texts, 1], [one.known ?? [], -1]])
     for (const text of some) counts.set(text, (counts.get(text) ?? 0) + step);
   const some = [...counts].filter(([text]) => model.normalise(text).trim()); // the text rules leave nothing of others
   const times = (sign) => some.flatMap(([text, count]) => Array(Math.max(0, sign * count)).fill(text));
   model.learn(...times(1));
   model.forget(...times(-1));
-  one.known = texts;
-  return texts;
+  return (one.known = texts);
 }
 
-const edit = async (one, changed) => sync(one, await change(changed));
+/** The answers of a server, as the page reads them; learning returns all texts that were learnt. */
 const methods = {
   suggest({ session }, { prefix, phrase = 0, ghost, model: _, allow_offensive: allowOffensive = false, ...options }) {
     session.update(prefix.slice(Math.max(0, STEP * Math.floor((prefix.length - READ) / STEP))));
@@ -34,26 +33,33 @@ const methods = {
       phrase: phrase ? session.phrase({ words: phrase, ...(ghost && { ghost }), allowOffensive }) : null,
     };
   },
-  reading: ({ session }, text) => session.update(text).reading(),
-  complete: ({ session }, text, options) => session.update(text).complete(options),
-  score: ({ model }, ...parameters) => model.score(...parameters),
-  learn: (one, text) => edit(one, (texts) => newest([...texts, one.model.checked(text)])),
-  forget: (one, text) =>
-    edit(one, (texts) => {
-      const at = texts.lastIndexOf(text.trim());
-      if (at < 0) throw new Error("the text was not learnt, so it cannot be forgotten");
-      return texts.toSpliced(at, 1);
-    }),
+  complete({ session }, { prompt, seed, temperature, max_tokens: length, allow_offensive: allowOffensive }) {
+    const { reading, replaces } = session.update(prompt).reading(); // of Arabic in Latin letters
+    if (replaces) session.update([...prompt].slice(0, -replaces).join("") + reading);
+    const { text, finishReason } = session.complete({ length, temperature, seed, allowOffensive });
+    const isCut = finishReason === "length"; // perhaps within a word
+    return { text: isCut ? text.replace(/(?<=\S)\s+\S*$/u, "") : text, reading, replaces };
+  },
+  score({ model }, { text: given, top }) {
+    const { text, bits, alternatives } = model.score(given, "", top);
+    const of = [...text], sum = bits.slice(0, of.length).reduce((all, one) => all + one, 0);
+    return {
+      text,
+      bits_per_character: of.length ? sum / of.length : null,
+      characters: bits.map((cost, i) => ({ character: of[i] ?? "", bits: cost, alternatives: alternatives[i] })),
+    };
+  },
+  learn: (one, { text }) => edit(one, (texts) => newest([...texts, one.model.checked(text)])),
   wipe: (one) => edit(one, () => []),
   learnt: ({ known }) => known,
 };
 
-onmessage = async ({ data: [folder, method, ...parameters] }) => {
+onmessage = async ({ data: [folder, method, body] }) => {
   let one = null;
   try {
     one = await (opening ??= open(folder));
     if (!one.known || hasChanged()) await edit(one, (texts) => texts);
-    postMessage([await methods[method](one, ...parameters)]);
+    postMessage([await methods[method](one, body)]);
   } catch (error) {
     postMessage([null, error.message, !one]);
   }
