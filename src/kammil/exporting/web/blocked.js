@@ -90,7 +90,7 @@ export class Blocked {
   /** Addresses of a table for the engine's search, which holds what was asked of states that are numbered from 1. */
   table() {
     const size = 4 * MAX_NUMBERED * this.#pieces.length;
-    this.addresses ??= [this.#engine.reserve(size), this.#engine.reserve(MAX_NUMBERED), 1];
+    this.addresses ??= [this.#engine.allocate(size), this.#engine.allocate(MAX_NUMBERED), 1];
     if (this.#numbered.length > MAX_NUMBERED / 2) this.exempt(this.#exempt); // a search makes a few hundred
     return this.addresses;
   }

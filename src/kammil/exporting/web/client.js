@@ -5,8 +5,8 @@ import { ApiError } from "./ui/errors.js";
 const LOADING = 300_000; // milliseconds, after which a model is too slow
 const lines = new Map(); // by the model's address
 
-/** Return a function that asks the model in a folder, by default the one beside this module: a method of worker.js, what it
- * takes, and an AbortSignal. The model is loaded when it is first asked. */
+/** Return a function that asks the model in a folder, by default the one beside this module: a method of worker.js, what
+ * it takes, and an AbortSignal. The model is loaded when it is first asked. */
 export function connect(folder = import.meta.url.replace(/[^/]*$/, "model")) {
   const url = new URL(`${folder}`.replace(/\/?$/, "/"), document.baseURI).href;
   if (!lines.has(url)) lines.set(url, createLine(url));
@@ -14,48 +14,33 @@ export function connect(folder = import.meta.url.replace(/[^/]*$/, "model")) {
 }
 
 function createLine(url) {
-  const line = [];
-  let worker = null, running = null, timer = 0;
+  let worker = null, last = Promise.resolve();
 
-  const send = () => {
-    if (running || !line.length) return;
-    running = line.shift();
-    try {
-      worker ??= start(); // not where its file is of another origin
-      worker.postMessage(running.request); // nothing that cannot be copied
-    } catch (error) {
-      settle(null, error.message, !worker);
-    }
-  };
-  const start = () => {
-    const started = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-    started.onmessage = ({ data }) => settle(...data);
-    started.onerror = () => settle(null, "worker.js does not start", true); // its files cannot be read
-    timer = setTimeout(() => settle(null, "the model takes too long", true), LOADING);
-    return started;
-  };
-  const settle = (result, message, isUnreachable) => {
-    const { resolve, reject } = running;
-    clearTimeout(timer);
-    running = null;
-    if (isUnreachable) {
-      worker?.terminate(); // with what it holds; the next request starts another
-      worker = null;
-    }
-    if (message === undefined) resolve(result);
-    else reject(new ApiError(isUnreachable ? "unreachable" : "refused", message));
-    send();
-  };
-  return async (method, body, signal) => {
-    signal?.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      const entry = { request: [url, method, body], resolve, reject };
-      signal?.addEventListener("abort", () => {
-        if (line.includes(entry)) line.splice(line.indexOf(entry), 1);
-        reject(signal.reason);
-      });
-      line.push(entry);
-      send();
+  const answered = (request) =>
+    new Promise((resolve, reject) => {
+      const settle = (result, message, isUnreachable) => {
+        clearTimeout(timer);
+        if (isUnreachable) {
+          worker?.terminate(); // with what it holds; the next request starts another
+          worker = null;
+        }
+        if (message === undefined) resolve(result);
+        else reject(new ApiError(isUnreachable ? "unreachable" : "refused", message));
+      };
+      const timer = worker ? 0 : setTimeout(() => settle(null, "the model takes too long", true), LOADING);
+      try {
+        worker ??= new Worker(new URL("./worker.js", import.meta.url), { type: "module" }); // not of another origin
+        worker.onmessage = ({ data }) => settle(...data);
+        worker.onerror = () => settle(null, "worker.js does not start", true); // its files cannot be read
+        worker.postMessage(request); // nothing that cannot be copied
+      } catch (error) {
+        settle(null, error.message, !worker);
+      }
     });
-  };
+  return (method, body, signal) =>
+    new Promise((resolve, reject) => {
+      const leave = () => reject(signal.reason);
+      signal?.addEventListener("abort", leave);
+      last = last.then(() => (signal?.aborted ? leave() : answered([url, method, body]).then(resolve, reject)));
+    });
 }

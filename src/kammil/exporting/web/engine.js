@@ -19,19 +19,14 @@ export class Engine {
   /** The engine of compiled code. */
   static async of(wasm) {
     const engine = new Engine(), resolve = (state, id) => BigInt(engine.resolve(Number(state), Number(id)));
-    return engine.#open((await WebAssembly.instantiate(wasm, { kammil: { resolve } })).instance.exports);
-  }
-
-  #open(code) {
-    this.#code = code;
+    const code = (engine.#code = (await WebAssembly.instantiate(wasm, { kammil: { resolve } })).instance.exports);
     code._initialize();
-    for (let at = code.kammil_layout(); ; at += 16) {
-      const name = this.#view.getUint32(at, true), bytes = new Uint8Array(code.memory.buffer);
-      if (!name) break;
+    const bytes = new Uint8Array(code.memory.buffer), view = engine.#view;
+    for (let at = code.kammil_layout(), name; (name = view.getUint32(at, true)); at += 16) {
       const text = new TextDecoder().decode(bytes.subarray(name, bytes.indexOf(0, name)));
-      this.#layout.set(text, Number(this.#view.getBigInt64(at + 8, true)));
+      engine.#layout.set(text, Number(view.getBigInt64(at + 8, true)));
     }
-    return this;
+    return engine;
   }
 
   /** A constant of kernel.c, such as WINDOW. */
@@ -49,13 +44,13 @@ export class Engine {
       fields[name] = this.#put(array);
     }
     const size = this.constant("sizeof GRUWeights");
-    fields.gru = this.#allocate(size * networks.length);
+    fields.gru = this.allocate(size * networks.length);
     networks.forEach(({ gates, candidate, ...matrices }, i) => {
       const at = fields.gru + i * size;
       for (const name in matrices) this.#matrix(at + this.constant(`GRUWeights.${name}`), matrices[name]);
       this.#write("GRUWeights", at, { input_gates: this.#put(gates), input_new: this.#put(candidate) });
     });
-    this.#model = this.#allocate(this.constant("sizeof Model"));
+    this.#model = this.allocate(this.constant("sizeof Model"));
     this.#write("Model", this.#model, fields);
     this.#sizes = { ...numbers, width: networks.length * numbers.hidden };
   }
@@ -94,8 +89,8 @@ export class Engine {
     const n = texts.length, length = Math.min(longest(states) + texts[0].length, this.constant("WINDOW"));
     return this.#call((keep) => {
       const message = keep(this.#message(texts, states, last));
-      const after = keep(this.#allocate(n * this.#stateBytes(length)));
-      const size = n * last * this.#sizes.vocabulary, scores = keep(this.#allocate(4 * size));
+      const after = keep(this.allocate(n * this.#stateBytes(length)));
+      const size = n * last * this.#sizes.vocabulary, scores = keep(this.allocate(4 * size));
       checked(this.#code.kammil_forward(this.#model, message, after, scores, 0));
       return { logProbabilities: this.#get(Float32Array, scores, size), states: this.#states(after, n, length) };
     });
@@ -125,7 +120,7 @@ export class Engine {
         ),
       );
       const row = 2 + maxCharacters;
-      const [words, probabilities, stats] = [8 * k * row, 16 * k, 16].map((bytes) => keep(this.#allocate(bytes)));
+      const [words, probabilities, stats] = [8 * k * row, 16 * k, 16].map((bytes) => keep(this.allocate(bytes)));
       this.resolve = (state, id) => blocked.numberAfter(state, id);
       const count = checked(this.#code.kammil_search(this.#model, message, query, words, probabilities, stats));
       const found = this.#get(BigInt64Array, words, count * row), q = this.#get(Float64Array, probabilities, 2 * count);
@@ -141,8 +136,6 @@ export class Engine {
     return this.#code.memory.buffer.byteLength;
   }
 
-  /** Memory of zeros for `bytes`, for as long as the engine lives, and what writes there. */
-  reserve = (bytes) => this.#allocate(bytes);
   write = (address, array) => new Uint8Array(this.#code.memory.buffer).set(bytesOf(array), address);
 
   /** Sample an id for each of `chances`, in [0, 1), but no `forbidden` one, and read it before the next; stop after the
@@ -152,8 +145,8 @@ export class Engine {
     return this.#call((keep) => {
       const message = keep(this.#message([[]], [state], 1));
       const [uniforms, mask] = [Float64Array.from(chances), forbidden].map((array) => keep(this.#put(array)));
-      const known = longest([state]), after = keep(this.#allocate(this.#stateBytes(Math.min(known + n, window))));
-      const [ids, scores] = [8, 4].map((bytes) => keep(this.#allocate(bytes * n)));
+      const known = longest([state]), after = keep(this.allocate(this.#stateBytes(Math.min(known + n, window))));
+      const [ids, scores] = [8, 4].map((bytes) => keep(this.allocate(bytes * n)));
       const results = [after, ids, scores], end = BigInt(EOS);
       const count = checked(
         this.#code.kammil_sample(this.#model, message, BigInt(n), uniforms, temperature, mask, end, ...results),
@@ -218,7 +211,8 @@ export class Engine {
     return new DataView(this.#code.memory.buffer); // anew, since memory that grows has another buffer
   }
 
-  #allocate(bytes) {
+  /** Memory of zeros. */
+  allocate(bytes) {
     const address = this.#code.malloc(bytes);
     checked(address ? 0 : -1);
     new Uint8Array(this.#code.memory.buffer, address, bytes).fill(0);
@@ -226,7 +220,7 @@ export class Engine {
   }
 
   #put(array) {
-    const address = this.#allocate(Math.max(1, array.byteLength));
+    const address = this.allocate(Math.max(1, array.byteLength));
     this.write(address, array);
     return address;
   }

@@ -33,8 +33,9 @@ export function safetensors(bytes) {
   return arrays;
 }
 
-/** Check that a model is no larger than one of ours, and than its own file lets it be, before anything is made of it. */
-export function checkSizes(arrays, { kinds, history, ...settings }, vocabulary) {
+/** Check that a model is no larger than one of ours, and than its own file lets it be, before anything is made of it;
+ * return the prefixes of its tables, and the number of experts. */
+function checkSizes(arrays, { kinds, history, ...settings }, vocabulary) {
   const isWithin = (number, most) => Number.isInteger(number) && number >= 1 && number <= most;
   for (const [name, most] of Object.entries(LIMITS)) check(isWithin(settings[name], most));
   check([kinds, history].every((some) => new Set(some).size === some.length));
@@ -61,6 +62,7 @@ export function checkSizes(arrays, { kinds, history, ...settings }, vocabulary) 
       else check(arrays[name]?.length === size);
       arrays[`${name}.size`] = size;
     }
+  return { prefixes, experts };
 }
 
 const mostOf = (packed) => Math.min(MAX_ENTRIES, Math.max(FREE_ENTRIES, ENTRIES_PER_BYTE * packed));
@@ -234,14 +236,13 @@ async function countIndex(arrays, prefixes, types) {
 }
 
 /** All of a blend but its contexts, for `Engine.setModel`: `arrays` of the weights, and `settings` of `model.json`. */
-export async function blend(arrays, settings, engine) {
-  const prefixes = ["counts.", "background."].filter((prefix) => `${prefix}sizes` in arrays);
-  const experts = settings.kinds.length * prefixes.length + settings.history.length;
+export async function blend(arrays, settings, vocabulary, engine) {
+  const { prefixes, experts } = checkSizes(arrays, settings, vocabulary);
   const [index, { networks, arrays: rest }] = await Promise.all([
     countIndex(arrays, prefixes, settings.kinds.length), // the browser unpacks its fields meanwhile
     networksAndGate(arrays, settings, experts, engine),
   ]);
-  const { hidden, gate } = settings, vocabulary = arrays["output.bias"].length;
+  const { hidden, gate } = settings;
   return { numbers: { ...index.numbers, vocabulary, hidden, gate }, arrays: { ...index.arrays, ...rest }, networks };
 }
 

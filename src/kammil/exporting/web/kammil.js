@@ -4,7 +4,7 @@
 import { Blocked } from "./blocked.js";
 import { Contexts } from "./contexts.js";
 import { build, Engine } from "./engine.js";
-import { blend, checkSizes, safetensors } from "./folder.js";
+import { blend, safetensors } from "./folder.js";
 import { Random } from "./random.js";
 import { compiled, Session } from "./suggest.js";
 import { checkedText, cutGrapheme, textRules, wordsOf } from "./text.js";
@@ -31,9 +31,8 @@ export async function load(folder = import.meta.url.replace(/[^/]*$/, "model")) 
     throw new Error(`a ${description.family} of format ${description.format} does not run here, but a blend of format 1`);
   const engine = await Engine.of(wasm);
   const arrays = safetensors(weights), { settings } = description;
-  checkSizes(arrays, settings, vocabulary.characters.length + SPECIALS);
+  const parts = await blend(arrays, settings, vocabulary.characters.length + SPECIALS, engine);
   const contexts = new Contexts(settings.kinds, settings.history, arrays.in_word, engine);
-  const parts = await blend(arrays, settings, engine);
   engine.setModel({ ...parts.numbers, ...contexts.numbers }, { ...parts.arrays, ...contexts.arrays }, parts.networks);
   return new Model(engine, contexts, vocabulary.characters, description.rules, blocked, tables);
 }
@@ -182,7 +181,8 @@ export class Model {
       bits.push(-logProbability / Math.LN2);
       if (blocked) position = blocked.after(position, this.#pieces[id]);
       if (blocked?.blocked(position)) refusedLengths.add(characters.length);
-      const text = stop.length ? characters.join("") : "", found = stop.map((some) => text.indexOf(some)).filter((at) => at >= 0);
+      const text = stop.length ? characters.join("") : "";
+      const found = stop.map((some) => text.indexOf(some)).filter((at) => at >= 0);
       if (found.length) end("stop", [...text.slice(0, Math.min(...found))].length);
       else if (characters.length >= length) end("length", characters.length - cutGrapheme(characters));
     };

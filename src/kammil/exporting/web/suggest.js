@@ -1,5 +1,5 @@
-// A text that is typed, and suggestions and ghost text around the engine's search for words: see `word_search`, `word_list`, `suggestions`,
-// `unsolicited` and `ghost_text` in `kammil/completion`, and for the tables `tables.py` beside this file.
+// A text that is typed, with suggestions and ghost text around the engine's search for words: see `word_search`,
+// `word_list`, `suggestions`, `unsolicited` and `ghost_text` in `kammil/completion`, and `tables.py` beside this file.
 
 import { BegunWords, dot, Latin, sum } from "./begun.js";
 import { endsUnspaced, foldSpelling, isSeparate, keysSaved, lastLetter, openWord, wordsOf } from "./text.js";
