@@ -1,8 +1,8 @@
 // Colours laid over a text whose letters stay joined, and the one letter that is pointed at, or reached with the keys.
 // The playground imports this file; a page of `kammil explain` holds it.
 
-/** `levels` are the colours of a text's characters (code points), and of what follows them, such as the end; `show` is told
- * the number of the one that is looked at. */
+/** `levels` are the colours of a text's characters (code points) and of what follows them, such as the end; `show` is
+ * told the number of the one that is looked at. */
 export function letters(text, levels, show) {
   const ranges = [];
   const nodes = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);

@@ -39,10 +39,9 @@ def test_the_language_is_switched_and_remembered(visit: Callable[..., Playground
 
 def test_both_languages_say_the_same(page: Playground) -> None:
     said = page.ask("import('./messages.js').then((module) => module.MESSAGES)")
-    assert said["ar"].keys() == said["en"].keys()
-    for name, phrase in said["en"].items():
-        assert set(re.findall(r"\{\w+\}", phrase)) == set(re.findall(r"\{\w+\}", said["ar"][name])), name
-        assert name == "otherLanguage" or re.search("[ء-ي]", said["ar"][name])
+    for name, (phrase, arabic) in said.items():
+        assert set(re.findall(r"\{\w+\}", phrase)) == set(re.findall(r"\{\w+\}", arabic)), name
+        assert name == "otherLanguage" or re.search("[ء-ي]", arabic)
         assert name == "otherLanguage" or not re.search("[ء-ي]", phrase)
 
 

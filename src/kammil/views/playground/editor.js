@@ -15,8 +15,8 @@ import { givesWay, spaceAfter } from "./spacing.js";
 const TAP = 6; // pixels beside a ghost that belong to it
 const WATCH = 200; // milliseconds
 
-/** Let a field have ghost text. A phrase is a stock phrase and the text that it was offered for: {before, text}. Handlers
- * that a page need not give: `onRender(ghost)`, `direction()` of a text without letters, `onlyFocused`, and a `signal`. */
+/** Let a field have ghost text. A phrase is a stock phrase and the text that it was offered for: {before, text}. A page
+ * need not give `onRender(ghost)`, `direction()` of a text without letters, `onlyFocused`, nor a `signal` that ends it. */
 export function createEditor({ field, mirror, caret }, handlers) {
   const { signal } = handlers;
   const mirrorText = document.createTextNode("");

@@ -10,9 +10,8 @@ import { createSuggestions } from "./suggestions.js";
 const DELAY = { ghost: 100, phrase: 500, suggestions: 60, announcement: 700 }; // milliseconds without a keystroke
 const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is requested
 
-/** `handlers` are `suggest(body, signal)` and `report(error)`, and where they are needed `options()` and `level()` of a
- * request, `percentages()`, `onInput(text)`, `onPhrase(phrase, isTaken)` of a stock phrase, and a `signal` that ends it; and
- * those of the editor that the page gives. */
+/** `handlers` are `suggest(body, signal)` and `report(error)`, and where a page needs them `options()` and `level()` of a
+ * request, `percentages()`, `onInput(text)`, `onPhrase(phrase, isTaken)`, and those that the editor may have. */
 export function createField({ field, mirror, caret, title, group, none, live }, handlers) {
   const ask = (body, signal) => handlers.suggest({ ...body, ...handlers.options?.() }, signal);
   const say = (text) => (live.textContent = text); // to a screen reader

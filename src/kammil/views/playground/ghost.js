@@ -28,8 +28,8 @@ export function remainingGhost(before, after, ghost) {
   return after.startsWith(before) && (before + ghost).startsWith(after) ? (before + ghost).slice(after.length) : "";
 }
 
-/** Return a suggestion after `before` as it is now that the text is `after`, and how many UTF-16 units at its end it replaces;
- * null if the two disagree. */
+/** Return a suggestion after `before` as it is now that the text is `after`, with the number of UTF-16 units at its end
+ * that it replaces; null if the two disagree. */
 export function remainingSuggestion(before, after, suggestion) {
   if (!suggestion.replaces) {
     const completion = remainingGhost(before, after, suggestion.completion);

@@ -2,20 +2,19 @@
 
 import { HERE } from "./api.js";
 import { element } from "./elements.js";
-import { CARDS, MESSAGES } from "./messages.js";
+import { CARDS, LANGUAGES, MESSAGES } from "./messages.js";
 import { load, store } from "./storage.js";
 
 const LOCALES = { ar: "ar-LB", en: "en" }; // ar-LB has the digits that Levantine print uses
-const preferredLanguage = () => (navigator.languages.some((tag) => tag.startsWith("ar")) ? "ar" : "en");
 
-const stored = load("language");
-let language = stored in MESSAGES ? stored : preferredLanguage();
+let language = load("language");
+if (!LANGUAGES.includes(language)) language = navigator.languages.some((tag) => tag.startsWith("ar")) ? "ar" : "en";
 const listeners = new Set();
 
 /** Return a message in the language of the page; where the model is in this browser, one that ends in `Here` goes first. */
 export function message(name, values = {}) {
-  const messages = MESSAGES[language];
-  return ((HERE && messages[name + "Here"]) || messages[name]).replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+  const languages = (HERE && MESSAGES[name + "Here"]) || MESSAGES[name];
+  return languages[LANGUAGES.indexOf(language)].replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 }
 
 /** Return a message as nodes: each name in braces becomes an element that holds a value, from left to right. */

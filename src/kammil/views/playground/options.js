@@ -3,7 +3,7 @@
 import { HERE } from "./api.js";
 import { $, element } from "./elements.js";
 import { GHOST, GHOST_LEVELS, PRESETS } from "./facts.js";
-import { decimal, message, onLanguage } from "./i18n.js";
+import { decimal, message, onLanguage, say } from "./i18n.js";
 import { load, store } from "./storage.js";
 
 const SLIDERS = { temperature: 2, top_p: 2, length: 0 }; // decimals
@@ -64,8 +64,7 @@ export function readOptions() {
 /** Fill the dial of the ghost text with the server's levels; return a function that reads it. */
 export function createGhostDial(onChange) {
   const select = $("ghost-level"), level = load("ghost");
-  select.append(...GHOST_LEVELS.map((level) => element("option", { value: level })));
-  onLanguage(() => [...select.options].forEach((option) => (option.textContent = message(option.value))));
+  select.append(...GHOST_LEVELS.map((level) => say(element("option", { value: level }), level)));
   select.value = GHOST_LEVELS.includes(level) ? level : GHOST;
   select.addEventListener("change", () => {
     store("ghost", select.value);
