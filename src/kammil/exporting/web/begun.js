@@ -199,7 +199,7 @@ export class BegunWords {
         .slice(0, WIDTH)
         .filter(({ name, weight }) => weight > 0 || name === kept);
     const stepped = (rows, arcs) => {
-      const after = this.#model.step(arcs.map(({ letter }) => letter), arcs.map(({ row }) => rows[row].state));
+      const after = this.#model.step(arcs.map(({ letter }) => [letter]), arcs.map(({ row }) => rows[row].state));
       return arcs.map(({ row, letter, ...rest }, i) => ({ ids: [...rows[row].ids, letter], ...rest, ...after[i] }));
     };
     join(beam, read);

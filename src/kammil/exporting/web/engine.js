@@ -78,14 +78,9 @@ export class Engine {
     return [bytesOf(recent), ...others.map((bytes) => new Uint8Array(bytes))];
   }
 
-  /** Read ids; return the natural log-probabilities after the last `last` of them, (last, V), and the state. */
-  forward(ids, state, last) {
-    const { logProbabilities, states } = this.forwardAll([ids], [state], last);
-    return { logProbabilities, state: states[0] };
-  }
-
-  /** Read ids of N texts, as many of each; return (N, last, V), and the states. */
-  forwardAll(texts, states, last) {
+  /** Read ids of N texts, as many of each; return the natural log-probabilities after the last `last` of them, (N, last, V),
+   * and the states. */
+  forward(texts, states, last) {
     const n = texts.length, length = Math.min(longest(states) + texts[0].length, this.constant("WINDOW"));
     return this.#call((keep) => {
       const message = keep(this.#message(texts, states, last));

@@ -153,11 +153,15 @@ async function networksAndGate(arrays, settings, experts, engine) {
     w[`${prefix}output.bias`].forEach((value, id) => (bias[id] += value));
     bias.set(w[`${prefix}gate_in.bias`], v + member * g);
     gateRows.forEach((row, unit) => {
+      const at = member * g + unit;
+      let absent = 0; // the bias has the feature of unknown contexts, and a known one subtracts it
       for (let expert = 0; expert < experts; expert++)
         for (let feature = 0; feature < GATE_FEATURES; feature++) {
-          const weight = row[h + feature * experts + expert], at = member * g + unit;
+          const weight = row[h + feature * experts + expert];
+          if (feature === ABSENT) absent = Math.fround(absent + weight);
           featureWeights[(expert * GATE_FEATURES + feature) * width + at] = feature === ABSENT ? -weight : weight;
         }
+      bias[v + at] += absent;
     });
     w[`${prefix}gate_out.weight`].forEach((value, i) => {
       scoreWeights[Math.floor(i / g) * width + member * g + (i % g)] = value / m;
@@ -171,10 +175,6 @@ async function networksAndGate(arrays, settings, experts, engine) {
     };
   });
   for (let id = 0; id < v; id++) bias[id] /= m;
-  const absent = new Float32Array(width); // the bias has the feature of unknown contexts, and a known one subtracts it
-  for (let expert = 0; expert < experts; expert++)
-    for (let i = 0; i < width; i++) absent[i] -= featureWeights[(expert * GATE_FEATURES + ABSENT) * width + i];
-  for (let i = 0; i < width; i++) bias[v + i] += absent[i];
   const logTable = Float32Array.from({ length: engine.constant("LOG_TABLE_SIZE") }, (_, count) => Math.log1p(10 * count));
   const gate = { bias, feature_weights: featureWeights, score_weights: scoreWeights, score_bias: scoreBias };
   return { networks, arrays: { ...gate, log_table: logTable } };

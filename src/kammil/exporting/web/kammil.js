@@ -66,10 +66,7 @@ export class Model {
     if (blocked.own) this.#blocked[1].exempt({ has: (number) => number > blocked.own });
   }
 
-  session() {
-    return new Session(this);
-  }
-
+  session = () => new Session(this);
   complete = (prompt, options) => this.session().update(prompt).complete(options);
   suggest = (text, options) => this.session().update(text).suggest(options);
   phrase = (text, options) => this.session().update(text).phrase(options);
@@ -77,7 +74,7 @@ export class Model {
 
   after(text) {
     const ids = [BOS, ...this.encode(this.normalise(text))];
-    return this.engine.forward(ids, this.engine.initialState(), 1).logProbabilities;
+    return this.engine.forward([ids], [this.engine.initialState()], 1).logProbabilities;
   }
 
   score(text, given = "", top = 0) {
@@ -85,10 +82,10 @@ export class Model {
     const seen = both.startsWith(before) ? both.slice(before.length) : this.normalise(text);
     const ids = this.encode(before + seen), read = [BOS, ...ids], targets = [...ids, EOS], bits = [], others = [];
     const size = this.#pieces.length, unknown = Math.log2(0x110000 - (size - SPECIALS));
-    let state = this.engine.initialState();
+    let states = [this.engine.initialState()];
     for (let begin = 0; begin < read.length; begin += PIECE) {
-      const part = read.slice(begin, begin + PIECE), result = this.engine.forward(part, state, part.length);
-      state = result.state;
+      const part = read.slice(begin, begin + PIECE), result = this.engine.forward([part], states, part.length);
+      states = result.states;
       targets.slice(begin, begin + PIECE).forEach((id, i) => {
         const row = result.logProbabilities.subarray(i * size, (i + 1) * size);
         bits.push(-row[id] / Math.LN2 + (id === UNK ? unknown : 0));
@@ -126,31 +123,20 @@ export class Model {
     this.#teach(texts, -1);
   }
 
-  encode(text) {
-    return Array.from(text, (character) => this.#ids.get(character) ?? UNK);
+  encode = (text) => Array.from(text, (character) => this.#ids.get(character) ?? UNK);
+  decode = (ids) => ids.map((id) => this.#pieces[id]).join("");
+
+  /** Read more ids after each state, as many after all: [{p: probabilities of the next id, state}]. */
+  step(texts, states) {
+    if (!texts.length) return [];
+    const read = this.engine.forward(texts, states, 1), size = this.#pieces.length;
+    const p = (i) => read.logProbabilities.subarray(i * size, (i + 1) * size).map(Math.exp);
+    return read.states.map((state, i) => ({ p: p(i), state }));
   }
 
-  decode(ids) {
-    return ids.map((id) => this.#pieces[id]).join("");
-  }
-
-  /** Read more ids after a state, {p: probabilities of the next id, state}; and the same for an id of each state. */
-  follow(ids, state) {
-    const { logProbabilities, state: after } = this.engine.forward(ids, state, 1);
-    return { p: logProbabilities.map(Math.exp), state: after };
-  }
-
-  step(ids, states) {
-    if (!ids.length) return [];
-    const read = this.engine.forwardAll(ids.map((id) => [id]), states, 1), { logProbabilities } = read;
-    const size = this.#pieces.length;
-    return read.states.map((state, i) => ({ p: logProbabilities.subarray(i * size, (i + 1) * size).map(Math.exp), state }));
-  }
-
+  follow = (ids, state) => this.step([ids], [state])[0];
   /** The words that are not written, or undefined. */
-  blocked(allowOffensive) {
-    return this.#blocked[Number(allowOffensive)] || undefined;
-  }
+  blocked = (allowOffensive) => this.#blocked[Number(allowOffensive)] || undefined;
 
   /** Words that a text may begin with, by their ids, and the probability that it begins as the model says: `Openings`. */
   openings() {
@@ -197,7 +183,7 @@ export class Model {
         used++;
         if (refused?.has(id)) {
           // The word would be blocked: another character is drawn, after the state before it.
-          state = used > 1 ? this.engine.forward(sampled.ids.slice(0, used - 1), before, 0).state : before;
+          state = used > 1 ? this.engine.forward([sampled.ids.slice(0, used - 1)], [before], 0).states[0] : before;
           const mask = this.#forbidden.map((forbidden, id) => Number(forbidden || refused.has(id)));
           const chance = new Random([seed, 0, bits.length, 1]).next();
           const other = this.engine.sample(state, [chance], temperature, mask);

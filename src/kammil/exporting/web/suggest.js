@@ -113,7 +113,7 @@ export class Session {
     return { reading: this.#model.decode(best.ids), replaces: best.replaced };
   }
 
-  /** What the open word may mean, and the words before it, as far as normalisation kept them. */
+  /** The meanings of the open word, and of the words before it as far as normalisation kept them. */
   #begunWord() {
     const [text, seen] = [this.#text, this.#seen], { MAX_REPLACED } = this.#t, open = openWord(seen);
     const [typed, known] = [text, seen].map((each) => [...each.slice(-2 * MAX_REPLACED)].reverse());
