@@ -75,7 +75,7 @@ function render() {
 
 /** Colour the generated text; prompt and completion stay one text node, so that their letters join. */
 function highlight() {
-  if ("highlights" in CSS) CSS.highlights.set("written", new Highlight(...cards.map((card) => card.range())));
+  if ("highlights" in CSS) CSS.highlights.set("written", new Highlight(...cards.map((card) => card.written)));
 }
 
 render();
@@ -92,30 +92,23 @@ function createCard(prompt) {
   let isStock = false;
   const node = document.createTextNode(context);
   const note = element("p", { className: "quiet", hidden: true });
-  const row = element("div", { className: "row", hidden: true });
-  const addButton = (name, onClick) => {
-    const button = say(element("button", { type: "button" }), name);
-    button.addEventListener("click", () => onClick(button));
-    row.append(button);
-  };
-  addButton("use", () => editor.replaceText(begin + completion));
+  const use = say(element("button", { type: "button", onclick: () => editor.replaceText(begin + completion) }), "use");
   // There is no clipboard on a page without HTTPS that is not on this machine.
-  if (navigator.clipboard)
-    addButton("copy", async (button) => {
-      await navigator.clipboard.writeText(begin + completion);
-      say(button, "copied");
-    });
+  const copy = say(element("button", { type: "button", hidden: !navigator.clipboard }), "copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(begin + completion);
+    say(copy, "copied");
+  });
+  const row = element("div", { className: "row", hidden: true }, use, copy);
   return {
     item: element("li", {}, element("p", { dir: "auto" }, node), note, row),
     /** The prompt as it was read, and what was written after it. */
     get text() {
       return begin + completion;
     },
-    range() {
-      const range = new Range();
-      range.setStart(node, context.length);
-      range.setEnd(node, node.length);
-      return range;
+    get written() {
+      const ends = { startContainer: node, startOffset: context.length, endContainer: node, endOffset: node.length };
+      return new StaticRange(ends);
     },
     append({ text, stock, reading, replaces }) {
       if (replaces) begin = [...prompt].slice(0, -replaces).join("") + reading;

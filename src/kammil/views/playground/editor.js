@@ -9,7 +9,7 @@
 // typed next; once anything else is typed, it is an ordinary space.
 
 import { pageDirection } from "./i18n.js";
-import { directionOf, firstWord, remainingGhost } from "./ghost.js";
+import { directionOf, remainingGhost } from "./ghost.js";
 import { givesWay, spaceAfter } from "./spacing.js";
 
 const TAP = 6; // pixels beside a ghost that belong to it
@@ -140,7 +140,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
     handlers.onAccept(accepted, ghost ? null : phrase);
   };
   const acceptAll = () => accept((all) => all);
-  const acceptWord = () => accept(firstWord);
+  const acceptWord = () => accept((all) => all.match(/^\s*\S*/u)[0]); // with the space before it
   const dismiss = () => {
     ghost = "";
     handlers.onDismiss();

@@ -24,9 +24,8 @@ function typeOut(example) {
 }
 
 const buttons = EXAMPLES.map((example) => {
-  const button = element("button", { type: "button", lang: "ar", dir: "auto" }, example.trim() + "…");
-  button.addEventListener("click", () => typeOut(example));
-  return button;
+  const properties = { type: "button", lang: "ar", dir: "auto", onclick: () => typeOut(example) };
+  return element("button", properties, example.trim() + "…");
 });
 $("examples").append(...buttons);
 onModel(() => {

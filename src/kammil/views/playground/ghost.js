@@ -18,11 +18,6 @@ export function scriptOf(text) {
   return most ? script : undefined;
 }
 
-/** Return the first word of a ghost, with the space before it. */
-export function firstWord(ghost) {
-  return ghost.match(/^\s*\S+/u)?.[0] ?? ghost;
-}
-
 /** Return the rest of a ghost that followed `before`, now that the text is `after`; empty if the two disagree. */
 export function remainingGhost(before, after, ghost) {
   return after.startsWith(before) && (before + ghost).startsWith(after) ? (before + ghost).slice(after.length) : "";

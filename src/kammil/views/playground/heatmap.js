@@ -19,12 +19,8 @@ const levelOf = (bits) => Math.min(Math.max(Math.floor(bits), 0), LEVELS - 1);
 
 let shown = null; // a score
 let selected = -1;
-const requestScore = debounced(
-  DELAY,
-  (text, signal) => score({ model: model.id, text, top: ALTERNATIVES }, signal),
-  show,
-  report,
-);
+const ask = (text, signal) => score({ model: model.id, text, top: ALTERNATIVES }, signal);
+const requestScore = debounced(DELAY, ask, show, report);
 const coloursLive = createSwitch("liveHeat", () => coloursLive() && follow(editor.text));
 $("colour").addEventListener("click", () => requestScore(editor.text));
 onText(follow);

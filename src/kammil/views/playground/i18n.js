@@ -5,6 +5,7 @@ import { element } from "./elements.js";
 import { CARDS, LANGUAGES, MESSAGES } from "./messages.js";
 import { load, store } from "./storage.js";
 
+const FILLED = { "data-message": "textContent", "data-message-label": "ariaLabel", "data-message-placeholder": "placeholder" };
 const LOCALES = { ar: "ar-LB", en: "en" }; // ar-LB has the digits that Levantine print uses
 
 let language = load("language");
@@ -30,9 +31,7 @@ export function say(element, name) {
 }
 
 /** Return what the card of a bundled model says in the language of the page; any other text as it is. */
-export function translated(text) {
-  return (language === "ar" && CARDS[text]) || text;
-}
+export const translated = (text) => (language === "ar" && CARDS[text]) || text;
 
 /** Format a number with a fixed number of decimals. */
 export function decimal(value, digits = 0) {
@@ -54,9 +53,7 @@ export function onLanguage(listener, signal) {
 }
 
 /** Return `rtl` or `ltr`, the direction of the page and of a text without letters. */
-export function pageDirection() {
-  return language === "ar" ? "rtl" : "ltr";
-}
+export const pageDirection = () => (language === "ar" ? "rtl" : "ltr");
 
 /** Speak the language of this tag, or else English. */
 export function setLanguage(tag) {
@@ -69,12 +66,8 @@ export function setUpLanguage(button) {
   onLanguage(() => {
     document.documentElement.lang = language;
     document.documentElement.dir = pageDirection();
-    for (const element of document.querySelectorAll("[data-message]"))
-      element.textContent = message(element.dataset.message);
-    for (const element of document.querySelectorAll("[data-message-label]"))
-      element.setAttribute("aria-label", message(element.dataset.messageLabel));
-    for (const element of document.querySelectorAll("[data-message-placeholder]"))
-      element.placeholder = message(element.dataset.messagePlaceholder);
+    for (const [attribute, property] of Object.entries(FILLED))
+      for (const one of document.querySelectorAll(`[${attribute}]`)) one[property] = message(one.getAttribute(attribute));
     button.textContent = message("otherLanguage");
     button.lang = language === "ar" ? "en" : "ar";
   });

@@ -110,8 +110,7 @@ onModel(async () => {
 /** List the text, which is to leave the field. */
 export function keep() {
   const text = editor.text.trimEnd(); // without an automatic space
-  const reopen = say(element("button", { type: "button" }), "reopen");
-  reopen.addEventListener("click", () => editor.replaceText(text));
+  const reopen = say(element("button", { type: "button", onclick: () => editor.replaceText(text) }), "reopen");
   $("written").prepend(element("li", {}, element("p", { dir: "auto" }, text), reopen));
 }
 

@@ -1,4 +1,4 @@
-// What went wrong last, on the page until something goes right.
+// The last error, on the page until something goes right.
 
 import { reporting } from "./debounce.js";
 import { $ } from "./elements.js";

@@ -5,6 +5,7 @@ import { message, onLanguage, percent } from "./i18n.js";
 import { element } from "./elements.js";
 import { endOf, remainingSuggestion, scriptOf } from "./ghost.js";
 
+const keepFocus = (event) => event.preventDefault(); // in the text
 const CONTEXT = 30; // characters at the end of a text, whose script is looked at
 
 /** Handlers: `use(completion, replaced)`, `leave()`, `room()` and `percentages()`; `signal` ends it. */
@@ -16,10 +17,9 @@ export function createSuggestions({ title, group, none }, handlers, signal) {
   let loading = HERE; // until there is an answer
   let script; // of the openings of messages: the model's own
   const buttons = [0, 1, 2].map((i) => {
-    const button = element("button", { type: "button", hidden: true }, element("bdi"), " ", element("small"));
-    button.addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
-    button.addEventListener("click", () => visible[i] && handlers.use(visible[i].completion, visible[i].replaced));
-    return button;
+    const use = () => visible[i] && handlers.use(visible[i].completion, visible[i].replaced);
+    const properties = { type: "button", hidden: true, onmousedown: keepFocus, onclick: use };
+    return element("button", properties, element("bdi"), " ", element("small"));
   });
   group.append(...buttons);
   const focused = () => group.getRootNode().activeElement; // which may be in a shadow tree
