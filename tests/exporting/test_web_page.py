@@ -26,7 +26,7 @@ PROMPT = "شو رأيكم نط"
 TAUGHT = "القطة نطت عالبراد وما رضيت تنزل"
 BUDGET = 150_000
 """Bytes of a first visit beside the model, gzipped."""
-OWN = f"""<!doctype html><html lang="ar" dir="rtl"><meta charset="utf-8"><title>نموذج</title>
+OWN = f"""<!doctype html><html lang="AR" dir="rtl"><meta charset="utf-8"><title>نموذج</title>
 <meta http-equiv="Content-Security-Policy" content="{POLICY}"><meta name="viewport" content="width=device-width">
 <script type="module" src="kammil-text.js"></script><script type="module" src="own.js"></script>
 <main><h1>نموذج</h1><form><label for="one">رسالة</label>

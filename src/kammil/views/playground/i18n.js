@@ -57,7 +57,7 @@ export const pageDirection = () => (language === "ar" ? "rtl" : "ltr");
 
 /** Speak the language of this tag, or else English. */
 export function setLanguage(tag) {
-  language = /^ar\b/.test(tag) ? "ar" : "en";
+  language = /^ar\b/i.test(tag) ? "ar" : "en";
   for (const listener of listeners) listener();
 }
 
