@@ -27,15 +27,6 @@ _PATHS = ("base", "source", "validation", "exclude")
 """Options that name files, or the folder of a model."""
 
 
-@dataclass(frozen=True)
-class ParentModel:
-    """A model whose weights a run starts from."""
-
-    model: folders.ModelFiles
-    texts: tuple[str, ...] = ()
-    """Its training texts; empty for a given folder."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
     """All that a run is asked for."""
@@ -44,7 +35,10 @@ class RunRequest:
     data: Dataset
     out: Path
     """The model folder, whose lock the caller holds."""
-    base: ParentModel | None = None
+    base: folders.ModelFiles | None = None
+    """A model whose weights the run starts from."""
+    base_texts: tuple[str, ...] = ()
+    """Its training texts; empty for a given folder."""
     resume: bool = False
     replace: bool = False
     listen: Listener = ignore

@@ -23,8 +23,7 @@ from kammil.models.family import Learner, MergingLearner, NetworkTask, TrainingT
 from kammil.progress import CounterAhead, EpochEnded, Event, Listener, Notice, TrainingEnded, ignore, listening, note
 from kammil.storage import RUN, clear_training_folder, interrupted, training_folder
 from kammil.training.publish import TrainResult, describe, publish, total_seconds, training_metrics
-from kammil.training.recipe import Recipe
-from kammil.training.record import ParentModel, RunRequest, difference, fingerprint, sha256
+from kammil.training.record import RunRequest, difference, fingerprint, sha256
 from kammil.training.time_budget import TimeBudget
 from kammil.training.tracking import EventLog, RateLimited, parts, tracked
 from kammil.vocabulary import CharacterVocabulary
@@ -52,15 +51,15 @@ class Run:
         self.ended: TrainingEnded | None = None
         self.counter: counter_check.Counter | None = None
         if base is not None:
-            bloom.BloomFilter(base.model.seen)  # `FolderError` for a damaged one, before the time is spent
-        vocabulary = _vocabulary(self.recipe, self.data.train, base)
+            bloom.BloomFilter(base.seen)  # `FolderError` for a damaged one, before the time is spent
+        vocabulary = _vocabulary(request)
         self.texts = TrainingTexts(
             self.data.train,
             vocabulary.encode_all(self.data.train),
             vocabulary.encode_all(self.data.validation),
             vocabulary,
-            base.model if base is not None else None,
-            base.texts if base is not None else (),
+            base,
+            request.base_texts,
             None if self.data.weights is None else np.array(self.data.weights),
         )
         self.log = EventLog(self.training_folder / folders.EVENTS)
@@ -97,7 +96,7 @@ class Run:
             f"{len(self.data.train):,} texts to learn from, {len(self.data.validation):,} to validate with, "
             f"{texts.vocabulary.size:,} symbols"
         )
-        known = base.model.seen if base is not None and not base.texts else None
+        known = base.seen if base is not None and not texts.base_texts else None
         self.seen = bloom.build([*texts.texts, *texts.base_texts], known=known)
         self.baselines = baselines.count(texts.train, texts.vocabulary.size)
         worth = counter_check.worth_counting(sum(map(len, texts.train)), self.recipe.training.minutes)
@@ -122,17 +121,17 @@ class Run:
                 self._tell(ahead)
                 ending = ahead.sentence
         learnt = self._learnt_by_base()
-        if base is not None and not base.texts and learnt is not None:
-            self._compare_with_base(runner, base.model, learnt)
+        if base is not None and not self.texts.base_texts and learnt is not None:
+            self._compare_with_base(runner, base, learnt)
         metrics = training_metrics(
             [[asdict(epoch) for epoch in epochs] for epochs in self.histories],
             max((epochs[-1].elapsed for epochs in self.histories if epochs), default=self.budget.elapsed),
-            total_seconds(base.model) if base is not None else 0.0,
+            total_seconds(base) if base is not None else 0.0,
             ending=ending,
-            licence_of_base=_licence(base.model) if base is not None else None,
+            licence_of_base=_licence(base) if base is not None else None,
             **{LEARNT_BY_BASE: None if learnt is None else int(learnt.sum())},
         )
-        of_base = base.model.description.training["data"] if base is not None else None
+        of_base = base.description.training["data"] if base is not None else None
         description = describe(self.request, name, settings, self.used, of_base)
         model = folders.ModelFiles(description, self.texts.vocabulary, artifacts, self.seen, self.baselines, metrics)
         result = publish(model, self.request, self.log.content())
@@ -145,7 +144,7 @@ class Run:
         """Return which validation texts (N,) the base has learnt; None where that is unknown."""
         named = self.recipe.settings.get("base")  # the base of a fine-tuned model
         if self.request.base is not None:
-            seen = self.request.base.model.seen
+            seen = self.request.base.seen
         elif named is not None and (Path(named) / folders.MODEL).exists():
             seen = folders.seen(Path(named))
         else:
@@ -234,18 +233,17 @@ def _licence(base: folders.ModelFiles) -> str | None:
     return "; ".join(licence for licence in named if isinstance(licence, str)) or None
 
 
-def _vocabulary(recipe: Recipe, texts: Sequence[str], base: ParentModel | None) -> CharacterVocabulary:
+def _vocabulary(request: RunRequest) -> CharacterVocabulary:
     """Return the characters of the texts and of the base; those of a base folder alone, where its vocabulary must stay
     and lacks fewer than one in `_RARE` characters of the texts."""
+    recipe, texts, base = request.recipe, request.data.train, request.base
     own = CharacterVocabulary.from_texts(texts, least=recipe.least)
     if base is None:
         return own
-    theirs = base.model.vocabulary
+    theirs = base.vocabulary
     learner = family(recipe.model).learner()
-    keeps = (
-        isinstance(learner, MergingLearner) and learner.from_base(recipe.settings, base.model.description) is not None
-    )
-    if not base.texts and keeps:
+    keeps = isinstance(learner, MergingLearner) and learner.from_base(recipe.settings, base.description) is not None
+    if not request.base_texts and keeps:
         counts, known = Counter[str](), set(theirs.characters)
         for text in texts:
             counts.update(text)

@@ -21,7 +21,7 @@ from kammil.storage import run_lock
 from kammil.training import tracking
 from kammil.training.publish import TrainResult, describe, publish, total_seconds, training_metrics
 from kammil.training.recipe import READING, Options, Recipe
-from kammil.training.record import ParentModel, RunRequest, data_summary, is_up_to_date
+from kammil.training.record import RunRequest, data_summary, is_up_to_date
 from kammil.training.run import Run
 from kammil.training.texts import Dataset, Source, check, prepare
 from kammil.training.time_budget import TimeBudget, auto_sizes, options_of_base
@@ -107,8 +107,8 @@ def _check_free(out: Path, *, replace: bool) -> None:
 
 def _train(request: RunRequest) -> TrainResult:
     with nullcontext() if request.budget is None else request.budget.stopped():
-        base = _base(request)
-    return Run(replace(request, base=base)).train()
+        base, texts = _base(request)
+    return Run(replace(request, base=base, base_texts=texts)).train()
 
 
 def _part(request: RunRequest, recipe: Recipe, data: Dataset, name: str) -> RunRequest:
@@ -117,16 +117,16 @@ def _part(request: RunRequest, recipe: Recipe, data: Dataset, name: str) -> RunR
     return replace(part, recipe=recipe, data=data, out=out)
 
 
-def _base(request: RunRequest) -> ParentModel | None:
-    """Open the base of the recipe, or train it first, in the folder `OUT-base`."""
+def _base(request: RunRequest) -> tuple[folders.ModelFiles | None, tuple[str, ...]]:
+    """Open the base of the recipe, or train it first, in the folder `OUT-base`; return it with its texts."""
     named = request.recipe.base
     if named is None:
-        return None
+        return None, ()
     if isinstance(named, str):
-        return ParentModel(folders.read(Path(named)))
+        return folders.read(Path(named)), ()
     recipe, source, validation = _base_recipe(named)
     data = _base_texts(recipe, source, validation)
-    return ParentModel(train_or_reuse(_part(request, recipe, data, "base")), data.train)
+    return train_or_reuse(_part(request, recipe, data, "base")), data.train
 
 
 def train_or_reuse(request: RunRequest) -> folders.ModelFiles:
