@@ -375,6 +375,13 @@ def test_silence(teacher: Completer) -> None:
     assert len(teacher.suggest("شو ", k=2)) == 2
 
 
+@pytest.mark.parametrize("word", ["tomor", "привет", "ü"])
+def test_no_ending_is_glued_to_letters_of_no_training_text(teacher: Completer, word: str) -> None:
+    for prefix in (word, f"شو {word}"):
+        assert all(s.added.startswith(" ") for s in teacher.suggest(prefix, threshold=0.0))
+        assert teacher.phrase(prefix, threshold=0.0).added[:1] in ("", " ")
+
+
 @pytest.mark.parametrize("k", [0, -1])
 def test_a_wrong_k(teacher: Completer, k: int) -> None:
     with pytest.raises(OptionError, match=f"^k is {k}, but it must be "):

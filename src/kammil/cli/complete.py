@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -61,7 +62,7 @@ def suggest(
     SuggestOptions.of(**asked)  # before the model is opened
     completer = load(model, profile=profile and flags.open_profile(profile), block=block)
     of_ghost_text = {name: value for name, value in asked.items() if name not in ("k", "correct")}
-    for i, prefix in enumerate(flags.texts_or_stdin(None if text is None else [text])):
+    for i, prefix in enumerate(_prompts(completer, text)):
         if "ghost" in asked:
             phrase = completer.phrase(prefix, **of_ghost_text)
             if json:
@@ -126,7 +127,7 @@ def complete(
         if options.temperature and options.beams == 1:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
     completer = load(model, profile=profile and flags.open_profile(profile), block=block)
-    for prompt in flags.texts_or_stdin(None if text is None else [text]):
+    for prompt in _prompts(completer, text):
         if json:
             answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]
             if show_probabilities:
@@ -151,6 +152,16 @@ def complete(
                 print_explanation(_explain(completer, before + reading, completion), stderr=True)
     if drawn is not None:
         tell(f"drawn with --seed {drawn}")
+
+
+def _prompts(completer: Completer, text: str | None) -> Iterator[str]:
+    """Yield the text, or the lines of stdin, and say of which no letter is known."""
+    from kammil.text import shortened
+
+    for prompt in flags.texts_or_stdin(None if text is None else [text]):
+        if not completer.character_classes.knows(completer.normalise(prompt)):
+            tell(f"kammil: no letter of {shortened(prompt)!r} is known to the model; its training texts had none")
+        yield prompt
 
 
 def _stream(completer: Completer, prompt: str, decoding: dict[str, Any], shown: str) -> str:

@@ -52,6 +52,8 @@ class CharacterClasses:
     """Letters by which each id is compared; empty for marks and joiners."""
     careful: Mapping[str, frozenset[int]]
     """Letters of a careful spelling -> their ids, by kind (`Language.careful`)."""
+    letters: frozenset[str]
+    """Characters of `words`."""
 
     @cached_property
     def arrays(self) -> WordArrays | None:
@@ -75,6 +77,10 @@ class CharacterClasses:
         """Return the probability, (R,), that each prefix's last word is complete; `p`, (R, V), follows."""
         inside = np.array([bool(open_word(prefix)) for prefix in prefixes])
         return np.where(inside, p.astype(np.float64) @ self.close, 0.0)
+
+    def knows(self, text: str) -> bool:
+        """Return whether any letter of a text is known, or it has none."""
+        return not self.letters.isdisjoint(text) or not any(role(c) in ("letter", "unspaced") for c in text)
 
     def careful_in(self, text: str) -> frozenset[int]:
         """Return the ids of careful spellings in a text."""
@@ -116,6 +122,7 @@ class CharacterClasses:
             space=characters.index(" ") if " " in characters else None,
             folds=tuple(_fold(c) or c * bool(begin[id]) for id, c in enumerate(characters)),
             careful={kind: frozenset(id for id, c in enumerate(characters) if c and c in kind) for kind in kinds},
+            letters=frozenset(c for c, is_letter in zip(characters, begin | marks, strict=True) if is_letter),
         )
 
 

@@ -93,8 +93,11 @@ class SearchRoots:
 
 def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
     """Return which ids may come first, (V,): in a word those that continue it, else those that begin one, or the space,
-    never both, so that no word is suggested twice."""
-    if word := open_word(prefix):  # digits behind a number say nothing
+    never both, so that no word is suggested twice; none in a word of unknown letters."""
+    if word := open_word(prefix):
+        if not classes.knows(word):
+            return np.zeros_like(classes.begin)
+        # Digits behind a number say nothing.
         return (classes.continues & ~(classes.digits & word.isdecimal())) | classes.unspaced
     space = np.arange(len(p)) == classes.space
     first = space if prefix and not prefix[-1].isspace() and p @ space > p @ classes.begin else classes.begin

@@ -209,7 +209,8 @@ export class Session {
 
   /** Return the ids that may come first: in a word those that continue it, else those that begin one, or the space. */
   #firstIds(seen, open, p) {
-    const { space, begins, continues, digits, extends: joins } = this.#t, isNumber = /^\p{Nd}+$/v.test(open);
+    const { space, begins, continues, digits, inWord, extends: joins } = this.#t, isNumber = /^\p{Nd}+$/v.test(open);
+    if (open && !this.#model.encode(open).some((id) => inWord[id])) return begins.map(() => 0);
     if (open) return continues.map((may, id) => Number(may && !(isNumber && digits[id])));
     const isSpaced = space !== null && seen && !/\p{White_Space}$/v.test(seen) && p[space] > dot(p, begins);
     const first = isSpaced ? begins.map((_, id) => Number(id === space)) : begins;
