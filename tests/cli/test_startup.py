@@ -105,6 +105,15 @@ def without(shelf: Path, *arguments: str) -> Done:
     return python("-m", "kammil", *arguments, folder=shelf, **variables)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [("missing.csv", "exist"), ("texts.txt --minutes 0", "minutes"), ("texts.txt --out counter", "--replace")],
+)
+def test_what_is_wrong_is_said_before_pytorch_is_imported(shelf: Path, arguments: str, message: str) -> None:
+    done = without(shelf, "train", *arguments.split())
+    assert done.returncode == 2 and message in done.stderr and "torch" not in done.stderr
+
+
 @pytest.mark.long
 def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
     for name in ("network", "counter"):

@@ -60,6 +60,14 @@ def is_named(source: Texts) -> TypeIs[Names]:
     return isinstance(source, str | PathLike)
 
 
+def check_names(*given: Texts) -> None:
+    """Raise `DataError` for a name of no file, folder or data set."""
+    for source in filter(is_named, given):
+        for name in [source] if isinstance(source, str | PathLike) else source:
+            if not _exists(name) and str(name) != STDIN and data_sets(str(name)) is None:
+                _file(Path(name), ReadOptions())
+
+
 def texts(source: Texts, **keywords: Unpack[ReadKeywords]) -> list[str]:
     """Return the texts of `rows` that are not blank."""
     return [text for text in rows(source, **keywords).texts if text]

@@ -173,6 +173,10 @@ class Recipe(BaseModel):
         """Build a recipe from flat options; None leaves the default. `OptionError` for an unknown or wrong one."""
         named = {name: value for name, value in options.items() if value is not None}
         chosen = str(named.get("model", cls.model_fields["model"].default))
+        try:
+            TrainingOptions.model_validate(_take(dict(named), TrainingOptions.model_fields))
+        except ValidationError as error:  # at once, since a learner imports PyTorch
+            raise wrong_value(*first_error(error)) from error
         learner = family(chosen).learner()
         # A family's setting of a name, such as `base`, goes before ours.
         direct = cls.model_fields.keys() - {"settings", "training"} - learner.settings.model_fields.keys()

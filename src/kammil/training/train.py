@@ -12,6 +12,7 @@ from typing import Any, Unpack
 
 from kammil import distributed
 from kammil import model_folder as folders
+from kammil.data import sources
 from kammil.errors import OptionError
 from kammil.evaluation.measurements import SECONDS
 from kammil.evaluation.model_card import LEARNT_BY_BASE
@@ -61,13 +62,17 @@ def train(
     Returns: figures; open the model with `kammil.load(out)`. Raises `KammilError` for wrong input.
     """
     given: dict[str, Any] = {**options}
+    target = Path(out)
+    if not target.name:
+        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
+    if not distributed.is_launched():  # before a recipe imports PyTorch
+        _check_free(target, replace=replace)
+        sources.check_names(source, *(() if validation is None else (validation,)))
     recipe, listen = Recipe.of(given), notebook_display() if listen is None else listen
     if not recipe.members:
         recipe = recipe.changed(options_of_base(recipe, given))
-    minutes, target = recipe.training.minutes, Path(out)
+    minutes = recipe.training.minutes
     budget = TimeBudget(minutes, recipe.training.clock)
-    if not target.name:
-        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     family(recipe.model).check_base(recipe.settings)
     check(recipe, source, validation)
     tracking.check(track)
