@@ -31,6 +31,14 @@ def test_the_split_is_a_tenth_and_leaks_nothing(few: list[str]) -> None:
     assert not sides[0] & sides[1]
 
 
+def test_texts_in_no_part_are_counted(few: list[str]) -> None:
+    repeated, heard = few * 2, list[object]()
+    with listening(heard.append):
+        data = prepare(Recipe.of({"model": "ngram"}), repeated)
+    left_out = len(repeated) - len(data.train) - len(data.validation)
+    assert left_out > 0 and any(f"left out: {left_out} that" in str(event) for event in heard)
+
+
 def test_the_seed_decides_the_split(few: list[str]) -> None:
     parts = [prepare(Recipe.of({"model": "ngram", "seed": seed}), few).validation for seed in (1, 1, 2)]
     assert parts[0] == parts[1] != parts[2]

@@ -149,10 +149,9 @@ def split(
     filled = {name: [texts[i] for i in part] for name, part in indices.items() if part}
     paths = splits.write(filled, out)
     held_out, repeats = " or ".join(list(filled)[1:]), len(texts) - sum(map(len, filled.values()))
-    repeat = counted(repeats, "that repeats or resembles", "that repeat or resemble")
     reasons = [
         f"{len(read) - len(texts):,} empty" if len(read) > len(texts) else "",
-        f"{repeat} a text held out for {held_out}" if repeats else "",
+        f"{splits.alike_held_out(repeats)} for {held_out}" if repeats else "",
     ]
     sizes = ", ".join(f"{len(part):,} for {name}" for name, part in filled.items())
     tell(f"{counted(len(read), 'text')}: {sizes}; left out: {' and '.join(filter(None, reasons)) or 'none'}")

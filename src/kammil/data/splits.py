@@ -54,7 +54,7 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
     """
     if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise OptionError(
-            f"Shares of {validation} for validation and {test} for test leave nothing to train on; "
+            f"shares of {validation} for validation and {test} for test leave nothing to train on; "
             "give shares of 0 or more that sum to less than 1."
         )
     if seed < 0:
@@ -78,6 +78,11 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
         left = left[~chosen]
     train = tuple(np.flatnonzero(np.isin(group, left)).tolist())
     return Split(train=train, validation=drawn[1], test=drawn[0])
+
+
+def alike_held_out(number: int) -> str:
+    """Say how many texts are in no part of a split."""
+    return f"{counted(number, 'that repeats or resembles', 'that repeat or resemble')} a text held out"
 
 
 def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:

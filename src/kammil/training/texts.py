@@ -14,7 +14,7 @@ import numpy as np
 from kammil.data import sources
 from kammil.data.files import STDIN
 from kammil.data.near_duplicates import groups, resembling
-from kammil.data.splits import Leakage, leaks, split
+from kammil.data.splits import Leakage, alike_held_out, leaks, split
 from kammil.data.tables import TextColumn
 from kammil.errors import DataError, OptionError
 from kammil.progress import note, phase, tracked
@@ -108,6 +108,8 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
                 f"{reason}, so none is left to validate with; add texts that differ, or name others to validate with."
             ) from None
         train, held_out = [texts[i] for i in parts.train], [texts[i] for i in parts.validation]
+        if repeats := len(texts) - len(train) - len(held_out):
+            note(f"left out: {alike_held_out(repeats)} to validate with")
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:
         train = texts
