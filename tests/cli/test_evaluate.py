@@ -57,6 +57,13 @@ def test_few_texts_are_shown_without_intervals(run: Run, counter: Path, tmp_path
     assert not re.search(r"\d \(\d", out) and "95 %" not in out
 
 
+def test_texts_of_other_letters_are_told_of(run: Run, counter: Path, tmp_path: Path) -> None:
+    for text, told in (("привет, как дела\n", True), ("شو حلو الشعور\n", False)):
+        (tmp_path / "few.txt").write_text(text * 3, "utf-8")
+        assert ("unknown" in run("evaluate", counter, "few.txt", "--samples", 0).out) == told
+    assert run("evaluate", counter, "few.txt", "--samples", -1).code == 2
+
+
 def test_evaluate_for_programs(run: Run, trained: Path, held_out: Path) -> None:
     result = run("evaluate", trained, held_out, "--json", "--samples", 3)
     assert result.code == 0 and result.err == ""

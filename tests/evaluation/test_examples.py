@@ -93,6 +93,11 @@ def test_texts_are_spread_evenly_and_none_comes_twice(model: Completer, n: int) 
         assert initials == ["ا", "ت", "ج"]
 
 
+def test_no_prompt_comes_twice(model: Completer) -> None:
+    texts = ["شو حلو", "شو حلو", "شو كبر", "يلا نطلع"]
+    assert [sample.input for sample in samples(model, texts, 3)] == ["شو ", "يلا "]
+
+
 def test_texts_without_a_character_are_left_out(model: Completer) -> None:
     assert samples(model, ["", "\u200b", "  "], 3) == []
     assert samples(model, [], 3) == []

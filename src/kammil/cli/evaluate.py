@@ -28,7 +28,7 @@ def evaluate(
     folder: flags.Folder,
     files: Annotated[list[str], flags.UNSEEN],
     *,
-    samples: Annotated[int, Option(help="Number of texts to show with their completions.")] = 5,
+    samples: Annotated[int, Option(min=0, help="Number of texts to show with their completions.")] = 5,
     target: flags.Target = 30,
     min_length: flags.MinLength = 0,
     plot_positions: Annotated[
@@ -67,7 +67,7 @@ def evaluate(
         texts = sources.texts(flags.file_names(files), **context.obj)
         with phase("evaluating", evaluate.LOOPS):
             evaluation = evaluate.evaluate(model, texts, target=target, min_length=min_length)
-        written = write_samples(model, texts, max(0, samples), seed=seed, target=target, min_length=min_length)
+        written = write_samples(model, texts, samples, seed=seed, target=target, min_length=min_length)
         if typing:
             with phase("typing", 4):  # lists and ghost text, with the model and with its baseline
                 typed = typing_report.simulate(model, texts, threshold=least, slips=share_of_slips)
@@ -120,6 +120,9 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
             stand = f"{made} made of runs of {RUN} letters that stand in the training texts, {several}"
         of = f"{evaluation.seen_texts:,} of {counted(evaluation.texts, 'text')}"
         typer.echo(f"{of} {stand}: the figures measure recall there")
+    if (unknown := evaluation.unknown_characters) * 2 > evaluation.characters:
+        share = f"{unknown:,} of {counted(evaluation.characters, 'character')}"
+        typer.echo(f"{share} are unknown to the model, which learnt from texts in other letters")
     for caution in cautions:
         typer.echo(for_stdout(caution))
     table(evaluation, name).print()

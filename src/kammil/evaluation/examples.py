@@ -120,11 +120,12 @@ def examples(
 def samples(
     model: Completer, texts: Sequence[str], n: int, *, seed: int = 0, target: int = TARGET, min_length: int = 0
 ) -> list[Sample]:
-    """Complete `n` evenly spread texts of at least `min_length` characters by at most `target` characters."""
+    """Complete `n` evenly spread texts of at least `min_length` characters, with different prompts."""
     seen = BloomFilter(model.model.seen) if model.model is not None else None
     long = [text for text in normalised_texts(model, texts) if len(text) >= min_length]
+    different = list({text[: half(text)]: text for text in reversed(long)}.values())[::-1]
     completed: list[Sample] = []
-    for pair in tracked(pairs(spread(long, n), target=target), "completing samples"):
+    for pair in tracked(pairs(spread(different, n), target=target), "completing samples"):
         written: list[SampledText] = []
         for temperature in TEMPERATURES:
             answer = model.complete(pair.prompt, length=target, temperature=temperature, seed=seed).text
