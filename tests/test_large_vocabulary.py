@@ -13,8 +13,8 @@ import pytest
 from kammil import language_model
 from kammil.completion.completer import Completer
 from kammil.completion.explain import explain
-from kammil.completion.options import SuggestOptions
 from kammil.completion.scoring import score_texts
+from kammil.completion.suggestions import SuggestOptions
 from kammil.evaluation.metrics import continuations, greedy_predictions, score_in_batches
 from kammil.evaluation.suggestion_hits import suggestion_hits
 from kammil.language_model import ExpertAttribution, Ids, LanguageModel, LogProbabilities, State

@@ -21,7 +21,7 @@ from pygls.lsp.server import LanguageServer
 
 from kammil.completion.completer import Completer, Session
 from kammil.completion.learning import MAX_CHARACTERS, MAX_TEXTS, Profile
-from kammil.completion.options import EditorOptions
+from kammil.completion.suggestions import EditorOptions
 from kammil.errors import DataError, KammilError, OptionError
 from kammil.text import open_word, role, shortened
 

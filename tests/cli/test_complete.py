@@ -25,7 +25,7 @@ import kammil
 from kammil.cli import complete as commands
 from kammil.completion.completer import Session
 from kammil.completion.ghost_text import Phrase
-from kammil.completion.options import SuggestOptions
+from kammil.completion.suggestions import SuggestOptions
 from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.decoding.options import PRESETS, DecodingOptions, Options
 

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer, load
-from kammil.completion.options import SuggestOptions
-from kammil.completion.suggestions import Suggestion
+from kammil.completion.suggestions import Suggestion, SuggestOptions
 from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, spellings
 from kammil.errors import OptionError
 from kammil.languages import neighbours

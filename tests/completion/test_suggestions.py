@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from inspect import signature
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -13,8 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.completer import Completer
-from kammil.completion.suggestions import Suggestion
+from kammil.completion.completer import Completer, Session
+from kammil.completion.suggestions import GhostKeywords, ListKeywords, Suggestion, SuggestOptions
 from kammil.completion.unsolicited import is_function_word
 from kammil.completion.word_search import MIN_ENDING_OF_COMPLETE, WordSearch
 from kammil.errors import FolderError, OptionError
@@ -433,3 +435,43 @@ def test_what_ids_are_to_words() -> None:
 def test_rows_are_all_that_is_asked_of_a_state(teacher: Completer) -> None:
     _, state = teacher.language_model.step(np.array([BOS]), teacher.language_model.initial_state(1))
     assert [len(array) for array in select_rows(state, np.array([0, 0, 0]))] == [3] * len(state)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"k": 0}, "k"),
+        ({"threshold": 1.5}, "threshold"),
+        ({"threshold": float("nan")}, "threshold"),
+        ({"words": 0}, "words"),
+        ({"ghost": "loud"}, "ghost"),
+        ({"forbid": "ab"}, "forbid"),
+        ({"forbid": [""]}, "forbid"),
+        ({"corect": True}, "corect"),
+    ],
+)
+def test_an_error_names_the_option(options: Any, name: str) -> None:
+    with pytest.raises(OptionError, match=name) as caught:
+        SuggestOptions.of(**options)
+    assert caught.value.option == name
+
+
+def test_type_checkers_know_every_option() -> None:
+    lists, ghosts = get_type_hints(ListKeywords), get_type_hints(GhostKeywords)
+    assert {"k", *lists, *ghosts} == SuggestOptions.model_fields.keys()
+
+
+def test_a_request_has_every_option_with_its_default() -> None:
+    schemas = pytest.importorskip("kammil.server.api.schemas")
+    request = schemas.SuggestRequest(prefix="").model_dump()
+    for name, field in SuggestOptions.model_fields.items():
+        if name != "words":  # called `phrase` there, 0 for none
+            assert request[name] == (list(field.default) if name == "forbid" else field.default)
+
+
+@pytest.mark.parametrize("name", ["complete", "samples", "stream", "suggest", "phrase"])
+def test_a_session_asks_as_its_model_is_asked_but_for_the_text(name: str) -> None:
+    of_model, of_session = (signature(getattr(kind, name)) for kind in (Completer, Session))
+    text = next(each for each in of_model.parameters if each in ("prompt", "prefix"))
+    assert [*of_session.parameters] == [each for each in of_model.parameters if each != text]
+    assert getattr(Session, name).__doc__ == getattr(Completer, name).__doc__

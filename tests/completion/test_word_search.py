@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.completion.options import SuggestOptions
-from kammil.completion.suggestions import Query, Suggestion
+from kammil.completion.suggestions import Query, Suggestion, SuggestOptions
 from kammil.completion.word_list import FoundWord
 from kammil.completion.word_search import MAX_NATIVE, MAX_STATES, Root, SearchRoots, WordSearch
 from kammil.data.blocklist import BlockedWord

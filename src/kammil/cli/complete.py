@@ -27,7 +27,7 @@ DEFAULT_PRESET = "sensible"
 """People want a text that makes sense, not one draw."""
 _SEEDS = 10_000
 """Number of seeds, short enough to type again."""
-_SUGGESTIONS = "kammil.completion.options:SuggestOptions"
+_SUGGESTIONS = "kammil.completion.suggestions:SuggestOptions"
 
 app = new_app()
 
@@ -56,7 +56,7 @@ def suggest(
     where no suggestion reaches the threshold; an empty line parts the suggestions for two lines of stdin. With --ghost
     one line is printed for each text, the words that would stand grey behind the caret: empty unless worth reading."""
     from kammil.completion.completer import load
-    from kammil.completion.options import SuggestOptions
+    from kammil.completion.suggestions import SuggestOptions
 
     asked: dict[str, Any] = context.obj
     SuggestOptions.of(**asked)  # before the model is opened
@@ -241,7 +241,7 @@ def type_(
             learnt(text)
 
 
-@app.command(cls=flags.command(partial(flags.rows_of, "kammil.completion.options:EditorOptions")))
+@app.command(cls=flags.command(partial(flags.rows_of, "kammil.completion.suggestions:EditorOptions")))
 def lsp(
     context: typer.Context,
     *,
@@ -252,7 +252,7 @@ def lsp(
     """Serve an editor that speaks the Language Server Protocol, over standard input and output: suggestions, and ghost
     text where the editor has inline completion. The line up to the cursor is the text. The editor starts it."""
     from kammil.completion.completer import load
-    from kammil.completion.options import EditorOptions
+    from kammil.completion.suggestions import EditorOptions
     from kammil.errors import MissingExtraError
 
     try:

@@ -44,7 +44,7 @@ def evaluate(
     """Measure how good a model is on texts it has not seen. The figures stand with their intervals beside those
     of baselines; samples follow."""
     from kammil.completion.completer import load
-    from kammil.completion.options import SuggestOptions
+    from kammil.completion.suggestions import SuggestOptions
     from kammil.data import sources
     from kammil.errors import OptionError
     from kammil.evaluation import evaluate, metrics, plots, typing_report

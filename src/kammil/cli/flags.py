@@ -106,7 +106,7 @@ _NAMES = {"sender": "from", "with_": "with", "set_": "set", "origins": "allow-or
 
 
 def rows_of(options: str, *left_out: str) -> Rows:
-    """Return the fields, but some, of the options of a name such as `kammil.completion.options:SuggestOptions`."""
+    """Return the fields, but some, of the options of a name such as `kammil.completion.suggestions:SuggestOptions`."""
     from pkgutil import resolve_name
 
     fields = resolve_name(options).model_fields

@@ -21,11 +21,18 @@ from kammil.completion.begun_word import BegunWord, WordReader
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
 from kammil.completion.learning import CANNOT_LEARN, Adaptation, Profile
-from kammil.completion.options import GhostKeywords, ListKeywords, SuggestOptions
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
 from kammil.completion.stock_phrases import MAX_CHARACTERS, are_enough, bundled, choose, stock_hypotheses
-from kammil.completion.suggestions import Query, Suggestion, TypedText, to_suggestions
+from kammil.completion.suggestions import (
+    GhostKeywords,
+    ListKeywords,
+    Query,
+    Suggestion,
+    SuggestOptions,
+    TypedText,
+    to_suggestions,
+)
 from kammil.completion.unsolicited import unsolicited_politics
 from kammil.completion.word_list import Openings
 from kammil.completion.word_search import MAX_STATES, WordSearch

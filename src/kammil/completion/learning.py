@@ -144,7 +144,7 @@ class Profile:
                 f"another program has been writing {self.path} for {_LOCK_SECONDS:g} s; try again."
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-            raise DataError(f"cannot write {self.path}: {_why(error)}; name another file.") from error
+            raise DataError(f"cannot write {self.path}: {storage.reason(error)}; name another file.") from error
 
     def _append(self, lines: bytes) -> None:
         # Without fsync, which would take longer than the rest.
@@ -201,7 +201,7 @@ def _stamp(path: Path) -> _Stamp:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {_why(error)}; name another file.") from error
+        raise DataError(f"cannot read {path}: {storage.reason(error)}; name another file.") from error
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path} is a folder, a link or a device, and a profile is a plain file; name another one.")
     return status.st_ino, status.st_size, status.st_mtime_ns
@@ -219,7 +219,7 @@ def _read(path: Path) -> tuple[bytes, _Stamp]:
     except FileNotFoundError:  # wiped in between
         return b"", None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {_why(error)}; name another file.") from error
+        raise DataError(f"cannot read {path}: {storage.reason(error)}; name another file.") from error
 
 
 def _parse(content: bytes, path: Path) -> tuple[list[str], bool]:
@@ -260,12 +260,6 @@ def _json(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return cast(dict[str, Any], value) if isinstance(value, dict) else None
-
-
-def _why(error: OSError | ValueError) -> str:
-    if isinstance(error, ValueError):
-        return "no file can have that name"
-    return error.strerror or str(error)
 
 
 class Adaptation:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.options import SuggestOptions
+from kammil.completion.suggestions import SuggestOptions
 from kammil.decoding.options import Options
 from kammil.language_model import Ids
 from kammil.server.scheduler.requests import Generation, SuggestCall

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from kammil.completion.learning import MAX_CHARACTERS as LEARNT
-from kammil.completion.options import SuggestOptions
+from kammil.completion.suggestions import SuggestOptions
 from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions, FrozenOptions
 from kammil.server.api.responses import ApiError
 from kammil.vocabulary import BOS, EOS, PAD, UNK
