@@ -22,7 +22,7 @@ from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
 from kammil.completion.learning import CANNOT_LEARN, Adaptation, Profile
 from kammil.completion.scoring import score_texts
-from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
+from kammil.completion.state_cache import MAX_MEGABYTES, Prefill, StateCache
 from kammil.completion.stock_phrases import MAX_CHARACTERS, are_enough, bundled, choose, stock_hypotheses
 from kammil.completion.suggestions import (
     GhostKeywords,
@@ -481,7 +481,7 @@ class Completer:
             step = decoder.step if n == 1 and options.temperature == 0 else None
             yield from generate(self.language_model, constraints, *after, n, step=step)
 
-    def _read(self, seen: str) -> CachedDecoder:
+    def _read(self, seen: str) -> Prefill:
         self._adaptation.sync_profile()
         return self.state_cache.decoder(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
 

@@ -95,13 +95,13 @@ class StateCache:
         """Return the number of stops."""
         return len(self._kept)
 
-    def decoder(self, ids: Ids) -> CachedDecoder:
-        """Read ids, (T,), BOS first; returns a decoder from there."""
+    def decoder(self, ids: Ids) -> Prefill:
+        """Read ids, (T,), BOS first, to the end."""
         prefill = self.prefill(ids)
         while size := prefill.remaining:
             read, state = self._model.forward(prefill.next_ids(size)[None], prefill.state, last=1)  # (1, 1, V)
             prefill.advance(size, read[:, 0], state)
-        return CachedDecoder(self, prefill)
+        return prefill
 
     def prefill(self, ids: Ids) -> Prefill:
         """Begin to read ids, (T,), BOS first, from the longest cached prefix."""
@@ -186,7 +186,8 @@ class StateCache:
 
 @dataclass(eq=False)
 class Prefill:
-    """A text that is being read into the cache: read `next_ids(remaining)`, or fewer, then `advance`."""
+    """A text that is being read into the cache: read `next_ids(remaining)`, or fewer, then `advance`; at its end `step`
+    decodes one character at a time, from the cache where it can."""
 
     state_cache: StateCache
     node: TrieNode
@@ -197,6 +198,8 @@ class Prefill:
     last: Result | None
     shortened: bool
     """Whether a text read before begins so."""
+    unstored: Label = ""
+    """Characters of steps behind the last stop."""
     stop: int = field(init=False)
     goal: int = field(init=False)
     """Number of ids up to the last and the next stop."""
@@ -234,19 +237,10 @@ class Prefill:
         assert self.last is not None
         return self.last
 
-
-class CachedDecoder:
-    """Decodes one character at a time, from the cache where it can."""
-
-    def __init__(self, state_cache: StateCache, prefill: Prefill) -> None:
-        self._state_cache, self._node = state_cache, prefill.node
-        self._unstored: Label = ""
-        self.result = prefill.result
-
     def step(self, ids: Ids, state: State) -> Result:
         """Step one row from the last state."""
-        label = self._unstored + chr(int(ids[0]))
-        self._node, self._unstored, result = self._state_cache.step(self._node, label, state)
+        label = self.unstored + chr(int(ids[0]))
+        self.node, self.unstored, result = self.state_cache.step(self.node, label, state)
         return result
 
 
