@@ -97,12 +97,7 @@ def explain(model: Completer, text: str, *, given: str = "", k: int = 3) -> Expl
     """Explain each character of `text` after `given`, with the k most probable alternatives; `OptionError` for a k
     below 1, `FolderError` for a model that gives no probabilities."""
     before, seen = model.split_prompt(text, given)
-    return _explain(model, before, seen, k)
-
-
-def explain_written(model: Completer, prompt: str, written: str, *, k: int = 3) -> Explanation:
-    """Explain what the model wrote after a prompt, and its end, by the unfiltered model."""
-    return _explain(model, model.normalise(prompt), written, k)
+    return explain_written(model, before, seen, k=k)
 
 
 def aumann_shapley(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.floating]:
@@ -119,15 +114,17 @@ def aumann_shapley(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.
     return (true - (contributions @ mean[:, :, None])[..., 0]) / math.log(2)
 
 
-def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
+def explain_written(model: Completer, prompt: str, written: str, *, k: int = 3) -> Explanation:
+    """Explain what the model wrote after a prompt, and its end, by the unfiltered model."""
     if k < 1:
         raise OptionError(f"k is {k}, but it must be 1 or more: a number of alternatives.")
     predictor, vocabulary = model.language_model, model.vocabulary
-    placeholders = {UNK, *vocabulary.encode(URL + HANDLE).tolist()}
+    hidden = {PAD, BOS, UNK, *vocabulary.encode(URL + HANDLE).tolist()}
+    before = model.normalise(prompt)
     lead = np.concatenate([[BOS], vocabulary.encode(before)])
-    targets = np.append(vocabulary.encode(seen), EOS)
+    targets = np.append(vocabulary.encode(written), EOS)
     inputs = np.concatenate([lead[-1:], targets[:-1]])
-    characters = [*seen, ""]
+    characters = [*written, ""]
     names = [expert_label(name) for name in predictor.experts] if isinstance(predictor, ExpertAttribution) else []
     state = predictor.initial_state(1)
     if len(lead) > 1:
@@ -150,16 +147,15 @@ def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
             if not math.isfinite(bits):
                 raise FolderError(NO_PROBABILITIES)
             rank = None if id == UNK else int((row > row[id]).sum()) + 1
-            shown = _top_ids(row, k, placeholders - {id})
+            shown = _top_ids(row, k, hidden - {id})
             alternatives = tuple(Alternative(vocabulary.piece(i), float(np.exp(row[i]))) for i in shown)
             places.append(CharacterScore(text, bits, 2.0**-bits, rank, alternatives, experts))
     costs = [place.bits for place in places[:-1]]
-    return Explanation(before, seen, sum(costs) / len(costs) if costs else None, tuple(places))
+    return Explanation(before, written, sum(costs) / len(costs) if costs else None, tuple(places))
 
 
-def _top_ids(row: NDArray[np.floating], k: int, left_out: Set[int] = frozenset()) -> list[int]:
-    """Return the k most probable ids of a row, (V,), of equals the lower first, without PAD, BOS and `left_out`."""
-    hidden = {PAD, BOS, *left_out}
+def _top_ids(row: NDArray[np.floating], k: int, hidden: Set[int]) -> list[int]:
+    """Return the k most probable ids of a row, (V,), of equals the lower first, without `hidden` ones."""
     among = np.arange(len(row))
     if (least := len(row) - k - len(hidden)) > 0:  # sorting all would take longer than a step of the model
         among = np.flatnonzero(row >= np.partition(row, least)[least])

@@ -27,25 +27,22 @@ MAX_REPLACED = (MAX_RUN + 1) * (MAX_TYPED + 1)
 """Maximum number of characters that a suggestion replaces."""
 
 
-class RefusalKeywords(TypedDict, total=False):
-    """Options of refusals, for type checkers."""
+class ListKeywords(TypedDict, total=False):
+    """Fields of a list, beside `k`, for type checkers."""
 
+    threshold: float
+    correct: bool
     forbid: Sequence[str]
     allow_offensive: bool
 
 
-class ListKeywords(RefusalKeywords, total=False):
-    """Fields of a list, beside `k`."""
-
-    threshold: float
-    correct: bool
-
-
-class GhostKeywords(RefusalKeywords, total=False):
+class GhostKeywords(TypedDict, total=False):
     """Fields of ghost text."""
 
     words: int
     ghost: GhostLevel
+    forbid: Sequence[str]
+    allow_offensive: bool
 
 
 class SuggestOptions(FrozenOptions):
