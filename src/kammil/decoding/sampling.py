@@ -86,11 +86,9 @@ class SequenceGroup:
             if not math.isfinite(bits):  # there was no id to choose, or NaN
                 raise FolderError(NO_PROBABILITIES)
             text.add(self.constraints.piece(id), bits)
-        if self._prunes:
-            self._prune()
-
-    def _prune(self) -> None:
-        """End the texts that even at full length cannot be the best."""
+        if not self._prunes:
+            return
+        # End the texts that even at full length cannot be the best.
         ended = (one for one in self.live if one.reason is not None and one.mean_bits < self._best_bits)
         for one in ended:
             if is_sound(one) and one.text.strip() and not self.constraints.unwanted(one.text):
