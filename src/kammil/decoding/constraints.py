@@ -45,7 +45,7 @@ class Constraints:
         runs: BloomFilter | None,
         bias: Mapping[int, float] | None = None,
         block: WordBlock | None = None,
-        unwanted: Callable[[str], Callable[[str], bool]] = lambda _prompt: lambda _text: False,
+        unwanted: Callable[[str], Callable[[str], bool]] | None = None,
         n: int = 1,
     ) -> None:
         for string in options.force:
@@ -102,6 +102,8 @@ class Constraints:
 
     def unwanted(self, text: str) -> bool:
         """Return whether a completion is chosen only if all are such."""
+        if self._unwanted_after is None:
+            return False
         if self._unwanted is None:
             self._unwanted = self._unwanted_after(self.prompt)
         return self._unwanted(text)
