@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import reprlib
 import warnings
 from collections.abc import Generator, Mapping
@@ -88,7 +89,7 @@ class ModelFiles:
 
 def check_free(path: Path, *, replace: bool = False) -> None:
     """Raise `FolderError` unless `path` is free, an empty folder, or a model folder to `replace`."""
-    if not storage.entries(path):
+    if not os.path.isfile(path) and not storage.entries(path):  # noqa: PTH113  # false for a name too long
         return
     try:  # other programs have a model.json too, and --replace deletes the whole folder
         is_model = {"format", "family"} <= _json(path, MODEL).keys()
