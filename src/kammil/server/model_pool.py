@@ -29,6 +29,7 @@ from kammil.server.learnt_texts import LearntTexts
 from kammil.server.scheduler.requests import EngineRequest, ModelUpdate
 from kammil.server.scheduler.scheduler import Scheduler, SchedulerStats
 from kammil.server.settings import ServerSettings, model_name
+from kammil.text import shortened
 
 SHARED_MEGABYTES = 64.0
 """State cache of all clients without a session."""
@@ -229,12 +230,16 @@ class ModelPool:
         with (await self.open(name)).of(session).used() as loaded:
             yield loaded
 
+    def unknown(self, name: str) -> ApiError:
+        """Return the error for an unknown name."""
+        message = f"there is no model {shortened(name)!r}; there is: {', '.join(self.names)}."
+        return ApiError(404, message, param="model", code="model_not_found")
+
     async def open(self, name: str | None = None) -> LoadedModel:
         """Return a model, opened if necessary; `ApiError` for an unknown name."""
         name = name or self.names[0]
         if name not in self._folders:
-            message = f"there is no model of that name; there is: {', '.join(self.names)}."
-            raise ApiError(404, message, param="model", code="model_not_found")
+            raise self.unknown(name)
         if name in self._loaded and self._loaded[name].scheduler.alive:
             return self._loaded[name]
         if name not in self._loading:

@@ -290,6 +290,7 @@ def test_what_is_wrong_is_said(server: Running, change: dict[str, Any], param: s
         ({"prompt": [1, "a"]}, "prompt[1]"),
         ({"prompt": [[1, 2], ["a"]]}, "prompt[1][0]"),
         ({"prompt": [1, -1]}, "greater than or equal to 0"),
+        ({"n": 1000}, "n is 1000"),
     ],
 )
 def test_of_a_field_of_several_types_what_fits_best_is_spoken_of(
@@ -310,7 +311,7 @@ def test_null_is_the_default(server: Running) -> None:
 def test_a_model_that_is_not_there(client: Any) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.completions.create(model="gpt-4", prompt="شو")
-    assert caught.value.code == "model_not_found"
+    assert caught.value.code == "model_not_found" and "'gpt-4'" in caught.value.message
 
 
 def test_models(client: Any) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
-from kammil.errors import FolderError, KammilError, OptionError
+from kammil.errors import FolderError, KammilError, OptionError, wrong_value
 from kammil.server.scheduler.requests import RoundError, SchedulerError, StoppedError
 
 MAX_INLINE = 4096
@@ -142,7 +142,9 @@ async def _handle_invalid_request(_request: Request, error: Exception) -> JSONRe
     same_field = [(detail, path) for detail, path in zip(details, paths, strict=True) if path[:1] == paths[0][:1]]
     detail, path = max(same_field, key=lambda pair: (not pair[0]["type"].endswith("_type"), _depth(pair[1])))
     name = f"{path[0]}{''.join(f'[{part}]' for part in path[1:] if isinstance(part, int))}"
-    message = f"{name} is not valid: {str(detail['msg'])[:200].rstrip('.')}."
+    message, value = f"{name} is not valid: {str(detail['msg'])[:200].rstrip('.')}.", detail.get("input")
+    if isinstance(value, int | float) and abs(value) < 1e15:
+        message = str(wrong_value(name, value, str(detail["msg"])[:200].rstrip(".")))
     return ApiError(400, message, param=str(path[0])).response()
 
 

@@ -187,7 +187,7 @@ async def model(model: str, request: Request) -> Response:
     for entry in await asyncio.to_thread(_pool(request).entries):
         if entry.id == model:
             return json_response(entry)
-    raise ApiError(404, "there is no model of that name.", param="model", code="model_not_found")
+    raise _pool(request).unknown(model)
 
 
 @router.get("/tokenizer_info", response_model=schemas.TokenizerInfo)
