@@ -15,6 +15,8 @@ from kammil.evaluation.examples import examples
 def test_data_list(run: Run) -> None:
     people = run("data", "list")
     assert people.code == 0 and people.err == "" and "arsentd-lev" in people.out
+    assert "sample" in people.out and "embedded" in people.out
+    refused(run("data", "get", "nope"), "sample")
     entries = json.loads(run("data", "list", "--json").out)
     assert "arsentd-lev" in {entry["name"] for entry in entries}
     for entry in entries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,14 @@ def test_flags_win_over_assignments_and_rules_are_merged() -> None:
     assert options == {"encoding": "cp1256", "seed": 3, "epochs": 2, "rules": rules, "raw": True}
     with pytest.raises(OptionError, match="out is no option for --set"):
         training_options(train, {"set_": ["out=x"]})
+
+
+def test_a_terminal_is_told_that_lines_are_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for terminal in (True, False):
+        stdin = io.TextIOWrapper(io.BytesIO("شو\n".encode()))
+        monkeypatch.setattr(stdin, "isatty", lambda terminal=terminal: terminal)
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert list(flags.texts_or_stdin(None)) == ["شو"]
+        assert capsys.readouterr().err.count("\n") == terminal

@@ -13,6 +13,7 @@ import typer.core
 import typer.main
 from typer import Argument, Option
 
+from kammil.cli._output import tell
 from kammil.models.family import FamilyName
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def default_name(files: Sequence[str]) -> str:
 
 def texts_or_stdin(texts: Iterable[str] | None) -> Iterable[str]:
     """Return the texts, or without any the lines of stdin, whose wrong bytes become U+FFFD."""
+    if not texts and sys.stdin.isatty():
+        tell("each line that you type is a text; Ctrl-D ends")
     return texts or (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
 
 

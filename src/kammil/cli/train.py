@@ -48,7 +48,10 @@ _TRAIN: flags.Rows = {
     "resume": (bool, "Continue an interrupted training, to the same result.", False),
     "replace": (bool, "Replace an existing model of that name.", False),
 }
-ResultsFolder = Annotated[Path | None, Option(help="Folder of results, which are kept.  [default: FILE-command]")]
+ResultsFolder = Annotated[
+    Path | None,
+    Option(help="Folder of results, which are kept.  [default: the file's name, a hyphen, and the command's]"),
+]
 
 
 def _run(

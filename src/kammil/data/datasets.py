@@ -62,7 +62,9 @@ def find(name: str) -> Dataset:
     """Return a data set by name; `DataError` for an unknown one."""
     if name not in CATALOG:
         hint = nearest(name, CATALOG)
-        raise DataError(f"there is no data set {name!r}{hint}; the known ones are {', '.join(CATALOG)}")
+        raise DataError(
+            f"there is no data set {name!r}{hint}; the known ones are {', '.join(CATALOG)}; sample is embedded"
+        )
     return CATALOG[name]
 
 
