@@ -91,7 +91,7 @@ OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "guesses": lambda model: greedy_predictions(model.language_model, VOCABULARY, TEXTS),
     "continuations": lambda model: continuations(model.language_model, VOCABULARY, ["شو "] * 50, 4),
     "offers": lambda model: suggestion_hits(model.language_model, VOCABULARY, TEXTS, 3, 0.0),
-    "suggest": lambda model: model.suggest("شو", k=50, threshold=0.0),
+    "suggest": lambda model: model.suggest("شو", k=32, threshold=0.0),
     "samples": lambda model: model.samples("شو", 50, length=4),
     "served scores": lambda model: served(
         model, lambda model: [ScoreCall(LATER, model, ids_of(" ".join(TEXTS)), 2) for _ in range(4)]

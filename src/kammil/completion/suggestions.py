@@ -48,7 +48,7 @@ class GhostKeywords(TypedDict, total=False):
 class SuggestOptions(FrozenOptions):
     """Options of lists of suggestions and of ghost text."""
 
-    k: int = option(3, "Maximum number of suggestions.", ge=1)
+    k: int = option(3, "Maximum number of suggestions.", ge=1, le=32)
     threshold: float = option(MIN_PROBABILITY, "Minimum probability of a suggestion.", ge=0, le=1)
     correct: bool = option(
         True,
