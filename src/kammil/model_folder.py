@@ -268,7 +268,10 @@ def _bytes(folder: Path, name: str, most: int = _MAX_FILE_BYTES) -> bytes:
             raise FolderError(f"{path} has more than {limit}, which no model of ours has; do not trust it.")
         return path.read_bytes()
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
-        raise FolderError(f"{folder} is no whole model folder: {name} cannot be read ({reason(error)}).") from error
+        raise FolderError(
+            f"{folder} is no whole model folder: {name} cannot be read ({reason(error)}); copy it again, or train a "
+            "model with: kammil train FILE --out FOLDER"
+        ) from error
 
 
 def _text(folder: Path, name: str) -> str:

@@ -321,9 +321,12 @@ def test_any_prefix_is_answered(run: Run, counter: Path, prefix: str) -> None:
     ("options", "message"),
     [
         (["-k", "0"], "k is 0, but it must be"),
+        (["-k", "33"], "k is 33"),
+        (["--block", "nofile"], "there is no list of words at nofile"),
         (["--threshold", "1.5"], "threshold is 1.5, but it must be between 0 and 1"),
         (["--threshold", "nan"], "threshold is nan, but"),
         (["--model", "missing"], "there is no model folder"),
+        (["--model", "."], "kammil train"),
     ],
 )
 def test_suggest_says_what_is_wrong(run: Run, counter: Path, options: list[str], message: str) -> None:

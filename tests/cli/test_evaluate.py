@@ -218,7 +218,7 @@ def test_a_foreign_training_is_refused(run: Run, network: Path, tmp_path: Path) 
 
 
 def test_what_cannot_be_written_or_read_is_refused(run: Run, network: Path) -> None:
-    refused(run("report", network, "--out", "no/such/place.html"), "cannot write")
+    refused(run("report", network, "--out", "no/such/place.html"), "there is no folder no/such")
     refused(run("report", network, "none.txt"), "none.txt")
     refused(run("report", network, "--seconds", 0), "--seconds is 0")
 

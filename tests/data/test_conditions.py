@@ -114,6 +114,10 @@ def test_nothing_but_a_condition_on_the_columns_is_let_in(tmp_path: Path, where:
     assert any(said in message for said in ("no column of", "in it; give one condition", "is not a condition"))
 
 
+def test_a_text_without_quotes_is_told_of_them(tmp_path: Path) -> None:
+    assert "quotes" in sentence(write(tmp_path, "a.csv", TABLE), where="text = rima")
+
+
 @pytest.mark.parametrize(
     "where", ["1) OR (1", "n) > 1 OR (n", "n), (n", "MAX(n) > 1", "n = MAX(n)", " AND ".join(["n > 0"] * 2000)]
 )

@@ -192,6 +192,8 @@ def report(
     name = folder.resolve().name
     bundled = folders.locate(folder) != folder
     path = out or (Path(f"{name}-{REPORT}") if bundled else folder / REPORT)
+    if not path.parent.is_dir():
+        raise OptionError(f"--out is {path}, but there is no folder {path.parent}; make it, or name another place.")
     measured: dict[str, Any] = {}
     with shown_progress():
         if files:

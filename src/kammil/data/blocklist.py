@@ -73,6 +73,8 @@ def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
         if len(content) > _MAX_LIST:
             raise DataError(f"{path} has more than {_MAX_LIST} bytes, which is no list of words; shorten it.")
         return read_list(content.decode("utf-8"), str(path))
+    except FileNotFoundError as error:
+        raise DataError(f"there is no list of words at {path}; write its words there, one a line.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of words {path} cannot be read as UTF-8 text: {error}.") from error
 

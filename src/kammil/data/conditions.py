@@ -114,7 +114,7 @@ def _translate(where: str, table: str, names: Sequence[str]) -> tuple[str, list[
         else:
             raise DataError(
                 f"--where {where!r} names {name!r}, which is no column of {table}{nearest(name, names)}; "
-                f"its columns are {listed_columns(names)}"
+                f"its columns are {listed_columns(names)}, and a text stands in single quotes"
             )
         value_is_due = (kind == "sign" and token != ")") or sql[-1] in _OPERATORS - _BEHIND_A_VALUE
     return " ".join(sql), strings, list(columns)
