@@ -272,7 +272,7 @@ def test_words_of_a_list_are_not_suggested(run: Run, counter: Path, tmp_path: Pa
     shown = run("suggest", "شو ", "--model", counter, "--block", tmp_path / "words.txt").out.splitlines()
     assert first not in shown and shown[: len(others)] == others
     assert first not in run("suggest", "شو ", "--model", counter, "--forbid", first).out.splitlines()
-    refused(run("suggest", "شو ", "--model", counter, "--block", tmp_path / "none.txt"), "cannot be read")
+    refused(run("suggest", "شو ", "--model", counter, "--block", tmp_path / "none.txt"), "none.txt")
 
 
 def test_suggest_may_have_nothing_to_say(run: Run, counter: Path) -> None:
