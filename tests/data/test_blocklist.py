@@ -216,7 +216,7 @@ def test_a_wrong_line_is_named(line: str) -> None:
 
 def test_a_list_that_is_none_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "block.txt"
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="there is no"):
         read_list_file(file)
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="cannot be read"):
