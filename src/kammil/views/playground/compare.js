@@ -8,7 +8,7 @@ import { decimal, message, messageNodes, onLanguage } from "./i18n.js";
 import { allModels, familyName, onModel } from "./models.js";
 import { readOptions } from "./options.js";
 import { report } from "./problem.js";
-import { allowed, editor, onText } from "./text.js";
+import { allowed, editor, onInput } from "./text.js";
 
 const LENGTH = 30; // characters of each completion
 
@@ -41,7 +41,7 @@ $("compare").addEventListener("click", () => {
     }
   }, signal);
 });
-onText(clear);
+onInput(clear);
 onModel(clear);
 onLanguage(render);
 

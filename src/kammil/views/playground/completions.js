@@ -8,7 +8,7 @@ import { say } from "./i18n.js";
 import { model, onModel } from "./models.js";
 import { readOptions } from "./options.js";
 import * as problem from "./problem.js";
-import { allowed, editor, onText } from "./text.js";
+import { allowed, editor, onInput } from "./text.js";
 
 const MOST_TRIES = 10; // of a busy server, after the first
 
@@ -80,7 +80,7 @@ function highlight() {
 
 render();
 onModel(clear);
-onText((text) => {
+onInput((text) => {
   if (cards.length && text !== prompt && !cards.some((card) => card.text === text)) clear();
 });
 $("done").addEventListener("click", clear);

@@ -6,7 +6,7 @@ import { decimal, message, onLanguage } from "./i18n.js";
 import { model } from "./models.js";
 import { createSwitch } from "./options.js";
 import { load, store } from "./storage.js";
-import { editor, field, onPhrase, onText } from "./text.js";
+import { editor, field, onPhrase, onInput } from "./text.js";
 
 const MOST_ANSWERS = 500; // the oldest go first
 const MOST_CHARACTERS = 60; // of what was typed before a phrase
@@ -62,5 +62,5 @@ wipe.addEventListener("click", () => {
 onPhrase((shown, isTaken) => {
   if (shown || !taken) show(shown, isTaken);
 });
-onText(() => taken && show(null)); // something else was typed
+onInput(() => taken && show(null)); // something else was typed
 onLanguage(render);

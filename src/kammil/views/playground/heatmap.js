@@ -8,7 +8,7 @@ import { letters } from "./letters.js";
 import { model, onModel } from "./models.js";
 import { createSwitch } from "./options.js";
 import { report } from "./problem.js";
-import { editor, onText } from "./text.js";
+import { editor, onInput } from "./text.js";
 
 const DELAY = 300; // milliseconds without a keystroke
 const ALTERNATIVES = 8; // of a character, some of which are not shown
@@ -23,7 +23,7 @@ const ask = (text, signal) => score({ model: model.id, text, top: ALTERNATIVES }
 const requestScore = debounced(DELAY, ask, show, report);
 const coloursLive = createSwitch("liveHeat", () => coloursLive() && follow(editor.text));
 $("colour").addEventListener("click", () => requestScore(editor.text));
-onText(follow);
+onInput(follow);
 onModel(clear);
 onLanguage(() => {
   const said = (level) => decimal(level) + (level === LEVELS - 1 ? "+" : "");

@@ -10,7 +10,7 @@ import { PROFILE } from "./facts.js";
 import { decimal, message, onLanguage, say } from "./i18n.js";
 import { model, onModel } from "./models.js";
 import { reportErrors } from "./problem.js";
-import { editor, field, onText } from "./text.js";
+import { editor, field, onInput } from "./text.js";
 
 const MOST_WORDS = 8; // of the end of the text are asked for
 const WORD = /[\p{L}\p{M}\p{N}]+/gu;
@@ -86,7 +86,7 @@ $("teach").addEventListener("click", () => {
     field.renew();
   });
 });
-onText(render);
+onInput(render);
 onLanguage(() => {
   render();
   show(lesson);

@@ -12,7 +12,7 @@ import { message, messageNodes, onLanguage, setUpLanguage } from "./i18n.js";
 import { keep } from "./learning.js";
 import { loadModels } from "./models.js";
 import { report } from "./problem.js";
-import { editor, onText } from "./text.js";
+import { editor, onInput } from "./text.js";
 
 const isLocal = HERE || ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 const renderKeys = () => {
@@ -24,7 +24,7 @@ onLanguage(() => {
   $("intro").textContent = message("intro", { place: message(isLocal ? "thisMachine" : "thisServer") });
   renderKeys();
 });
-onText((text) => {
+onInput((text) => {
   $("done").disabled = !text.trim();
   renderKeys();
 });

@@ -10,7 +10,7 @@ import { report } from "./problem.js";
 const listeners = { text: [], phrase: [] };
 let known = ""; // the last text that they were told
 /** Call a listener with each new text. */
-export const onText = (listener) => listeners.text.push(listener);
+export const onInput = (listener) => listeners.text.push(listener);
 /** Call a listener with each stock phrase that is grey, null for none, and with one that was taken, and then true. */
 export const onPhrase = (listener) => listeners.phrase.push(listener);
 
