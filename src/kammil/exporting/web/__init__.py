@@ -19,6 +19,7 @@ from kammil.exporting.web import build
 from kammil.exporting.web.tables import tables
 from kammil.models.blend.model import BACKGROUND, OWN
 from kammil.ngrams.compression import CompressedTable
+from kammil.progress import phase
 from kammil.storage import reason
 from kammil.views import playground
 
@@ -82,7 +83,8 @@ def _builds() -> dict[str, Path]:
             "pip install ziglang"
         )
     try:
-        return build.compile_builds(command)
+        with phase("compiling the engine for browsers, once"):
+            return build.compile_builds(command)
     except (OSError, ValueError) as error:
         raise FolderError(f"zig cannot compile {build.SOURCE.name} for browsers: {reason(error)}.") from error
 
