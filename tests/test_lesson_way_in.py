@@ -39,8 +39,8 @@ def test_the_notebook_that_the_readme_opens_shows_a_figure_once_in_an_empty_fold
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_way_in_works_word_by_word_from_an_empty_folder(tmp_path: Path) -> None:
-    """What executes a notebook stands for `jupyter lab`, which waits for a browser; and PyTorch, whose build for CUDA
-    would be gigabytes, is that of this environment."""
+    """A kernel executes the notebook in place of `jupyter lab`, which waits for a browser; PyTorch is that of this
+    environment, since its build for CUDA would be gigabytes."""
     clone, folder = tmp_path / "kammil", tmp_path / "empty"
     files = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(files, cwd=LESSONS.parents[1], capture_output=True, encoding="utf-8", check=True).stdout
