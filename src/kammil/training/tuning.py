@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,7 +180,8 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     given = {name: value for name, value in options.items() if value is not None} | {"model": family}
     study = _Study(Path(out), recipe, given, space, source, validation)
-    with listening(listen), study.opened():
+    with listening(listen):
+        study.open()
         while study.number("COMPLETE", "PRUNED") < trials:
             study.make_trial(listen)
         return study.result()
@@ -219,12 +219,13 @@ class _Study:
         self.defaults = {name: known[name] for name, values in self.space.items() if contains(values, known[name])}
         self.study: Study
 
-    @contextmanager
-    def opened(self) -> Generator[None]:
+    def open(self) -> None:
+        """Open or create the store; refuse another study's."""
         import optuna
         from filelock import FileLock
         from sqlalchemy import URL
         from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.pool import NullPool
 
         sources = [each for each in (self.source, self.validation) if each is not None]
         texts = [load_normalised(self.recipe, each).sha256 for each in sources]
@@ -241,7 +242,7 @@ class _Study:
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 storage = optuna.storages.RDBStorage(
                     URL.create("sqlite", database=str(self.folder / STUDY)).render_as_string(),
-                    engine_kwargs={"connect_args": {"timeout": 60}},
+                    engine_kwargs={"connect_args": {"timeout": 60}, "poolclass": NullPool},  # none is left open
                     heartbeat_interval=_HEARTBEAT,
                     heartbeat_stale_trial_callback=_repeat,
                 )
@@ -265,10 +266,6 @@ class _Study:
             raise FolderError(
                 f"{self.folder / STUDY} is damaged or foreign; name another folder with --out."
             ) from error
-        try:
-            yield
-        finally:
-            storage.engine.dispose()
 
     def number(self, *states: str) -> int:
         trials = self.study.get_trials(deepcopy=False)
