@@ -61,7 +61,6 @@ def imported(done: Done) -> set[str]:
     """Top-level packages in the output of `-X importtime`."""
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    assert len(lines) > 50
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
