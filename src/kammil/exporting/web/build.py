@@ -56,8 +56,8 @@ def compile_builds(command: list[str]) -> dict[str, Path]:
                 done = subprocess.run([*command, "cc", *arguments], check=False, capture_output=True, text=True)
                 if done.returncode != 0:
                     raise OSError((done.stderr.strip().splitlines() or ["zig failed"])[-1])
-            for old in Path(__file__).parent.glob(f"????????-{name}"):
-                old.unlink()
+            for old in {*Path(__file__).parent.glob(f"????????-{name}")} - {place(name)}:
+                old.unlink(missing_ok=True)  # another process may be here too
             new.chmod(0o644)
             new.replace(place(name))
     return {name: place(name) for name in BUILDS}
