@@ -22,21 +22,32 @@ help:
 
 # What training and serving need, without what only developers need, which is several times as much.
 $(DEMO): pyproject.toml hatch_build.py src/kammil/engine/kernel.c
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[train,serve,type]'
-	touch $(DEMO)
+	@$(PYTHON) -m venv .venv
+	@echo "Installing Kammil and what training needs, PyTorch too, into .venv: minutes, and pip says nothing meanwhile."
+	@$(BIN)/python -m pip install --quiet --editable '.[train,serve,type]'
+	@touch $(DEMO)
 
 $(READY): $(DEMO)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --editable models/levantine-all
-	touch $(READY)
+	@echo "Installing what developers need, some hundred packages: minutes, and pip says nothing meanwhile."
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]' --editable models/levantine-all
+	@touch $(READY)
 
+BEGINNINGS := "صباح ال" "بكرا الصبح لازم " "شو رأيكم نطلع عال"
 demo: $(DEMO)
-	rm -rf demo
-	$(BIN)/kammil data check sample
-	$(BIN)/kammil data split sample --test 0.1 --out demo/texts
+	@rm -rf demo
+	$(BIN)/kammil data split sample --test 0.1 --out demo/texts >/dev/null
 	$(BIN)/kammil train demo/texts/train.txt --minutes 1 --out demo/model
-	$(BIN)/kammil evaluate demo/model demo/texts/test.txt --samples 3
-	$(BIN)/kammil complete "شو رأيكم نطلع" --model demo/model -n 3
+	$(BIN)/kammil evaluate demo/model demo/texts/test.txt --samples 0
+	@for text in $(BEGINNINGS); do \
+	  echo "$$text"; \
+	  for model in demo/model levantine; do \
+	    echo "  $$model: $$($(BIN)/kammil suggest "$$text" -k 3 --model $$model | paste -s -d '/')"; \
+	  done; \
+	done
+	@echo "demo/model learnt from these few texts for a minute; levantine is bundled. Go on with:"
+	@echo "  $(BIN)/kammil type                       a line to type on; $(BIN)/kammil serve: a page"
+	@echo "  $(BIN)/kammil train FILE --out my-model  texts of your own, a line each, a table or a chat"
+	@echo "  $(BIN)/kammil --help                     all commands; docs/start.md begins slowly"
 
 # Every worker of pytest has a core, so more threads would only wait for each other.
 test test-long fuzz: export OMP_NUM_THREADS = 1

@@ -25,7 +25,7 @@ def test_evaluate_for_people(run: Run, trained: Path, held_out: Path) -> None:
     result = run("evaluate", trained, held_out, "--samples", 2)
     assert result.code == 0 and result.err == ""
     assert result.out.startswith("12 texts, ")
-    assert trained.name in result.out and "95 %" in result.out
+    assert trained.name in result.out and "95 %" in result.out and "by position" not in result.out
     assert result.out.count("\ninput        [") == 2
     for label in ("truth ", "greedy ", "T = 0.5", "T = 1.0", "T = 1.5"):
         assert result.out.count(f"\n{label}") == 2

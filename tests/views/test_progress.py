@@ -87,23 +87,23 @@ def test_what_is_worth_a_line() -> None:
     assert dataclasses.replace(cut, share=1.0).sentence.startswith("epoch 3: ")
 
 
-def test_without_a_terminal_one_line_in_ten_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_one_line_in_half_a_minute(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     lines = Lines()
-    for second in range(1, 36):
+    for second in range(1, 106):
         clock.now = float(second)
-        lines(PhaseProgress("counting", second / 40, clock.now))
+        lines(PhaseProgress("counting", second / 120, clock.now))
     assert capsys.readouterr().err.splitlines() == [
-        "counting: 25 %, 00:30 left",
-        "counting: 50 %, 00:20 left",
-        "counting: 75 %, 00:10 left",
+        "counting: 25 %, 01:30 left",
+        "counting: 50 %, 01:00 left",
+        "counting: 75 %, 00:30 left",
     ]
-    clock.now = 36.0
-    lines(EpochEnded(1, 3.0, 0.4, 3.5, 0.3, 0.01, 36.0, True))
+    clock.now = 106.0
+    lines(EpochEnded(1, 3.0, 0.4, 3.5, 0.3, 0.01, 106.0, True))
     assert capsys.readouterr().err.startswith("epoch 1: ")
-    clock.now = 45.0
-    lines(UNDER_WAY)  # nine seconds after a line
+    clock.now = 135.0
+    lines(UNDER_WAY)  # 29 seconds after a line
     assert capsys.readouterr().err == ""
-    clock.now = 47.0
+    clock.now = 137.0
     lines.show_progress()  # one call takes long; it goes on from what was last heard
     assert capsys.readouterr().err == "epoch 2/8, 3.250 bits: 25 %, 02:58 left\n"
 
@@ -151,7 +151,7 @@ def test_members_that_learn_side_by_side_are_told_apart(clock: Clock, capsys: py
     ended = EpochEnded(1, 3.0, 0.4, 3.25, 0.5, 0.001, 20.0, True)
     lines = Lines()
     lines(MemberEvent(2, 2, ended))
-    clock.now = 20.0
+    clock.now = 31.0
     lines(MemberEvent(1, 2, UNDER_WAY))
     shown = capsys.readouterr().err.splitlines()
     assert shown == [f"member 2: {ended.sentence}", f"member 1: {described(UNDER_WAY)}"]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from kammil.evaluation.evaluate import Evaluation
     from kammil.evaluation.typing_report import TypingReport, TypingSavings
 
+_SHOWN = ("target_bits_per_character", "target_top1", "target_top3", "free_running", "chrf", "perplexity")
+"""Measures that `evaluate` tabulates on a terminal; the others are in its JSON, the card and the report."""
+
 app = new_app()
 
 
@@ -49,7 +52,7 @@ def evaluate(
     from kammil.errors import OptionError
     from kammil.evaluation import evaluate, metrics, plots, typing_report
     from kammil.evaluation.examples import samples as write_samples
-    from kammil.evaluation.model_card import cautions, position_table
+    from kammil.evaluation.model_card import cautions, position_table, table
     from kammil.evaluation.suggestion_hits import check_slips
     from kammil.progress import phase
 
@@ -81,9 +84,14 @@ def evaluate(
         result = evaluation.to_dict() | {"samples": [asdict(sample) for sample in written]}
         print_json(result | ({"typing": asdict(typed)} if typed is not None else {}))
         return
-    print_evaluation(evaluation, folder.name, cautions(model.model) if model.model is not None else ())
-    foot = "teacher-forced: the model reads the true text; free-running: what it wrote itself; all positions: --json"
-    replace(position_table(evaluation), note=foot).print()
+    print_size(evaluation, cautions(model.model) if model.model is not None else ())
+    figures = table(evaluation, folder.name, _SHOWN)
+    replace(figures, note=f"{figures.note} All figures: --json.").print()
+    if plot_positions is not None:
+        foot = (
+            "teacher-forced: the model reads the true text; free-running: what it wrote itself; all positions: --json"
+        )
+        replace(position_table(evaluation), note=foot).print()
     if typed is not None:
         slipped = f", {100 * typed.slips:g} % of the letters wrong" if typed.slips else ""
         foot = (
@@ -99,10 +107,9 @@ def evaluate(
             typer.echo(f"{label:<12} [{for_stdout(one.text)}]  {one.novelty}")
 
 
-def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:
-    """Print counts, cautions about the training texts, and figures."""
+def print_size(evaluation: Evaluation, cautions: Sequence[str] = ()) -> None:
+    """Print how much was measured, and what limits the meaning of the figures."""
     from kammil.data.bloom import RUN
-    from kammil.evaluation.model_card import table
     from kammil.text import counted
 
     size = f"{counted(evaluation.texts, 'text')}, {counted(evaluation.characters, 'character')}"
@@ -125,7 +132,6 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
         typer.echo(f"{share} are unknown to the model, which learnt from texts in other letters")
     for caution in cautions:
         typer.echo(for_stdout(caution))
-    table(evaluation, name).print()
 
 
 def _typing_tables(typed: TypingReport, name: str, note: str) -> tuple[Table, Table]:

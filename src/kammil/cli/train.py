@@ -93,14 +93,16 @@ def train(
 ) -> None:
     """Train a model on the texts of files and write its folder."""
     from kammil import distributed
-    from kammil.cli.evaluate import print_evaluation
+    from kammil.cli.evaluate import print_size
     from kammil.evaluation import plots
+    from kammil.evaluation.model_card import quality
     from kammil.training import train as training
 
     trained, target = _run(training.train, files, out, context.obj, kept=what_is_kept)
     if not distributed.is_first():
         return
-    print_evaluation(trained.evaluation, target.name, trained.cautions)
+    print_size(trained.evaluation, trained.cautions)
+    typer.echo(quality({"validation": trained.evaluation.to_dict()}))
     if trained.history or trained.members:
         with optional_figure():
             curves = plots.training_curves(trained.history, target.name, members=trained.members)
@@ -108,8 +110,6 @@ def train(
     if trained.report is not None:
         typer.echo(f"report: {trained.report}")
     typer.echo(f"model: {target}")
-    if trained.ending:
-        typer.echo(trained.ending, err=True)
 
 
 def what_is_kept(out: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -27,8 +27,8 @@ FIGURES = tuple(field.name for field in fields(Metrics))
 SHOWN_POSITIONS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
 
 
-def table(evaluation: Evaluation, name: str) -> Table:
-    """Tabulate the measures of a model, with intervals, and of its baselines."""
+def table(evaluation: Evaluation, name: str, measures: Collection[str] = FIGURES) -> Table:
+    """Tabulate measures of a model, with intervals, and of its baselines."""
     rows = [
         [
             measure.title,
@@ -38,7 +38,7 @@ def table(evaluation: Evaluation, name: str) -> Table:
             ),
         ]
         for field, measure in MEASURES.items()
-        if field in FIGURES
+        if field in measures
     ]
     note = INTERVAL if evaluation.texts >= MIN_TEXTS else NO_INTERVAL
     return Table(["", name, *evaluation.baselines], rows, "Model and baselines", note, first=True)

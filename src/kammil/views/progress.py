@@ -27,7 +27,7 @@ from kammil.views.tables import Table, harmless, markup
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-QUIET = 10.0
+QUIET = 30.0
 """Seconds without a line before one names the phase."""
 _EVERY = 0.2
 """Seconds between updates of a notebook."""
