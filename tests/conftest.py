@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, cast
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+from tests import needs
 
 import kammil
 from kammil.completion.completer import Completer
@@ -37,6 +39,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         places = sorted({item.path for item in items})
         Random(str(config.getoption("--hypothesis-seed"))).shuffle(places)
         items.sort(key=lambda item: places.index(item.path))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what is not here, and how many tests were skipped for it."""
+    skipped = Counter(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ()))
+    if skipped:
+        terminalreporter.section("skipped, for what is not here")
+    for reason, number in skipped.most_common():
+        terminalreporter.write_line(f"{number:4}  {reason.removeprefix('Skipped: ')}")
 
 
 def pytest_collection_finish() -> None:
@@ -132,7 +143,7 @@ def data_dir() -> Path:
     """The folder of real corpora, where there is one."""
     named = os.environ.get("KAMMIL_DATA_DIR")
     if not named or not Path(named).is_dir():
-        pytest.skip("KAMMIL_DATA_DIR names no folder with the real corpora")
+        pytest.skip(needs.CORPORA)
     return Path(named)
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import needs
 
 from kammil.cli import main
 
@@ -102,7 +103,11 @@ class Reader:
     def follow(self, page: Path) -> int:
         """Do everything that a page says; the number of commands and snippets that ran."""
         count, printed = 0, None
-        for block in blocks(page.read_text("utf-8")):
+        shown = blocks(page.read_text("utf-8"))
+        for program in ("curl", "npm"):
+            if any(f"$ {program} " in block.code for block in shown) and shutil.which(program) is None:
+                pytest.skip(f"{program}: apt-get install {program}")
+        for block in shown:
             if block.kind == "text" and printed is not None:
                 assert printed == block.code, f"the snippet prints\n{printed}\nand not\n{block.code}"
             printed = None
@@ -232,7 +237,7 @@ def chromium() -> Generator[Browser]:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium")
+        pytest.skip(needs.CHROMIUM)
     with api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield browser

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
+from tests import needs
 
 from kammil import lesson
 from kammil.decoding.filters import filters, log_softmax
@@ -230,7 +231,7 @@ def test_the_sliders_compute_what_the_library_computes(values: tuple[float, int,
     sync_api = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        pytest.skip("Chromium is not here: apt-get install chromium")
+        pytest.skip(needs.CHROMIUM)
     p = np.array([0.3, 0.2, 0.15, 0.1, 0.1, 0.06, 0.05, 0.03, 0.01])
     figure: Any = lesson.Sliders("شو ", [*"ابتثجحخدذ"], list(p), shown=9)
     temperature, k, mass, share = values

@@ -422,7 +422,7 @@ io.stdout:write(vim.json.encode(taken))
 """
 
 
-@pytest.mark.skipif(shutil.which("nvim") is None, reason="there is no Neovim here")
+@pytest.mark.skipif(shutil.which("nvim") is None, reason="Neovim: apt-get install neovim")
 def test_neovim_takes_what_is_suggested(tmp_path: Path, levantine: Completer) -> None:
     (tmp_path / "try.lua").write_text(NEOVIM, "utf-8")
     server = {"COMMAND": json.dumps([sys.executable, "-m", "kammil", "lsp"])}

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from tests import needs
 from tests.pages import chromium, served
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def test_a_browser_asks_no_other_host_and_finds_all_it_asks_for(pages: list[Path
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
-        pytest.skip("no Chromium is here")
+        pytest.skip(needs.CHROMIUM)
     asked: list[str] = []
 
     def note(request: Request) -> None:
@@ -201,7 +202,7 @@ def test_every_line_of_an_output_can_be_scrolled_to_on_a_phone(pages: list[Path]
 
 def test_the_home_has_a_field_that_asks_for_nothing_before_it_is_touched(pages: list[Path]) -> None:
     if not (SITE / "try").is_dir():
-        pytest.skip("there is no zig, nor builds of the engine for browsers: make .wheels/.ready fetches it")
+        pytest.skip(needs.ZIG)
     with served(SITE) as address, chromium() as browser:
         for name, locale in (("index.html", "en"), ("ar/index.html", "ar")):
             tab = browser.new_page(viewport={"width": 320, "height": 800}, locale=locale)

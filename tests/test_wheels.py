@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests import needs
 from tests.pages import ROOT
 
 from kammil.engine import build
@@ -28,7 +29,7 @@ TOOLS = ROOT / ".wheels" / "bin"
 FIRST = "_kernel_0.so"
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif(not (TOOLS / "twine").exists(), reason="make .wheels/.ready fetches what builds wheels"),
+    pytest.mark.skipif(not (TOOLS / "twine").exists(), reason=needs.WHEEL_TOOLS),
     pytest.mark.skipif((sys.platform, platform.machine()) != ("linux", "x86_64"), reason=f"the wheel is for {TAG}"),
 ]
 SCORES = """
@@ -141,7 +142,7 @@ def test_it_finds_the_level_of_this_processor(wheel: Path, tmp_path: Path) -> No
         archive.extract(f"kammil/engine/{FIRST}", tmp_path)
     own = build.load_native()
     if own is None:
-        pytest.skip("there was no C compiler when kammil was installed")
+        pytest.skip(needs.COMPILER)
     assert ctypes.CDLL(str(tmp_path / "kammil/engine" / FIRST)).kammil_best_level() == own.kammil_best_level()
 
 
@@ -166,7 +167,7 @@ def test_it_suggests_reads_a_table_and_serves(bare: Path, tmp_path: Path) -> Non
         assert [model["id"] for model in json.load(answer)["data"]] == ["levantine"]
 
 
-@pytest.mark.skipif(not list(TOOLS.parent.glob("lib/*/site-packages/lief")), reason="make .wheels/.ready brings lief")
+@pytest.mark.skipif(not list(TOOLS.parent.glob("lib/*/site-packages/lief")), reason=needs.WHEEL_TOOLS)
 def test_every_build_exports_the_engine_and_needs_the_system_alone() -> None:
     source = build.SOURCE.read_text("utf-8")
     engine = set(re.findall(r"^[a-zA-Z].*?\b(kammil_\w+)\(", source, re.MULTILINE))
@@ -181,7 +182,9 @@ def test_every_build_exports_the_engine_and_needs_the_system_alone() -> None:
 
 
 @pytest.mark.timeout(900)  # zig makes a C library first
-@pytest.mark.skipif(shutil.which("qemu-aarch64") is None, reason="apt-get install qemu-user emulates the processor")
+@pytest.mark.skipif(
+    shutil.which("qemu-aarch64") is None, reason="qemu-aarch64, which emulates a processor: apt-get install qemu-user"
+)
 @pytest.mark.parametrize(("processor", "level"), [("cortex-a53", 0), ("max", 1)])
 def test_a_processor_of_arm_takes_its_build(processor: str, level: int, tmp_path: Path) -> None:
     """The older one would stop at an instruction of the newer build."""

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import needs
 
 from kammil.completion.completer import Completer
 from kammil.completion.suggestions import Query, Suggestion, SuggestOptions
@@ -31,7 +32,7 @@ from kammil.text import RAW
 from kammil.vocabulary import CharacterVocabulary
 
 LIBRARY = engine_build.load_native()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="there was no C compiler when kammil was installed")
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason=needs.COMPILER)
 
 TEXTS = [
     *("شو رأيك نطلع بكرا عالبحر؟", "قهوة أو قهوه يا إمي", "تغيير تغير كتييير كتير ههه", "مُحَمَّد ﷺ ﻻ لا إلى الى"),

@@ -12,13 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests import needs
 
 from kammil.data import datasets, sources
 from kammil.data.datasets import CATALOG, Dataset, DatasetFile
 from kammil.errors import DataError
 
 DATA = os.environ.get("KAMMIL_DATA_DIR")
-needs_data = pytest.mark.skipif(DATA is None, reason="KAMMIL_DATA_DIR does not name the folder of corpora")
+needs_data = pytest.mark.skipif(DATA is None, reason=needs.CORPORA)
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import needs
 from tests.data.reading import ARABIC, any_text, sentence, shared_folder, word, write
 
 from kammil.data import near_duplicates, sources
@@ -27,7 +28,7 @@ from kammil.data.splits import leaks
 from kammil.errors import DataError, MissingExtraError
 
 DATA = os.environ.get("KAMMIL_DATA_DIR")
-needs_data = pytest.mark.skipif(DATA is None, reason="KAMMIL_DATA_DIR does not name the folder of corpora")
+needs_data = pytest.mark.skipif(DATA is None, reason=needs.CORPORA)
 line = any_text.filter(lambda text: "\n" not in text)
 
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tests import needs
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +51,7 @@ def warned(hook: ModuleType, root: Path) -> tuple[dict[str, Any], list[str]]:
     return build, said
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+@pytest.mark.skipif(shutil.which("cc") is None, reason=needs.COMPILER)
 @pytest.mark.long
 def test_what_is_compiled_raises_no_warning_and_knows_its_source(
     hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
@@ -98,7 +99,7 @@ def test_a_source_that_cannot_be_written_to_is_left_alone(
     assert build == {"artifacts": []} and "Permission denied" in message
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+@pytest.mark.skipif(shutil.which("cc") is None, reason=needs.COMPILER)
 @pytest.mark.long
 def test_builds_stay_until_there_are_others(hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warned(hook, root)

@@ -16,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests import needs
 
 from kammil.engine import build as engine_build
 from kammil.engine.layout import COLUMN_BLOCK, INPUT_GROUP, QuantizedMatrix
@@ -33,7 +34,7 @@ from kammil.ngrams.features import WINDOW
 from kammil.vocabulary import BOS, EOS, PAD, CharacterVocabulary
 
 LIBRARY = engine_build.load_native()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="there was no C compiler when kammil was installed")
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason=needs.COMPILER)
 
 TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطلع بكرا عالجبل", "كيفك اليوم يا صديقي", "كيف الجو عندكن اليوم؟"]
 VOCABULARY = CharacterVocabulary.from_texts(TEXTS)

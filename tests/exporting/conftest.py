@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests import needs
 
 import kammil
 from kammil import exporting, storage
@@ -56,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if build.zig() is None and WHEELS.exists():
             patch.setenv(build.ZIG, f"{WHEELS} -m ziglang")
         if build.zig() is None and not all(build.place(name).is_file() for name in build.BUILDS):
-            pytest.skip("there is no zig, nor builds for browsers: make .wheels/.ready fetches it")
+            pytest.skip(needs.ZIG)
         assert kammil.export(folders.PRETRAINED, "web", out) == exporting.Export(out, None)
     return out
 

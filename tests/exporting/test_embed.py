@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests import needs
 from tests.pages import ROOT, Reader, chromium, served
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ TYPED = "شو رأيكم نطلع على البح"
 def followed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Browser, str]]:
     """A browser, and the address of the folder in which somebody followed the page, a server of Kammil running."""
     if not shutil.which("npm"):
-        pytest.skip("npm is not installed: apt-get install npm")
+        pytest.skip(needs.NPM)
     del site  # skips where there is no build of the engine
     folder = tmp_path_factory.mktemp("embed")
     page = folder / "guide.md"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import needs
 from tests.pages import TOOLS, blocks, chromium, served
 
 import kammil
@@ -33,7 +34,7 @@ def run(folder: Path, *command: str | Path) -> str:
 def packed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A folder in which the package is installed, and what npm says of it."""
     if not shutil.which("npm"):
-        pytest.skip("npm is not installed: apt-get install npm")
+        pytest.skip(needs.NPM)
     folder = tmp_path_factory.mktemp("npm")
     (folder / "site").symlink_to(site)
     told = json.loads(run(folder, "npm", "pack", "--offline", "--json", site))
@@ -45,7 +46,7 @@ def packed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 def tool(name: str) -> Path:
     path = TOOLS / ".bin" / name
     if not path.exists():
-        pytest.skip(f"{name} is not here: make .page/.ready fetches it")
+        pytest.skip(needs.PAGE_TOOLS)
     return path
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import needs
 
 import kammil
 from kammil import model_folder as folders
@@ -37,7 +38,7 @@ Ask = Callable[..., list[Any]]
 
 def run(site: Path, calls: Sequence[Sequence[Any]]) -> list[Any]:
     if NODE is None:
-        pytest.skip("Node is not installed: apt-get install nodejs")
+        pytest.skip(needs.NODE)
     done = subprocess.run(
         [NODE, DRIVER, site], input=json.dumps(calls), capture_output=True, text=True, check=True, timeout=300
     )
@@ -395,7 +396,7 @@ def test_only_strings_are_texts(site: Path) -> None:
 
 def in_node(code: str) -> str:
     if NODE is None:
-        pytest.skip("Node is not installed: apt-get install nodejs")
+        pytest.skip(needs.NODE)
     command = [NODE, "--max-old-space-size=1000", "--input-type=module", "--eval", code]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout.strip()
 

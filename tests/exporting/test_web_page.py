@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import needs
 from tests.pages import TOOLS, Files, chromium, served
 
 import kammil
@@ -578,7 +579,7 @@ def test_an_element_takes_a_tap_and_waits_for_an_input_method(visit: Open) -> No
 def test_axe_finds_nothing(visit: Open) -> None:
     file = TOOLS / "axe-core" / "axe.min.js"
     if not file.exists():
-        pytest.skip("axe-core is not here: make check-page fetches it")
+        pytest.skip(needs.PAGE_TOOLS)
     for path, field in (("", "#text"), ("own.html", "#one")):
         page = visit(path, bypass_csp=True)
         write(page, "صباح ال", field)

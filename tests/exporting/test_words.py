@@ -95,7 +95,7 @@ def test_both_lists_hold_the_same_words(exported: Path) -> None:
     assert int(number) == len(entries)
 
 
-@pytest.mark.skipif(shutil.which("hunspell") is None, reason="hunspell is not installed")
+@pytest.mark.skipif(shutil.which("hunspell") is None, reason="hunspell: apt-get install hunspell")
 def test_hunspell_knows_the_words_and_no_others(exported: Path) -> None:
     listed = [word["word"] for word, _ in parsed(exported / "words.combined")[1]]
     pointed = [word[0] + POINT + word[1:] for word in listed[:20] if len(word) > 1]

@@ -64,11 +64,11 @@ def test_the_unit_starts_a_server_with_the_key_and_the_names_of_the_page(server:
     assert server.ask("/v1/models", headers=KEY | {"Host": NAME}).status == 200
     assert server.ask("/v1/models", headers=KEY | {"Host": "elsewhere.example"}).status == 403
     told = [word.replace("$MAINPID", str(server.process.pid)) for word in of_unit("ExecReload")]
-    subprocess.run(told, check=True)
+    subprocess.run(["sh", "-c", shlex.join(told)], check=True)  # which has `kill` where no package brings it
     until(lambda: "again" in server.log.read_text("utf-8"))
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze: apt-get install systemd")
 def test_the_unit_is_valid_and_closed(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text("utf-8").replace(of_unit("ExecStart")[0], sys.executable), "utf-8")
@@ -99,7 +99,7 @@ def caddy(folder: Path, config: str, port: int) -> list[str]:
 def test_a_proxy_with_tls_hands_on_names_and_streams(proxy: Any, title: str, server: Running, tmp_path: Path) -> None:
     for program in (proxy.__name__, "curl", "openssl"):
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
-            pytest.skip(f"{program} is not installed")
+            pytest.skip("programs before a server: apt-get install nginx caddy curl openssl")
     made = f"openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN={NAME} -days 2"
     names = ["-addext", f"subjectAltName=DNS:{NAME}"]
     subprocess.run([*made.split(), *names], cwd=tmp_path, check=True, capture_output=True)

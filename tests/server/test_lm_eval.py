@@ -29,7 +29,9 @@ metadata: {version: 1}
 """
 
 
-@pytest.mark.skipif(shutil.which("lm_eval") is None, reason="lm_eval is not installed: pip install 'lm_eval[api]'")
+@pytest.mark.skipif(
+    shutil.which("lm_eval") is None, reason="lm_eval, of a Python of its own: pip install 'lm_eval[api]'"
+)
 def test_lm_eval_gives_the_bits_of_the_model(
     server: Running, bundled: Completer, texts: list[str], tmp_path: Path
 ) -> None:

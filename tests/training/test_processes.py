@@ -235,7 +235,7 @@ def test_other_trainings_are_refused_under_a_launcher(monkeypatch: pytest.Monkey
         make_accelerator("cpu")
 
 
-needs_gpus = pytest.mark.skipif(torch.cuda.device_count() < 1, reason="no CUDA device here")
+needs_gpus = pytest.mark.skipif(torch.cuda.device_count() < 1, reason="a CUDA device")
 
 
 @needs_gpus
@@ -254,7 +254,7 @@ def test_a_gpu_trains_as_a_processor_does(tmp_path: Path, few: list[str], family
     assert bits[2] == pytest.approx(bits[0], abs=0.05)
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices here")
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="two CUDA devices")
 def test_two_gpus_train_the_model_of_one(tmp_path: Path, few: list[str], launch: Launch) -> None:
     options = dict(FAMILIES["gru"], device="cuda")
     train(tmp_path, few, launch, 2, families={"gru": options})

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import needs
 
 from kammil.decoding.constraints import Constraints
 from kammil.decoding.options import DecodingOptions
@@ -33,7 +34,7 @@ def made(*, portable: bool = False) -> GRUModel:
 
 REFERENCE = made(portable=True)
 COMPILED = made()
-DRAWS = pytest.mark.skipif(not COMPILED.can_sample(1), reason="there was no C compiler when kammil was installed")
+DRAWS = pytest.mark.skipif(not COMPILED.can_sample(1), reason=needs.COMPILER)
 
 
 class Stepped(LanguageModel):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import needs
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route, WebSocket, expect, sync_playwright
@@ -160,7 +161,7 @@ def streamed(n: int) -> str:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium")
+        pytest.skip(needs.CHROMIUM)
     with sync_playwright() as started:
         try:
             opened = started.chromium.launch(executable_path=CHROMIUM, args=ARGS)

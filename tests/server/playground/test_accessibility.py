@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
+from tests import needs
 from tests.pages import TOOLS
 from tests.server.playground.conftest import CHROMIUM
 
@@ -50,7 +51,7 @@ def answers(api: Api) -> None:
 def axe() -> str:
     file = TOOLS / "axe-core" / "axe.min.js"
     if not file.exists():
-        pytest.skip("axe-core is not here: make check-page fetches it")
+        pytest.skip(needs.PAGE_TOOLS)
     return file.read_text("utf-8")
 
 
@@ -127,7 +128,7 @@ def test_lighthouse_finds_nothing(server: Running, tmp_path: Path) -> None:
     """Lighthouse on its default, a phone: every rule of accessibility, and how far things move."""
     lighthouse = TOOLS / ".bin" / "lighthouse"
     if CHROMIUM is None or not lighthouse.exists() or not shutil.which("node"):
-        pytest.skip("Lighthouse is not here, or no node or Chromium to run it: make check-page fetches it")
+        pytest.skip(needs.PAGE_TOOLS)
     report = tmp_path / "report.json"
     options = ["--only-categories=accessibility", "--only-audits=cumulative-layout-shift", "--quiet"]
     flags = "--chrome-flags=--headless=new --no-sandbox --disable-gpu --disable-background-networking"

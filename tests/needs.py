@@ -1,0 +1,10 @@
+"""Reasons of skipped tests: what is not here, and how to get it. The end of a run counts the tests of each."""
+
+CHROMIUM = "Chromium: apt-get install chromium"
+NODE = "Node: apt-get install nodejs"
+NPM = "npm: apt-get install npm"
+PAGE_TOOLS = "axe-core, esbuild, Lighthouse and TypeScript, by npm: make check-page"
+ZIG = "zig: pip install ziglang"
+WHEEL_TOOLS = "tools that build and check wheels: make .wheels/.ready"
+COMPILER = "a C compiler: apt-get install gcc libc6-dev, then make clean"
+CORPORA = "the real corpora: KAMMIL_DATA_DIR names their folder"
