@@ -35,7 +35,7 @@ def evaluate(
     target: flags.Target = 30,
     min_length: flags.MinLength = 0,
     plot_positions: Annotated[
-        Path | None, Option(metavar="FILE", help="Draw accuracy by position in a target.")
+        Path | None, Option(metavar="FILE", help="Draw and print accuracy by position in a target.")
     ] = None,
     typing: Annotated[bool, Option("--typing", help="Also simulate a writer who uses the suggestions.")] = False,
     slips: Annotated[float | None, Option(help="With --typing: share of wrong letters.  [default: 0]")] = None,
