@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from sqlalchemy.pool import NullPool
 
 import kammil
 from kammil.errors import DataError, FolderError, MissingExtraError, OptionError
@@ -31,9 +32,15 @@ NETWORK: dict[str, Any] = {"dropout": 0.0, "batch_size": 32, "device": "cpu", "t
 GRU: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 16, "weight_decay": 0.01, **NETWORK}
 
 
+def stored(folder: Path) -> optuna.Study:
+    """The study in a folder, as another program opens it, which leaves no connection open."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'study.db'}", engine_kwargs={"poolclass": NullPool})
+    return optuna.load_study(study_name=None, storage=storage)
+
+
 def trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
-    """The trials in the study's file, as another program reads them."""
-    return optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'study.db'}").trials
+    """Its trials."""
+    return stored(folder).trials
 
 
 def ended(folder: Path) -> list[tuple[Mapping[str, Any], float | None]]:
@@ -96,8 +103,7 @@ def test_a_study_goes_on_as_if_it_had_not_been_stopped(few: list[str], tmp_path:
 
 def test_the_trial_of_a_killed_program_is_made_again(few: list[str], tmp_path: Path) -> None:
     tune(few, out=tmp_path / "s", trials=1, model="ngram")
-    storage = f"sqlite:///{tmp_path / 's' / 'study.db'}"
-    dead = optuna.load_study(study_name=None, storage=storage).ask()  # under way, but nobody works on it
+    dead = stored(tmp_path / "s").ask()  # under way, but nobody works on it
     order = dead.suggest_int("order", 2, 12)
     with sqlite3.connect(tmp_path / "s" / "study.db") as base:
         base.execute(
