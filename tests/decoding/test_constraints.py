@@ -93,6 +93,21 @@ def test_the_end_waits_for_the_shortest_length_and_for_what_is_forced() -> None:
     ]
 
 
+@pytest.mark.parametrize("options", [{}, {"top_k": 3}, {"forbid": ["a"]}, {"stop": ["a"]}, {"beams": 2}])
+def test_a_text_that_goes_on_may_end_at_once_only_behind_the_mark_of_an_end(options: dict[str, Any]) -> None:
+    rules = guide(**options)
+    for prompt in ("", "شو", "شو ", "شو،", "شو. ", "1:"):
+        there = rules.at(prompt, goes_on=True)
+        assert there.batch_key == rules.batch_key or not rules.static_mask  # it is stepped with all others
+        assert [None in allowed(there, text) for text in ("", "b", "bc")] == [False, True, True]
+        assert None in allowed(rules.at(prompt), "")
+    for prompt in ("شو.", "شو؟", "so!"):
+        assert None in allowed(rules.at(prompt, goes_on=True), "")
+    assert None not in allowed(guide(min_length=2, **options).at("شو.", goes_on=True), "b")
+    nothing = guide(forbid=["a", "b", "c"]).at("شو", goes_on=True)
+    assert allowed(nothing, "") == {None}  # where nothing may follow
+
+
 def test_what_is_forced_may_be_as_long_as_the_text() -> None:
     rules = guide(force=["ab"], length=2)
     assert [allowed(rules, text) for text in ("", "a")] == [{"a"}, {"b"}]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kammil.data.bloom import BloomFilter
 from kammil.decoding.filters import LogWeights, active, apply_penalties, filters
-from kammil.decoding.hypothesis import Hypothesis
+from kammil.decoding.hypothesis import SENTENCE_END, Hypothesis
 from kammil.decoding.options import DecodingOptions
 from kammil.decoding.refusals import NoCopy, Refusal, Refusals, StringAutomaton, WordBlock
 from kammil.engine.reference import log_softmax
@@ -78,7 +78,7 @@ class Constraints:
         self.static_mask = not (parts or self.bias is not None or self.counting or options.min_length)
         """Whether `apply` only adds `mask` and refuses blocked words."""
         self.refusals = Refusals(parts if block is None else [*parts, block], self.pieces)
-        self._start = self.refusals.start("")
+        self._start, self._least = self.refusals.start(""), options.min_length
         self._check_possible()
         self.filters, self._active = filters(options), active(options)
         self.only_temperature = self.static_mask and not self._active
@@ -89,10 +89,12 @@ class Constraints:
         """Equal for calls whose texts may share `filters`."""
         return (self.options.temperature, self._active) if self.static_mask else self
 
-    def at(self, prompt: str, typed: str = "") -> Constraints:
+    def at(self, prompt: str, typed: str = "", *, goes_on: bool = False) -> Constraints:
         """Return the constraints after a prompt, in which, as it is or was `typed`, refused strings may have begun;
-        `OptionError` if a forced string has no room."""
+        `OptionError` if a forced string has no room. If it `goes_on`, the text may end at once only behind a mark that
+        ends a sentence."""
         there = copy(self)
+        there._least = max(self._least, goes_on and SENTENCE_END.match(prompt[-1:]) is None)
         there.prompt, there._unwanted, there._start = prompt, None, self.refusals.start(prompt)
         if typed and typed != prompt:
             begun = typed[: typed.rfind(" ") + 1] + prompt[prompt.rfind(" ") + 1 :]
@@ -114,7 +116,10 @@ class Constraints:
 
     def refused(self, hypothesis: Hypothesis) -> Ids | None:
         """Return the ids that must not follow, if any."""
-        return self.refusals.refused(hypothesis.refusal_states, self.options.length - len(hypothesis.bits))
+        refused = self.refusals.refused(hypothesis.refusal_states, self.options.length - len(hypothesis.bits))
+        if len(hypothesis.text) >= self._least:
+            return refused
+        return np.append(np.zeros(0, np.int64) if refused is None else refused, EOS)
 
     def written(self, text: str, bits: Sequence[float], *, likeness: float, sureness: float) -> Hypothesis | None:
         """Return an ended text that was not drawn; None where it may not be written."""
@@ -168,8 +173,6 @@ class Constraints:
         possible = np.isfinite(weights).any(axis=-1)
         if self.counting:
             weights = apply_penalties(weights, counts, self.options)
-        early = [len(hypothesis.text) < self.options.min_length for hypothesis in hypotheses]
-        weights[early, EOS] = -np.inf
         for row, hypothesis in zip(weights, hypotheses, strict=True):
             if (refused := self.refused(hypothesis)) is not None:
                 row[refused] = -np.inf

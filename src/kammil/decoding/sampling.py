@@ -158,9 +158,8 @@ def _choose(
     masked = list[tuple[int, Ids, SequenceGroup, int]]()
     begin = 0
     for group in groups:
-        if group.constraints.refusals.parts:
-            refused = ((row, group.constraints.refused(text)) for row, text in enumerate(group.live))
-            masked += [(begin + row, ids, group, row) for row, ids in refused if ids is not None]
+        refused = ((row, group.constraints.refused(text)) for row, text in enumerate(group.live))
+        masked += [(begin + row, ids, group, row) for row, ids in refused if ids is not None]
         begin += len(group)
     # A filter must see refusals, else nothing may be left. Without one a refused character is drawn again: that is the
     # same distribution, and what `_sample_in_bulk` can do.

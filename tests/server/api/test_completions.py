@@ -36,6 +36,33 @@ def test_openais_defaults(client: Any, bundled: Completer) -> None:
     assert got.choices[0].text == bundled.complete("شو", length=16, temperature=1, seed=3).text
 
 
+@pytest.mark.parametrize(
+    ("prompt", "fields", "may_be_empty"),
+    [
+        ("مرحبا كيفك", {}, False),
+        ("والله العظيم", {}, False),
+        ("شو حلو؟", {}, True),
+        ("والله العظيم", {"logit_bias": {str(EOS): 0}}, True),
+    ],
+)
+def test_a_text_is_empty_only_where_the_prompt_ends_one(
+    server: Running, bundled: Completer, prompt: str, fields: dict[str, Any], may_be_empty: bool
+) -> None:
+    """Where the model ends it at once another character is drawn, and the other texts are as they were."""
+    drawn = [one.text for one in bundled.samples(prompt, 16, length=12, temperature=1, seed=2)]
+    body = {"prompt": prompt, "max_tokens": 12, "n": 16, "seed": 2, **fields}
+    texts = [choice["text"] for choice in server.ask("/v1/completions", body).json["choices"]]
+    assert "" in drawn and ("" in texts) == may_be_empty
+    assert [one for one, free in zip(texts, drawn, strict=True) if free or may_be_empty] == [
+        one for one in drawn if one or may_be_empty
+    ]
+    streamed = [""] * 16
+    for event in server.ask("/v1/completions", body | {"stream": True}).body.splitlines():
+        for choice in json.loads(event[6:])["choices"] if event.startswith(b"data: {") else ():
+            streamed[choice["index"]] += choice["text"]
+    assert streamed == texts
+
+
 def test_arabic_in_latin_letters_is_read_for_a_preset_only(client: Any, bundled: Completer) -> None:
     asked: dict[str, Any] = {"model": "levantine", "prompt": ["kifak shu", "كيفك شو"], "max_tokens": 12, "seed": 1}
     latin, arabic = client.completions.create(**asked, extra_body={"preset": "sensible"}).choices

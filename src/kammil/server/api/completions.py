@@ -42,7 +42,7 @@ from kammil.server.api.schemas import (
 )
 from kammil.server.model_pool import LoadedModel
 from kammil.server.scheduler.requests import Generation, ModelUpdate, TextPart, TokenLogprobs
-from kammil.vocabulary import BOS, SPECIALS, UNK, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, SPECIALS, UNK, CharacterVocabulary
 
 PING_SECONDS = 15.0
 """Silence after which a stream sends a comment."""
@@ -269,13 +269,14 @@ Updates = asyncio.Queue[tuple[int, list[TextPart] | None]]
 def _generating(checked: CheckedRequest, updates: Updates | None = None) -> Generator[list[Generation]]:
     """Generate for all prompts; abandon and count the generations at the end of the block."""
     generations: list[Generation] = []
+    goes_on = EOS not in map(int, checked.request.logit_bias or {})  # with its end named, the model decides
     try:
         for i, prompt in enumerate(checked.prompts):
             generation = Generation(
                 checked.deadline,
                 checked.loaded.completer,
                 prompt.ids,
-                checked.constraints.at(prompt.text, prompt.typed),
+                checked.constraints.at(prompt.text, prompt.typed, goes_on=goes_on),
                 num_top=checked.request.logprobs,
                 echo=bool(checked.request.echo),
                 state_cache=checked.loaded.state_cache(checked.request.session),
