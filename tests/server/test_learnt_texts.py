@@ -275,8 +275,7 @@ def test_private_copies_are_few_and_share_the_bounds(
         assert [await taught(app, session) for session in ("a", "b")] == [200, 200]
         (loaded,) = app.state.pool.loaded
         full = await ask(app, "POST", "/v1/learn", {"text": TEXT, "session": "c", "private": True})
-        assert full.status == 400 and full.json["error"]["param"] == "private"
-        assert "DELETE /v1/learn?session=" in full.json["error"]["message"]
+        assert full.status == 503 and full.json["error"]["code"] == "no_room"
         assert list(loaded.private) == ["a", "b"]  # neither went for the third
         assert [await taught(app, session) for session in (None, "a", "b", None)] == [200, 400, 400, 400]
         assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 1}
@@ -284,6 +283,51 @@ def test_private_copies_are_few_and_share_the_bounds(
 
     monkeypatch.setattr(model_pool, "MAX_PRIVATE", 2)
     monkeypatch.setattr(learnt_texts, "MAX_TEXTS", 3)
+    served(folder_of("blend"), work)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/suggest", {"prefix": "شو"}),
+        ("/v1/completions", {"prompt": "شو"}),
+        ("/v1/completions", {"prompt": "شو", "stream": True}),
+        ("/v1/score", {"text": "شو"}),
+        ("/v1/learn", {"text": "شو"}),
+        ("/v1/learn", {"text": "شو", "private": True}),
+    ],
+)
+def test_every_route_tells_a_session_that_has_expired(
+    folder_of: Callable[[str], Path], path: str, body: dict[str, Any]
+) -> None:
+    async def work(app: FastAPI) -> None:
+        taught = {"text": TEXT, "session": "a", "private": True}
+        assert (await ask(app, "POST", "/v1/learn", taught)).status == 200
+        await app.state.pool.reload()
+        for session, status in (("a", 410), ("b", 200)):
+            assert (await ask(app, "POST", path, body | {"session": session})).status == status
+        assert (await ask(app, "GET", "/v1/learn?session=a")).status == 410
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 0}  # the session knows
+        assert (await ask(app, "POST", path, body | {"session": "a"})).status == 200
+
+    served(folder_of("blend"), work)
+
+
+def test_a_lesson_that_fails_late_takes_no_place(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(app: FastAPI) -> None:
+        (loaded,), body = app.state.pool.loaded, {"text": TEXT, "session": "a", "private": True}
+        with monkeypatch.context() as patched:
+            patched.setattr(LearntTexts, "learn", fail)
+            assert (await ask(app, "POST", "/v1/learn", body)).status == 503
+        assert loaded.private == {}
+        assert (await ask(app, "POST", "/v1/learn", body)).status == 200
+        assert [*loaded.private] == ["a"]
+
+    def fail(*_: object) -> int:
+        raise MemoryError
+
     served(folder_of("blend"), work)
 
 

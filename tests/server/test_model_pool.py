@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 import weakref
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from kammil.errors import FolderError
 from kammil.server import model_pool
+from kammil.server.api.responses import ApiError
 from kammil.server.model_pool import LoadedModel, ModelPool
 from kammil.server.scheduler.requests import ModelUpdate
 from kammil.server.settings import ServerSettings
@@ -168,3 +172,88 @@ def test_without_sessions_all_clients_share_one_cache(folder: Path) -> None:
         assert loaded.state_cache("a") is loaded.state_cache("b") is loaded.completer.state_cache
 
     with_pool(folder, work, sessions=0)
+
+
+class Clock:
+    """The pool's time, which a test sets."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+MINUTES = st.sampled_from([0, 20, 59, 60])
+
+
+def test_a_private_copy_gives_way_after_an_idle_hour_and_its_session_is_told(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each session gets its own copy, or the shared model if it never had one, or an error."""
+    monkeypatch.setattr(model_pool, "MAX_PRIVATE", 2)
+    monkeypatch.setattr(model_pool, "MAX_EXPIRED", 3)
+    monkeypatch.setattr(model_pool, "time", clock := Clock())
+    statuses = set[int]()
+
+    async def work(pool: ModelPool) -> None:
+        @settings(max_examples=20)
+        @example([(0, "a", True), (0, "b", True), (59, "c", True), (0, "d", True)])
+        @given(asked=st.lists(st.tuples(MINUTES, st.sampled_from("abcdefg"), st.booleans()), min_size=9, max_size=20))
+        def law(asked: list[tuple[int, str, bool]]) -> None:
+            copies, used, lost = dict[str, LoadedModel](), dict[str, float](), list[str]()
+            for minutes, session, teaches in asked:
+                clock.now += 60 * minutes
+                idlest = min(used, key=used.__getitem__, default="")
+                evicts = teaches and session not in {*used, *lost} and len(used) == 2
+                wait = used[idlest] + 3600 - clock.now if evicts else 0.0
+                try:
+                    with loaded.private_copy(session) if teaches else loaded.of(session).used() as own:
+                        clock.now += 1
+                        own.learnt_texts.size = (1, 2)
+                except ApiError as error:
+                    statuses.add(error.status)
+                    assert error.status == (410 if session in lost else 503 if wait > 0 else None)
+                    assert error.headers == ({"Retry-After": str(math.ceil(wait))} if wait > 0 else None)
+                    continue
+                assert session not in lost and wait <= 0
+                if evicts:
+                    del copies[idlest], used[idlest]
+                    lost = [*lost, idlest][-3:]
+                if teaches:
+                    assert own is not loaded and own is copies.setdefault(session, own)
+                assert own is copies.get(session, loaded)
+                if own is not loaded:
+                    used[session] = clock.now
+            for session in copies:
+                loaded.drop_private(session)
+            loaded.expired.clear()
+
+        loaded = await pool.open()
+        law()
+
+    with_pool(folder_of("blend"), work)
+    assert statuses == {410, 503}
+
+
+def test_a_private_copy_that_is_in_use_stays(folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_pool, "MAX_PRIVATE", 2)
+    monkeypatch.setattr(model_pool, "time", clock := Clock())
+
+    async def work(pool: ModelPool) -> None:
+        loaded = await pool.open()
+        with loaded.private_copy("a") as one, loaded.private_copy("b") as other:
+            one.learnt_texts.size = other.learnt_texts.size = (1, 2)
+            clock.now += 7200
+            with pytest.raises(ApiError) as refused, loaded.private_copy("c"):
+                pass
+            assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "3600"})
+        clock.now += 1
+        with loaded.of("a").used():
+            pass
+        with loaded.of("b").used():
+            clock.now += 7200
+            with loaded.private_copy("c"):  # where "a" was, which was used last
+                assert [*loaded.private] == ["b", "c"]
+
+    with_pool(folder_of("blend"), work)

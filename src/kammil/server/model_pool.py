@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -37,6 +37,10 @@ SESSION_MEGABYTES = 2.0
 """One session's state cache: 170 characters with the bundled model."""
 MAX_PRIVATE = 32
 """Private copies of a model, each with a thread."""
+IDLE_SECONDS = 3600.0
+"""Time without a request after which a private copy gives way to another."""
+MAX_EXPIRED = 10_000
+"""Expired sessions that are remembered: where 32 expire in each hour, those of 13 days."""
 RETRY_SECONDS = 30.0
 """Delay after a failed reopening, unless a request comes first."""
 
@@ -65,9 +69,11 @@ class LoadedModel:
         """The model as no client has taught it."""
         self.private: dict[str, LoadedModel] = {}
         """Copies by session, which share the weights."""
+        self.expired: dict[str, None] = {}
+        """Sessions that have lost their copy and have not confirmed it, oldest first."""
         self.learnt_texts = LearntTexts(completer, self._all_learnt)
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
-        self.num_users, self.replaced = 0, False
+        self.num_users, self.used_at, self.replaced = 0, time.monotonic(), False
         completer.character_classes  # noqa: B018 # computed before the first request
 
     def deadline(self) -> float:
@@ -87,7 +93,12 @@ class LoadedModel:
         return [self.learnt_texts, *(own.learnt_texts for own in list(self.private.values()))]
 
     def of(self, session: str | None) -> LoadedModel:
-        """Return the session's private copy, or else this model."""
+        """Return the session's private copy, or else this model; `ApiError` if the session has expired."""
+        if session in self.expired:
+            why = "others needed the room, or the models were read again"
+            out = "confirm it by DELETE /v1/learn?session=NAME, or take another name, and teach again"
+            message = f"what this session taught privately is forgotten: {why}; {out}."
+            raise ApiError(410, message, param="session", code="session_expired")
         return self.private.get(session, self) if session is not None else self
 
     @contextmanager
@@ -97,26 +108,41 @@ class LoadedModel:
         try:
             yield self
         finally:
-            self.num_users -= 1
+            self.num_users, self.used_at = self.num_users - 1, time.monotonic()
             self.close_if_unused()
 
     @contextmanager
     def private_copy(self, session: str) -> Generator[LoadedModel]:
-        """Keep a session's private copy open for a block, and drop it if it learnt nothing; `ApiError` if too many
-        exist, since no copy is evicted."""
-        own = self.private.get(session)
-        if own is None:
+        """Keep a session's private copy open for a block, and drop it if it learnt nothing; `ApiError` if the session
+        has expired, or there is no room."""
+        own = self.of(session)
+        if own is self:
             if len(self.private) >= MAX_PRIVATE:
-                taken = f"this server keeps private texts of {MAX_PRIVATE} sessions, and all of them are taken"
-                out = "have one forget its texts (DELETE /v1/learn?session=NAME), or leave private out"
-                raise ApiError(400, f"{taken}; {out}.", param="private")
+                self._evict()
             own = self.private[session] = self._copy()
         try:
             with own.used():
                 yield own
         finally:
-            if self.of(session) is own and not own.num_users and not own.learnt_texts.size[0]:
+            if self.private.get(session) is own and not own.num_users and not own.learnt_texts.size[0]:
                 self.drop_private(session)
+
+    def _evict(self) -> None:
+        """Drop the private copy that has been idle longest; `ApiError` if that is not long enough."""
+        session, own = min(self.private.items(), key=lambda item: (item[1].num_users > 0, item[1].used_at))
+        wait = IDLE_SECONDS if own.num_users else own.used_at + IDLE_SECONDS - time.monotonic()
+        if wait > 0:
+            full = f"this server keeps private texts of {MAX_PRIVATE} sessions, and all were used within the hour"
+            message, headers = f"{full}; try again later.", {"Retry-After": str(math.ceil(wait))}
+            raise ApiError(503, message, param="private", code="no_room", headers=headers)
+        self.drop_private(session)
+        self.expire([session])
+
+    def expire(self, sessions: Iterable[str]) -> None:
+        """Remember sessions that have lost their copies."""
+        self.expired |= dict.fromkeys(sessions)
+        for session in [*self.expired][:-MAX_EXPIRED]:
+            del self.expired[session]
 
     def _copy(self) -> LoadedModel:
         assert self._as_opened is not None, "a model that cannot learn has no private copies"
@@ -130,7 +156,7 @@ class LoadedModel:
         """Take over a stopped model's learnt texts and private copies."""
         await asyncio.to_thread(self.learnt_texts.restore, stopped.learnt_texts)
         kept = {session: own for session, own in stopped.private.items() if own.num_users or own.learnt_texts.size[0]}
-        self.private, stopped.private = kept, {}
+        self.private, stopped.private, self.expired = kept, {}, stopped.expired
         for own in self.private.values():
             own.learnt_texts.siblings = self._all_learnt
 
@@ -142,7 +168,7 @@ class LoadedModel:
             left = own = self._copy()
             try:
                 await asyncio.to_thread(own.learnt_texts.restore, stopped.learnt_texts)
-                if self.of(session) is stopped and not self.replaced:  # not forgotten meanwhile
+                if self.private.get(session) is stopped and not self.replaced:  # not forgotten meanwhile
                     self.private[session], left = own, stopped
             finally:
                 left.retire()
@@ -291,7 +317,9 @@ class ModelPool:
     async def _replace(self, name: str) -> None:
         try:
             old = await self.open(name)
-            self._loaded[name] = await self._load(name)
+            new = await self._load(name)
+            new.expire([*old.expired, *old.private])
+            self._loaded[name] = new
         except KammilError as error:
             log.error("%s stays as it was: %s", name, error)
         except Exception:

@@ -60,6 +60,8 @@ class Api:
         self.holding = "ghost"
         """Which requests are put into `held`, if it is a list, and not answered: ghosts, or a path."""
         self.learnt: list[str] = []
+        self.expired = False
+        """Whether what was learnt has given way, and nobody has said that they know it."""
         self.failing: tuple[int, str] | None = None
         self.key: str | None = None
 
@@ -93,6 +95,8 @@ class Api:
             route.fulfill(status=status, json={"error": {"message": message}}, headers={"Retry-After": "1"})
         elif self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             route.fulfill(status=401, json={"error": {"message": "no key"}})
+        elif self.expired and (body or path == "v1/learn") and request.method != "DELETE":
+            route.fulfill(status=410, json={"error": {"message": "forgotten", "code": "session_expired"}})
         elif self.held is not None and self.holding == ("ghost" if body and "phrase" in body else path):
             self.held.append(route)
         else:
@@ -122,6 +126,7 @@ class Api:
             route.fulfill(json={"learnt": len(self.learnt)})
         elif path == "v1/learn" and route.request.method == "DELETE":
             self.learnt.clear()
+            self.expired = False
             route.fulfill(json={"forgotten": 1})
         elif path == "v1/learn":
             self.learnt.append(body["text"])

@@ -317,6 +317,33 @@ def test_the_name_of_the_browser_stays(page: Playground, api: Api) -> None:
     assert {body["session"] for body in others} == {first}
 
 
+def test_the_page_says_that_the_server_has_forgotten(page: Playground, api: Api) -> None:
+    """The text goes on meanwhile, and what is taught next is learnt."""
+    page.type(TAUGHT)
+    page.one("#teach").press("Enter")
+    expect(page.one("#wipe")).to_be_visible()
+    api.expired = True
+    page.type(" ")
+    expect(page.one("#learnt")).to_contain_text("نسي")
+    expect(page.one("#wipe")).to_be_hidden()
+    expect(page.one("#problem")).to_be_hidden()
+    assert api.of("DELETE v1/learn") and not api.expired
+    page.one("#teach").press("Enter")
+    expect(page.one("#learnt")).to_have_text("نصوص تعلّمها: ١")
+    api.expired = True  # while nobody looked
+    page.page.reload()
+    expect(page.one("#learnt")).to_contain_text("نسي")
+
+
+def test_the_page_says_that_there_is_no_room_to_learn(page: Playground) -> None:
+    body = {"error": {"message": "full", "code": "no_room"}}
+    page.page.route("**/v1/learn", lambda route: route.fulfill(status=503, json=body, headers={"Retry-After": "900"}))
+    page.type(TAUGHT)
+    page.one("#teach").press("Enter")
+    expect(page.one("#problem")).to_contain_text("بعد ساعة")
+    expect(page.one("#learnt")).to_be_empty()
+
+
 def test_examples_type_themselves(visit: Callable[..., Playground]) -> None:
     page = visit(reduced_motion="no-preference")
     page.type("قبل")

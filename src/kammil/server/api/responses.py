@@ -53,10 +53,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         401: "The API key is wrong or missing.",
         403: "Requests of this origin, or to this host name, are not allowed.",
         404: "There is no model of that name.",
+        410: "What the session taught privately is forgotten.",
         413: "The body is too large.",
         429: "Too many requests are waiting; try again after Retry-After seconds.",
         500: "The server failed; its log says why.",
-        503: "The request took too long, or its model is being opened.",
+        503: "The request took too long, its model is being opened, or all private copies are in use.",
     }.items()
 }
 """Documented responses of every route."""

@@ -118,6 +118,7 @@ async def learn(body: schemas.LearnRequest, request: Request) -> Response:
         if len(text) > LEARNT:
             message = f"text has {len(text)} characters, but a text to learn has at most {LEARNT}."
             raise ApiError(400, message, param="text")
+        loaded.of(session)  # which may have expired
         loaded.learnt_texts.check_fits(text)  # before a copy is made
         with loaded.private_copy(session) if body.private and session is not None else loaded.used() as model:
             num_texts = await model.update(partial(model.learnt_texts.learn, session, text))
@@ -134,8 +135,8 @@ async def learnt(
     async with _pool(request).use(model) as loaded:
         _check_learning(loaded)
         counts = await loaded.update(loaded.learnt_texts.counts)
-        private = loaded.private.get(session) if session is not None else None
-    num_private = private.learnt_texts.size[0] if private else 0
+        own = loaded.of(session)
+    num_private = own.learnt_texts.size[0] if own is not loaded else 0
     return json_response(schemas.LearnResponse(learnt=counts.get(session, 0) + num_private))
 
 
@@ -160,6 +161,7 @@ async def _forget(pool: ModelPool, model: str | None, session: str | None) -> sc
             if name in loaded.private:
                 forgotten += loaded.private[name].learnt_texts.size[0]
                 loaded.drop_private(name)
+            loaded.expired.pop(name, None)
         counts = await loaded.update(loaded.learnt_texts.counts)
         for name in counts if session is None else [session]:
             for _ in range(counts.get(name, 0)):

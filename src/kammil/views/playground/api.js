@@ -8,6 +8,7 @@ export const HERE = false; // whether the model runs in this browser
 export const learntTexts = async () => [];
 
 let key = "";
+let told = () => {};
 // Identifies this browser to the server, which caches the states of its text, and can forget what it taught.
 const session = browserName();
 
@@ -15,6 +16,9 @@ const session = browserName();
 export function setKey(value) {
   key = value;
 }
+
+/** Call a listener when the server has forgotten what it was taught here. */
+export const onForgotten = (listener) => (told = listener);
 
 /** Wait for what comes over the network. */
 const reached = (promise) =>
@@ -26,7 +30,13 @@ async function request(method, path, body, signal) {
   const headers = { ...(body && { "Content-Type": "application/json" }), ...(key && { Authorization: "Bearer " + key }) };
   const response = await reached(fetch(path, { method, headers, body: body && JSON.stringify(body), signal }));
   if (response.ok) return response;
-  const message = (await response.json().catch(() => null))?.error?.message ?? String(response.status);
+  const { message = String(response.status), code } = (await response.json().catch(() => null))?.error ?? {};
+  if (response.status === 410) {
+    await forget(body?.model ?? new URLSearchParams(path.split("?")[1]).get("model")); // as it asks for
+    told();
+    return request(method, path, body, signal);
+  }
+  if (code === "no_room") throw new ApiError("noRoom", message);
   if (response.status === 401) throw new ApiError(key ? "wrongKey" : "key", message);
   if (response.status === 429 || response.status === 503)
     throw new ApiError("busy", message, Number(response.headers.get("Retry-After")) || 1);

@@ -3,7 +3,7 @@
 // The difference is shown on the text itself: before and after, the model is asked for the next word at places of the
 // text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.
 
-import { countLearnt, forget, HERE, learn, learntTexts, suggest } from "./api.js";
+import { countLearnt, forget, HERE, learn, learntTexts, onForgotten, suggest } from "./api.js";
 import { $, element, saveLines } from "./elements.js";
 import { ApiError } from "./errors.js";
 import { PROFILE } from "./facts.js";
@@ -17,7 +17,7 @@ const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 
 const memory = $("memory"), [, texts, save] = memory.children;
 let numLearnt = 0;
-let forgotten = false;
+let forgotten = ""; // a message: why the texts are forgotten
 let busy = false;
 let lesson = null; // the last: a text, and what was suggested in it before and after
 let counting = null; // the last count that was asked for, if nothing was taught or wiped since
@@ -30,8 +30,8 @@ function render() {
   $("wipe").hidden = !numLearnt;
   memory.hidden = !HERE || !numLearnt;
   showTexts();
-  const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
-  $("learnt").textContent = learns || !id ? progress : message("cannotLearn");
+  const progress = [forgotten && message(forgotten), numLearnt && message("learnt", { n: decimal(numLearnt) })];
+  $("learnt").textContent = learns || !id ? progress.filter(Boolean).join(" ") : message("cannotLearn");
 }
 
 async function showTexts() {
@@ -45,8 +45,8 @@ function show(taught) {
 }
 
 /** Begin again with another model, or with one that has forgotten. */
-function reset(isForgotten) {
-  [numLearnt, forgotten, counting] = [0, isForgotten, null];
+function reset(why) {
+  [numLearnt, forgotten, counting] = [0, why, null];
   show(null);
   render();
 }
@@ -61,7 +61,7 @@ $("wipe").addEventListener("click", () =>
     const { id } = model;
     await forget(id);
     if (id !== model.id) return;
-    reset(true);
+    reset("wiped");
     field.renew();
     editor.focus(); // the button is gone
   }),
@@ -70,7 +70,7 @@ $("teach").addEventListener("click", () => {
   if (busy) return;
   reportErrors(async () => {
     const text = editor.text.trimEnd(), { id } = model;
-    busy = true;
+    [busy, forgotten] = [true, ""];
     render();
     try {
       const before = await suggestionsIn(text, id);
@@ -87,13 +87,14 @@ $("teach").addEventListener("click", () => {
   });
 });
 onInput(render);
+onForgotten(() => reset("lost"));
 onLanguage(() => {
   render();
   show(lesson);
 });
 // Ask how many texts the model still knows, as after the page was loaded again.
 onModel(async () => {
-  reset(false);
+  reset("");
   if (!model.learns) return;
   const asked = (counting = {});
   try {

@@ -144,6 +144,14 @@ export const MESSAGES = {
   learnt: ["Texts learnt: {n}", "نصوص تعلّمها: {n}"],
   wipe: ["Wipe what was learnt", "محو ما تعلّمه"],
   wiped: ["What was learnt is wiped.", "مُحي ما تعلّمه."],
+  lost: [
+    "The server has forgotten what it learnt from you: others needed the room, or it was set up anew. Teach it again.",
+    "نسي الخادم ما تعلّمه منك، إذ احتاج غيرك إلى المكان أو أُعيد إعداده. علّمه من جديد.",
+  ],
+  noRoom: [
+    "The server is learning from as many people as it can; try again in an hour.",
+    "يتعلّم الخادم الآن من أكبر عدد يتّسع له؛ أعد المحاولة بعد ساعة.",
+  ],
   finishedTexts: ["Texts you wrote", "نصوص كتبتها"],
   reopen: ["Reopen", "استعادة"],
   cannotLearn: [

@@ -10,6 +10,8 @@ const ask = connect();
 
 /** There is nobody who asks for a key. */
 export function setKey() {}
+/** There is nobody else who needs the room. */
+export function onForgotten() {}
 
 export async function listModels() {
   const response = await fetch(SITE + "model/about.json").catch(() => ({ ok: false }));
