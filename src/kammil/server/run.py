@@ -56,6 +56,7 @@ def run(settings: ServerSettings) -> None:
         if settings.warning is not None:
             log.warning("%s", settings.warning)
         if settings.workers == 1:
+            signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit())  # uvicorn raises it again at the end
             with contextlib.suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listening])
             return
