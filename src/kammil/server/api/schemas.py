@@ -281,7 +281,8 @@ class LearnRequest(SessionRequest):
     private: bool = Field(
         default=False,
         description="Whether only requests with this session benefit. From then on it has a copy of the model to "
-        "itself, which knows what this session taught it, and nothing that others taught.",
+        "itself, which knows what this session taught it, and nothing that others taught. After an hour without a "
+        "request it may give way to another session's; this one is then answered with 410 until it deletes its texts.",
     )
 
 
