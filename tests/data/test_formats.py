@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,6 +168,20 @@ def test_a_key_of_its_own_in_every_row_takes_no_time(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", "".join(f'{{"k{i}": "a"}}\n' for i in range(20_000)))
     assert "20,000 columns; choose one" in sentence(path)
     assert read(path, column="k7") == ["a"]
+
+
+# ---- Parquet
+
+
+def test_a_column_that_nobody_asks_for_is_not_read(tmp_path: Path) -> None:
+    path, texts = tmp_path / "a.parquet", [f"كلمة {i}" for i in range(5000)]
+    pl.DataFrame({"text": texts, "other": "unasked", "n": range(5000)}).write_parquet(path, compression="uncompressed")
+    content = path.read_bytes()
+    begin, end = content.rindex(texts[-1].encode(), 0, content.index(b"unasked")) + 40, content.index(b"unasked")
+    path.write_bytes(content[:begin] + b"\xff" * (end - begin) + content[end:])
+    assert read(path) == texts
+    assert read(path, where="n >= 4000") == texts[4000:]
+    assert "is not a sound .parquet file" in sentence(path, where="other = 'unasked'")
 
 
 # ---- workbooks

@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.data.reading import any_text, sentence, shared_folder, word, write
 
-from kammil.data import formats, tables
+from kammil.data import conditions, formats, tables
 from kammil.data.sources import rows as read_rows
 from kammil.data.sources import texts as read
 from kammil.data.tables import TEXT_NAMES, is_header, looks_like_a_text
@@ -156,13 +156,19 @@ def test_a_table_may_name_the_source_of_each_text(tmp_path: Path) -> None:
 
 
 def test_a_table_whose_cells_take_too_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = pl.DataFrame({"text": ["a" * 1000] * 5000})
+    cells = pl.DataFrame({"text": ["a" * 1000] * 5000, "n": range(5000)})
     cells.write_parquet(tmp_path / "a.parquet")  # each different cell is stored once
-    assert (tmp_path / "a.parquet").stat().st_size < 10_000
-    assert len(read_rows(tmp_path / "a.parquet").texts) == 5000
-    monkeypatch.setattr(tables, "MAX_UNPACKED", 4 << 20)
-    assert "holds more than 4 MiB of text" in sentence(tmp_path / "a.parquet")
-    monkeypatch.setattr(formats, "MAX_ROWS", 4999)
+    assert (tmp_path / "a.parquet").stat().st_size < 30_000
+    write(tmp_path, "a.txt", f"{'a' * 1000}\n" * 5000)
+    assert read_rows(tmp_path / "a.parquet").texts == read_rows(tmp_path / "a.txt").texts
+    monkeypatch.setattr(conditions, "MAX_CELLS", 9_999)
+    assert len(read(tmp_path / "a.parquet", where="n > 5")) == 4994
+    assert "10,000 cells" in sentence(tmp_path / "a.parquet", where="n > 5 AND text <> 'b'")
+    cells.write_csv(tmp_path / "a.csv")
+    for module, name in ((tables, "a.csv"), (formats, "a.parquet")):
+        monkeypatch.setattr(module, "MAX_UNPACKED", 4 << 20)
+        assert "column 'text' holds more than" in sentence(tmp_path / name)
+    monkeypatch.setattr(formats, "MAX_CELLS", 4999)
     assert "has 5,000 rows, and 4,999" in sentence(tmp_path / "a.parquet")
 
 

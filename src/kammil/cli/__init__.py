@@ -37,11 +37,11 @@ def main() -> None:
         from kammil.cli.app import app
 
         app()
-    except KammilError as error:
+    except (KammilError, MemoryError) as error:
         from kammil.cli._output import tell
 
         if distributed.is_first():  # the others end for the same reason
-            tell(f"kammil: {error}")
+            tell(f"kammil: {str(error) or 'there is not enough memory; give fewer texts, or end other programs.'}")
         sys.exit(2)
     except SystemExit as end:
         if end.code == _STOPPED and distributed.is_first():  # typer's silent end after Ctrl-C

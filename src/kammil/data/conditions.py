@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from kammil.data.files import NoRowsError
+from kammil.data.files import MAX_CELLS, NoRowsError
 from kammil.errors import DataError, nearest
 from kammil.text import counted, shortened
 
@@ -44,7 +44,13 @@ def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], 
     import sqlite3
 
     statement, strings, used = _translate(where, table, names)
-    columns = [[_value(cell) for cell in cells(name)] for name in used or names[:1]]
+    columns: list[list[object]] = []
+    for name in used or names[:1]:
+        columns.append([_value(cell) for cell in cells(name)])
+        if (number := len(columns) * len(columns[0])) > MAX_CELLS:
+            raise DataError(
+                f"--where {where!r} is about {number:,} cells, and {MAX_CELLS:,} are the maximum; divide {table}"
+            )
     kinds = ["TEXT" if any(isinstance(cell, str) for cell in column) else "NUMERIC" for column in columns]
     for part in _PARTS.split(_BETWEEN.sub(r"BETWEEN\1,", statement)):
         if "?" in part or not (_BY_ORDER.search(part) and _NUMBER_IN.search(part)):

@@ -26,6 +26,8 @@ ENDINGS = (".txt", ".tsv", ".csv", ".json", ".jsonl", ".ndjson", *BINARY)
 COMPRESSED = (".gz", ".zst")
 MAX_UNPACKED = 2 << 30
 """Bytes: a small archive could fill the memory."""
+MAX_CELLS = 1 << 25
+"""Those of the columns that a condition names: a cell takes a hundred bytes in memory, but next to none in Parquet."""
 
 _SIGNATURES = {
     b"PAR1": ("a Parquet file", ".parquet"),
@@ -104,6 +106,11 @@ class File:
             return load_json(text)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.name} is not JSON ({error}); one object a line is called .jsonl") from None
+
+
+def too_much_text(column: str) -> DataError:
+    """Return the error for a column of more than `MAX_UNPACKED`."""
+    return DataError(f"column {column!r} holds more than {MAX_UNPACKED >> 20} MiB of text; divide it")
 
 
 def load_json(text: str) -> object:

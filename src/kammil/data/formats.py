@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 from xml.parsers import expat
 
-from kammil.data.files import MAX_UNPACKED, File, ReadOptions, load_json
+from kammil.data.files import MAX_CELLS, MAX_UNPACKED, File, ReadOptions, load_json, too_much_text
 from kammil.data.tables import SNIFFED_ROWS, Table, cell_table, column_number, object_table, place_of
 from kammil.errors import DataError, MissingExtraError
 from kammil.text import shortened
@@ -129,29 +129,47 @@ def _rows(lines: Iterable[str], column: str | None, delimiter: str, *, quoting: 
 
 # ---- JSON and Parquet
 
-MAX_ROWS = 1 << 27
-"""Rows take 16 bytes a column in memory, but next to none in the file."""
-_SLICE = 10_000
+_SLICE, _SLICE_BYTES = 1 << 17, 8 << 20
+"""Maximum number of rows read at once, and about that of bytes."""
 
 
 def _parquet(file: File) -> Table:
+    """Return columns that are read when asked for, slice by slice: equal cells stand in the file once."""
     try:
         import polars as pl
     except ImportError:
         raise MissingExtraError(f"reading {file.name} needs polars", "tables") from None
-    try:
+
+    @contextmanager
+    def sound() -> Generator[None]:
+        try:
+            yield
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise DataError(
+                f"{file.name} is not a sound .parquet file ({_first_paragraph(error)}); repair it"
+            ) from None
+
+    with sound():
         lazy = pl.scan_parquet(io.BytesIO(file.data))
         names, rows = lazy.collect_schema().names(), int(lazy.select(pl.len()).collect().item())
-        if rows > MAX_ROWS:
-            raise DataError(f"{file.name} has {rows:,} rows, and {MAX_ROWS:,} are the maximum that is read; divide it")
-        frame = lazy.collect()
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{file.name} is not a sound .parquet file ({_first_paragraph(error)}); repair it") from None
+    if rows > MAX_CELLS:
+        raise DataError(f"{file.name} has {rows:,} rows, and {MAX_CELLS:,} are the maximum that is read; divide it")
 
     def cells(name: str) -> Iterator[object]:
-        return itertools.chain.from_iterable(
-            part.to_series().to_list() for part in frame.select(name).iter_slices(_SLICE)
-        )
+        begin, number, size = 0, 1, 0
+        while begin < rows:
+            with sound():
+                part = lazy.select(name).slice(begin, number).collect().to_series()
+            held = part.estimated_size()
+            if (size := size + held) > MAX_UNPACKED:
+                raise too_much_text(name)
+            try:
+                values = part.to_list()
+            except pl.exceptions.PanicException:
+                raise MemoryError from None
+            yield from values
+            begin += number
+            number = min(2 * number, _SLICE) if held < _SLICE_BYTES else max(number // 2, 1)
 
     return Table(str(file.name), names, cells, place_of(file))
 

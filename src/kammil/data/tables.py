@@ -15,7 +15,7 @@ from typing import cast
 import regex
 
 from kammil.data.conditions import listed_columns, select
-from kammil.data.files import MAX_UNPACKED, File, ReadOptions
+from kammil.data.files import MAX_UNPACKED, File, ReadOptions, too_much_text
 from kammil.errors import DataError, nearest
 from kammil.text import fold, role, shortened, visible, words
 
@@ -219,7 +219,7 @@ def read_cells(cells: Iterable[object], place: Callable[[int], str], column: str
             raise DataError(f"{place(len(found))}{of} is {shown}, no text; give strings alone, or another column")
         length += len(text)
         if length > MAX_UNPACKED:
-            raise DataError(f"column {column!r} holds more than {MAX_UNPACKED >> 20} MiB of text; divide it")
+            raise too_much_text(column)
         found.append(text.strip())
     return tuple(found)
 
