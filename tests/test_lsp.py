@@ -335,6 +335,10 @@ def test_new_lines_of_saved_documents_are_learnt_if_asked(start: Start, tmp_path
     editor.open("بدي كبسة خ", "file:///third.txt")
     assert editor.items(0, 10, uri="file:///third.txt")[0]["label"] == "خضرا"
     assert profile.texts == ("سلام", "بدي كبسة خضرا", "شكرا")
+    profile.forget("شكرا")
+    editor.save("شكرا كتير\n")  # somebody has forgotten its beginning
+    editor.items(0, 0)
+    assert profile.texts == ("سلام", "بدي كبسة خضرا", "شكرا كتير")
     assert editor.shown == []
 
 
@@ -365,6 +369,18 @@ def test_what_makes_no_sense_is_said_once_and_does_no_harm(editor: Editor) -> No
     editor.tell("$/whatever", {})
     assert editor.items(0, 9)
     assert editor.shown and all(said.startswith("kammil: ") and said.count("\n") == 0 for said in editor.shown)
+    editor.shown.clear()
+
+
+@pytest.mark.parametrize("wrong", [-20, -1, 1, 30, 150])
+def test_messages_are_read_again_after_a_wrong_length(editor: Editor, wrong: int) -> None:
+    editor.open("صباح ")
+    note = json.dumps({"jsonrpc": "2.0", "method": "$/whatever", "params": {"n": "Content-Length: 7\r\n"}}).encode()
+    assert editor.process.stdin is not None
+    editor.process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(note) + wrong, note))
+    for _ in range(2):  # a length that is too great takes the message behind it
+        editor.tell("$/whatever", {})
+    assert editor.items(0, 5)
     editor.shown.clear()
 
 

@@ -11,7 +11,6 @@ import re
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -36,6 +35,8 @@ MAX_MESSAGE = 64 << 20
 """Maximum number of bytes of a message; a longer one is skipped."""
 _CODECS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 _LINE_START = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+_HEADER = re.compile(rb"Content-Length: \d+\r\n\Z")
+"""It stands behind the rest of a message, in one line, if the length of that was wrong."""
 _REFUSALS = {"forbid", "allow_offensive"}
 _LIST, _GHOST = {"k", "threshold", "correct"} | _REFUSALS, {"words", "ghost"} | _REFUSALS
 _INSIDE = {"letter", "mark", "joiner"}
@@ -120,7 +121,8 @@ class _BoundedInput:
         self._stream = stream
 
     def readline(self) -> bytes:
-        return self._stream.readline(1 << 16)
+        line = self._stream.readline(1 << 16)
+        return found[0] if (found := _HEADER.search(line)) else line
 
     def read(self, size: int) -> bytes:
         if size <= MAX_MESSAGE:
@@ -226,13 +228,11 @@ class Server(LanguageServer):
             return
         lines, before = document.own_lines(), document.saved
         new = [] if before is None else list((lines - before).elements())[-MAX_TEXTS:]
-        for old in document.learnt - lines:
-            if any(line.startswith(old) for line in new):  # the line goes on
-                with suppress(OptionError):  # forgotten by somebody else
-                    self._profile.forget(old)
-                del document.learnt[old]
+        grown = [old for old in document.learnt - lines if any(line.startswith(old) for line in new)]
         if new:
-            self._profile.learn(*new)
+            self._profile.learn(*new, instead_of=grown)
+        for old in grown:
+            del document.learnt[old]
         document.learnt += Counter(new)
         document.saved = lines
 

@@ -39,17 +39,22 @@ def test_what_is_kept_is_what_was_learnt_and_not_forgotten(
             path = tmp_path_factory.mktemp("profiles") / "deep" / "me.jsonl"
             self.programs, self.path, self.texts = [Profile(path), Profile(path)], path, list[str]()
 
-        @rule(which=st.integers(0, 1), texts=st.lists(TEXTS, max_size=3))
-        def learn(self, which: int, texts: list[str]) -> None:
+        @rule(which=st.integers(0, 1), texts=st.lists(TEXTS, max_size=3), data=st.data())
+        def learn(self, which: int, texts: list[str], data: st.DataObject) -> None:
+            instead_of = data.draw(st.lists(st.sampled_from([*self.texts, "لا"]), max_size=2))
             if not all(text.strip() for text in texts):
                 with pytest.raises(OptionError, match="is empty"):
-                    self.programs[which].learn(*texts)
+                    self.programs[which].learn(*texts, instead_of=instead_of)
                 return
+            for text in instead_of:
+                if text in self.texts:
+                    del self.texts[len(self.texts) - 1 - self.texts[::-1].index(text)]
             before = len(self.texts)
             self.texts += [text.strip() for text in texts]
             while len(self.texts) > 5 or sum(map(len, self.texts)) > 12:
                 del self.texts[0]
-            assert self.programs[which].learn(*texts) == before + len(texts) - len(self.texts)
+            dropped = self.programs[which].learn(*texts, instead_of=instead_of)
+            assert dropped == before + len(texts) - len(self.texts)
 
         @rule(which=st.integers(0, 1), data=st.data())
         def forget(self, which: int, data: st.DataObject) -> None:
@@ -92,6 +97,23 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
         for path in tmp_path.iterdir():
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert profile.path.read_bytes() == HEAD + '{"text": "هلا"}\n'.encode()
+
+
+def test_a_full_disk_costs_no_text(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="no bound on the size of files here")
+    profile = Profile(tmp_path / "me.jsonl")
+    profile.learn("شو", "هلا")
+    before, (_, hard) = profile.path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 9, hard))
+    try:
+        with pytest.raises(DataError, match="free some space"):
+            profile.learn("هلا والله يا هلا", instead_of=["هلا"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert profile.path.read_bytes() == before and Profile(profile.path).texts == profile.texts == ("شو", "هلا")
+    changes = profile.version
+    profile.learn("هلا والله يا هلا", instead_of=["هلا"])
+    assert profile.texts == ("شو", "هلا والله يا هلا") and profile.version == changes + 1  # in one write
 
 
 def test_programs_that_learn_at_once_lose_nothing(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from kammil import storage
 from kammil.data.blocklist import BlockedWord, offensive_words
-from kammil.errors import DataError, OptionError
+from kammil.errors import DataError, FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Ids, LanguageModel
 from kammil.text import words
 
@@ -76,16 +76,18 @@ class Profile:
         self._stamp, self._num_lines = stamp, len(texts)
         self._texts, self.version = _newest(texts), self.version + 1
 
-    def learn(self, *texts: str) -> int:
+    def learn(self, *texts: str, instead_of: Iterable[str] = ()) -> int:
         """Add stripped texts, or, with `OptionError` for an empty or too long one, none; returns the number of old ones
-        dropped."""
+        dropped. The same write removes the texts `instead_of` that are there."""
         new = [check_text(text) for text in texts]
         with self._exclusive():
-            kept = _newest([*self._texts, *new])
-            dropped = len(self._texts) + len(new) - len(kept)
+            old = self._without(instead_of)[0]
+            kept = _newest([*old, *new])
+            dropped = len(old) + len(new) - len(kept)
             lines = b"".join(map(_line, new))
             size = _MAX_BYTES if self._stamp is None else self._stamp[1] + len(lines)
-            if self._can_append and self._num_lines + len(new) <= 2 * MAX_TEXTS and size <= _MAX_BYTES // 2:
+            grows = self._can_append and len(old) == len(self._texts)
+            if grows and self._num_lines + len(new) <= 2 * MAX_TEXTS and size <= _MAX_BYTES // 2:
                 self._append(lines)
                 self._num_lines += len(new)
             else:
@@ -96,17 +98,24 @@ class Profile:
     def forget(self, *texts: str) -> None:
         """Remove each text where it was learnt last; `OptionError` if one is missing, then none is."""
         with self._exclusive():
-            kept = self._texts[::-1]
-            for text in texts:
-                if text.strip() not in kept:
-                    raise OptionError(
-                        f"the text {reprlib.repr(text)} was not learnt, so it cannot be forgotten; "
-                        f"see what was with: kammil profile show {self.path}"
-                    )
-                kept.remove(text.strip())
-            kept.reverse()
+            kept, missing = self._without(texts)
+            if missing:
+                raise OptionError(
+                    f"the text {reprlib.repr(missing[0])} was not learnt, so it cannot be forgotten; "
+                    f"see what was with: kammil profile show {self.path}"
+                )
             self._write(kept)
             self._texts, self.version = kept, self.version + 1
+
+    def _without(self, texts: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Return what is left without the texts, each where it was learnt last, and those that are not there."""
+        kept, missing = self._texts[::-1], list[str]()
+        for text in texts:
+            if text.strip() in kept:
+                kept.remove(text.strip())
+            else:
+                missing.append(text)
+        return kept[::-1], missing
 
     def wipe(self) -> None:
         """Delete the file, which may be damaged but must begin as a profile."""
@@ -143,6 +152,8 @@ class Profile:
             raise DataError(
                 f"another program has been writing {self.path} for {_LOCK_SECONDS:g} s; try again."
             ) from error
+        except FolderError as error:  # of `storage`, such as a full disk
+            raise DataError(str(error)) from error
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             raise DataError(f"cannot write {self.path}: {storage.reason(error)}; name another file.") from error
 
