@@ -159,6 +159,17 @@ def test_data_split(run: Run, file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_a_line_break_in_a_cell_is_a_space_in_the_parts_that_are_learnt(run: Run, texts: list[str]) -> None:
+    rows = [{"text": f"{text}\r\n 2 \u2028 {text}"} for text in texts[:20]]
+    Path("t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert run("data", "split", "t.jsonl", "--out", "parts").out.split() == ["parts/train.txt", "parts/test.txt"]
+    written = [line for name in ("train", "test") for line in Path(f"parts/{name}.txt").read_text("utf-8").split("\n")]
+    assert {*written, ""} == {*(f"{text} 2 \u2028 {text}" for text in texts[:20]), ""}
+    refused(run("data", "check", "parts/train.jsonl"), "did you mean 'train.txt'")
+    Path("parts/train.txt").rename("parts/train.jsonl")
+    refused(run("data", "check", "parts/train.txt"), "did you mean 'train.jsonl'")
+
+
 def test_data_split_says_what_it_leaves_out(run: Run, tmp_path: Path) -> None:
     repeated = "a text of some length that stands here four times"
     (tmp_path / "t.txt").write_text("\n".join([repeated, "", *[repeated] * 3, " ", "another one"]) + "\n", "utf-8")

@@ -44,6 +44,17 @@ def test_a_table_is_learnt_by_its_column(run: Run, tmp_path: Path) -> None:
     refused(run("profile", "learn", "me", "شو", "--from", "Rana"), "--from")
 
 
+def test_what_stdin_holds_is_recognised(run: Run) -> None:
+    table = "text,n\nشو,1\nكيفك,2\n".encode()
+    assert run("profile", "learn", "me", "--where", "n = 2", stdin=table).out == "me: 1 text\n"
+    assert run("profile", "learn", "me", stdin='{"text": "شو"}\n{"text": "a\\nb"}\n'.encode()).out == "me: 3 texts\n"
+    assert kammil.Profile("me").texts == ("كيفك", "شو", "a\nb")
+    assert run("profile", "forget", "me", stdin=run("profile", "show", "me", "--json").out.encode()).code == 0
+    assert kammil.Profile("me").texts == ()
+    refused(run("profile", "learn", "me"), "empty")
+    refused(run("profile", "learn", "me", stdin=b"\xd4\xe6 \xca\xe3\xc7\xe3\n"), "--encoding")
+
+
 def test_a_full_profile_says_that_the_oldest_went(run: Run) -> None:
     result = run("profile", "learn", "me", stdin="".join(f"{n}\n" for n in range(2003)).encode())
     assert result.code == 0 and result.out == "me: 2,000 texts\n"

@@ -115,7 +115,9 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, c
 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
-    assert "does not exist" in sentence(tmp_path / "missing.txt")
+    write(tmp_path, "texts.jsonl", '{"text": "a"}\n')
+    assert "does not exist (did you mean 'texts.jsonl'?)" in sentence(tmp_path / "texts.txt")
+    assert "does not exist;" in sentence(tmp_path / "nowhere" / "missing.txt")
     folder = tmp_path / "a.txt"
     folder.mkdir()
     assert "holds no file" in sentence(folder)

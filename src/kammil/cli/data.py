@@ -135,15 +135,18 @@ def split(
     test: Annotated[float, Option(help="Share of the texts to test on.")] = 0.1,
     seed: Annotated[int, Option(help="Random seed of the choice.")] = 0,
 ) -> None:
-    """Split texts so that no near-duplicates are in two parts. Empty texts and repeats of held-out texts are left out.
-    The new files' names are printed; the numbers of texts that they hold and that are left out go to stderr."""
+    """Split texts so that no near-duplicates are in two parts. Empty texts and repeats of held-out texts are left out,
+    and a line break in a text is written as a space, as a model sees it. The new files' names are printed; the numbers
+    of texts that they hold and that are left out go to stderr."""
+    import re
+
     from kammil.data import splits
     from kammil.data.sources import rows
     from kammil.text import counted
 
     with shown_progress():
         read = rows(flags.file_names(files), **context.obj).texts
-    texts = [text for text in map(str.strip, read) if text]
+    texts = [re.sub(r"\s*[\r\n]\s*", " ", text) for text in map(str.strip, read) if text]
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     filled = {name: [texts[i] for i in part] for name, part in indices.items() if part}

@@ -67,10 +67,16 @@ def default_name(files: Sequence[str]) -> str:
     return Path(name.removesuffix(".gz").removesuffix(".zst")).stem
 
 
+def ask_for_lines() -> None:
+    """Say on a terminal that lines are waited for."""
+    if sys.stdin.isatty():
+        tell("each line that you type is a text; Ctrl-D ends")
+
+
 def texts_or_stdin(texts: Iterable[str] | None) -> Iterable[str]:
     """Return the texts, or without any the lines of stdin, whose wrong bytes become U+FFFD."""
-    if not texts and sys.stdin.isatty():
-        tell("each line that you type is a text; Ctrl-D ends")
+    if not texts:
+        ask_for_lines()
     return texts or (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 from typer import Argument, Option
 
 from kammil.cli._output import new_app, print_json, shown_progress, tell
-from kammil.cli.flags import BUNDLED, READING, Json, Model, command, open_profile, texts_or_stdin
+from kammil.cli.flags import BUNDLED, READING, Json, Model, ask_for_lines, command, open_profile
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from kammil.completion.learning import Profile
+    from kammil.data.files import ReadKeywords
 
 app = new_app(
     "Keep texts of your own, which --profile makes a model know. Nothing is trained, and the file stays on this "
@@ -24,7 +25,7 @@ app = new_app(
 
 File = Annotated[Path, Argument(metavar="FILE", help="The profile; `learn` creates it.")]
 LIKE_A_FILE = re.compile(r"\S+\.(?:csv|tsv|txt|jsonl?|xlsx|parquet)")
-Texts = Annotated[list[str] | None, Argument(metavar="TEXT", help="Texts; without any, every line of stdin is one.")]
+Texts = Annotated[list[str] | None, Argument(metavar="TEXT", help="Texts; without any, those of stdin are read.")]
 
 
 @app.command(cls=command(READING))
@@ -37,12 +38,12 @@ def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
 
     profile, new, flags = Profile(file), list[str](), context.obj
     files = [text for text in texts or () if os.path.isfile(text)]  # noqa: PTH113  # false for a name too long
-    if flags and not files:
+    if flags and texts and not files:
         raise OptionError(f"--{next(iter(flags)).replace('sender', 'from')} is about a file, and no text names one.")
     for text in texts or ():
         if text not in files and (LIKE_A_FILE.fullmatch(text) or (os.sep in text and os.path.isdir(text))):  # noqa: PTH112
             raise OptionError(f"there is no file {text}; name another, or give a text.")
-    for text in _not_empty(texts):
+    for text in _given(texts, **flags):
         read = sources.texts([Path(text)], **flags) if text in files else [text]
         if text in files:
             tell(f"kammil: {text} is a file, of which {len(read):,} texts are added.")
@@ -57,7 +58,7 @@ def learn(context: typer.Context, file: File, texts: Texts = None) -> None:
 def forget(file: File, texts: Texts = None) -> None:
     """Remove texts, of each the copy added last. If one of them is not in the profile, none is removed."""
     profile = open_profile(file)
-    profile.forget(*_not_empty(texts))
+    profile.forget(*_given(texts))
     _print_size(profile)
 
 
@@ -129,8 +130,12 @@ def wipe(file: File) -> None:
     typer.echo(f"{file}: wiped")
 
 
-def _not_empty(texts: list[str] | None) -> list[str]:
-    return texts or [line for line in texts_or_stdin(None) if line.strip()]
+def _given(texts: list[str] | None, **flags: Unpack[ReadKeywords]) -> list[str]:
+    from kammil.data import sources
+
+    if not texts:
+        ask_for_lines()
+    return texts or sources.texts(sources.STDIN, **flags)
 
 
 def _print_size(profile: Profile) -> None:

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO, TypedDict
 
-from kammil.errors import DataError, MissingExtraError
+from kammil.errors import DataError, MissingExtraError, nearest
 
 STDIN = "-"
 """Standard input; a file of that name is `./-`."""
@@ -188,7 +188,8 @@ def _recognise(data: bytes, *, table: bool) -> str:
 def _stored(path: Path) -> bytes:
     try:
         if not path.exists():
-            raise DataError(f"{path} does not exist; check the name and the folder.")
+            names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else ()
+            raise DataError(f"{path} does not exist{nearest(path.name, names)}; check the name and the folder.")
         ending, compression = _endings(path)
         if not compression and ending not in ENDINGS:
             known = ", ".join((*ENDINGS, *COMPRESSED))
