@@ -31,7 +31,7 @@ def ran(rows: Rows, *arguments: str) -> tuple[str, Any]:
 def test_flags_of_rows_stand_behind_those_of_the_command() -> None:
     shown, _ = ran(READING, "--help")
     flags = [word for word in shown.split() if word.startswith("--") and word != "--help"]
-    assert flags == ["--name", "--before", "--column", "--where", "--encoding", "--delimiter", "--from"]
+    assert flags == ["--name", "--before", "--column", "--where", "--encoding", "--delimiter", "--sheet", "--from"]
 
 
 def test_the_context_holds_the_flags_that_were_given() -> None:

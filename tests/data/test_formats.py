@@ -101,7 +101,9 @@ def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path)
     assert read(write(tmp_path, "a.jsonl", content)) == ["a\N{REPLACEMENT CHARACTER}b", "😀 \\ud800"]
 
 
-@pytest.mark.parametrize("other", ["NaN", "-Infinity", "1e999", "9" * 400, "true", '[[["y"]]]', '{"text": {"a": []}}'])
+@pytest.mark.parametrize(
+    "other", ["NaN", "-Infinity", "1e999", "9" * 400, "-" + "9" * 5000, "true", '[[["y"]]]', '{"text": {"a": []}}']
+)
 def test_values_beside_a_text_do_no_harm(tmp_path: Path, other: str) -> None:
     lines = [f'{{"text": "a b", "n": {other}}}', '{"text": "c", "n": "x"}', '{"text": "d", "n": {"m": 1}}']
     for name, content in (("a.jsonl", "\n".join(lines)), ("a.json", f"[{','.join(lines)}]")):
@@ -208,6 +210,40 @@ def test_the_first_sheet_of_a_workbook_is_a_table(tmp_path: Path) -> None:
     assert "no column 'Text' (did you mean 'text'?)" in sentence(path, column="Text")
 
 
+def test_a_sheet_is_chosen_and_others_are_named(tmp_path: Path) -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
+    path = tmp_path / "a.xlsx"
+    book = xlsxwriter.Workbook(str(path))
+    for name, rows in (("About", [["n"], [1]]), ("رسائل & 2", [["id", "Tweet"], [1, "شو"]]), ("1", [["Tweet"], ["a"]])):
+        sheet = book.add_worksheet(name)
+        for row, cells in enumerate(rows):
+            sheet.write_row(row, 0, cells)
+    book.add_worksheet("Empty")
+    book.close()
+    assert read(path, sheet="رسائل & 2") == read(path, sheet="2") == ["شو"]
+    assert read(path, sheet="1") == read(path, sheet="3", column="Tweet") == ["a"]  # a name before a number
+    for said in (sentence(path), sentence(path, column="Tweet")):
+        assert "--sheet" in said and "'رسائل & 2'" in said and "'About'" not in said
+    assert "its columns are Tweet; --sheet" in sentence(path, sheet="1", column="zz")
+    assert "no row in the sheet 'Empty'" in sentence(path, sheet="Empty")
+    for wrong in ("abuot", "0", "5", ""):
+        assert f"has no sheet {wrong!r}" in sentence(path, sheet=wrong)
+    assert "--sheet '2' is for .xlsx" in sentence(write(tmp_path, "a.txt", "a\n"), sheet="2")
+
+
+def test_cells_of_a_workbook_are_texts_as_in_the_csv_of_it(tmp_path: Path) -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
+    book = xlsxwriter.Workbook(str(tmp_path / "a.xlsx"))
+    sheet = book.add_worksheet()
+    for row, cell in enumerate(["text", "شو", 5, 2.5, True, "07"]):
+        sheet.write(row, 0, cell)
+    sheet.write_formula(6, 0, "=NA()", value="#N/A")  # no text
+    book.close()
+    assert read(tmp_path / "a.xlsx") == read(write(tmp_path, "a.csv", "text\nشو\n5\n2.5\ntrue\n07\n"))
+
+
 def test_a_zip_archive_is_no_workbook(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
         archive.writestr("a.txt", "a")
@@ -256,6 +292,7 @@ CELLS = "".join(f"<x:row><x:c t='s'><x:v>{i % 2}</x:v></x:c></x:row>" for i in r
         ("<x:c r='A1'/><x:c r='XFD1048576'/>", "", "far below or beside"),
         ("<x:c r='ZZ200000'/>", "", "far below or beside"),
         ("<x:c r='z1048576'/>", "", "far below or beside"),
+        ("<x:row><x:c/></x:row>" * 3000 + "<x:c r='BXX3000'/>", "", "far below or beside"),  # 1 of 2,000 is filled
         ("<x:row r='1048576'><x:c r='A1048576'/><x:c/><x:c/><x:c/><x:c/></x:row>", "", "far below or beside"),
         (CELLS, f"<si><t>a</t></si><si><r><t>{'a' * 60_000}</t></r></si>", "repeats texts"),
         ("&none;<x:c r='A1'/><x:c r='XFD1048576'/>", "", "is not a sound workbook"),
@@ -271,7 +308,7 @@ def test_a_small_workbook_that_takes_gigabytes_is_refused(
     assert message in sentence(write(tmp_path, "a.xlsx", data))
 
 
-def test_an_honest_sheet_may_have_empty_cells(tmp_path: Path) -> None:
+def test_an_honest_sheet_may_have_empty_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     xlsxwriter = pytest.importorskip("xlsxwriter")
     pytest.importorskip("fastexcel")
     book = xlsxwriter.Workbook(str(tmp_path / "a.xlsx"))
@@ -280,3 +317,11 @@ def test_an_honest_sheet_may_have_empty_cells(tmp_path: Path) -> None:
         sheet.write(row, column, cell)
     book.close()
     assert read(tmp_path / "a.xlsx") == ["a", "b"]
+    book = xlsxwriter.Workbook(str(tmp_path / "b.xlsx"))
+    sheet = book.add_worksheet()
+    for row in range(40):  # a third is filled
+        sheet.write(row, 0, "text" if row == 0 else "a")
+    sheet.write(0, 2, "n")
+    book.close()
+    monkeypatch.setattr(formats, "MAX_EMPTY", 100)
+    assert read(tmp_path / "b.xlsx") == ["a"] * 39

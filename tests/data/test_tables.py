@@ -155,6 +155,12 @@ def test_a_table_may_name_the_source_of_each_text(tmp_path: Path) -> None:
         read_rows(tmp_path / "t.txt", source_column="from")
 
 
+def test_the_line_at_fault_is_named_whatever_rows_are_chosen(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", '{"text": "a", "n": 1}\n{"text": "b", "n": 2}\n\n{"text": 5, "n": 2}\n')
+    assert "line 4 of" in sentence(path)
+    assert "line 4 of" in sentence(path, where="n = 2")
+
+
 def test_a_table_whose_cells_take_too_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = pl.DataFrame({"text": ["a" * 1000] * 5000, "n": range(5000)})
     cells.write_parquet(tmp_path / "a.parquet")  # each different cell is stored once

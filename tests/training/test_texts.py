@@ -181,6 +181,6 @@ def test_a_chat_leaves_no_name_behind(tmp_path: Path, few: list[str]) -> None:
 
 
 def test_options_of_files_need_a_file(few: list[str]) -> None:
-    for option, value in (("delimiter", ";"), ("sender", "Rana")):
+    for option, value in (("delimiter", ";"), ("sheet", "2"), ("sender", "Rana")):
         with pytest.raises(OptionError, match=f"{option} is '{value}', but it is for files"):
             check(Recipe.of({"model": "ngram", option: value}), few)

@@ -89,6 +89,7 @@ READING: Rows = {
     "where": (str, "Read only rows of a table that meet this SQL condition: \"Country = 'lebanon'\".", None),
     "encoding": (str, "Encoding of the file.  [default: utf-8]", None),
     "delimiter": (str, "Character between the cells of a table, or tab.  [default: detected]", None),
+    "sheet": (str, "Sheet of an .xlsx: its name, or its number (from 1).  [default: the first]", None),
     "sender": (str, "Read only the messages of this sender in a chat of WhatsApp or Telegram.", None),
 }
 """Keywords of the functions of `kammil.data` that read files."""

@@ -38,6 +38,16 @@ _SIGNATURES = {
     b"%PDF": ("a PDF document", ""),
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _whole(digits: str) -> float:
+    try:
+        return int(digits)
+    except ValueError:  # thousands of digits
+        return float(digits)
+
+
+_JSON = json.JSONDecoder(parse_int=_whole)
 _CHUNK = 1 << 12  # one byte of Zstandard may unpack to 32,000
 
 
@@ -62,6 +72,8 @@ class ReadOptions:
     source_column: str | None = None
     sender: str | None = None
     """Sender whose messages of a chat are read; None: all."""
+    sheet: str | None = None
+    """Name or number, from 1, of the sheet of a workbook; None: the first."""
 
     @property
     def table(self) -> bool:
@@ -78,6 +90,7 @@ class ReadKeywords(TypedDict, total=False):
     delimiter: str | None
     source_column: str | None
     sender: str | None
+    sheet: str | None
 
 
 @dataclass(frozen=True)
@@ -115,9 +128,9 @@ def too_much_text(column: str) -> DataError:
 
 def load_json(text: str) -> object:
     """Return the value of JSON; half of a surrogate pair becomes U+FFFD."""
-    value: object = json.loads(text)
+    value: object = _JSON.decode(text)
     if "\\ud" in text or "\\uD" in text:  # only an escape can spell half a pair
-        return json.loads(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False)))
+        return _JSON.decode(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False)))
     return value
 
 
@@ -179,7 +192,7 @@ def _recognise(data: bytes, *, table: bool) -> str:
     if re.match(rb'\{\s*"|\[\s*[{"]', head):
         first, newline, _ = head.partition(b"\n")
         try:
-            return ".jsonl" if newline and isinstance(json.loads(first), dict) else ".json"
+            return ".jsonl" if newline and isinstance(_JSON.decode(first.decode()), dict) else ".json"
         except (ValueError, RecursionError):
             return ".json"
     return ".csv" if table else ".txt"

@@ -16,8 +16,9 @@ import threading
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, cast
@@ -25,8 +26,8 @@ from xml.parsers import expat
 
 from kammil.data.files import MAX_CELLS, MAX_UNPACKED, File, ReadOptions, load_json, too_much_text
 from kammil.data.tables import SNIFFED_ROWS, Table, cell_table, column_number, object_table, place_of
-from kammil.errors import DataError, MissingExtraError
-from kammil.text import shortened
+from kammil.errors import DataError, MissingExtraError, nearest
+from kammil.text import shortened, visible
 
 DELIMITED = (".csv", ".tsv", ".txt")
 
@@ -37,9 +38,11 @@ def read_table(file: File, options: ReadOptions) -> Table:
         raise DataError(
             f"--delimiter {options.delimiter!r} is for {', '.join(DELIMITED)}, not for {file.name}; leave it out"
         )
-    if file.ending in (*DELIMITED, ".xlsx"):
-        rows = _workbook(file) if file.ending == ".xlsx" else _delimited(file, options)
-        return cell_table(file, rows, options.column)
+    if file.ending == ".xlsx":
+        rows, others = _workbook(file, options.sheet)
+        return replace(cell_table(file, rows, options.column), elsewhere=others)
+    if file.ending in DELIMITED:
+        return cell_table(file, _delimited(file, options), options.column)
     return _parquet(file) if file.ending == ".parquet" else _json(file, options.column)
 
 
@@ -230,12 +233,23 @@ MAX_WORKBOOK = 512 << 20
 """Unpacked bytes; XML takes several times as much in memory."""
 MAX_EMPTY = 1 << 22
 """Cells of a sheet's rectangle, unless a quarter is filled: empty ones take memory."""
+_MAX_SHEETS = 20  # named in a sentence
 
 
-def _workbook(file: File) -> list[list[str]]:
-    """Return the cells of the first sheet, formulas as their saved values."""
+def _workbook(file: File, given: str | None) -> tuple[list[list[str]], str]:
+    """Return the cells of a sheet as strings, as in a .csv saved of it, formulas as their saved values, and a hint that
+    names the other sheets."""
     name, data = file.name, file.data
-    _check(name, data)
+    sheets = _check(name, data)
+    sheet = (
+        given
+        if given in sheets
+        else {str(i): each for i, each in enumerate(sheets, 1)}.get("1" if given is None else given)
+    )
+    if given is not None and sheet is None:
+        raise DataError(f"{name} has no sheet {given!r}{nearest(given, sheets)}; its sheets are {_listed(sheets)}")
+    others = [each for each in sheets if each != sheet]
+    hint = f"; --sheet reads another sheet, such as {_listed(others)}" if others else ""
     try:
         import fastexcel  # noqa: F401  # pyright: ignore[reportUnusedImport]
         import polars as pl
@@ -243,12 +257,19 @@ def _workbook(file: File) -> list[list[str]]:
         raise MissingExtraError(f"reading {name} needs {error.name}", "tables") from None
     options = {"header_row": None, "dtypes": "string"}
     try:
-        frame = pl.read_excel(io.BytesIO(data), read_options=options, has_header=False, raise_if_empty=False)
+        frame = pl.read_excel(
+            io.BytesIO(data), sheet_name=sheet, read_options=options, has_header=False, raise_if_empty=False
+        )
     except Exception as error:  # fastexcel has no base class of errors
         raise DataError(f"{name} is not a sound workbook ({_first_paragraph(error)}); save it as .csv") from None
     if frame.is_empty():
-        raise DataError(f"{name}, no row in the first sheet; write column names first, then one row a line")
-    return [[cell or "" for cell in row] for row in frame.iter_rows()]
+        where = "the first sheet" if sheet is None else f"the sheet {sheet!r}"
+        raise DataError(f"{name}, no row in {where}; write column names first, then one row a line{hint}")
+    return [[cell or "" for cell in row] for row in frame.iter_rows()], hint
+
+
+def _listed(sheets: Sequence[str]) -> str:
+    return ", ".join(repr(shortened(visible(sheet))) for sheet in sheets[:_MAX_SHEETS])
 
 
 def _first_paragraph(error: BaseException) -> str:
@@ -262,6 +283,7 @@ class _Size:
         self.unpacked, self.sparse, self.sound = 0, False, True
         self.strings: list[int] = []  # lengths of the shared ones
         self.uses: Counter[int] = Counter()
+        self.sheets: list[str] = []
 
     def measure(self, name: str, stream: IO[bytes]) -> None:
         """Only XML is a sheet, even if a reader is more lenient."""
@@ -302,6 +324,8 @@ class _Size:
             self._row, self._column = int(attributes.get("r", self._row + 1)), 0
         elif name == "si":
             self.strings.append(0)
+        elif name == "sheet" and "sheetId" in attributes:
+            self.sheets.append(attributes.get("name", ""))
 
     def _characters(self, text: str) -> None:
         if self._element == "v" and self._shared:
@@ -317,8 +341,8 @@ def _sheet_column(letters: str) -> int:
     return sum((ord(letter) - 64) * 26**place for place, letter in enumerate(reversed(letters.upper())))
 
 
-def _check(name: Path, data: bytes) -> None:
-    """Measure the unpacked parts: an archive may state wrong sizes."""
+def _check(name: Path, data: bytes) -> list[str]:
+    """Measure the unpacked parts, since an archive may state wrong sizes, and return the names of the sheets."""
     size = _Size()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -340,3 +364,4 @@ def _check(name: Path, data: bytes) -> None:
     ):
         if holds:
             raise DataError(f"{name} {problem}, or save it as .csv")
+    return size.sheets

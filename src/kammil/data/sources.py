@@ -209,6 +209,8 @@ def _file(path: Path, options: ReadOptions) -> TextColumn:
 
 def _texts(file: File, options: ReadOptions) -> TextColumn:
     name, chat = file.name.name, None
+    if options.sheet is not None and file.ending != ".xlsx":
+        raise DataError(f"--sheet {options.sheet!r} is for .xlsx, not for {file.name}; leave it out")
     if file.ending == ".txt" and not options.table:
         chat = chats.whatsapp(line.strip() for line in file.open())
     elif file.ending == ".json" and not options.table:

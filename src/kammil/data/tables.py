@@ -59,6 +59,8 @@ class Table:
     """Whether columns have numbers, and the first row may be data."""
     header: tuple[str, ...] = ()
     """The first row where a column has a number and the row is no data."""
+    elsewhere: str = ""
+    """Other places of the file, behind advice."""
 
 
 def read_texts(table: Table, options: ReadOptions, file: File) -> TextColumn:
@@ -73,7 +75,7 @@ def read_texts(table: Table, options: ReadOptions, file: File) -> TextColumn:
         raise DataError(
             f"the first row of {table.name} looks like a text, not like names of columns: "
             f"'{visible(shortened(column))}'; give --column {table.names.index(column) + 1} if it is one, or --column "
-            "and that name if it is none"
+            f"and that name if it is none{table.elsewhere}"
         )
     if source_column is None and SOURCE_COLUMN in table.names and column != SOURCE_COLUMN:
         source_column = SOURCE_COLUMN
@@ -180,7 +182,8 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
     named = next((name for name in TEXT if name in table.names), None) if column is None else column
     if named is not None and named not in table.names:
         hint = nearest(named, [*table.names, *_paths(table)])
-        raise DataError(f"{table.name} has no column {named!r}{hint}; its columns are {listed_columns(table.names)}")
+        listed = listed_columns(table.names)
+        raise DataError(f"{table.name} has no column {named!r}{hint}; its columns are {listed}{table.elsewhere}")
     if named is None and len(table.names) > _MAX_GUESSED:
         raise DataError(f"{table.name} has {len(table.names):,} columns; choose one with {table.option}NAME")
     firsts = {
@@ -194,7 +197,7 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
         hint = "" if inside is None else f"; there is text inside one, such as {table.option}{inside}"
         listed = listed_columns(table.names)
         if named is None:
-            raise DataError(f"{table.name} has no column of text; its columns are {listed}{hint}")
+            raise DataError(f"{table.name} has no column of text; its columns are {listed}{hint}{table.elsewhere}")
         shown = reprlib.repr(firsts[named])
         raise DataError(f"column {named!r} of {table.name} holds {shown}, not text; choose from {listed}{hint}")
     if len(textual) > 1:
@@ -202,7 +205,7 @@ def choose(table: Table, column: str | None) -> tuple[Table, str]:
         longest = max(textual, key=lambda name: len(str(firsts[name] or "")))  # a sender's name is shorter
         raise DataError(
             f"{table.name} has {len(textual)} columns of text and none is called 'text'; choose one, such as "
-            f"{table.option}{longest!r}: {', '.join(map(shortened, textual[:_LISTED]))}{number}"
+            f"{table.option}{longest!r}: {', '.join(map(shortened, textual[:_LISTED]))}{number}{table.elsewhere}"
         )
     return table, textual[0]
 

@@ -63,7 +63,7 @@ class TrainingOptions(BaseModel):
 
 
 READING = (
-    *("column", "where", "encoding", "delimiter", "sender", "raw", "rules"),
+    *("column", "where", "encoding", "delimiter", "sheet", "sender", "raw", "rules"),
     *("exclude", "unique", "source_column", "weights"),
 )
 """Options on which texts are learnt, how they are normalised, and how often each is drawn."""
@@ -134,6 +134,8 @@ class Recipe(BaseModel):
     encoding: str = "utf-8"
     delimiter: str | None = None
     """Character between the cells of a table, or "tab"; None guesses it."""
+    sheet: str | None = None
+    """Name or number of the sheet of a workbook; None: the first."""
     sender: str | None = None
     """Sender to keep in a chat; None for all."""
     model: str = "blend"

@@ -64,7 +64,7 @@ _SUITE, _FORMAT = "suite.json", 5
 _OLD_ROWS, _OLD_SUMS, _OLD_FORMAT = "rows.json", "rows.safetensors", 4
 """Files of all rows, as Kammil 0.1.0 wrote them."""
 _READ_ONCE: dict[str, object] = {
-    **dict.fromkeys(("column", "where", "delimiter", "sender")),
+    **dict.fromkeys(("column", "where", "delimiter", "sheet", "sender")),
     **{"encoding": "utf-8", "exclude": (), "unique": False},
 }
 """Options for texts that were read and cleared of near-duplicates before."""

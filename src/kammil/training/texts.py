@@ -61,7 +61,7 @@ def check(recipe: Recipe, source: Source, validation: Source | None = None) -> N
     further = (*recipe.exclude, *(() if validation is None else (validation,)))
     rows = (any(map(sources.is_named, (source, *further))), "choose the rows before you give them.")
     texts = (sources.is_named(source), "write the texts to one, with their sources.")
-    needs = {"where": rows, "delimiter": rows, "sender": rows, "source_column": texts, "weights": texts}
+    needs = {"where": rows, "delimiter": rows, "sheet": rows, "sender": rows, "source_column": texts, "weights": texts}
     for option, (met, way_out) in needs.items():
         value = getattr(recipe, option)
         if value not in (None, {}) and not met:
@@ -166,6 +166,7 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
             where=recipe.where,
             encoding=recipe.encoding,
             delimiter=recipe.delimiter,
+            sheet=recipe.sheet,
             sender=recipe.sender,
             source_column=source_column,
         )
