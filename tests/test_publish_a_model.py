@@ -111,6 +111,19 @@ def test_an_entry_that_names_no_folder_at_the_top_is_no_model(
         kammil.load("odd")
 
 
+@pytest.mark.parametrize("entry", [b"broken", b"odd = __main__", b"\xff = model_one"])
+def test_one_odd_package_costs_no_other_its_name(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, entry: bytes
+) -> None:
+    shutil.copytree(trained, tmp_path / "good" / "model_one")
+    for name, entries in (("good", "ours = model_one"), ("odd", "")):
+        monkeypatch.syspath_prepend(package(tmp_path / name, name, entries))
+    (tmp_path / "odd" / "odd-1.0.dist-info" / "entry_points.txt").write_bytes(b"[kammil.models]\n" + entry + b"\n")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # as under a console script
+    with pytest.warns(UserWarning, match=r"odd-1\.0"):
+        assert folders.locate(Path("ours")) == tmp_path / "good" / "model_one"
+
+
 def test_a_name_of_before_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.warns(FutureWarning, match="levantine-open is levantine now"):
         assert folders.locate(Path("levantine-open")) == folders.locate(Path("levantine"))

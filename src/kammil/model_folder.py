@@ -24,6 +24,7 @@ from kammil import storage
 from kammil.errors import FolderError, first_error, nearest
 from kammil.language_model import DOCUMENTS, Artifacts
 from kammil.storage import reason, write_atomic
+from kammil.text import shortened, visible
 from kammil.vocabulary import CharacterVocabulary
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -142,15 +143,23 @@ def locate(name: Path) -> Path:
 @lru_cache(1)
 def installed() -> Mapping[str, Mapping[str, Path]]:
     """Return the folders of bundled and installed models: by name, then by the package that brings them."""
-    from importlib.metadata import entry_points
+    from importlib.metadata import distributions
     from importlib.util import find_spec
 
     found = {PRETRAINED: {"kammil": _BUNDLED}}
-    for point in entry_points(group=ENTRY_POINTS):
-        package = "" if "." in point.value else point.value  # to find a module of a package would run the package
-        spec = find_spec(package) if package else None
-        for place in spec.submodule_search_locations or () if spec is not None else ():
-            found.setdefault(point.name, {})[point.dist.name if point.dist is not None else package] = Path(place)
+    for package in distributions():
+        try:
+            for point in package.entry_points.select(group=ENTRY_POINTS):
+                module = (
+                    "" if "." in point.value else point.value
+                )  # to find a module of a package would run the package
+                spec = find_spec(module) if module else None
+                for place in spec.submodule_search_locations or () if spec is not None else ():
+                    found.setdefault(point.name, {}).setdefault(package.name, Path(place))
+        except Exception as error:  # its files may hold anything
+            name = visible(shortened(Path(str(getattr(package, "_path", package))).name))
+            why = visible(shortened(" ".join(str(error).split())))
+            warnings.warn(f"what {name} says of its models cannot be read ({why}); uninstall it.", stacklevel=1)
     return found
 
 
