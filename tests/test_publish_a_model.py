@@ -45,9 +45,10 @@ def package(place: Path, name: str, entries: str) -> Path:
     return place
 
 
-def test_the_page_is_followed(trained: Path, tmp_path: Path) -> None:
-    project = tmp_path / "kammil-my-dialect"
+def test_the_page_is_followed(trained: Path, tmp_path: Path, texts: list[str]) -> None:
+    project, quoted = tmp_path / "kammil-my-dialect", [text[:40].encode() for text in texts if len(text) >= 40]
     shutil.copytree(trained, project / "kammil_my_dialect")
+    (project / "kammil_my_dialect" / "report.html").write_bytes(quoted[0])  # somebody put it there
     # whoever is found by name runs nothing
     (project / "kammil_my_dialect" / "__init__.py").write_text("raise SystemExit('it ran')")
     (found,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
@@ -55,6 +56,8 @@ def test_the_page_is_followed(trained: Path, tmp_path: Path) -> None:
     (wheel,) = WheelBuilder(str(project)).build(directory=str(tmp_path / "dist"))
     assert Path(wheel).name == "kammil_my_dialect-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            assert not any(text in archive.read(name) for text in quoted), name
         archive.extractall(tmp_path / "installed")
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{tmp_path / 'installed'}"}
 

@@ -179,9 +179,9 @@ def test_info(run: Run, trained: Path) -> None:
 
 
 def test_a_report_of_a_folder_alone_quotes_nothing(run: Run, network: Path, tmp_path: Path) -> None:
-    copied = shutil.copytree(network, tmp_path / "model")
-    assert run("report", "model") == Result(0, "report: model/report.html\n", "")
-    content = (copied / "report.html").read_text("utf-8")
+    shutil.copytree(network, tmp_path / "model")
+    assert run("report", "model") == Result(0, "report: model-report.html\n", "")
+    content = (tmp_path / "model-report.html").read_text("utf-8")
     assert 'id="figures"' in content and 'id="surprise"' not in content and "kammil train" in content
 
 
@@ -206,7 +206,7 @@ def test_foreign_records_are_a_sentence_or_a_gap(run: Run, network: Path, tmp_pa
     if result.code:
         refused(result, "copy the folder again")
     else:
-        assert (copied / "report.html").exists()
+        assert (tmp_path / "model-report.html").exists()
 
 
 def test_a_foreign_training_is_refused(run: Run, network: Path, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
     for number, files in enumerate((["texts.txt"], ["table.tsv", "--where", "n = 1"])):
         done = without(shelf, "train", *files, "--model", "ngram", "--out", f"counted-{number}")
         assert done.returncode == 0, done.stderr
-        assert (shelf / f"counted-{number}" / "report.html").is_file()
+        assert (shelf / f"counted-{number}-report.html").is_file()
         assert (shelf / f"counted-{number}" / "weights.safetensors").read_bytes() == (
             shelf / "counter" / "weights.safetensors"
         ).read_bytes()

@@ -54,7 +54,8 @@ def test_train_learns(run: Run, file: Path, tmp_path: Path) -> None:
     epochs = [re.match(r"epoch (\d): train \d\.\d+ bits, validation \d\.\d+ bits", x) for x in lines]
     assert [match and match[1] for match in epochs] == ["1", "2"]
     assert (tmp_path / "model" / "training.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report.html"]
+    assert "report: model-report.html, which quotes texts" in result.out.splitlines()
 
 
 def test_a_bar_on_a_terminal(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +204,9 @@ def test_a_figure_that_cannot_be_written_costs_no_model(run: Run, file: Path, tm
     with small_disk(40_000):  # the figure is the largest file then
         result = run("train", file, "--out", "model", *NETWORK, *small)
     assert result.code == 0 and result.out.endswith("model: model\n")
-    assert any(line.startswith("no figure: cannot write") for line in result.err.splitlines())
+    for lost in ("no figure: cannot write", "no report: cannot write"):
+        assert any(line.startswith(lost) for line in result.err.splitlines())
+    assert "report: " not in result.out
     assert not (tmp_path / "model" / "training.png").exists()
     assert kammil.load(tmp_path / "model").complete("شو", length=3).text is not None
 
@@ -238,7 +241,12 @@ def test_a_killed_run_goes_on_to_the_very_same_bytes(run: Run, file: Path, tmp_p
     assert whole.err.splitlines()[2].startswith("epoch 1:") and "with 1 thread\n" in whole.err
     for name in ("weights.safetensors", "model.json"):
         assert (tmp_path / "model" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model",
+        "model-report.html",
+        "whole",
+        "whole-report.html",
+    ]
 
 
 @pytest.mark.long
@@ -250,7 +258,7 @@ def test_control_c_keeps_the_best_so_far(file: Path, tmp_path: Path) -> None:
     assert started.returncode == 0, err
     assert out.endswith(b"model: model\n") and b"Traceback" not in err
     assert err.splitlines()[-1].startswith(b"interrupted after ")
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report.html"]
     metrics = json.loads((tmp_path / "model" / "metrics.json").read_text("utf-8"))
     assert 1 <= len(metrics["history"]) < 100_000
     assert kammil.load(tmp_path / "model").complete("شو", length=3).text is not None

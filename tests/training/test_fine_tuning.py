@@ -80,7 +80,7 @@ def test_the_folder_holds_arrays_and_json(folder: Path, kind: str, options: dict
     names = {path.name for path in folder.iterdir()}
     assert names == {
         *("model.json", "vocabulary.json", "weights.safetensors", "seen.safetensors", "baselines.safetensors"),
-        *("metrics.json", "README.md", "report.html", "events.jsonl", "config.json", "tokenizer.json"),
+        *("metrics.json", "README.md", "events.jsonl", "config.json", "tokenizer.json"),
     }
     weights = load_file(folder / "weights.safetensors")
     assert not any("lora" in name for name in weights)
@@ -89,7 +89,7 @@ def test_the_folder_holds_arrays_and_json(folder: Path, kind: str, options: dict
     base = Path(options["base"])
     hashed = json.loads((folder / "model.json").read_text("utf-8"))["training"]["sha256"]["base"]
     assert f"It was fine-tuned from {base.name} (SHA-256 `{hashed}`), whose licence" in card
-    for name in ("model.json", "metrics.json", "README.md", "report.html", "events.jsonl", "config.json"):
+    for name in ("model.json", "metrics.json", "README.md", "events.jsonl", "config.json"):
         assert str(base.parent) not in (folder / name).read_text("utf-8")  # no place of this machine
     assert config["model_type"] == kind.split(",", maxsplit=1)[0]
     assert not {"auto_map", "_name_or_path", "_attn_implementation", "dtype"} & config.keys()

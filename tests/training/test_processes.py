@@ -187,7 +187,7 @@ def test_the_command_under_torchrun_prints_once(tmp_path: Path, few: list[str]) 
     command = [*launcher, "train", "few.txt", "--model", "ngram", "--out", "model"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.count("model: model\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.txt", "model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.txt", "model", "model-report.html"]
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 5), st.integers(0, 3))

@@ -35,8 +35,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, few: list[str]) -> kammil.
     return train(place / "posts.txt", out=place / "model", exclude=[str(place / "other.txt")], **GRU)
 
 
-def test_a_report_stands_in_the_folder(trained: kammil.TrainResult) -> None:
-    assert trained.report is not None and trained.report == trained.folder / "report.html"
+def test_a_report_stands_beside_the_folder(trained: kammil.TrainResult) -> None:
+    assert trained.report is not None and trained.report == trained.folder.with_name("model-report.html")
     content = trained.report.read_text("utf-8")
     assert content.startswith("<!DOCTYPE html>") and "kammil train posts.txt --config recipe.toml" in content
     figure = trained.evaluation.model.target_bits_per_character
@@ -110,9 +110,17 @@ def test_the_folder_says_where_and_with_what_it_was_trained(trained: kammil.Trai
     assert metrics["versions"]["kammil"] == kammil.__version__ and metrics["machine"]["processor"]
 
 
+def test_nothing_in_the_folder_quotes_a_text(trained: kammil.TrainResult, few: list[str]) -> None:
+    quoted = [text[:40] for text in few if len(text) >= 40]
+    assert trained.report is not None and any(text in trained.report.read_text("utf-8") for text in quoted)
+    for path in trained.folder.iterdir():
+        content = path.read_bytes()
+        assert not any(text.encode() in content or json.dumps(text).encode() in content for text in quoted), path
+
+
 def test_a_report_is_only_written_if_it_is_wanted(tmp_path: Path, few: list[str]) -> None:
     quiet = train(few, out=tmp_path / "model", report=False, model="ngram")
-    assert quiet.report is None and not (quiet.folder / "report.html").exists()
+    assert quiet.report is None and [*tmp_path.iterdir()] == [quiet.folder]
     assert "report" not in quiet._repr_html_()  # pyright: ignore[reportPrivateUsage]
 
 

@@ -144,7 +144,7 @@ def test_resolved_options_are_recorded(tmp_path: Path, few: list[str]) -> None:
     assert history == json.loads(json.dumps(trained.history)) and [epoch["epoch"] for epoch in history] == [1, 2, 3]
     assert sum(isinstance(event, EpochEnded) for event in heard) == 3
     assert kammil.load(trained.folder).rules == TextRules(urls=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]  # nothing waits beside it
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report.html"]  # nothing waits beside it
 
 
 def test_what_was_used_is_recorded_beside_what_was_asked_for(tmp_path: Path, few: list[str]) -> None:
@@ -287,7 +287,7 @@ def test_what_is_there_is_not_overwritten_unless_asked(tmp_path: Path, few: list
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(FolderError, match="is no model folder"):
         train(few, out=tmp_path / "mine", model="ngram", replace=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model", "model-report.html"]
 
 
 # ---- seeds
@@ -346,7 +346,12 @@ def test_a_resumed_run_ends_with_the_same_bytes(waiting: Path, few: list[str]) -
     train(few, out=waiting / "whole", **SMALL)
     for name in ("weights.safetensors", "vocabulary.json", "model.json", "seen.safetensors"):
         assert (waiting / "model" / name).read_bytes() == (waiting / "whole" / name).read_bytes()
-    assert sorted(path.name for path in waiting.iterdir()) == ["model", "whole"]
+    assert sorted(path.name for path in waiting.iterdir()) == [
+        "model",
+        "model-report.html",
+        "whole",
+        "whole-report.html",
+    ]
 
 
 def test_only_the_same_run_is_resumed(waiting: Path, few: list[str]) -> None:
@@ -383,7 +388,7 @@ def test_replace_begins_anew(waiting: Path, few: list[str]) -> None:
     assert len(trained.history) == 1  # another one is not
     trained = train(few, out=waiting / "model", replace=True, **small(epochs=1))
     assert len(trained.history) == 1
-    assert [path.name for path in waiting.iterdir()] == ["model"]
+    assert sorted(path.name for path in waiting.iterdir()) == ["model", "model-report.html"]
 
 
 def test_what_a_run_left_that_was_killed_in_its_first_epoch_is_in_nobodys_way(tmp_path: Path, few: list[str]) -> None:
@@ -392,7 +397,7 @@ def test_what_a_run_left_that_was_killed_in_its_first_epoch_is_in_nobodys_way(tm
     (left / "run.json").write_text("{}")
     (left / "checkpoint.part").write_text("half")
     train(few, out=tmp_path / "model", **small(epochs=1))
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report.html"]
 
 
 def test_resume_without_an_interrupted_run_begins(tmp_path: Path, few: list[str]) -> None:
@@ -411,7 +416,7 @@ def test_a_run_that_ends_before_its_first_epoch_leaves_nothing(
 def test_an_interrupt_keeps_the_best_so_far(tmp_path: Path, few: list[str]) -> None:
     trained = train(few, out=tmp_path / "model", listen=stop_in(3, KeyboardInterrupt), **SMALL)
     assert [epoch["epoch"] for epoch in trained.history] == [1, 2]
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model-report.html"]
     assert kammil.load(trained.folder).complete("ش", length=4).text is not None
 
 
@@ -533,7 +538,12 @@ def test_networks_that_were_killed_go_on_each_from_its_own_epoch(tmp_path: Path,
     train(few, out=tmp_path / "whole", **options)
     one, whole = (unpack(folders.read(tmp_path / name).artifacts.weights) for name in ("model", "whole"))
     assert one.keys() == whole.keys() and all((one[name] == whole[name]).all() for name in one)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "model",
+        "model-report.html",
+        "whole",
+        "whole-report.html",
+    ]
 
 
 @pytest.mark.long
@@ -643,14 +653,14 @@ def test_a_counter_is_no_base_and_is_named(tmp_path: Path, few: list[str]) -> No
     train(few, out=tmp_path / "base", model="ngram")
     with pytest.raises(OptionError, match="family ngram"):
         train(few, out=tmp_path / "model", **small(base=str(tmp_path / "base")))
-    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "base-report.html"]
 
 
 def test_a_base_of_another_size_is_said_in_one_sentence(tmp_path: Path, few: list[str]) -> None:
     train(few, out=tmp_path / "base", **small(epochs=1))
     with pytest.raises(OptionError, match=r"the base model has 16 units and this model 8; give hidden=16, or more\."):
         train(few, out=tmp_path / "model", **small(hidden=8, base=str(tmp_path / "base")))
-    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "base-report.html"]
 
 
 @pytest.mark.parametrize("named", [{}, {"model": "blend"}])

@@ -177,7 +177,7 @@ def report(
     folder: flags.Folder,
     files: Annotated[list[str] | None, flags.UNSEEN] = None,
     *,
-    out: Annotated[Path | None, Option(help="The page.  [default: FOLDER/report.html, or NAME-report.html]")] = None,
+    out: Annotated[Path | None, Option(help="The page.  [default: FOLDER-report.html]")] = None,
     seconds: Annotated[float, Option(help="Time for measuring: more seconds type more of the texts.")] = 60.0,
 ) -> None:
     """Write a page for people about a model, as train does: figures on texts it has not seen, and how it was made.
@@ -189,15 +189,14 @@ def report(
     from kammil.errors import OptionError
     from kammil.evaluation.evaluate import LOOPS, evaluate
     from kammil.evaluation.model_card import reproducing
-    from kammil.evaluation.report import REPORT, model_report, stored_evaluation
+    from kammil.evaluation.report import beside, model_report, stored_evaluation
     from kammil.progress import phase
 
     if not 0 < seconds <= 86_400:
         raise OptionError(f"--seconds is {seconds:g}, but it must be above 0 and at most a day, 86400.")
     stored = folders.read(folder)
     name = folder.resolve().name
-    bundled = folders.locate(folder) != folder
-    path = out or (Path(f"{name}-{REPORT}") if bundled else folder / REPORT)
+    path = out or beside(folder)
     if not path.parent.is_dir():
         raise OptionError(f"--out is {path}, but there is no folder {path.parent}; make it, or name another place.")
     measured: dict[str, Any] = {}

@@ -36,7 +36,7 @@ _SPLIT: flags.Rows = {
     "test": (str, "A file to test on; else a leak-free tenth, 5,000 texts at most.", None),
     "replace": (bool, "Replace what was made of other texts or with other options.", False),
 }
-_REPORT: flags.Rows = {"report": (bool, "Write report.html, which quotes a few texts.", True)}
+_REPORT: flags.Rows = {"report": (bool, "Write a report (HTML), which quotes a few texts.", True)}
 _TRAIN: flags.Rows = {
     "base": (
         str,
@@ -108,7 +108,7 @@ def train(
             curves = plots.training_curves(trained.history, target.name, members=trained.members)
             plots.save(plots.figure(curves, target.name), target / "training.png")
     if trained.report is not None:
-        typer.echo(f"report: {trained.report}")
+        typer.echo(f"report: {trained.report}, which quotes texts")
     typer.echo(f"model: {target}")
 
 
@@ -193,7 +193,7 @@ def compare(
     for note in tables.notes(ranking):
         typer.echo(for_stdout(note))
     if given.get("report", True) and (target / REPORT).is_file():
-        typer.echo(f"report: {target / REPORT}")
+        typer.echo(f"report: {target / REPORT}, which quotes texts")
     typer.echo(f"comparison: {target}")
 
 

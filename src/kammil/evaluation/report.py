@@ -33,7 +33,7 @@ from kammil.views.page import Beside, Block, Code, Figure, Paragraph, Section, r
 from kammil.views.tables import Table
 
 REPORT = "report.html"
-"""File name in the folder of a model or comparison."""
+"""File name in the folder of a comparison, and ending of that beside the folder of a model."""
 _AUDITED, _AUDITED_CHARACTERS = 20_000, 4_000_000
 """Maximum number of texts, and of characters, audited: three seconds."""
 _RULES = {
@@ -93,6 +93,12 @@ _SECTIONS = {
     "ends elsewhere on another machine, one that ends by epochs does not.",
 }
 """Section -> title: how to read it."""
+
+
+def beside(folder: Path) -> Path:
+    """Return the path of a model's report: it quotes texts, and the folder may be given away."""
+    folder = folder if folder.name else folder.resolve()
+    return folder.with_name(f"{folder.name}-{REPORT}")
 
 
 def model_report(

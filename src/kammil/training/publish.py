@@ -19,7 +19,7 @@ from kammil.evaluation import model_card, plots
 from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
 from kammil.evaluation.measurements import machine, versions
 from kammil.evaluation.ranking import Ranking
-from kammil.evaluation.report import REPORT, model_report
+from kammil.evaluation.report import beside, model_report
 from kammil.language_model import Settings
 from kammil.progress import EpochEnded, note, phase
 from kammil.text import printable
@@ -108,7 +108,7 @@ def publish(model: folders.ModelFiles, request: RunRequest, events: bytes = b"")
         command, toml = _repeat_command(data, name), recipe_toml(recipe)
         card = model_card.model_card(name, written, evaluation, command=command, toml=toml)
         storage.write_atomic(draft / folders.CARD, card.encode())
-        report = None
+        page = ""
         if request.report_seconds:
             try:
                 page = model_report(
@@ -122,10 +122,15 @@ def publish(model: folders.ModelFiles, request: RunRequest, events: bytes = b"")
                     toml=toml,
                     seconds=request.report_seconds,
                 )
-                storage.write_atomic(draft / REPORT, page.encode("utf-8", "replace"))
-                report = out / REPORT
             except FolderError as error:
                 note(f"no report: {error}")
+    report = beside(out) if page else None
+    try:
+        if report is not None:
+            storage.write_atomic(report, page.encode("utf-8", "replace"))
+    except FolderError as error:  # a full disk costs no model
+        note(f"no report: {error}")
+        report = None
     cautions = tuple(model_card.cautions(written))
     history, members = metrics["history"], told.get("members", ())
     return TrainResult(out, evaluation, history, cautions, members, report, told.get("ending", ""))

@@ -54,7 +54,7 @@ def train(
         validation: more of the same kinds; else a leak-free tenth of `source`. 5,000 texts of either at most.
         resume: continue an interrupted run of the same recipe on the same data.
         replace: replace a model folder of that name.
-        report: write `report.html` into the folder, which quotes a few validation texts.
+        report: write `OUT-report.html` beside the folder, which quotes a few validation texts.
         listen: called with the events of training; None shows a bar and a table in a notebook, and nothing elsewhere.
         track: programs that show the run while it goes on, on this machine: `tensorboard`.
         options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model` and `minutes`.
