@@ -77,7 +77,9 @@ def files(texts: list[str]) -> dict[str, str]:
     rows = [
         f'2026-03-04,{("Rana", "Sami")[at % 2]},"{text.replace(chr(34), "")}"' for at, text in enumerate(texts[:120])
     ]
+    rows[7] = rows[7].replace(" ", "\n", 1)  # a line break within a cell, and within a message
     chat = [f"12/31/25, 9:{10 + at % 50} PM - Rana: {text}" for at, text in enumerate(texts[:120])]
+    chat[7] += f"\n{texts[7]}"
     return {"messages.csv": "\n".join(rows) + "\n", "chat.txt": "\n".join(chat) + "\n"}
 
 

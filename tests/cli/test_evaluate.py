@@ -165,6 +165,7 @@ def test_info_says_what_is_wrong_with_layers(run: Run, network: Path, tmp_path: 
 
 
 def test_info(run: Run, trained: Path) -> None:
+    assert run("info").out == run("info", "levantine").out != ""
     shown = run("info", trained)
     assert shown.code == 0 and shown.err == ""
     overview, whole, card = shown.out.partition("\n\nThe whole card\n\n")

@@ -257,7 +257,7 @@ def explain(
 
 @app.command()
 def info(
-    folder: flags.Folder,
+    folder: flags.Folder = flags.BUNDLED,
     layers: Annotated[bool, Option("--layers", help="List the layers: shapes and parameters.")] = False,
     json: flags.Json = False,
 ) -> None:
