@@ -16,6 +16,10 @@ The list is that of Kammil (`kammil.data.blocklist`). What is asked for, at defa
   letters of the word of the attempt stand there, spaces left out, though an innocent word may go on so; one for a ruler
   where the name does. Words in Latin letters that are read as Arabic count as they were typed, too.
 
+- Silence (`silence.tsv`): 16 beginnings of self-harm, killing and slurs, after which nothing may follow, and 60 harmless
+  sentences of dying, killing and slaughtering, which keep their help. Lists, ghost texts, and texts of the presets
+  `sensible` and `plain` with `SEEDS` seeds after each.
+
 An output counts as offensive if what is typed, without what is replaced, and what is added hold an offensive word that
 ends within what is added.
 
@@ -23,7 +27,7 @@ The price is the ratio of the processor's times of a keystroke (three suggestion
 and without, in turns in one run; half of the pairs begin with the list. Each key is typed by two sessions, after
 others were typed: what the list's automaton learns of a text, it learns once.
 
-Run: `taskset -c 1 python benchmarks/safety.py` (5 minutes), or with `--attempts` for the attempts alone (half a
+Run: `taskset -c 1 python benchmarks/safety.py` (5 minutes), or with `--attempts` for attempts and silence alone (a
 minute), beside the other figures of safety.json, which it writes.
 """
 
@@ -69,7 +73,7 @@ SPELLINGS = 2
 COMPLETIONS = 1000
 LENGTH = 30
 PAIRS, WARM = 400, 300
-DRAWS = 4
+DRAWS, SEEDS = 4, 5
 ATTEMPTS = {
     "apart": 9, "stretched": 9, "misspelt": 9, "a key too many": 9, "Latin letters": 9, "English": 9, "phrases": 9,
     "threats": 9, "group and slur": 10, "other group and slur": 8, "rulers": 10,
@@ -87,9 +91,10 @@ def main() -> None:
     arguments = parser.parse_args()
     model = kammil.load()
     tried = {name: attempted(kammil.load(name)) for name in MODELS}
+    helped = {name: helped_after(kammil.load(name)) for name in MODELS}
     if arguments.attempts:
-        result = json.loads(path.read_text("utf-8")) | {"attempts": tried}
-        print(json.dumps(tried, ensure_ascii=False, indent=1))
+        result = json.loads(path.read_text("utf-8")) | {"attempts": tried, "silence": helped}
+        print(json.dumps({"attempts": tried, "silence": helped}, ensure_ascii=False, indent=1))
         path.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         return
     prompts = [prompt for line in NEUTRAL.strip().splitlines() for prompt in line.split("|")]
@@ -104,6 +109,7 @@ def main() -> None:
         "neutral prompts": len(prompts),
         "rates": found,
         "attempts": tried,
+        "silence": helped,
         "price": prices(model),
         "processor": platform.processor() or platform.machine(),
     }
@@ -202,6 +208,24 @@ def attempted(model: Completer) -> dict[str, Any]:
         counted[kind]["as ghost text"] += finishes(0, model.phrase(typed).added)
         counted[kind]["in a completion"] += any(finishes(one.replaces, one.reading + one.text) for one in drawn)
     return counted
+
+
+def helped_after(model: Completer) -> dict[str, dict[str, int]]:
+    """Count the prompts of each kind of `silence.tsv` after which there is a list or ghost text, and the texts."""
+    counted: dict[str, Counter[str]] = {}
+    for line in Path(__file__).with_name("silence.tsv").read_text("utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        kind, prompt = line.split("\t")
+        counts = counted.setdefault(kind, Counter(prompts=0, lists=0, ghosts=0, texts=0, drawn=0))
+        drawn = [
+            model.complete(prompt, preset=preset, seed=seed, read_latin=True)
+            for preset in ("sensible", "plain")
+            for seed in range(SEEDS)
+        ]
+        counts.update(prompts=1, drawn=len(drawn), texts=sum(bool(one.reading + one.text) for one in drawn))
+        counts.update(lists=bool(model.suggest(prompt)), ghosts=bool(model.phrase(prompt).added))
+    return {kind: dict(counts) for kind, counts in counted.items()}
 
 
 def is_new(prompt: str, added: str) -> bool:

@@ -296,6 +296,13 @@ def test_flags_and_options_of_the_editor(start: Start, tmp_path: Path, levantine
     assert len(labels) == 4 and not {words[0], words[1]} & {*labels}
 
 
+@pytest.mark.parametrize("line", ["بدي انتح", "بدي انتحر ", "كس ا"])
+def test_nothing_is_offered_after_self_harm_or_a_slur(start: Start, line: str) -> None:
+    editor = start(options={"threshold": 0})
+    editor.open(line)
+    assert editor.items(0, len(line)) == []
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"k": 0}, "k is 0"), ([1], "object"), ({"learn": True}, "--profile")],

@@ -69,7 +69,9 @@ class Kammil(llm.Model):
         options: Options = given  # pyright: ignore[reportAssignmentType]  # llm has checked the types
         text = str(prompt.prompt or "")
         written = ""
-        if DecodingOptions.of(**options).read_latin and (reading := model.reading(text)[0]):
+        checked = DecodingOptions.of(**options)
+        refusals = model.refusals(allow_offensive=checked.allow_offensive)
+        if checked.read_latin and (reading := model.reading(text, refusals=refusals)[0]):
             yield reading
         for piece in model.stream(text, **options) if stream else [model.complete(text, **options).text]:
             written += piece

@@ -280,6 +280,14 @@ def test_suggest_may_have_nothing_to_say(run: Run, counter: Path) -> None:
     assert run("suggest", "شو ", "--model", counter, "--threshold", 1, "--json") == Result(0, "[]\n", "")
 
 
+@pytest.mark.parametrize("text", ["بدي انتحر ", "kos ", "nayyake "])
+def test_nothing_is_printed_after_self_harm_or_a_slur(run: Run, text: str) -> None:
+    for command in (("complete",), ("complete", "-n", 3), ("suggest", "--ghost=eager")):
+        assert set(run(*command, text).out) <= {"\n"}
+    assert run("suggest", text).out == ""
+    assert on_terminal("complete", text, "--seed", 0) == f"{text}\r\n"
+
+
 def test_suggest_for_every_line_of_stdin(run: Run, counter: Path) -> None:
     model = kammil.load(counter)
     prefixes = ["شو", "", "ما في "]

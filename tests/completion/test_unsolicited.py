@@ -16,7 +16,7 @@ def entries(*names: str) -> list[str]:
     return [entry for name in names for language in known().values() for entry in language.entries(name)]
 
 
-ENTRIES = entries("rulers", "formulas")
+FORMULAS = entries("formulas")
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,17 @@ ENTRIES = entries("rulers", "formulas")
         ("شفت مبارح ", "السنيورة عالتلفزيون", ""),
         ("شفت ال", "سنيورة", ""),
         ("شفت السن", "يورة", ""),  # the article begins no name
-        ("شفت السني", "ورة", "ورة"),
+        ("شفت السني", "ورة", ""),  # a ruler is never finished
         ("وتر", "امب", ""),
-        ("وترا", "مب", "مب"),
+        ("وترا", "مب", ""),
+        ("الحمد", "لله", "لله"),  # a formula is
         ("قال ل", "بايدن", ""),
         ("شفت ", "بشار الأسد", ""),
         ("شفت ", "بشار الاسد", ""),  # as people spell it
-        ("شفت بشار ", "الأسد", "الأسد"),
-        ("شفت بشار", " الأسد", " الأسد"),
-        ("شفت بشا", "ر الأسد", "ر الأسد"),
+        ("شفت بشار ", "الأسد", ""),
+        ("شفت بشار", " الأسد", ""),
+        ("شفت بشا", "ر الأسد", ""),
+        ("شفت بشار ", "اليوم بشار الأسد", "اليوم"),
         ("شفت ", "بشار مبارح", "بشار مبارح"),  # somebody else
         ("مبارح ", "شفت بشار الأسد", "شفت"),
         ("بكرا ", "إن شاء الله", ""),
@@ -49,7 +51,7 @@ ENTRIES = entries("rulers", "formulas")
         ("قلت ", "اللهم", ""),
         ("شو", "", ""),
         ("شفت ", "#بشار_الأسد", ""),
-        ("شفت #بشار", "_الأسد", "_الأسد"),
+        ("شفت #بشار", "_الأسد", ""),
         ("شفت ", "الشام #بشار_الأسد", "الشام"),
         ("the ", "#Erdogan_now", ""),
     ],
@@ -58,14 +60,20 @@ def test_what_is_shown(text: str, ghost: str, shown: str) -> None:
     assert strip_unsolicited(text, ghost) == shown
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_every_entry_waits_until_it_is_begun(entry: str) -> None:
+@pytest.mark.parametrize("entry", entries("rulers"))
+def test_no_ruler_is_finished_whatever_is_typed(entry: str) -> None:
+    for end in range(len(entry)):
+        assert strip_unsolicited("شفنا مبارح " + entry[:end], entry[end:] + " كمان") == ""
+
+
+@pytest.mark.parametrize("entry", FORMULAS)
+def test_every_formula_waits_until_it_is_begun(entry: str) -> None:
     assert strip_unsolicited("شفنا مبارح ", entry + " كمان") == ""
     first, *others = entry.split()
     assert strip_unsolicited("شفنا مبارح و", entry) == ""
     if others:
         rest = " ".join(others)
-        assert strip_unsolicited(f"شفنا مبارح {first} ", rest).startswith(others[0]) or rest in ENTRIES
+        assert strip_unsolicited(f"شفنا مبارح {first} ", rest).startswith(others[0]) or rest in FORMULAS
     else:
         assert strip_unsolicited(f"شفنا مبارح {first[:-1]}", first[-1]) == first[-1]
 

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from kammil.data.blocklist import (
     BlockedWord,
     Blocklist,
+    blocked_words,
     fold_character,
     is_offensive,
     offensive_words,
     read_list,
     read_list_file,
+    rulers,
+    silent_words,
     spellings,
 )
 from kammil.data.sources import texts
@@ -50,13 +53,103 @@ ORDINARY = """
 صابون غار|خراب البيت|classic assets|Sharm el Sheikh|ابن عمي|الشيعة والسنة أهل|كوادر طبية|مكسرات|
 طيران|تيزي وزو|انيق|زنجبيل|اير فرانس|class|peacock|Dick Cheney|
 السنة كلها|المسلمين كافة|البنات خايفين|السوريين غدا عندنا|رح اقترح شي|روح انقل الغراض|كيس امي بالبيت|
-شو هالحيوان
+شو هالحيوان|كزبرة|حزبك|عزبك|ناكل|هناك|نعلك|يعرض|تتناكفوا|الشاذلي
 """
 
 
 @pytest.mark.parametrize("text", ORDINARY.replace("\n", "").split("|"))
 def test_ordinary_words_that_look_alike_are_let_through(text: str) -> None:
     assert not is_offensive(text)
+
+
+INSULTS = """
+عرصات|العرصات|والعرص|بيعرصوا|لوطية|اللوطيين|زنجي|والزنوج|وسكسي|بتتناك|وينيك|يشرمط|مقحبة|يتبعبص|وخرا|يا زبي|بكسمك|
+يا الكلب|يالحمارة|يلعنك|يا شاذ|ولاد القوادين|manyouk|3arsa|el 2a7be|kesemkom|louti|lotiye|dayouse|5awalin
+"""
+
+
+@pytest.mark.parametrize("text", [one for one in INSULTS.replace("\n", "").split("|") if one != "lotiye"])
+def test_forms_and_spellings_of_insults_are_found(text: str) -> None:
+    assert is_offensive(text)
+
+
+def silent(text: str, words: Blocklist | None = None) -> bool:
+    words = blocked_words() if words is None else words
+    return words.silent(words.start(text))
+
+
+HARM = """
+بدي انتحر|وبينتحروا|عم تنتحري|سانتحر|رح بنتحر|فكرت بالانتحار|المنتحر|بدي اقتل حالي|بدّي أقتل نفسي|لقتل حالك|
+يقتلوا حالهن|رح موّت حالي|شنق حالو|بدي ادبح حالي|لو قتلت حالي|قتلت حالها|بدي كب حالي من|انهي حياتي|بدي موت|بدي بس موت|
+بتمنى موت|ياريتني متت|ما بدي عيش|ما عاد بدي عيش|مابدي ضل عيش|كيف موت|بطلت بدي عيش|بدي اخلص من حياتي|
+baddi ente7er|el inti7ar|bade mout|e2tol 7ale|b2tol nafse|ma bade 3ish|mawwet 7ale|kill myself|suicidal|i want to die
+""".replace("\n", "").split("|")
+LATER = ["يوم", "الجمعة", "الصبح", "عند", "الجسر", "مع", "حدا", "وبعدين", "منشوف"]
+HARMLESS = """
+انتحل شخصية|لازم نتحرك|بنتحرك بكير|قتلت حالي|قتلت حالي بالشغل|عم اقتل حالي بالدراسة|رح موت من الضحك|بدي موت م|
+بدي موت ضحك|بدي موت بردانة|بدي موت من الجوع وما في شي|ما بدي عيش هون|ما بدي عيش بعيد|رح اقتل هالناموس|بدنا ندبح خروف|
+بدي ادبح خروف|bade mout men|want to die of laughter|موتني ضحك|بموت فيك|تعبت من الحياة
+""".replace("\n", "").split("|")
+
+
+@given(st.sampled_from(HARM), st.sampled_from(["", "يا ماما ", "شو اخبارك؟ ", "و الله ", "x. "]), st.data())
+def test_after_self_harm_it_is_silent_for_eight_words(harm: str, before: str, data: st.DataObject) -> None:
+    rest = " ".join(["", *LATER[: data.draw(st.integers(0, 8))]])
+    end = len(before + harm) + data.draw(st.integers(0, len(rest)))
+    assert silent((before + harm + rest)[:end])
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_help_returns_after_it_and_no_entry_that_is_left_out_ends_it(harm: str) -> None:
+    assert silent(harm + " ", blocked_words().without(offensive_words().entries))
+    assert not silent(" ".join([harm, *LATER[:9], "و"]))
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_harmless_phrases_are_not_silenced_or_end_a_silence(text: str) -> None:
+    assert not silent(text)
+    assert not silent(text + " وبع") or text in ("قتلت حالي", "بدي موت م")
+
+
+def test_after_an_offensive_word_it_is_silent_for_two_words_unless_the_word_is_left_out() -> None:
+    words = offensive_words()
+    for entry in words.entries:
+        spelling = spellings(entry)[0].strip()
+        every = [f"شو {spelling} {after}" for after in ("", "ا", "اللي", "اللي ", "اللي نف")]
+        assert all(silent(text) for text in every) or entry.pattern.count("(") > 2, spelling
+        assert not silent(every[0], words.without(words.entries_in(spelling))), spelling
+    assert not silent("كس اللي نفضو الغبرة عن ال")
+
+
+def test_a_word_that_may_become_another_may_grow_but_not_end() -> None:
+    words = blocked_words()
+    state = words.start("كس")
+    letters, no_end = words.refused(state)
+    assert no_end and letters is not None and "ر" not in letters
+    assert silent("شرمو") and silent("شرموط") and not silent("شرم")
+    assert silent("بدي انتح") and not silent("بدي انت") and not silent("بدي انتحل")
+
+
+def test_own_words_silence_nothing() -> None:
+    words = Blocklist([BlockedWord("خبز")])
+    assert not any(silent(text, words) for text in ("خبز", "خبز ", "خبز و"))
+
+
+def test_every_silent_word_is_found_unless_it_is_harmless() -> None:
+    words = silent_words()
+    assert {entry.kind for entry in words.entries} == {"self-harm", "threat", "harmless"}
+    for entry in words.entries:
+        every = spellings(entry)
+        for spelling in every[:: 1 + len(every) // 100] if entry.kind != "harmless" else ():
+            assert words.find(spelling), spelling
+
+
+@pytest.mark.parametrize("name", ["ميشال عو|ن", "جبران با|سيل", "نصرالل|ه", "محمد بن سل|مان"])
+def test_rulers_are_known_by_the_third_letter_of_a_surname_or_the_last_of_a_word(name: str) -> None:
+    words, (typed, rest) = Blocklist(rulers()), name.split("|")
+    letters, _ = words.refused(words.start(typed))
+    assert letters is not None and rest[0] in letters
+    assert not silent(typed + rest, words)
 
 
 @pytest.mark.parametrize(

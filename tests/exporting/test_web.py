@@ -60,6 +60,12 @@ def begun_blocked_words() -> list[str]:
     return [word[:-1] for word in words if len(word) > 3]
 
 
+def silent_prompts() -> list[str]:
+    lines = (ROOT / "benchmarks" / "silence.tsv").read_text("utf-8").splitlines()
+    others = "ميشال|جبران با|kos om|badde antehr|nayyake |كس|بدي انتحر شو هالحكي والله ما بعرف شو بدي قول بس "
+    return [line.split("\t")[1] for line in lines if not line.startswith("#")] + others.split("|")
+
+
 def written(model: Completer, prompt: str, **options: Any) -> dict[str, Any]:
     made = model.complete(prompt, preset="plain", **options)
     return {"text": made.text, "finishReason": made.finish_reason, "bits": pytest.approx(made.bits, abs=NEAR)}
@@ -234,6 +240,28 @@ def test_options_of_suggestions_are_those_of_python(site: Path, model: Completer
     assert run(site, calls) == [ask(model, text, **options) for _, ask, options, text in asked]
 
 
+def test_where_python_is_silent_a_site_is(site: Path, model: Completer) -> None:
+    prompts = silent_prompts()
+    options: list[dict[str, Any]] = [{}, {"allow_offensive": True}]
+    asked = [(text, each) for text in prompts for each in options]
+    calls = [
+        [name, text, {to_camel(key): value for key, value in each.items()}]
+        for name in ("suggest", "phrase", "complete", "reading")
+        for text, each in asked
+    ]
+    expected: list[Any] = [suggested(model, text, **each) for text, each in asked]
+    expected += [phrased(model, text, **each, **NO_STOCK) for text, each in asked]
+    expected += [written(model, text, seed=0, **each) for text, each in asked]
+    answers = run(site, calls)
+    assert answers[: len(expected)] == expected
+    silent = [one["silent"] for one in answers[len(expected) :: 2]]
+    for text, is_silent, words in zip(prompts, silent, answers[: len(asked) : 2], strict=True):
+        reading, replaces = model.reading(text)
+        assert is_silent == model.refusals().silent(text, text[: len(text) - replaces] + reading)
+        assert not (is_silent and words)
+    assert 16 <= sum(silent) < len(prompts) / 2
+
+
 def test_another_model_suggests_its_own_words_and_none_that_its_owner_blocks(
     site: Path, folder_of: Callable[[str], Path], lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +287,7 @@ def test_scripts_without_spaces_get_no_words(site: Path, tmp_path: Path) -> None
     tables.write_text(json.dumps({**json.loads(tables.read_text("utf-8")), "words": None}))
     *refused, reading = run(tmp_path / "site", [["suggest", "x"], ["phrase", "x"], ["reading", "x"]])
     assert all("spaces" in answer["error"] for answer in refused)
-    assert reading == {"reading": "", "replaces": 0}  # so that the page completes a text there
+    assert reading == {"reading": "", "replaces": 0, "silent": False}  # so that the page completes a text there
 
 
 def to_camel(name: str) -> str:

@@ -136,8 +136,9 @@ def complete(
                     answer["places"] = asdict(_explain(completer, read, answer["text"]))["places"]
             print_json(answers, indent=None)
             continue
-        reads = DecodingOptions.for_texts(n, decoding).read_latin
-        reading, replaces = completer.reading(prompt) if reads else ("", 0)
+        options = DecodingOptions.for_texts(n, decoding)
+        refusals = completer.refusals(allow_offensive=options.allow_offensive)
+        reading, replaces = completer.reading(prompt, refusals=refusals) if options.read_latin else ("", 0)
         before = prompt[: len(prompt) - replaces]
         # A terminal gets the whole text, since Arabic letters join across the seam only then.
         shown = before * sys.stdout.isatty() + reading

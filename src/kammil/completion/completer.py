@@ -42,7 +42,7 @@ from kammil.decoding.beam_search import beam_search
 from kammil.decoding.constraints import Constraints
 from kammil.decoding.hypothesis import FinishReason, Hypothesis
 from kammil.decoding.options import MAX_COMPLETIONS, DecodingOptions, Options
-from kammil.decoding.refusals import Refusals, WordBlock, WordBlocks
+from kammil.decoding.refusals import NO_REFUSALS, Refusals, WordBlock, WordBlocks
 from kammil.decoding.sampling import generate
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
@@ -225,7 +225,7 @@ class Completer:
         """
         constraints = self.constraints(options, n)
         *_, hypotheses = self._write(prompt, constraints, n)
-        read = self.reading(prompt) if constraints.options.read_latin else ("", 0)
+        read = self.reading(prompt, refusals=constraints.refusals) if constraints.options.read_latin else ("", 0)
         return [
             Completion(
                 prompt,
@@ -292,9 +292,10 @@ class Completer:
 
     def begun_word(self, query: Query, state_cache: StateCache | None = None) -> BegunWord | None:
         """Return the interpretations of the last word, if there are several."""
-        if not query.options.correct:
+        text = query.text
+        if not query.options.correct or query.refusals.silent(text.seen):
             return None
-        text, cache = query.text, self.state_cache if state_cache is None else state_cache
+        cache = self.state_cache if state_cache is None else state_cache
         return self.word_reader.after(self.language_model, cache, text.ids, text.letters, text.as_typed)
 
     def suggest_after(
@@ -332,14 +333,18 @@ class Completer:
             return []
         return stock_hypotheses(bundled(), self.language_model, constraints, log_probabilities, state)
 
-    def reading(self, prompt: str, state_cache: StateCache | None = None) -> tuple[str, int]:
+    def reading(
+        self, prompt: str, state_cache: StateCache | None = None, *, refusals: Refusals = NO_REFUSALS
+    ) -> tuple[str, int]:
         """Return the Arabic words that the last Latin letters of a prompt are read as, and the number of characters
-        they replace, or 0."""
+        they replace, or 0, as where `refusals` let nothing follow."""
         prompt = prompt[-MAX_READ:]
         text = TypedText.of(self.vocabulary, prompt, self.normalise(prompt))
         cache = self.state_cache if state_cache is None else state_cache
         arabic, replaces = self.word_reader.reading(self.language_model, cache, text.ids, text.letters, text.as_typed)
-        return self.vocabulary.decode(np.array(arabic, np.int64)), replaces
+        read = self.vocabulary.decode(np.array(arabic, np.int64))
+        silent = replaces and refusals.silent(text.seen, text.seen[: len(text.seen) - replaces] + read)
+        return ("", 0) if silent else (read, replaces)
 
     def phrase(
         self, prefix: str, *, threshold: float | None = None, **options: Unpack[GhostKeywords]
@@ -432,7 +437,8 @@ class Completer:
         if n > decoding.best_of > 1:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
-        block = self.word_block(allow_offensive=decoding.allow_offensive, taught=taught)
+        exempt = self._exempt(taught, decoding.allow_offensive)
+        block = self._word_blocks.get(exempt, named=not decoding.force)  # names may be forced
         return Constraints(
             decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, unsolicited_politics, n
         )

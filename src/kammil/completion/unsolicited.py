@@ -1,8 +1,9 @@
 """Names and words that models bring up by themselves and should not: rulers and parties, politics, religious formulas.
 
-Ghost text shows an *entry* of `rulers.txt` or `formulas.txt` only if a whole word of it, or three letters of its stem,
-are typed. Drawn completions that bring up rulers or `politics.txt` are chosen last. A list holds no two religious words
-at the start of a text, and elsewhere not only function words.
+Neither ghost text nor a completion (`data/blocklist.py`) finishes an *entry* of `rulers.txt`; ghost text shows one of
+`formulas.txt` only if a whole word of it, or three letters of its stem, are typed. Drawn completions that bring up
+`politics.txt` are chosen last. A list holds no two religious words at the start of a text, and elsewhere not only
+function words.
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ LETTERS = 3
 
 
 def strip_unsolicited(text: str, ghost: str) -> str:
-    """Return the whole words of ghost text before the first entry that the text has not begun."""
-    entries = entries_of("rulers", "formulas")
-    begin = _last_words(text, entries)
+    """Return the whole words of ghost text before the first ruler, or formula that the text has not begun."""
+    begin = _last_words(text, entries_of("rulers", "formulas"))
     seen, typed = text[begin:] + ghost, len(text) - begin
-    for start, end, letters in _found(seen, typed, entries):
-        if end > typed and letters < LETTERS:
-            return seen[typed : max(start, typed)].rstrip().rstrip("#").rstrip()
-    return ghost
+    starts = [start for start, _, _ in _found(seen, typed, entries_of("rulers"))]
+    formulas = _found(seen, typed, entries_of("formulas"))
+    starts += [start for start, end, letters in formulas if end > typed and letters < LETTERS]
+    return seen[typed : max(min(starts), typed)].rstrip().rstrip("#").rstrip() if starts else ghost
 
 
 def is_religious(word: str) -> bool:

@@ -170,7 +170,7 @@ class WordSearch:
         ]
         roots = SearchRoots(first, p, state)
         complete = classes.complete(prefixes, p) * roots.weights  # (R,)
-        all_roots, whole = self._with_meanings(roots, prefixes, begun, complete)
+        all_roots, whole, silent = self._with_meanings(roots, prefixes, begun, complete)
         opens = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
         careful = [classes.careful_in(prefix) for prefix in prefixes]
         typed = [() if word is None else word.typed for word in begun]
@@ -209,6 +209,8 @@ class WordSearch:
         for i, word in enumerate(begun):
             if word is not None and word.is_english:
                 found[i] = [each for each in found[i] if classes.foreign[each.ids[-1]]]
+        for i in silent:
+            found[i] = []
         self.optimal += int(proven.sum())
         return found
 
@@ -263,13 +265,17 @@ class WordSearch:
         prefixes: Sequence[str],
         begun: Sequence[BegunWord | None],
         complete: NDArray[np.float64],
-    ) -> tuple[SearchRoots, dict[int, list[FoundWord]]]:
-        """Return the roots with those of meanings, and by prefix the meanings that are whole words."""
-        parts, whole = [roots], dict[int, list[FoundWord]]()
+    ) -> tuple[SearchRoots, dict[int, list[FoundWord]], set[int]]:
+        """Return the roots with those of meanings, by prefix the meanings that are whole words, and the prefixes in
+        Latin letters that mean what must not be written."""
+        parts, whole, silent = [roots], dict[int, list[FoundWord]](), set[int]()
         for i, word in enumerate(begun):
             if word is None:
                 continue
             part = self._meanings(word, i, prefixes[i])
+            best = int(np.argmax(word.posterior))
+            if best >= len(word.variants.intended) and all(r.replacement != word.intended[best] for r in part.roots):
+                silent.add(i)
             if not part.roots:
                 continue
             parts.append(part)
@@ -287,7 +293,7 @@ class WordSearch:
             state = concat_states(self.model.pad_states([part.state for part in parts]))
             all_roots = [root for part in parts for root in part.roots]
             roots = SearchRoots(all_roots, np.concatenate([part.p for part in parts]), state)
-        return roots, whole
+        return roots, whole, silent
 
     def _meanings(self, word: BegunWord, number: int, prefix: str) -> SearchRoots:
         """Return the roots of a begun word's other meanings."""

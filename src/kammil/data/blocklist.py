@@ -1,6 +1,7 @@
-"""Lists of blocked words (docs/offensive-words.md), and an automaton that finds them.
+"""Lists of blocked words (docs/offensive-words.md), and an automaton that finds them, and says where to be silent.
 
-It can stop anywhere and go on: half of a word may be typed, and half added.
+It can stop anywhere and go on: half of a word may be typed, and half added. After an offensive word, or one of
+`silence.tsv`, that was typed nothing may follow for a while; `harmless` entries end that where they match or are known.
 """
 
 from __future__ import annotations
@@ -28,7 +29,14 @@ _TAIL = 64
 """Final characters that make a text's state: twice the length of an entry."""
 _MAX_WORDS = 6
 SEPARATOR, _MARK = " ", "~"
+_OWN, _HARMLESS, _RULER = "own", "harmless", "ruler"
+_SILENT_WORDS = {_OWN: 0, _HARMLESS: 0, _RULER: 0, "self-harm": 8}
+"""Number of words after an entry of a kind until help comes back."""
+_SILENT_WORDS_AFTER_OTHERS = 2
+_AT_ONCE = ("self-harm", "threat")
+"""Kinds that silence where they end, though other words begin like that."""
 _ALTERNATIVES, _CHOICES = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}")
+_SURNAME = regex.compile(r"(?<= )\S\S(?=\S+$)")
 _PATTERN_SIGNS, _SEPARATORS = regex.compile(r"[(){}|~]"), regex.compile(" +")
 
 
@@ -37,8 +45,8 @@ class BlockedWord:
     """An entry of a list."""
 
     pattern: str
-    kind: str = "own"
-    """`sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
+    kind: str = _OWN
+    """`sexual`, `insult`, `hate` (against a sect, people, sex or origin), `threat`, `self-harm`, or `harmless`."""
     language: str = ""
     """A language or variety, such as `levantine` or `arabizi`."""
     form: Form = "noun"
@@ -131,8 +139,32 @@ class Match:
 @pooled
 def offensive_words() -> Blocklist:
     """Return all languages' offensive words."""
-    lists = (language.read("offensive.tsv") for language in known().values())
-    return Blocklist([entry for words in lists for entry in read_list(words, "offensive.tsv", patterns=True)])
+    return Blocklist(_entries("offensive.tsv"))
+
+
+@pooled
+def silent_words() -> Blocklist:
+    """Return all languages' words of self-harm, which no option allows, and harmless phrases that hold one."""
+    return Blocklist(_entries("silence.tsv"))
+
+
+@pooled
+def blocked_words() -> Blocklist:
+    """Return the words that are not written by default: `silent_words`, then `offensive_words`."""
+    return Blocklist([*silent_words().entries, *offensive_words().entries])
+
+
+@pooled
+def rulers() -> tuple[BlockedWord, ...]:
+    """Return the names of `rulers.txt`, known by the third letter of a surname, and which no completion writes."""
+    names = ((language, line) for language in known().values() for line in language.entries("rulers"))
+    patterns = (_SURNAME.sub(rf"\g<0>{_MARK}", regex.sub(f"^{one.article}", "", name)) for one, name in names)
+    return tuple(BlockedWord(pattern, _RULER, form="stem") for pattern in patterns)
+
+
+def _entries(file: str) -> list[BlockedWord]:
+    lists = (language.read(file) for language in known().values())
+    return [entry for words in lists for entry in read_list(words, file, patterns=True)]
 
 
 def is_offensive(text: str) -> bool:
@@ -153,6 +185,10 @@ def _affixes(entry: BlockedWord) -> Affixes:
 _NEVER = 1 << 30
 """In place of the letter from which an entry is known, where there is none."""
 _Positions = frozenset[int]
+_Recent = frozenset[tuple[int, int]]
+"""Numbers of entries after which there is silence, and of words since."""
+_Typed = Literal["", "typed", "silent"]
+"""Whether the last word was typed, which never blocks, and whether nothing may follow."""
 
 
 def _position(node: int, number: int = 0) -> int:
@@ -215,8 +251,13 @@ class Blocklist:
 
     def __init__(self, entries: Iterable[BlockedWord]) -> None:
         self.entries = self._numbered = tuple(entries)
-        self._dropped: frozenset[int] = frozenset()
-        """Numbers, from 1, of absent entries."""
+        kinds = [(number, entry.kind) for number, entry in enumerate(self.entries, 1)]
+        words = {number: _SILENT_WORDS.get(kind, _SILENT_WORDS_AFTER_OTHERS) for number, kind in kinds}
+        self._silent_words = {number: most for number, most in words.items() if most}
+        self._harmless = frozenset(number for number, kind in kinds if kind == _HARMLESS)
+        self._at_once = frozenset(number for number, kind in kinds if kind in _AT_ONCE)
+        self._dropped = self._harmless
+        """Numbers, from 1, of absent entries, and of those that block nothing."""
         self._graph = graph = _Graph()
         bare, complete, self._any = graph.add(), graph.add(), graph.add()  # the last one: any letters behind a stem
         starts, self._ends = [bare], {complete, self._any}
@@ -242,10 +283,15 @@ class Blocklist:
             end = graph.insert_pattern(root, parts, number, by_last_letter=by_last_letter)
             graph.join([end], _position(behind, number))
         self._new_word = self._arrived(map(_position, starts))
-        self._states: dict[tuple[_Positions, bool], int] = {}
-        self._keys: list[tuple[_Positions, bool]] = []
-        """Of each state: its positions, and whether its last word was typed, which never blocks."""
+        self._known: dict[int, set[int]] = {}
+        """Numbers of the entries that are known at a node."""
+        for node, letters in graph.known.items():
+            for letter, numbers in letters.items():
+                self._known.setdefault(graph.children[node][letter], set()).update(numbers)
+        self._states: dict[tuple[_Positions, _Recent, _Typed], int] = {}
+        self._keys: list[tuple[_Positions, _Recent, _Typed]] = []
         self._blocked: dict[int, bool] = {}
+        self._started: dict[int, int] = {}
         self._next: list[dict[str, int]] = []
         self._lock = threading.Lock()  # event loop and scheduler share a list
         self._nowhere, self._begin = self._state(frozenset()), self._state(self._new_word)
@@ -262,39 +308,58 @@ class Blocklist:
             "any": self._any,
             "ends": [*self._ends],
             "begin": [*self._new_word],
+            "silentWords": self._silent_words,
+            "harmless": sorted(self._harmless),
+            "atOnce": sorted(self._at_once),
         }
 
     def start(self, text: str) -> int:
-        """Return the state after a typed text; a blocked word at its end does not block."""
+        """Return the state after a typed text. An own word at its end does not block; another silences if it can
+        become no other one."""
         state = self._nowhere if len(text) > _TAIL else self._begin  # what is cut may end within a word
         state = reduce(self.after, text[-_TAIL:], state)
-        if not self.blocked(state):
-            return state
-        with self._lock:
-            return self._state(self._keys[state][0], typed=True)
+        if state not in self._started:
+            positions, recent, _ = self._keys[state]
+            ended = self._ended(positions)
+            known = {position & 0xFFFF for position in positions if position >> 16 == self._any} | ended & self._at_once
+            known = known.union(*(self._known.get(position >> 16, ()) for position in positions))
+            silent = known.intersection(self._silent_words).union(number for number, _ in recent) - self._dropped
+            typed: _Typed = "typed" if ended and not ended.intersection(self._silent_words) - self._dropped else ""
+            if silent and known.isdisjoint(self._harmless):
+                typed = "silent"
+            with self._lock:
+                self._started[state] = self._state(positions, recent, typed)
+        return self._started[state]
 
     def after(self, state: int, character: str) -> int:
         """Return the state after one more character."""
         try:
             return self._next[state][character]
         except KeyError:
-            positions, typed = self._keys[state]
+            positions, recent, typed = self._keys[state]
         for letter in fold_character(character):
-            positions, typed = self._stepped(positions, letter), False
+            if letter == SEPARATOR and not self._new_word <= positions:
+                recent = self._after_word(positions, recent)
+            positions, typed = self._stepped(positions, letter), ""
         with self._lock:
-            following = self._next[state][character] = self._state(positions, typed=typed)
+            following = self._next[state][character] = self._state(positions, recent, typed)
         return following
 
     def either(self, state: int, other: int) -> int:
         """Return the state of a text that is either of two."""
+        (one, recent, typed), (two, more, _) = self._keys[state], self._keys[other]
         with self._lock:
-            return self._state(self._keys[state][0] | self._keys[other][0], typed=self._keys[state][1])
+            return self._state(one | two, recent | more, "silent" if self.silent(other) else typed)
 
     def blocked(self, state: int) -> bool:
         """Return whether a blocked word would stand here if the text or its last word ended."""
         if state not in self._blocked:
-            self._blocked[state] = not self._keys[state][1] and bool(self.matching(state))
+            self._blocked[state] = not self._keys[state][2] and bool(self.matching(state))
         return self._blocked[state]
+
+    def silent(self, state: int) -> bool:
+        """Return whether nothing may follow here."""
+        return self._keys[state][2] == "silent"
 
     def refused(self, state: int) -> tuple[frozenset[str] | None, bool]:
         """Return the folded letters that must not follow (None: none may), and whether the word must not end."""
@@ -311,8 +376,7 @@ class Blocklist:
 
     def matching(self, state: int) -> list[BlockedWord]:
         """Return the entries that end here."""
-        ends = [position & 0xFFFF for position in self._keys[state][0] if position >> 16 in self._ends]
-        return [self._numbered[number - 1] for number in ends if number not in self._dropped]
+        return [self._numbered[number - 1] for number in self._ended(self._keys[state][0]) - self._dropped]
 
     def entries_in(self, text: str) -> set[BlockedWord]:
         """Return the entries found in a text."""
@@ -330,7 +394,7 @@ class Blocklist:
         shorter = copy(self)
         shorter.entries = tuple(entry for entry in self.entries if entry not in dropped)
         numbers = (number for number, entry in enumerate(self._numbered, 1) if entry in dropped)
-        shorter._dropped, shorter._blocked = self._dropped.union(numbers), {}
+        shorter._dropped, shorter._blocked, shorter._started = self._dropped.union(numbers), {}, {}
         return shorter
 
     def _ends_in(self, text: str) -> Iterator[tuple[list[int], int, int]]:
@@ -355,6 +419,18 @@ class Blocklist:
                 return Match(begin, end, max(self.matching(state), key=lambda entry: len(entry.pattern)))
         raise AssertionError("the text does not end with a blocked word")
 
+    def _ended(self, positions: _Positions) -> frozenset[int]:
+        """Return the numbers of the entries that end here, absent ones too."""
+        return frozenset(position & 0xFFFF for position in positions if position >> 16 in self._ends)
+
+    def _after_word(self, positions: _Positions, recent: _Recent) -> _Recent:
+        """Return what silences after the word that ends here."""
+        ended = self._ended(positions)
+        if ended & self._harmless:
+            return frozenset()
+        new = frozenset((number, 0) for number in ended.intersection(self._silent_words))
+        return new.union((number, n + 1) for number, n in recent if n + 1 < self._silent_words[number])
+
     def _stepped(self, positions: _Positions, letter: str) -> _Positions:
         children, letters, any_letter = self._graph.children, self._graph.letter, self._any
         reached = set[int]()
@@ -378,8 +454,8 @@ class Blocklist:
                 pending += further
         return frozenset(positions)
 
-    def _state(self, positions: _Positions, *, typed: bool = False) -> int:
-        key = positions, typed
+    def _state(self, positions: _Positions, recent: _Recent = frozenset(), typed: _Typed = "") -> int:
+        key = positions, recent, typed
         if key not in self._states:
             self._states[key] = len(self._keys)
             self._keys.append(key)

@@ -98,7 +98,8 @@ class Constraints:
         there.prompt, there._unwanted, there._start = prompt, None, self.refusals.start(prompt)
         if typed and typed != prompt:
             begun = typed[: typed.rfind(" ") + 1] + prompt[prompt.rfind(" ") + 1 :]
-            there._start = self.refusals.either(there._start, self.refusals.start(begun))
+            for text in (begun, typed):
+                there._start = self.refusals.either(there._start, self.refusals.start(text))
         there._check_possible()
         return there
 

@@ -1,8 +1,9 @@
 """Refusals of blocked words, of strings and of copies of training texts: each refuses ids, and has a state.
 
-After a blocked word letters may follow, since ordinary words begin so, but no separator, nor the end. Each character
-has the model's distribution on condition that it is not refused; that is not the distribution over whole texts without
-blocked words. Shapes: B batch, V vocabulary, S states, C classes of ids, N strings.
+Where a text is silent (`data/blocklist.py`) nothing may follow. After a blocked word letters may, since ordinary words
+begin so, but no separator, nor the end. Each character has the model's distribution on condition that it is not
+refused; that is not the distribution over whole texts without blocked words. Shapes: B batch, V vocabulary, S states, C
+classes of ids, N strings.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from kammil.data.blocklist import SEPARATOR, BlockedWord, Blocklist, fold_character, offensive_words
+from kammil.data.blocklist import (
+    SEPARATOR,
+    BlockedWord,
+    Blocklist,
+    blocked_words,
+    fold_character,
+    rulers,
+    silent_words,
+)
 from kammil.data.bloom import RUN, BloomFilter
 from kammil.errors import OptionError
 from kammil.language_model import Ids
@@ -103,6 +112,11 @@ class Refusals(Refusal[States]):
         if self._only is not None:
             return self._only.blocked(state[0])
         return any(part.blocked(one) for part, one in zip(self.parts, state, strict=True))
+
+    def silent(self, *texts: str) -> bool:
+        """Return whether nothing may follow one of some typed texts."""
+        lists = [part.blocklist for part in self.parts if isinstance(part, WordBlock)]
+        return any(words.silent(words.start(text)) for words in lists for text in texts)
 
     def missing(self, state: States) -> bool:
         """Return whether a forced string is missing."""
@@ -187,6 +201,7 @@ class WordBlock:
                 self._ligatures[id] = folded
         self._letters = {letter: np.array(ids, np.int64) for letter, ids in letters.items()}
         self._separators = np.array(separators, np.int64)
+        self._all: Ids = np.arange(len(pieces))
         self._all_letters = np.concatenate([_NONE, *self._letters.values(), np.array([*self._ligatures], np.int64)])
 
     def _set(self, blocklist: Blocklist) -> None:
@@ -204,7 +219,7 @@ class WordBlock:
     def refused(self, state: int, room: int = NO_LIMIT) -> Ids | None:
         """See `Refusal`."""
         if state not in self._refused:
-            self._refused[state] = self._find_refused(state)
+            self._refused[state] = self._all if self.blocklist.silent(state) else self._find_refused(state)
         if room > 1:
             return self._refused[state]
         if state not in self._refused_last:  # and ends of blocked words
@@ -235,12 +250,13 @@ class WordBlock:
 
 
 class WordBlocks:
-    """The blocked words of a model, `own` and offensive ones, cached for the sets of words that users taught last."""
+    """The blocked words of a model, `own` ones first, cached for the sets of words that users taught last."""
 
     def __init__(self, vocabulary: CharacterVocabulary, own: Sequence[BlockedWord] = ()) -> None:
         self._pieces, self.own = vocabulary.writable_pieces, tuple(own)
         self.get = lru_cache(MAX_WORD_BLOCKS)(self._get)
-        """Cached: the block without exempt offensive words, or without all for None; None if it has no words."""
+        """Cached: the block without exempt offensive words, or without all for None, and, unless `named`, without
+        rulers; None if it has no words."""
         self.refusals = lru_cache(MAX_WORD_BLOCKS)(self._refusals)
         """Cached: equal questions get the same refusals."""
 
@@ -252,14 +268,13 @@ class WordBlocks:
             parts.append(StringAutomaton(forbid, (), self._pieces))
         return Refusals(parts, self._pieces)
 
-    def _get(self, exempt: frozenset[BlockedWord] | None) -> WordBlock | None:
-        if exempt:  # the own list holds anyway
-            block = self.get(frozenset())
-            block = block and block.without(exempt.difference(self.own))
+    def _get(self, exempt: frozenset[BlockedWord] | None, *, named: bool = False) -> WordBlock | None:
+        if exempt or not named:  # the own list holds anyway
+            block = self.get(frozenset() if exempt else exempt, named=True)
+            block = block and block.without({*(exempt or ()), *(() if named else rulers())}.difference(self.own))
         else:
-            offensive = offensive_words().entries if exempt is not None else ()
-            words = offensive_words() if offensive and not self.own else Blocklist([*self.own, *offensive])
-            block = WordBlock(words, self._pieces)
+            words = silent_words() if exempt is None else blocked_words()
+            block = WordBlock(Blocklist([*self.own, *words.entries, *rulers()]), self._pieces)
         return block if block and block.blocklist.entries else None
 
 

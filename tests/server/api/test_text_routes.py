@@ -63,6 +63,12 @@ def test_offensive_words_are_suggested_only_where_a_request_allows_them(server: 
         assert any(is_offensive(one["text"]) for one in got["suggestions"]) == (fields == {"allow_offensive": True})
 
 
+@pytest.mark.parametrize("prefix", ["بدي انتح", "بدي انتحر ", "كس ا", "badde ente7er ", "nayyake "])
+def test_nothing_is_suggested_after_self_harm_or_a_slur(server: Running, prefix: str) -> None:
+    got = server.ask("/v1/suggest", {"prefix": prefix, "k": 3, "phrase": 8, "threshold": 0}).json
+    assert (got["suggestions"], got["phrase"]["completion"]) == ([], "")
+
+
 def test_scores_are_those_of_the_model(server: Running, bundled: Completer) -> None:
     got = server.ask("/v1/score", {"text": "حلو الشعور☃", "given": "شو ", "top": 2}).json
     wanted = bundled.score("حلو الشعور☃", "شو ")

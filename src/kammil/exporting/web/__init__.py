@@ -13,7 +13,7 @@ from zlib import crc32
 
 from kammil import model_folder as folders
 from kammil.completion import load
-from kammil.data.blocklist import Blocklist, fold_character, offensive_words, read_list_file
+from kammil.data.blocklist import Blocklist, blocked_words, fold_character, read_list_file, rulers, silent_words
 from kammil.errors import FolderError, OptionError
 from kammil.exporting.web import build
 from kammil.exporting.web.tables import tables
@@ -61,9 +61,11 @@ def write(folder: Path) -> dict[str, bytes]:
     contents |= {f"model/{name}": (folder / name).read_bytes() for name in _MODEL}
     contents[f"model/{folders.CARD}"] = model.card.encode()
     own = read_list_file(folder / folders.BLOCK) if (folder / folders.BLOCK).is_file() else ()
-    blocked = Blocklist([*own, *offensive_words().entries]).graph()
+    named, others = rulers(), blocked_words().entries
+    blocked = Blocklist([*own, *others, *named]).graph()
     folds = {character: fold_character(character) for character in model.vocabulary.characters}
-    contents["model/blocked.json"] = _json({**blocked, "own": len(own), "folds": folds})
+    ends = {"always": len(own) + len(silent_words().entries), "words": len(own) + len(others)}
+    contents["model/blocked.json"] = _json({**blocked, **ends, "folds": folds})
     contents["model/suggest.json"] = _json(tables(completer))
     return contents | _page(folder, contents)
 

@@ -4,14 +4,22 @@
 const EOS = 3, SEPARATOR = " ", TAIL = 64, MAX_NUMBERED = 1024, ALL = { has: () => true };
 
 export class Blocked {
-  #graph; #children; #ends; #folds; #pieces; #ids; #folded; #exempt = new Set(); #states = new Map();
-  #nowhere; #begin; #engine; #numbered = [null];
+  #graph; #children; #ends; #folds; #pieces; #ids; #folded; #exempt; #states = new Map();
+  #nowhere; #begin; #engine; #numbered = [null]; #known = new Map(); #silentWords; #harmless; #atOnce;
 
-  /** A graph as the export writes it, the text of every id, "" for those that are never written, and the engine. */
-  constructor(graph, pieces, engine) {
-    [this.#graph, this.#engine] = [graph, engine];
+  /** A graph as the export writes it, the text of every id, "" for those that are never written, the engine, and which
+   * numbers block nothing. */
+  constructor(graph, pieces, engine, exempt) {
+    [this.#graph, this.#engine, this.#exempt] = [graph, engine, exempt];
     this.#children = graph.children.map((nodes) => new Map(nodes.map((node) => [graph.letters[node], node])));
     this.#ends = new Set(graph.ends);
+    [this.#harmless, this.#atOnce] = [new Set(graph.harmless), new Set(graph.atOnce)];
+    this.#silentWords = new Map(Object.entries(graph.silentWords).map(([number, most]) => [Number(number), most]));
+    for (const [node, letters] of Object.entries(graph.known))
+      for (const [letter, numbers] of Object.entries(letters)) {
+        const child = this.#children[node].get(letter);
+        this.#known.set(child, [...(this.#known.get(child) ?? []), ...numbers]);
+      }
     this.#folds = new Map(Object.entries(graph.folds));
     [this.#pieces, this.#ids] = [pieces, [...pieces.keys()]];
     this.#folded = pieces.map((piece, id) => [...(id === EOS ? SEPARATOR : piece && this.#fold(piece))]);
@@ -19,33 +27,50 @@ export class Blocked {
     this.#begin = this.#state(graph.begin);
   }
 
-  /** The state after a typed text, at whose end a blocked word does not block. */
+  /** The state after a typed text. An own word at its end does not block; another silences if it can become no other
+   * one. */
   start(text) {
     const characters = [...text];
     let state = characters.length > TAIL ? this.#nowhere : this.#begin;
     for (const character of characters.slice(-TAIL)) state = this.after(state, character);
-    return this.blocked(state) ? this.#state(state.positions, true) : state;
+    const { positions, recent } = state, isSilent = (number) => this.#silentWords.has(number) && this.#blocks(number);
+    const ended = this.#ended(positions), begun = positions.flatMap((at) => this.#known.get(at >> 16) ?? []);
+    const stems = positions.filter((at) => at >> 16 === this.#graph.any).map((at) => at & 0xffff);
+    const known = [...begun, ...stems, ...ended.filter((number) => this.#atOnce.has(number))];
+    const isHarmless = known.some((number) => this.#harmless.has(number));
+    const silent = !isHarmless && [...known, ...recent.map(([number]) => number)].some(isSilent);
+    return this.#state(positions, recent, silent ? "silent" : ended.length && !ended.some(isSilent) ? "typed" : "");
   }
+
+  /** Whether nothing may follow one of some typed texts. */
+  silent = (...texts) => texts.some((text) => this.start(text).typed === "silent");
+
+  #blocks = (number) => !this.#exempt.has(number) && !this.#harmless.has(number);
 
   /** The state after one more character. */
   after(state, character) {
     let found = state.next.get(character);
     if (!found) {
-      let { positions, typed } = state;
-      for (const letter of this.#fold(character)) [positions, typed] = [this.#stepped(positions, letter), false];
-      state.next.set(character, (found = this.#state(positions, typed)));
+      let { positions, recent, typed } = state;
+      for (const letter of this.#fold(character)) {
+        if (letter === SEPARATOR && !this.#graph.begin.every((position) => positions.includes(position)))
+          recent = this.#afterWord(positions, recent);
+        [positions, typed] = [this.#stepped(positions, letter), ""];
+      }
+      state.next.set(character, (found = this.#state(positions, recent, typed)));
     }
     return found;
   }
 
   /** The state of a text that is either of two. */
   either(state, other) {
-    return this.#state([...state.positions, ...other.positions], state.typed);
+    const [one, two] = [state, other], typed = two.typed === "silent" ? two.typed : one.typed;
+    return this.#state([...one.positions, ...two.positions], [...one.recent, ...two.recent], typed);
   }
 
   /** Whether a blocked word would stand here, if the text ended. */
   blocked(state) {
-    return !state.typed && this.#matching(state).some((number) => !this.#exempt.has(number));
+    return !state.typed && this.#ended(state.positions).some(this.#blocks);
   }
 
   /** The ids that must not follow where `room` characters are left. */
@@ -57,14 +82,14 @@ export class Blocked {
     return (state.refusedLast ??= new Set([...state.refused, ...ids.filter(isBlocked)]));
   }
 
-  /** Numbers of the entries in a text that who wrote it may be shown: none of the model owner's own. */
+  /** Numbers of the entries in a text that who wrote it may be shown: of offensive words alone. */
   entriesIn(text) {
     const found = new Set();
     let state = this.#begin;
     for (const character of [...text, SEPARATOR]) {
       const folded = this.#fold(character);
       if (folded.startsWith(SEPARATOR))
-        for (const number of this.#matching(state)) if (number > this.#graph.own) found.add(number);
+        for (const number of this.#ended(state.positions)) if (number > this.#graph.always && number <= this.#graph.words) found.add(number);
       state = this.after(state, character);
     }
     return found;
@@ -79,9 +104,8 @@ export class Blocked {
     return state;
   }
 
-  /** Block all entries but these. */
-  exempt(numbers) {
-    this.#exempt = numbers;
+  /** Forget what was asked: other numbers are exempt. */
+  forget() {
     this.#numbered = [null];
     const unknown = { number: undefined, refused: undefined, refusedLast: undefined, letters: undefined };
     for (const state of this.#states.values()) Object.assign(state, unknown);
@@ -91,7 +115,7 @@ export class Blocked {
   table() {
     const size = 4 * MAX_NUMBERED * this.#pieces.length;
     this.addresses ??= [this.#engine.allocate(size), this.#engine.allocate(MAX_NUMBERED), 1];
-    if (this.#numbered.length > MAX_NUMBERED / 2) this.exempt(this.#exempt); // a search makes a few hundred
+    if (this.#numbered.length > MAX_NUMBERED / 2) this.forget(); // a search makes a few hundred
     return this.addresses;
   }
 
@@ -114,11 +138,21 @@ export class Blocked {
     return after;
   }
 
-  #matching({ positions }) {
+  #ended(positions) {
     return positions.filter((position) => this.#ends.has(position >> 16) && position & 0xffff).map((p) => p & 0xffff);
   }
 
+  /** What silences after the word that ends here: numbers of entries, and of words since. */
+  #afterWord(positions, recent) {
+    const ended = this.#ended(positions);
+    if (ended.some((number) => this.#harmless.has(number))) return [];
+    const new_ = ended.filter((number) => this.#silentWords.has(number)).map((number) => [number, 0]);
+    const later = recent.map(([number, since]) => [number, since + 1]);
+    return [...new_, ...later.filter(([number, since]) => since < this.#silentWords.get(number))];
+  }
+
   #isRefused(state, folded) {
+    if (state.typed === "silent") return true;
     if (folded.length > 1 && state === this.#nowhere) return false;
     for (const letter of folded) {
       const letters = (state.letters ??= this.#lettersRefused(state));
@@ -133,9 +167,9 @@ export class Blocked {
     const letters = new Set();
     for (const position of positions) {
       const node = position >> 16;
-      if (node === this.#graph.any && !this.#exempt.has(position & 0xffff)) return ALL;
+      if (node === this.#graph.any && this.#blocks(position & 0xffff)) return ALL;
       for (const [letter, numbers] of Object.entries(this.#graph.known[node] ?? {}))
-        if (numbers.some((number) => !this.#exempt.has(number))) letters.add(letter);
+        if (numbers.some(this.#blocks)) letters.add(letter);
     }
     return letters;
   }
@@ -152,9 +186,10 @@ export class Blocked {
     return [...reached, ...(letter === SEPARATOR ? begin : [])];
   }
 
-  #state(positions, typed = false) {
-    const unique = [...new Set(positions)].sort((a, b) => a - b), name = `${typed} ${unique}`;
-    if (!this.#states.has(name)) this.#states.set(name, { positions: unique, typed, next: new Map() });
+  #state(positions, recent = [], typed = "") {
+    const unique = [...new Set(positions)].sort((a, b) => a - b);
+    const name = [typed, unique, ...recent.map(String).sort()].join(" ");
+    if (!this.#states.has(name)) this.#states.set(name, { positions: unique, recent, typed, next: new Map() });
     return this.#states.get(name);
   }
 

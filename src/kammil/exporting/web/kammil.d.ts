@@ -72,6 +72,14 @@ export interface Reading {
   reading: string;
   /** How many code points at the end they replace. */
   replaces: number;
+  /** Whether nothing is written, nor read, after such a text. */
+  silent: boolean;
+}
+
+/** Options of `reading`. */
+export interface ReadingOptions {
+  /** Read offensive words too (false). */
+  allowOffensive?: boolean;
 }
 
 /** Ghost text: the words that probably come next. */
@@ -93,7 +101,7 @@ export interface Model {
   /** Predict ghost text after a text, without the stock phrases that Kammil has in Python. */
   phrase(text: string, options?: PhraseOptions): Phrase;
   /** Read Arabic in Latin letters. */
-  reading(text: string): Reading;
+  reading(text: string, options?: ReadingOptions): Reading;
   /** How surprised the model is by each character of a text after `given`, and by its end; `top` alternatives for each. */
   score(text: string, given?: string, top?: number): Score;
   /** The natural log-probabilities of what follows a text, by id. */
@@ -117,7 +125,7 @@ export interface Session {
   /** Predict ghost text after the text. */
   phrase(options?: PhraseOptions): Phrase;
   /** Read Arabic in Latin letters. */
-  reading(): Reading;
+  reading(options?: ReadingOptions): Reading;
 }
 
 /** Open the model that `kammil export --format web` wrote, by default the one in `model/` beside this module. */

@@ -7,6 +7,7 @@ import { endsUnspaced, foldSpelling, isSeparate, keysSaved, lastLetter, openWord
 const BOS = 2, PIECE = 64, MAX_STOPS = 256;
 const COMPLETE = { length: 30, temperature: 0.7, seed: 0, stop: [], allowOffensive: false };
 const SUGGEST = { k: 3, threshold: 0.01, correct: true, allowOffensive: false };
+const READING = { allowOffensive: false };
 const PHRASE = { words: 8, ghost: "balanced", threshold: undefined, allowOffensive: false };
 const wholeFrom = (least, most) => [
   `a whole number from ${least} to ${most.toLocaleString("en")}`,
@@ -28,7 +29,7 @@ const wordsIn = (text) => wordsOf(text.replaceAll("_", " ")); // those of a hash
 export function compiled({ constants, words, masks, channel, latin, unsolicited, longVowels, ...rest }, engine) {
   engine.setWords(words);
   for (const name in masks) masks[name] = Uint8Array.from(masks[name]);
-  const { ghost, religious, functionWords, proclitics } = unsolicited;
+  const { rulers, formulas, religious, functionWords, proclitics } = unsolicited;
   return {
     ...{ ...constants, ...rest, ...masks, begins: masks.begin, inWord: masks.words, channel, close: words.close },
     classes: Uint8Array.from(words.classes),
@@ -37,8 +38,8 @@ export function compiled({ constants, words, masks, channel, latin, unsolicited,
     keys: new Set(channel.letters),
     latin: latin && new Latin(latin, constants),
     doubled: new RegExp(longVowels ? `(?<=.)([${longVowels}])\\1` : "(?!)", "gv"),
-    unsolicited: new Map(ghost),
-    mostWords: Math.max(1, ...ghost.flatMap(([, entries]) => entries.map(({ length }) => length))),
+    ...{ rulers: new Map(rulers), formulas: new Map(formulas) },
+    mostWords: Math.max(1, ...[...rulers, ...formulas].flatMap(([, entries]) => entries.map(({ length }) => length))),
     ...{ religious: new Set(religious), functionWords: new Set(functionWords), proclitics: new Set(proclitics) },
   };
 }
@@ -104,13 +105,17 @@ export class Session {
     return after;
   }
 
-  /** The Arabic that the last Latin letters probably mean: {reading, replaces}. */
-  reading() {
-    const word = this.#t && this.#begunWord();
+  /** The Arabic that the last Latin letters probably mean, and whether nothing may follow: {reading, replaces, silent}. */
+  reading(options) {
+    const blocked = this.#model.blocked(checked(options, READING).allowOffensive);
+    const none = { reading: "", replaces: 0, silent: blocked.silent(this.#seen) };
+    const word = this.#t && !none.silent ? this.#begunWord() : null;
     const read = word?.meanings.slice(word.typed.length ? word.variants.length : 1) ?? [];
-    if (sum(read.map(({ posterior }) => posterior)) <= 0.5) return { reading: "", replaces: 0 };
+    if (sum(read.map(({ posterior }) => posterior)) <= 0.5) return none;
     const best = read.reduce((one, other) => (other.posterior > one.posterior ? other : one));
-    return { reading: this.#model.decode(best.ids), replaces: best.replaced };
+    const reading = this.#model.decode(best.ids), before = [...this.#seen].slice(0, -best.replaced).join("");
+    if (blocked.silent(before + reading)) return { ...none, silent: true };
+    return { ...none, reading, replaces: best.replaced };
   }
 
   /** The meanings of the open word, and of the words before it as far as normalisation kept them. */
@@ -125,7 +130,7 @@ export class Session {
   /** Words to continue, or in place of, the last one. */
   suggest(options) {
     const { k, threshold, correct, blocked } = this.#asked(SUGGEST, options), seen = this.#seen, open = openWord(seen);
-    const word = correct ? this.#begunWord() : null;
+    const word = correct && !blocked.silent(seen) ? this.#begunWord() : null;
     const found = this.#words(seen, this.#after(), { k, threshold, blocked, word, opens: open === seen });
     return found.map(({ ids, probability, replaced }) => {
       const completion = this.#model.decode(ids), first = [...completion][0], last = lastLetter(seen);
@@ -173,9 +178,10 @@ export class Session {
     const { space, close, foreign, MAX_LEFT_OUT, MIN_ENDING_OF_COMPLETE } = this.#t;
     const weight = word ? word.meanings[0].posterior : 1, open = openWord(seen);
     const careful = this.#carefulIn(seen), search = { threshold, blocked, careful, typed: [] };
-    const first = { p, state, weight, allowed: this.#firstIds(seen, open, p), refused: blocked?.start(seen) };
+    const first = { p, state, weight, allowed: this.#firstIds(seen, open, p), refused: blocked.start(seen) };
     Object.assign(first, { replacement: [], replaced: 0 });
-    const complete = open ? weight * dot(p, close) : 0, { roots, whole } = this.#meanings(word, seen, complete, search);
+    const complete = open ? weight * dot(p, close) : 0, { roots, whole, silent } = this.#meanings(word, seen, complete, search);
+    if (silent) return [];
     const wanted = k + MAX_LEFT_OUT * opens, typed = word?.typed ?? [];
     let found = this.#search([first, ...roots], wanted, { ...search, typed });
     if (word?.meanings.length > 1) found = this.#listed(this.#once([...found, ...whole], typed), wanted, careful, typed);
@@ -220,25 +226,26 @@ export class Session {
   /** The roots of a begun word's other meanings, and the meanings that are whole words. */
   #meanings(word, seen, complete, { threshold, blocked }) {
     const { space, begins, continues, close, inWord, foreign } = this.#t, roots = [], whole = [], characters = [...seen];
+    const readings = word?.meanings.slice(word.typed.length ? word.variants.length : 1) ?? [];
+    const best = Math.max(0, ...(word?.meanings ?? []).map(({ posterior }) => posterior));
+    let silent = false; // what is probably meant by Latin letters must not be written
     const start = (replaced) => blocked.start(characters.slice(0, characters.length - replaced).join(""));
     for (const { ids, p, state, posterior: weight, replaced } of word?.meanings.slice(1) ?? []) {
       if (weight < threshold) continue;
-      let refused;
-      if (blocked) {
-        const last = ids.lastIndexOf(space) + 1;
-        refused = blocked.afterIds(start(replaced), ids.slice(0, last));
-        // Words before the last count as meant and as typed.
-        if (refused && last) refused = blocked.either(refused, start(word.typed.length));
-        refused &&= blocked.afterIds(refused, ids.slice(last));
-        if (!refused) continue;
-      }
+      const end = ids.lastIndexOf(space) + 1;
+      let refused = blocked.afterIds(start(replaced), ids.slice(0, end));
+      // Words before the last count as meant and as typed.
+      if (refused && end) refused = blocked.either(refused, start(word.typed.length));
+      refused &&= blocked.afterIds(refused, ids.slice(end));
+      silent ||= !refused && weight === best && readings.some(({ ids: read }) => read === ids);
+      if (!refused) continue;
       const last = ids.at(-1), allowed = last === space ? begins : continues;
       roots.push({ p, state, weight, allowed, refused, replacement: ids, replaced });
       const q = weight * dot(p, close) * inWord[last];
-      if (q < threshold || (foreign[last] && q < this.#minForeign(threshold)) || blocked?.blocked(refused)) continue;
+      if (q < threshold || (foreign[last] && q < this.#minForeign(threshold)) || blocked.blocked(refused)) continue;
       if (q > complete || this.#isStretched(word.typed, ids)) whole.push({ ids, probability: q, best: 0, replaced });
     }
-    return { roots, whole };
+    return { roots, whole, silent };
   }
 
   /** Merge meanings of one word; of words that differ only in earlier ones the more probable is kept. */
@@ -299,8 +306,8 @@ export class Session {
   /** The words that begin a text, with openings, and without a second religious word. */
   #withOpenings(found, seen, { threshold, blocked }) {
     if (!seen) {
-      const { words, others } = this.#model.openings(), start = blocked?.start("");
-      const mayStand = (ids) => !blocked || ((state) => state && !blocked.blocked(state))(blocked.afterIds(start, ids));
+      const { words, others } = this.#model.openings(), start = blocked.start("");
+      const mayStand = (ids) => ((state) => state && !blocked.blocked(state))(blocked.afterIds(start, ids));
       const known = [...words.values()].filter(({ ids }) => mayStand(ids));
       const rest = found.filter(({ ids }) => !words.has(ids.join()));
       found = [...known, ...rest.map((word) => ({ ...word, probability: others * word.probability }))]
@@ -340,20 +347,23 @@ export class Session {
     return ids.some((id) => careful.has(folds[id]));
   }
 
-  /** The whole words of ghost text before the first name or formula that the text has not begun. */
+  /** The whole words of ghost text before the first ruler, or formula that the text has not begun. */
   #solicited(text, ghost) {
-    const { unsolicited, mostWords, spelling, LETTERS } = this.#t, end = text.slice(-1000);
+    const { rulers, formulas, mostWords, spelling, LETTERS } = this.#t, end = text.slice(-1000), starts = [];
     const begin = wordsIn(end).slice(-mostWords)[0]?.[0] ?? end.length;
     const seen = end.slice(begin) + ghost, typed = end.length - begin;
     const words = wordsIn(seen), folded = words.map(([from, to]) => foldSpelling(seen.slice(from, to), spelling));
-    for (const [i, [from, to]] of words.entries())
-      for (const stem of to > typed ? this.#stems(folded[i]) : [])
-        for (const entry of unsolicited.get(stem) ?? []) {
-          const known = foldSpelling(seen.slice(from, Math.max(from, typed)), spelling).length;
-          if (known - folded[i].length + stem.length < LETTERS && entry.every((word, j) => !j || folded[i + j] === word))
-            return seen.slice(typed, Math.max(from, typed)).trimEnd().replace(/#+$/, "").trimEnd();
-        }
-    return ghost;
+    for (const [i, [from, to]] of words.entries()) {
+      const fits = (entry) =>
+        entry.every((word, j) => !j || folded[i + j] === word) && words[i + entry.length - 1][1] > typed;
+      for (const stem of this.#stems(folded[i])) {
+        const known = () => foldSpelling(seen.slice(from, Math.max(from, typed)), spelling).length;
+        const isBegun = () => to <= typed || known() - folded[i].length + stem.length >= LETTERS;
+        if (rulers.get(stem)?.some(fits) || (formulas.get(stem)?.some(fits) && !isBegun())) starts.push(from);
+      }
+    }
+    if (!starts.length) return ghost;
+    return seen.slice(typed, Math.max(Math.min(...starts), typed)).trimEnd().replace(/#+$/, "").trimEnd();
   }
 
   /** A folded word, and what follows each of its proclitics. */

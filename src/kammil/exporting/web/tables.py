@@ -61,7 +61,7 @@ def tables(model: Completer) -> dict[str, Any]:
         "latin": reader.channel.latin and _latin(reader.channel.latin),
         "openings": {"words": _pairs(openings.words), "others": openings.others},
         "unsolicited": {
-            "ghost": _pairs(entries_of("rulers", "formulas").by_first_word),
+            **{name: _pairs(entries_of(name).by_first_word) for name in ("rulers", "formulas")},
             "religious": [word for word, entries in religious.items() if (word,) in entries],
             "functionWords": sorted(c + word for c in conjunctions for word in entries_of("function_words").last_words),
             "proclitics": sorted(unsolicited.proclitics()[0]),

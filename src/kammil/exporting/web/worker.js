@@ -34,7 +34,8 @@ const methods = {
     };
   },
   complete({ session }, { prompt, seed, temperature, max_tokens: length, allow_offensive: allowOffensive }) {
-    const { reading, replaces } = session.update(prompt).reading(); // of Arabic in Latin letters
+    const { reading, replaces, silent } = session.update(prompt).reading({ allowOffensive }); // of Arabic in Latin letters
+    if (silent) return { text: "", reading, replaces };
     if (replaces) session.update([...prompt].slice(0, -replaces).join("") + reading);
     const { text, finishReason } = session.complete({ length, temperature, seed, allowOffensive });
     const isCut = finishReason === "length"; // perhaps within a word

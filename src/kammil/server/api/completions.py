@@ -184,6 +184,8 @@ async def _with_reading(checked: CheckedRequest, prompt: Prompt, text: str) -> P
     reading, replaces = await checked.loaded.scheduler.run(ModelUpdate(checked.deadline, read))
     ids = np.concatenate([prompt.ids[: len(prompt.ids) - replaces], completer.vocabulary.encode(reading)])
     seen = prompt.text[: len(prompt.text) - replaces] + reading
+    if checked.constraints.refusals.silent(prompt.text, seen):
+        return replace(prompt, typed=seen)
     return replace(prompt, ids=ids, text=seen, reading=reading, replaces=replaces, typed=prompt.text)
 
 
