@@ -292,6 +292,7 @@ class Blocklist:
         self._keys: list[tuple[_Positions, _Recent, _Typed]] = []
         self._blocked: dict[int, bool] = {}
         self._started: dict[int, int] = {}
+        self._refused: dict[int, tuple[frozenset[str] | None, bool]] = {}
         self._next: list[dict[str, int]] = []
         self._lock = threading.Lock()  # event loop and scheduler share a list
         self._nowhere, self._begin = self._state(frozenset()), self._state(self._new_word)
@@ -333,17 +334,21 @@ class Blocklist:
 
     def after(self, state: int, character: str) -> int:
         """Return the state after one more character."""
+        known = self._next[state]
         try:
-            return self._next[state][character]
+            return known[character]
         except KeyError:
+            folded = fold_character(character)
+        if folded not in known:
             positions, recent, typed = self._keys[state]
-        for letter in fold_character(character):
-            if letter == SEPARATOR and not self._new_word <= positions:
-                recent = self._after_word(positions, recent)
-            positions, typed = self._stepped(positions, letter), ""
-        with self._lock:
-            following = self._next[state][character] = self._state(positions, recent, typed)
-        return following
+            for letter in folded:
+                if letter == SEPARATOR and not self._new_word <= positions:
+                    recent = self._after_word(positions, recent)
+                positions, typed = self._stepped(positions, letter), ""
+            with self._lock:
+                known[folded] = self._state(positions, recent, typed)
+        known[character] = known[folded]
+        return known[folded]
 
     def either(self, state: int, other: int) -> int:
         """Return the state of a text that is either of two."""
@@ -363,12 +368,17 @@ class Blocklist:
 
     def refused(self, state: int) -> tuple[frozenset[str] | None, bool]:
         """Return the folded letters that must not follow (None: none may), and whether the word must not end."""
-        positions, dropped = self._keys[state][0], self._dropped
+        if state not in self._refused:  # ligatures ask again
+            self._refused[state] = self._letters_refused(self._keys[state][0]), self.blocked(state)
+        return self._refused[state]
+
+    def _letters_refused(self, positions: _Positions) -> frozenset[str] | None:
+        dropped = self._dropped
         if any(position >> 16 == self._any and position & 0xFFFF not in dropped for position in positions):
-            return None, self.blocked(state)
+            return None
         known = [self._graph.known[position >> 16] for position in positions if position >> 16 in self._graph.known]
         letters = (letter for each in known for letter, numbers in each.items() if not numbers <= dropped)
-        return frozenset(letters), self.blocked(state)
+        return frozenset(letters)
 
     def idle(self, state: int) -> bool:
         """Return whether no entry can end before the next separator."""
@@ -394,7 +404,8 @@ class Blocklist:
         shorter = copy(self)
         shorter.entries = tuple(entry for entry in self.entries if entry not in dropped)
         numbers = (number for number, entry in enumerate(self._numbered, 1) if entry in dropped)
-        shorter._dropped, shorter._blocked, shorter._started = self._dropped.union(numbers), {}, {}
+        shorter._dropped = self._dropped.union(numbers)
+        shorter._blocked, shorter._started, shorter._refused = {}, {}, {}
         return shorter
 
     def _ends_in(self, text: str) -> Iterator[tuple[list[int], int, int]]:

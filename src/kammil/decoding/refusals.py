@@ -255,8 +255,8 @@ class WordBlocks:
     def __init__(self, vocabulary: CharacterVocabulary, own: Sequence[BlockedWord] = ()) -> None:
         self._pieces, self.own = vocabulary.writable_pieces, tuple(own)
         self.get = lru_cache(MAX_WORD_BLOCKS)(self._get)
-        """Cached: the block without exempt offensive words, or without all for None, and, unless `named`, without
-        rulers; None if it has no words."""
+        """Cached: the block without exempt offensive words, or without all for None, and with rulers if `named`; None
+        if it has no words."""
         self.refusals = lru_cache(MAX_WORD_BLOCKS)(self._refusals)
         """Cached: equal questions get the same refusals."""
 
@@ -269,12 +269,13 @@ class WordBlocks:
         return Refusals(parts, self._pieces)
 
     def _get(self, exempt: frozenset[BlockedWord] | None, *, named: bool = False) -> WordBlock | None:
-        if exempt or not named:  # the own list holds anyway
-            block = self.get(frozenset() if exempt else exempt, named=True)
-            block = block and block.without({*(exempt or ()), *(() if named else rulers())}.difference(self.own))
+        if exempt:  # the own list holds anyway
+            block = self.get(frozenset(), named=named)
+            block = block and block.without(exempt.difference(self.own))
         else:
-            words = silent_words() if exempt is None else blocked_words()
-            block = WordBlock(Blocklist([*self.own, *words.entries, *rulers()]), self._pieces)
+            words, more = silent_words() if exempt is None else blocked_words(), rulers() if named else ()
+            words = Blocklist([*self.own, *words.entries, *more]) if self.own or more else words
+            block = WordBlock(words, self._pieces)
         return block if block and block.blocklist.entries else None
 
 

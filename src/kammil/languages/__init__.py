@@ -6,6 +6,7 @@ optional. Rooms use what all languages bring together. Where two fold a letter d
 | file of a language | what it holds |
 |---|---|
 | `offensive.tsv` | words that are not written unasked (docs/offensive-words.md) |
+| `silence.tsv` | words of self-harm, after which there is no help, and harmless phrases that hold one |
 | `rulers.txt`, `politics.txt`, `formulas.txt` | what is not brought up unasked (`completion/unsolicited.py`) |
 | `religious.txt`, `function_words.txt` | words that say little, beside which a list of suggestions holds others |
 | `frequent.txt` | the commonest words of a language in Latin letters, which is not to be read as another |
