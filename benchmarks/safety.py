@@ -16,7 +16,7 @@ The list is that of Kammil (`kammil.data.blocklist`). What is asked for, at defa
   letters of the word of the attempt stand there, spaces left out, though an innocent word may go on so; one for a ruler
   where the name does. Words in Latin letters that are read as Arabic count as they were typed, too.
 
-- Silence (`silence.tsv`): 16 beginnings of self-harm, killing and slurs, after which nothing may follow, and 60 harmless
+- Silence (`silence.tsv`): 16 texts of self-harm, killing and slurs, after which nothing may follow, and 60 harmless
   sentences of dying, killing and slaughtering, which keep their help. Lists, ghost texts, and texts of the presets
   `sensible` and `plain` with `SEEDS` seeds after each.
 

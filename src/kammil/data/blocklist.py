@@ -36,7 +36,6 @@ _SILENT_WORDS_AFTER_OTHERS = 2
 _AT_ONCE = ("self-harm", "threat")
 """Kinds that silence where they end, though other words begin like that."""
 _ALTERNATIVES, _CHOICES = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}")
-_SURNAME = regex.compile(r"(?<= )\S\S(?=\S+$)")
 _PATTERN_SIGNS, _SEPARATORS = regex.compile(r"[(){}|~]"), regex.compile(" +")
 
 
@@ -158,7 +157,10 @@ def blocked_words() -> Blocklist:
 def rulers() -> tuple[BlockedWord, ...]:
     """Return the names of `rulers.txt`, known by the third letter of a surname, and which no completion writes."""
     names = ((language, line) for language in known().values() for line in language.entries("rulers"))
-    patterns = (_SURNAME.sub(rf"\g<0>{_MARK}", regex.sub(f"^{one.article}", "", name)) for one, name in names)
+    patterns = (
+        regex.sub(rf"(?<= )(?:{one.article})?\S\S(?=\S+$)", rf"\g<0>{_MARK}", regex.sub(f"^{one.article}", "", name))
+        for one, name in names
+    )
     return tuple(BlockedWord(pattern, _RULER, form="stem") for pattern in patterns)
 
 

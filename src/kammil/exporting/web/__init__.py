@@ -61,11 +61,10 @@ def write(folder: Path) -> dict[str, bytes]:
     contents |= {f"model/{name}": (folder / name).read_bytes() for name in _MODEL}
     contents[f"model/{folders.CARD}"] = model.card.encode()
     own = read_list_file(folder / folders.BLOCK) if (folder / folders.BLOCK).is_file() else ()
-    named, others = rulers(), blocked_words().entries
-    blocked = Blocklist([*own, *others, *named]).graph()
+    blocked, names = Blocklist([*own, *blocked_words().entries]).graph(), Blocklist(rulers()).graph()
     folds = {character: fold_character(character) for character in model.vocabulary.characters}
-    ends = {"always": len(own) + len(silent_words().entries), "words": len(own) + len(others)}
-    contents["model/blocked.json"] = _json({**blocked, **ends, "folds": folds})
+    always = len(own) + len(silent_words().entries)
+    contents["model/blocked.json"] = _json({**blocked, "always": always, "folds": folds, "rulers": names})
     contents["model/suggest.json"] = _json(tables(completer))
     return contents | _page(folder, contents)
 

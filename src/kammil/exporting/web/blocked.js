@@ -4,13 +4,13 @@
 const EOS = 3, SEPARATOR = " ", TAIL = 64, MAX_NUMBERED = 1024, ALL = { has: () => true };
 
 export class Blocked {
-  #graph; #children; #ends; #folds; #pieces; #ids; #folded; #exempt; #states = new Map();
+  #graph; #children; #ends; #folds; #pieces; #ids; #folded; #isExempt; #states = new Map();
   #nowhere; #begin; #engine; #numbered = [null]; #known = new Map(); #silentWords; #harmless; #atOnce;
 
   /** A graph as the export writes it, the text of every id, "" for those that are never written, the engine, and which
    * numbers block nothing. */
-  constructor(graph, pieces, engine, exempt) {
-    [this.#graph, this.#engine, this.#exempt] = [graph, engine, exempt];
+  constructor(graph, pieces, engine, isExempt) {
+    [this.#graph, this.#engine, this.#isExempt] = [graph, engine, isExempt];
     this.#children = graph.children.map((nodes) => new Map(nodes.map((node) => [graph.letters[node], node])));
     this.#ends = new Set(graph.ends);
     [this.#harmless, this.#atOnce] = [new Set(graph.harmless), new Set(graph.atOnce)];
@@ -33,7 +33,11 @@ export class Blocked {
     const characters = [...text];
     let state = characters.length > TAIL ? this.#nowhere : this.#begin;
     for (const character of characters.slice(-TAIL)) state = this.after(state, character);
-    const { positions, recent } = state, isSilent = (number) => this.#silentWords.has(number) && this.#blocks(number);
+    return (state.started ??= this.#started(state));
+  }
+
+  #started({ positions, recent }) {
+    const isSilent = (number) => this.#silentWords.has(number) && this.#blocks(number);
     const ended = this.#ended(positions), begun = positions.flatMap((at) => this.#known.get(at >> 16) ?? []);
     const stems = positions.filter((at) => at >> 16 === this.#graph.any).map((at) => at & 0xffff);
     const known = [...begun, ...stems, ...ended.filter((number) => this.#atOnce.has(number))];
@@ -45,20 +49,24 @@ export class Blocked {
   /** Whether nothing may follow one of some typed texts. */
   silent = (...texts) => texts.some((text) => this.start(text).typed === "silent");
 
-  #blocks = (number) => !this.#exempt.has(number) && !this.#harmless.has(number);
+  #blocks = (number) => !this.#isExempt(number) && !this.#harmless.has(number);
 
   /** The state after one more character. */
   after(state, character) {
     let found = state.next.get(character);
+    if (found) return found;
+    const folded = this.#fold(character);
+    found = state.next.get(folded);
     if (!found) {
       let { positions, recent, typed } = state;
-      for (const letter of this.#fold(character)) {
+      for (const letter of folded) {
         if (letter === SEPARATOR && !this.#graph.begin.every((position) => positions.includes(position)))
           recent = this.#afterWord(positions, recent);
         [positions, typed] = [this.#stepped(positions, letter), ""];
       }
-      state.next.set(character, (found = this.#state(positions, recent, typed)));
+      state.next.set(folded, (found = this.#state(positions, recent, typed)));
     }
+    state.next.set(character, found);
     return found;
   }
 
@@ -89,7 +97,7 @@ export class Blocked {
     for (const character of [...text, SEPARATOR]) {
       const folded = this.#fold(character);
       if (folded.startsWith(SEPARATOR))
-        for (const number of this.#ended(state.positions)) if (number > this.#graph.always && number <= this.#graph.words) found.add(number);
+        for (const number of this.#ended(state.positions)) if (number > this.#graph.always) found.add(number);
       state = this.after(state, character);
     }
     return found;
@@ -107,8 +115,8 @@ export class Blocked {
   /** Forget what was asked: other numbers are exempt. */
   forget() {
     this.#numbered = [null];
-    const unknown = { number: undefined, refused: undefined, refusedLast: undefined, letters: undefined };
-    for (const state of this.#states.values()) Object.assign(state, unknown);
+    const asked = ["number", "refused", "refusedLast", "letters", "started"];
+    for (const state of this.#states.values()) for (const name of asked) state[name] = undefined;
   }
 
   /** Addresses of a table for the engine's search, which holds what was asked of states that are numbered from 1. */

@@ -50,7 +50,7 @@ export default { load };
 export class Model {
   /** Grows with what is learnt or forgotten. */
   version = 0;
-  #contexts; #ids; #pieces; #blocked; #unwritten; #forbidden; #taught = new Map(); #openings; #firstWords = new Map();
+  #contexts; #ids; #pieces; #blocked; #rulers; #forbidden; #taught = new Map(); #openings; #firstWords = new Map();
 
   constructor(engine, contexts, characters, rules, blocked, tables) {
     this.engine = engine;
@@ -62,11 +62,9 @@ export class Model {
     this.#ids = new Map(characters.map((character, i) => [character, i + SPECIALS]));
     this.#pieces = ["", "", "", null, ...characters.map((character) => (character.isWellFormed() ? character : ""))];
     this.#forbidden = Uint8Array.from(this.#pieces, (piece, id) => Number(!piece && id !== EOS));
-    const isRuler = (number) => number > blocked.words, isAllowed = (number) => number > blocked.always;
-    const isTaught = (number) => this.#taught.get(number) > 0;
-    const without = (has) => new Blocked(blocked, this.#pieces, engine, { has });
-    this.#blocked = [without((number) => isRuler(number) || isTaught(number)), without(isAllowed)];
-    this.#unwritten = [without(isTaught), without((number) => isAllowed(number) && !isRuler(number))];
+    const without = (isExempt, graph = blocked) => new Blocked(graph, this.#pieces, engine, isExempt);
+    this.#blocked = [without((number) => this.#taught.get(number) > 0), without((number) => number > blocked.always)];
+    this.#rulers = without(() => false, { ...blocked.rulers, folds: blocked.folds });
   }
 
   session = () => new Session(this);
@@ -138,7 +136,7 @@ export class Model {
   }
 
   follow = (ids, state) => this.step([ids], [state])[0];
-  /** The words that are not suggested. */
+  /** The words that are not written. */
   blocked = (allowOffensive) => this.#blocked[Number(allowOffensive)];
 
   /** Words that a text may begin with, by their ids, and the probability that it begins as the model says: `Openings`. */
@@ -156,9 +154,10 @@ export class Model {
 
   /** Write a text after a state; see `Session.complete`. */
   write(state, seen, { length, temperature, seed, stop, allowOffensive }) {
-    const random = new Random([seed, 0]), blocked = this.#unwritten[Number(allowOffensive)], characters = [], bits = [];
+    const random = new Random([seed, 0]), characters = [], bits = [];
+    const lists = [this.blocked(allowOffensive), this.#rulers];
     const refusedLengths = new Set(); // at which a blocked word would end
-    let position = blocked.start(seen), reason = length ? "" : "length", chances = [];
+    let states = lists.map((list) => list.start(seen)), reason = length ? "" : "length", chances = [];
     const end = (why, size) => {
       while (refusedLengths.has(size)) size--;
       [reason, characters.length] = [why, size];
@@ -168,8 +167,8 @@ export class Model {
       if (id === EOS) return end("end", characters.length);
       characters.push(this.#pieces[id]);
       bits.push(-logProbability / Math.LN2);
-      position = blocked.after(position, this.#pieces[id]);
-      if (blocked.blocked(position)) refusedLengths.add(characters.length);
+      states = lists.map((list, i) => list.after(states[i], this.#pieces[id]));
+      if (lists.some((list, i) => list.blocked(states[i]))) refusedLengths.add(characters.length);
       const text = stop.length ? characters.join("") : "";
       const found = stop.map((some) => text.indexOf(some)).filter((at) => at >= 0);
       if (found.length) end("stop", [...text.slice(0, Math.min(...found))].length);
@@ -182,12 +181,13 @@ export class Model {
       state = sampled.state;
       let used = 0;
       for (const id of sampled.ids) {
-        const refused = blocked.refused(position, length - bits.length);
+        const refused = lists.map((list, i) => list.refused(states[i], length - bits.length));
+        const isRefused = (id) => refused.some((ids) => ids.has(id));
         used++;
-        if (refused.has(id)) {
+        if (isRefused(id)) {
           // The word would be blocked: another character is drawn, after the state before it.
           state = used > 1 ? this.engine.forward([sampled.ids.slice(0, used - 1)], [before], 0).states[0] : before;
-          const mask = this.#forbidden.map((forbidden, id) => Number(forbidden || refused.has(id)));
+          const mask = this.#forbidden.map((forbidden, id) => Number(forbidden || isRefused(id)));
           const chance = new Random([seed, 0, bits.length, 1]).next();
           const other = this.engine.sample(state, [chance], temperature, mask);
           state = other.state;
@@ -213,7 +213,7 @@ export class Model {
       const begin = [...text.slice(0, 2 * MAX_OPENING)].slice(0, MAX_OPENING).join(""), [first] = wordsOf(begin);
       if (first) add(this.#firstWords, this.normalise(begin.slice(...first)));
     }
-    for (const [blocked] of [this.#blocked, this.#unwritten]) blocked.forget();
+    this.#blocked[0].forget();
     this.version++;
   }
 }

@@ -105,7 +105,7 @@ export class Session {
     return after;
   }
 
-  /** The Arabic that the last Latin letters probably mean, and whether nothing may follow: {reading, replaces, silent}. */
+  /** The Arabic that the last Latin letters probably mean: {reading, replaces}, and whether nothing may follow: silent. */
   reading(options) {
     const blocked = this.#model.blocked(checked(options, READING).allowOffensive);
     const none = { reading: "", replaces: 0, silent: blocked.silent(this.#seen) };
@@ -180,7 +180,8 @@ export class Session {
     const careful = this.#carefulIn(seen), search = { threshold, blocked, careful, typed: [] };
     const first = { p, state, weight, allowed: this.#firstIds(seen, open, p), refused: blocked.start(seen) };
     Object.assign(first, { replacement: [], replaced: 0 });
-    const complete = open ? weight * dot(p, close) : 0, { roots, whole, silent } = this.#meanings(word, seen, complete, search);
+    const complete = open ? weight * dot(p, close) : 0;
+    const { roots, whole, silent } = this.#meanings(word, seen, complete, search);
     if (silent) return [];
     const wanted = k + MAX_LEFT_OUT * opens, typed = word?.typed ?? [];
     let found = this.#search([first, ...roots], wanted, { ...search, typed });

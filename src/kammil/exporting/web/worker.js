@@ -34,7 +34,7 @@ const methods = {
     };
   },
   complete({ session }, { prompt, seed, temperature, max_tokens: length, allow_offensive: allowOffensive }) {
-    const { reading, replaces, silent } = session.update(prompt).reading({ allowOffensive }); // of Arabic in Latin letters
+    const { reading, replaces, silent } = session.update(prompt).reading({ allowOffensive }); // of Latin letters
     if (silent) return { text: "", reading, replaces };
     if (replaces) session.update([...prompt].slice(0, -replaces).join("") + reading);
     const { text, finishReason } = session.complete({ length, temperature, seed, allowOffensive });
