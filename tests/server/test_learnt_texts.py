@@ -491,8 +491,9 @@ def test_no_request_makes_the_list_of_offensive_words_anew(monkeypatch: pytest.M
             assert (await ask(app, "POST", "/v1/learn", taught)).status == 200
             got = (await ask(app, "POST", "/v1/suggest", {"prefix": "اباح", "k": 5, "session": session})).json
             assert word in [one["text"] for one in got["suggestions"]]
-            completion = {"prompt": "قال اباح", "max_tokens": 3, "session": session}
-            assert (await ask(app, "POST", "/v1/completions", completion)).status == 200
+            for allowed in (False, True):
+                completion = {"prompt": "قال اباح", "max_tokens": 3, "session": session, "allow_offensive": allowed}
+                assert (await ask(app, "POST", "/v1/completions", completion)).status == 200
 
     served(Path("levantine"), work)
     assert not made

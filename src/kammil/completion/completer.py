@@ -448,7 +448,7 @@ class Completer:
     ) -> WordBlock | None:
         """Return the blocked words, if any: own ones, and offensive ones without those of `taught`, by default of all
         learnt texts."""
-        return self._word_blocks.get(self._exempt(taught, allow_offensive))
+        return self._word_blocks.get(self._exempt(taught, allow_offensive), named=False)
 
     def refusals(
         self,

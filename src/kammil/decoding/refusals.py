@@ -261,14 +261,14 @@ class WordBlocks:
         """Cached: equal questions get the same refusals."""
 
     def _refusals(self, exempt: frozenset[BlockedWord] | None, forbid: tuple[str, ...]) -> Refusals:
-        block, parts = self.get(exempt), list[Refusal[Any]]()
+        block, parts = self.get(exempt, named=False), list[Refusal[Any]]()
         if block is not None:
             parts.append(block)
         if forbid:
             parts.append(StringAutomaton(forbid, (), self._pieces))
         return Refusals(parts, self._pieces)
 
-    def _get(self, exempt: frozenset[BlockedWord] | None, *, named: bool = False) -> WordBlock | None:
+    def _get(self, exempt: frozenset[BlockedWord] | None, *, named: bool) -> WordBlock | None:
         if exempt:  # the own list holds anyway
             block = self.get(frozenset(), named=named)
             block = block and block.without(exempt.difference(self.own))
