@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import needs
+from tests.interrupts import interrupt
 
 from kammil.completion.completer import Completer
 from kammil.completion.suggestions import Query, Suggestion, SuggestOptions
@@ -203,10 +207,99 @@ def test_refusals_that_need_too_much_room_are_left_to_python(monkeypatch: pytest
     model = opened(0, 0, True)
     queries = [model.query("شو ", SuggestOptions.of(forbid=("رأي", "بكرا"), threshold=0.0))]
     theirs, _ = searched(model, queries, MAX_STATES, natively=False)
-    for room in (2, 3, 5, 9):
+    for room in (1, 2, 3, 5, 9):
         monkeypatch.setattr(refusals, "MAX_TABLE_STATES", room)
         monkeypatch.setattr(queries[0].refusals, "_table", None)
         agree(searched(model, queries, MAX_STATES, natively=True)[0], theirs)
+
+
+def test_a_table_with_few_states_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = opened(0, 0, True)
+    monkeypatch.setattr(refusals, "MAX_TABLE_CELLS", 900 * model.vocabulary.size)
+    some = model.refusals(("بكرا شو",))
+    assert some.table() is some.table()
+
+
+def test_a_state_that_the_table_has_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = opened(0, len(codes()) - 1, True)
+    for number in (refusals.MAX_TABLE_STATES, 1 << 20):
+        with monkeypatch.context() as patch, pytest.raises(IndexError, match="state"):
+            patch.setattr(refusals.RefusalTable, "number", MagicMock(return_value=number))
+            model.suggest("شو ", forbid=(f"بكرا {number}",))
+
+
+class Raising(refusals.Refusal[int]):
+    """Refuses nothing, and raises once, behind some letters."""
+
+    def __init__(self, wait: int, act: Any) -> None:
+        self._wait, self._act = wait, act
+
+    def start(self, text: str) -> int:
+        return len(text)
+
+    def after(self, state: int, character: str) -> int:
+        self._wait -= 1
+        if self._wait == 0:
+            self._act()
+        return state + len(character)
+
+    def refused(self, state: int, room: int = 0) -> None:
+        del state, room
+
+
+def fail() -> None:
+    raise ValueError("no letter more")
+
+
+@pytest.mark.parametrize(
+    ("act", "error"), [(fail, ValueError), (lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt)]
+)
+def test_what_a_refusal_raises_ends_the_search_alone(act: Any, error: type[BaseException]) -> None:
+    model = opened(0, len(codes()) - 1, True)
+    query = model.query("شو ", SuggestOptions.of(threshold=0.0, correct=False))
+    theirs, _ = searched(model, [query], MAX_STATES, natively=False)
+    for wait in (1, 2, 9):
+        raising = [*query.refusals.parts, Raising(wait, act)]
+        asked = replace(query, refusals=refusals.Refusals(raising, model.vocabulary.writable_pieces))
+        with pytest.raises(error):
+            searched(model, [asked], MAX_STATES, natively=True)
+        agree(searched(model, [asked], MAX_STATES, natively=True)[0], theirs)
+
+
+def test_an_interrupt_at_any_line_is_raised_and_leaves_the_answers_as_they_were() -> None:
+    model = opened(0, len(codes()) - 1, False)
+
+    def fresh() -> Completer:  # which has searched nothing yet
+        return Completer(model.language_model, model.vocabulary, RAW, block=BLOCK, messages=True)
+
+    def suggest(completer: Completer) -> list[Suggestion]:
+        return completer.suggest("شو رأيك نط", forbid=("شو شو",), threshold=0.001)
+
+    wanted, known, modules = suggest(fresh()), fresh(), ("refusals.py", "native.py", "word_search.py")
+    number = interrupt(lambda: suggest(known), None, *modules)
+    for line in np.random.default_rng(1).integers(1, number, 20).tolist():
+        completer = fresh()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt(lambda: suggest(completer), line, *modules)  # noqa: B023
+        assert suggest(completer) == wanted
+
+
+def test_a_careful_spelling_in_place_of_what_was_typed_is_preferred() -> None:
+    """Of words of the same letters, one whose stem is spelled with care."""
+    model = opened(1, len(codes()) - 1, False)
+    runner, classes, encode = model.language_model, model.character_classes, model.vocabulary.encode
+    plain, careful = (tuple(encode(spelled).tolist()) for spelled in ("اك", "أك"))
+    read = np.tile(encode("ك ا")[None], (3, 1))
+    log_probabilities, state = runner.forward(read, runner.initial_state(3), last=1)
+    typed = Root(0, 0.1, classes.continues, (), replacement=())
+    meant = [Root(0, weight, classes.continues, (), replacement=ids, num_replaced=2)
+             for weight, ids in ((0.5, plain), (0.4, careful))]  # fmt: skip
+    asked = SearchRoots([typed, *meant], np.exp(log_probabilities[:, 0]), state), 3, [frozenset(careful[:1])], [plain]
+    search = WordSearch(runner, classes, 3, 0.0)
+    theirs = search._search_levels(*asked)  # pyright: ignore[reportPrivateUsage]
+    ours = search._search(*asked)  # pyright: ignore[reportPrivateUsage]
+    agree(ours[0], theirs[0])
+    assert careful in {tuple(word.ids[:2].tolist()) for word in ours[0][0]}
 
 
 @pytest.mark.parametrize("forbid", [("رأي", "ي"), ("بكرا",)])

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.interrupts import interrupt
 
 from kammil.completion.completer import Completer
 from kammil.data import bloom
 from kammil.data.blocklist import BlockedWord, Blocklist, Form
 from kammil.data.bloom import RUN, BloomFilter
-from kammil.decoding.refusals import NoCopy, Refusals, StringAutomaton, WordBlock
+from kammil.decoding.refusals import NoCopy, Refusals, RefusalTable, StringAutomaton, WordBlock
 from kammil.errors import OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
@@ -35,6 +36,33 @@ def refused(words: WordBlock, text: str) -> set[str]:
         state = words.after(state, character)
     ids = words.refused(state)
     return set() if ids is None else {"end" if id == EOS else PIECES[id] for id in ids.tolist()}
+
+
+def rows(table: RefusalTable, refusals: Refusals, texts: list[str]) -> list[list[bool]]:
+    """What a table refuses behind each text, to which it is led id by id."""
+    found: list[list[bool]] = []
+    for text in texts:
+        number = table.number(refusals.start(""))
+        for character in text:
+            assert table.learn([(number, IDS[character])])
+            number = int(table._next[number, IDS[character]])  # pyright: ignore[reportPrivateUsage]
+        found.append((table._next[number] < 0).tolist())  # pyright: ignore[reportPrivateUsage]
+    return found
+
+
+def test_an_interrupt_at_any_line_leaves_no_state_half_made() -> None:
+    def made() -> tuple[RefusalTable, Refusals]:
+        refusals = Refusals([block("ab"), block("ba", "stem")], PIECES)
+        return RefusalTable(refusals, len(PIECES)), refusals
+
+    first, others, modules = ["ab", "b"], ["ba", "a-b", "a", "-ab"], ("refusals.py", "blocklist.py")
+    wanted = rows(*made(), [*others, *first])
+    known = made()
+    for line in range(1, interrupt(lambda: rows(*known, first), None, *modules) + 1):
+        table, refusals = made()
+        with pytest.raises(KeyboardInterrupt):
+            interrupt(lambda: rows(table, refusals, first), line, *modules)  # noqa: B023
+        assert rows(table, refusals, [*others, *first]) == wanted
 
 
 def test_a_whole_word_must_not_end_but_may_go_on() -> None:

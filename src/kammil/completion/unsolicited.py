@@ -8,10 +8,9 @@ function words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
-
-import regex
 
 from kammil.languages import known, pooled
 from kammil.text import fold_spelling, words
@@ -76,7 +75,7 @@ def entries_of(*names: str) -> Entries:
     for language in known().values():
         for line in (line for name in names for line in language.entries(name)):
             first, *others = map(fold_spelling, line.split())
-            entries.append((regex.sub(f"^{language.article}", "", first), *others))
+            entries.append((re.sub(f"^{language.article}", "", first), *others))
     by_first_word: dict[str, list[tuple[str, ...]]] = {}
     for entry in entries:
         by_first_word.setdefault(entry[0], []).append(entry)

@@ -9,6 +9,7 @@ then single letters.
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -119,9 +120,9 @@ def _unstretched(letters: str) -> tuple[str, str]:
 
 
 @pooled
-def _doubled() -> regex.Pattern[str]:
+def _doubled() -> re.Pattern[str]:
     vowels = "".join(language.long_vowels for language in known().values())
-    return regex.compile(rf"(?<=.)([{vowels}])\1" if vowels else "(?!)")
+    return re.compile(rf"(?<=.)([{vowels}])\1" if vowels else "(?!)")
 
 
 def _letters(ids: Sequence[int], folds: Sequence[str]) -> str:

@@ -338,13 +338,17 @@ class WordSearch:
             if spelling:
                 own = arrays._replace(classes=arrays.classes.copy())
                 own.classes[[*spelling]] |= CAREFUL
+            states = [table.number(root.refusal_states) if table else 0 for root in first]
+            if table and not all(states):  # it is full
+                return self._search_levels(roots, k, careful, typed)
             query = WordQuery(
                 *(k, self.width, self.max_characters, self.threshold, self._min_foreign, own),
                 table.addresses if table else (0, 0, 0),
                 [root.weight for root in first],
-                [table.number(root.refusal_states) if table else 0 for root in first],
+                states,
                 [*(root.replacement for root in first), typed[i]],
                 *(p, np.stack([root.allowed for root in first])),
+                table.learn if table else bool,
             )
             if (found := engine.search(state, query)) is None:
                 return self._search_levels(roots, k, careful, typed)

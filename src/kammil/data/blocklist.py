@@ -470,7 +470,8 @@ class Blocklist:
     def _state(self, positions: _Positions, recent: _Recent = frozenset(), typed: _Typed = "") -> int:
         key = positions, recent, typed
         if key not in self._states:
-            self._states[key] = len(self._keys)
+            number = len(self._keys)
+            self._next[number:] = [{}]
             self._keys.append(key)
-            self._next.append({})
+            self._states[key] = number  # last: an interrupt leaves no state half made
         return self._states[key]

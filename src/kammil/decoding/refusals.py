@@ -8,7 +8,6 @@ classes of ids, N strings.
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import unicodedata
 from collections import deque
@@ -125,7 +124,7 @@ class Refusals(Refusal[States]):
 
     def table(self) -> RefusalTable:
         """Return the refusals as a table with room for a search."""
-        if self._table is None or self._table.room < MAX_TABLE_STATES // 4:
+        if self._table is None or self._table.room < self._table.addresses[-1] // 4:
             self._table = RefusalTable(self, len(self._pieces))
         return self._table
 
@@ -155,11 +154,8 @@ class RefusalTable:
         capacity = min(MAX_TABLE_STATES, MAX_TABLE_CELLS // size)
         # (S, V): the state after an id, -1 where it is refused, 0 if not asked yet. Zeros take no memory.
         self._next, self._blocked = np.zeros((capacity, size), np.int32), np.zeros(capacity, np.uint8)
-        self._resolve = ctypes.CFUNCTYPE(*3 * (ctypes.c_int64,))(self._after)
-        self.addresses: tuple[int, int, int] = (
-            *(self._next.ctypes.data, self._blocked.ctypes.data),
-            ctypes.cast(self._resolve, ctypes.c_void_p).value or 0,
-        )
+        self.addresses: tuple[int, int, int] = (self._next.ctypes.data, self._blocked.ctypes.data, capacity)
+        """Where both arrays are, and how many states they have."""
 
     @property
     def room(self) -> int:
@@ -171,16 +167,20 @@ class RefusalTable:
         with self._lock:
             if state not in self._numbers and self.room > 0:
                 number = len(self._states)
+                self._states.append(state)  # first: after an interrupt the number is no other state's
                 if (refused := self._refusals.refused(state)) is not None:
                     self._next[number, refused] = -1
                 self._blocked[number] = self._refusals.blocked(state)
-                self._states.append(state)
                 self._numbers[state] = number
             return self._numbers.get(state, 0)
 
-    def _after(self, number: int, id: int) -> int:
-        self._next[number, id] = after = self.number(self._refusals.after_id(self._states[number], id))
-        return after
+    def learn(self, transitions: Iterable[Sequence[int]]) -> bool:
+        """Make known which states follow numbered states and ids; return False where there is no room."""
+        for number, id in transitions:
+            self._next[number, id] = after = self.number(self._refusals.after_id(self._states[number], id))
+            if not after:
+                return False
+        return True
 
 
 class WordBlock:

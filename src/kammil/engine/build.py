@@ -68,6 +68,7 @@ def open_build(path: Path) -> ctypes.CDLL:
         *(pointer, message, number, pointer, ctypes.c_double, pointer, number),
         *(pointer, pointer, pointer),
     ]
-    code.kammil_search.argtypes = [pointer, message, message, *3 * (pointer,)]
+    code.kammil_search_bytes.argtypes, code.kammil_search_bytes.restype = [pointer, message, message], number
+    code.kammil_search.argtypes = [pointer, message, message, *5 * (pointer,)]
     code.kammil_matmul.argtypes = [pointer, pointer, number, pointer]
     return code

@@ -1089,13 +1089,6 @@ enum { LETTER = 1, LONG_VOWEL = 2 };
 /* A doubled vowel, or a careful spelling, is as good as the other one if it is at least so probable, as a share. */
 #define MIN_OF_BEST 0.2
 
-/* Makes a state of refusals known, which follows a state and an id; returns its number, or 0 if it cannot. */
-typedef int64_t (*Resolve)(int64_t state, int64_t id);
-#ifdef __wasm__
-/* The one of a page, since a function of JavaScript has no address. */
-__attribute__((import_module("kammil"), import_name("resolve"))) int64_t resolve_in_page(int64_t state, int64_t id);
-#endif
-
 /* A search for words: N beginnings, *roots*, of which one is usually what was typed and the others what may be
    meant by it. Addresses are numbers; all arrives in one piece of memory, numbers first. `word_search.py` has the terms. */
 typedef struct {
@@ -1109,10 +1102,10 @@ typedef struct {
     int64_t folds;               /* address of int32_t (letters,): numbers of letters */
     int64_t kinds;               /* address of uint8_t: of each number of a letter */
     int64_t close;               /* address of float (V,): 1 for ids that end a word */
-    int64_t refusals;            /* address of int32_t (states, V): the state after an id, -1 where the id is refused, 0
-                                    if it is not known yet; or 0 if nothing is refused */
-    int64_t blocked;             /* address of uint8_t (states,): whether no word may end there */
-    int64_t resolve;             /* address of a Resolve, in a browser any number; or 0 if all states are known */
+    int64_t refusals;            /* address of int32_t (S, V): the state after an id, -1 where the id is refused, 0 if it
+                                    is not known yet; or 0 if nothing is refused */
+    int64_t blocked;             /* address of uint8_t (S,): whether no word may end there */
+    int64_t refusal_states;      /* S: states are 1 to S - 1 */
     const double *weights;       /* (N,): probability of each root */
     const int64_t *states;       /* (N,): of refusals */
     const int64_t *stem_begins;  /* (N + 2,): where the ids before each root begin, and those that were typed */
@@ -1164,14 +1157,17 @@ typedef struct {
     int64_t order;               /* when it came */
 } Beginning;
 
+/* A search, which may wait for states of refusals between two calls. */
 typedef struct {
-    const Model *m;
-    const WordQuery *q;
+    const Model *m;              /* NULL before it begins */
+    WordQuery query;
+    Request request;
     Beginning *beginnings, *parents; /* (width,), (max(N, width),) */
     int32_t *ids, *parent_ids;   /* (width, max_characters): of each */
     float *p;                    /* (width, V): of what follows each parent but roots */
     int64_t *rows, *last_ids;    /* (width,): as forward takes them */
     char *state, *parent_state;
+    int64_t level;               /* number of ids that the parents have behind their roots */
     int64_t num_parents, num_beginnings;
     double dropped;              /* probability of the best beginning that was dropped for the width */
     Words found;
@@ -1288,9 +1284,9 @@ static void take_word(const WordQuery *q, Words *found, const Beginning *beginni
 }
 
 /* Chooses the beginnings that are one id longer than the parents: the most probable ones, at most `width`. */
-static void choose_beginnings(Search *s, int64_t level, int64_t width) {
-    const WordQuery *q = s->q;
-    const int64_t v = s->m->vocabulary;
+static void choose_beginnings(Search *s, int64_t width) {
+    const WordQuery *q = &s->query;
+    const int64_t v = s->m->vocabulary, level = s->level;
     const int32_t *refusals = (const int32_t *)(uintptr_t)q->refusals;
     Beginning *chosen = s->beginnings;
     int64_t count = 0, order = 0;
@@ -1327,28 +1323,36 @@ static void choose_beginnings(Search *s, int64_t level, int64_t width) {
     s->num_beginnings = count;
 }
 
-/* Reads the last ids of the beginnings, of which `length` ids are known before, and takes the words that end with them.
-   Returns 0, or fails. */
-static int read_beginnings(Search *s, Model *m, Request *request, int64_t level) {
-    const WordQuery *q = s->q;
-    const int64_t v = m->vocabulary, n = s->num_beginnings, c = q->max_characters;
+/* Finds the states of refusals after the beginnings. unknown: (width, 2), a state and the id behind it where it is not
+   known what follows. Returns how many there are, or -2 for a state that the table has not. */
+static int64_t find_states(Search *s, int64_t *unknown) {
+    const WordQuery *q = &s->query;
     const int32_t *refusals = (const int32_t *)(uintptr_t)q->refusals;
+    int64_t count = 0;
+    for (int64_t i = 0; i < s->num_beginnings && refusals; i++) {
+        Beginning *b = s->beginnings + i;
+        const int64_t before = s->parents[b->row].state;
+        b->state = refusals[before * s->m->vocabulary + b->id];
+        if (b->state >= q->refusal_states) return -2;
+        if (b->state > 0) continue;
+        unknown[2 * count] = before, unknown[2 * count + 1] = b->id;
+        count++;
+    }
+    return count;
+}
+
+/* Reads the last ids of the beginnings, and takes the words that end with them. Returns 0, or fails. */
+static int read_beginnings(Search *s, Model *m) {
+    const WordQuery *q = &s->query;
+    Request *request = &s->request;
+    const int64_t v = m->vocabulary, n = s->num_beginnings, c = q->max_characters, level = s->level;
     const uint8_t *blocked = (const uint8_t *)(uintptr_t)q->blocked;
-#ifdef __wasm__
-    const Resolve resolve = q->resolve ? resolve_in_page : NULL;
-#else
-    const Resolve resolve = (Resolve)(uintptr_t)q->resolve;
-#endif
     const float *close = (const float *)(uintptr_t)q->close;
     for (int64_t i = 0; i < n; i++) {
-        Beginning *b = s->beginnings + i;
+        const Beginning *b = s->beginnings + i;
         s->rows[i] = b->row, s->last_ids[i] = b->id;
         memcpy(s->ids + i * c, s->parent_ids + b->row * c, level * sizeof *s->ids);
         s->ids[i * c + level] = (int32_t)b->id;
-        if (!refusals) continue;
-        const int64_t state = refusals[b->state * v + b->id];
-        b->state = state || !resolve ? state : resolve(b->state, b->id);
-        if (b->state <= 0) return -3;
     }
     const State after = state_at(m, s->state, n, request->length + 1);
     request->batch = n, request->time = request->last = 1, request->input_ids = s->last_ids;
@@ -1365,25 +1369,16 @@ static int read_beginnings(Search *s, Model *m, Request *request, int64_t level)
         const double closed = b->weight * dot(close, p, v);
         const uint8_t class = q->classes[b->id];
         if (!(class & ENDS_WORDS) || closed < q->threshold || closed <= to_beat) continue;
-        if ((class & FOREIGN && closed < q->min_foreign) || (refusals && blocked[b->state])) continue;
+        if ((class & FOREIGN && closed < q->min_foreign) || (blocked && blocked[b->state])) continue;
         take_word(q, &s->found, b, s->ids + i * c, level + 1, closed);
     }
     return 0;
 }
 
-/* Searches words level by level: no word is more probable than its beginnings, so a beginning less probable than the
-   threshold, or than the k best words so far, is dropped with all its words. `WordSearch._search` in word_search.py is
-   the reference.
-
-   The request holds the state of the roots, T = 0. found_words: (k, 2 + max_characters), a row for each word: its root,
-   how many ids follow, the ids. probabilities: (k, 2), of the word and of its best spelling. stats: (2,), number of
-   steps, and whether the list is proven. Returns how many words it found, the most probable first, or fails as
-   kammil_forward does, or with -3 if a state of refusals cannot be known. */
-int kammil_search(Model *m, const char *message, const char *query, int64_t *found_words, double *probabilities,
-                  int64_t *stats) {
-    Request request = parse_request(m, message);
-    const WordQuery parsed = parse_query(m, query), *q = &parsed;
-    const int64_t v = m->vocabulary, k = q->k, c = q->max_characters, length = request.length + c;
+/* Places a search that was parsed, and its buffers, in memory, which is of zeros, or NULL; returns how many bytes it
+   takes. */
+static int64_t place_search(const Model *m, const Request *request, const WordQuery *q, char *memory) {
+    const int64_t v = m->vocabulary, k = q->k, c = q->max_characters, length = request->length + c;
     const int64_t kept = length < WINDOW ? length : WINDOW, *begins = q->stem_begins;
     const int64_t state_bytes = 8 * (m->max_order + WORD_STATE + kept)
                                 + 4 * (m->networks * m->hidden + kept * m->cache_types);
@@ -1392,11 +1387,12 @@ int kammil_search(Model *m, const char *message, const char *query, int64_t *fou
     for (int64_t id = 0; id < v; id++) max_fold = max_int(max_fold, fold_begins[id + 1] - fold_begins[id]);
     for (int64_t i = 0; i <= q->roots; i++) max_stem = max_int(max_stem, begins[i + 1] - begins[i]);
     const int64_t letters = (max_stem + c) * max_fold, word_bytes = align64(4 * letters) * 2 + align64(4 * c);
-    Search s = {.m = m, .q = q, .num_parents = q->roots, .found = {.k = k}};
+    Search s = {.m = m, .query = *q, .request = *request, .num_parents = q->roots, .found = {.k = k}}, *placed;
     const struct {
         void *pointer;
         int64_t bytes;
     } buffers[] = {
+        {&placed, sizeof s},
         {&s.beginnings, q->width * (int64_t)sizeof(Beginning)},
         {&s.parents, max_int(q->roots, q->width) * (int64_t)sizeof(Beginning)},
         {&s.ids, 4 * q->width * c},
@@ -1411,9 +1407,8 @@ int kammil_search(Model *m, const char *message, const char *query, int64_t *fou
     };
     int64_t bytes = 64;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) bytes += align64(buffers[i].bytes);
-    void *memory = malloc(bytes);
-    if (!memory) return -1;
-    char *next = (char *)(intptr_t)align64((int64_t)(intptr_t)memory);
+    if (!memory) return bytes;
+    char *next = memory;
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         memcpy(buffers[i].pointer, &next, sizeof next);
         next += align64(buffers[i].bytes);
@@ -1431,21 +1426,57 @@ int kammil_search(Model *m, const char *message, const char *query, int64_t *fou
     typed->num_plain = first->num_plain;
     memcpy(typed->plain, first->plain, 4 * first->num_plain);
     for (int64_t i = 0; i < q->roots; i++) s.parents[i] = (Beginning){q->weights[i], i, i, 0, q->states[i], 0};
-    int failed = 0;
-    stats[0] = 0;
-    for (int64_t level = 0;; level++) {
-        choose_beginnings(&s, level, level < c ? q->width : 0); /* longer ones are dropped */
-        if (!s.num_beginnings || (failed = read_beginnings(&s, m, &request, level))) break;
-        stats[0]++;
-        SWAP(Beginning *, s.beginnings, s.parents);
-        SWAP(int32_t *, s.ids, s.parent_ids);
-        SWAP(char *, s.state, s.parent_state);
-        s.num_parents = s.num_beginnings;
+    *placed = s;
+    return bytes;
+}
+
+/* How many bytes of memory a search takes. */
+int64_t kammil_search_bytes(const Model *m, const char *message, const char *query) {
+    const Request request = parse_request(m, message);
+    const WordQuery q = parse_query(m, query);
+    return place_search(m, &request, &q, NULL);
+}
+
+/* Searches words level by level: no word is more probable than its beginnings, so a beginning less probable than the
+   threshold, or than the k best words so far, is dropped with all its words. `WordSearch._search` in word_search.py is
+   the reference.
+
+   The request holds the state of the roots, T = 0. memory: of zeros, as much as kammil_search_bytes says. found_words:
+   (k, 2 + max_characters), a row for each word: its root, how many ids follow, the ids. probabilities: (k, 2), of the
+   word and of its best spelling. stats: (2,), number of steps, and whether the list is proven. Returns how many words it
+   found, the most probable first; or fails as kammil_forward does; or returns -3 where states of refusals are not known:
+   stats[0] is how many, unknown (width, 2) what they follow, a state and an id. Who makes them known calls again with
+   the same arguments, and the search goes on. */
+int kammil_search(Model *m, const char *message, const char *query, char *memory, int64_t *unknown,
+                  int64_t *found_words, double *probabilities, int64_t *stats) {
+    memory = (char *)(intptr_t)align64((int64_t)(intptr_t)memory);
+    Search *s = (Search *)memory;
+    const WordQuery *q = &s->query;
+    if (!s->m) {
+        const Request request = parse_request(m, message);
+        const WordQuery parsed = parse_query(m, query);
+        for (int64_t i = 0; i < parsed.roots && parsed.refusals; i++)
+            if (parsed.states[i] <= 0 || parsed.states[i] >= parsed.refusal_states) return -2;
+        place_search(m, &request, &parsed, memory);
     }
-    stats[1] = s.dropped <= s.found.to_beat;
-    for (int64_t n = 0; n < s.found.count && !failed; n++) { /* the first of the most probable ones that are left */
+    const int64_t c = q->max_characters;
+    for (;; s->level++) {
+        choose_beginnings(s, s->level < c ? q->width : 0); /* longer ones are dropped */
+        if (!s->num_beginnings) break;
+        const int64_t missing = find_states(s, unknown);
+        stats[0] = missing;
+        if (missing) return missing < 0 ? (int)missing : -3;
+        const int failed = read_beginnings(s, m);
+        if (failed) return failed;
+        SWAP(Beginning *, s->beginnings, s->parents);
+        SWAP(int32_t *, s->ids, s->parent_ids);
+        SWAP(char *, s->state, s->parent_state);
+        s->num_parents = s->num_beginnings;
+    }
+    stats[0] = s->level, stats[1] = s->dropped <= s->found.to_beat;
+    for (int64_t n = 0; n < s->found.count; n++) { /* the first of the most probable ones that are left */
         Word *best = NULL;
-        for (Word *word = s.found.words; word < s.found.words + s.found.count; word++)
+        for (Word *word = s->found.words; word < s->found.words + s->found.count; word++)
             if (word->length && (!best || word->probability > best->probability)) best = word;
         int64_t *row = found_words + n * (2 + c);
         row[0] = best->root, row[1] = best->length;
@@ -1453,8 +1484,7 @@ int kammil_search(Model *m, const char *message, const char *query, int64_t *fou
         probabilities[2 * n] = best->probability, probabilities[2 * n + 1] = best->best;
         best->length = 0;
     }
-    free(memory);
-    return failed ? failed : (int)s.found.count;
+    return (int)s->found.count;
 }
 
 /* ---- the build --------------------------------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
 from itertools import accumulate, chain
@@ -40,7 +40,7 @@ from kammil.vocabulary import EOS
 
 log = logging.getLogger("kammil.engine")
 
-_NO_MEMORY, _NOT_RESOLVED = -1, -3
+_NO_MEMORY, _UNKNOWN_STATES = -1, -3
 _INT64, _UINT64, _FLOAT32, _UINT32 = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
 _REQUEST_DTYPES = tuple(map(np.dtype, layout.Request.dtypes.values()))
 _HEADER, _QUERY = Struct(f"{MESSAGE_HEADER}q"), Struct(f"4q2d{QUERY_HEADER - 6}q")
@@ -89,7 +89,7 @@ class WordQuery(NamedTuple):
     min_foreign: float
     arrays: WordArrays
     refusals: tuple[int, int, int]
-    """Addresses of what is refused and blocked, and of a function that makes more of it known; zeros for nothing."""
+    """Addresses of what is refused and blocked, and the number of states; zeros for nothing."""
     weights: Sequence[float]
     states: Sequence[int]
     stems: Sequence[Sequence[int]]
@@ -98,6 +98,8 @@ class WordQuery(NamedTuple):
     """(N, V): of what follows each."""
     allowed: NDArray[np.bool_]
     """(N, V): ids that may come first."""
+    learn_states: Callable[[Sequence[Sequence[int]]], bool]
+    """Makes known which states follow states and ids; returns False where there is no room."""
 
 
 SearchedWord = tuple[int, list[int], float, float]
@@ -236,11 +238,14 @@ class NativeEngine:
         parts = np.array(query.weights), np.array(whole, np.int64), query.p, query.arrays.classes, query.allowed
         packed: list[Any] = [_QUERY.pack(*numbers, *addresses), *map(np.ascontiguousarray, parts)]
         words, probabilities = np.empty((query.k, row), np.int64), np.empty((query.k, 2))
-        stats = np.empty(2, np.int64)
-        results = map(_address, (words, probabilities, stats))
-        count = self._code.kammil_search(self._address, message, b"".join(packed), *results)
-        if count == _NOT_RESOLVED:
-            return None
+        stats, unknown = np.empty(2, np.int64), np.empty((query.width, 2), np.int64)
+        asked = self._address, message, b"".join(packed)
+        memory = np.zeros(self._code.kammil_search_bytes(*asked), np.uint8)
+        results = [*map(_address, (memory, unknown, words, probabilities, stats))]
+        # A function that C calls could not raise, not even for Ctrl-C: so C returns to ask, and is called again.
+        while (count := self._code.kammil_search(*asked, *results)) == _UNKNOWN_STATES:
+            if not query.learn_states(unknown[: stats[0]].tolist()):
+                return None
         found = zip(words[: _checked(count)].tolist(), probabilities.tolist(), strict=False)
         steps, proven = stats.tolist()
         return [(ids[0], ids[2 : 2 + ids[1]], p, best) for ids, (p, best) in found], steps, bool(proven)
@@ -328,5 +333,5 @@ def _address(array: Any) -> int:
 
 def _checked(result: int) -> int:
     if result < 0:
-        raise MemoryError if result == _NO_MEMORY else IndexError("an id that is not in the vocabulary")
+        raise MemoryError if result == _NO_MEMORY else IndexError("an unknown id or state")
     return result

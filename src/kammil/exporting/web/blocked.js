@@ -119,10 +119,10 @@ export class Blocked {
     for (const state of this.#states.values()) for (const name of asked) state[name] = undefined;
   }
 
-  /** Addresses of a table for the engine's search, which holds what was asked of states that are numbered from 1. */
+  /** Addresses and states of a table for the engine's search, which holds what was asked of states that are numbered from 1. */
   table() {
     const size = 4 * MAX_NUMBERED * this.#pieces.length;
-    this.addresses ??= [this.#engine.allocate(size), this.#engine.allocate(MAX_NUMBERED), 1];
+    this.addresses ??= [this.#engine.allocate(size), this.#engine.allocate(MAX_NUMBERED), MAX_NUMBERED];
     if (this.#numbered.length > MAX_NUMBERED / 2) this.forget(); // a search makes a few hundred
     return this.addresses;
   }

@@ -3,7 +3,8 @@
 
 const SIMD = "0061736d010000000105016000017b030201000a0a0108004100fd0ffd620b"; // a program of such instructions
 const BOS = 2, EOS = 3;
-const FAILURES = ["there is no memory left", "an id is not in the vocabulary", "the blocked words are too many"];
+const UNKNOWN_STATES = -3;
+const FAILURES = ["there is no memory left", "an id or a state is unknown", "the blocked words are too many"];
 
 /** The address of the faster build that runs here. A bundler sees both of them: they are written out. */
 export function build() {
@@ -18,8 +19,7 @@ export class Engine {
 
   /** The engine of compiled code. */
   static async of(wasm) {
-    const engine = new Engine(), resolve = (state, id) => BigInt(engine.resolve(Number(state), Number(id)));
-    const code = (engine.#code = (await WebAssembly.instantiate(wasm, { kammil: { resolve } })).instance.exports);
+    const engine = new Engine(), code = (engine.#code = (await WebAssembly.instantiate(wasm)).instance.exports);
     code._initialize();
     const bytes = new Uint8Array(code.memory.buffer), view = engine.#view;
     for (let at = code.kammil_layout(), name; (name = view.getUint32(at, true)); at += 16) {
@@ -114,10 +114,16 @@ export class Engine {
           ]),
         ),
       );
-      const row = 2 + maxCharacters;
-      const [words, probabilities, stats] = [8 * k * row, 16 * k, 16].map((bytes) => keep(this.allocate(bytes)));
-      this.resolve = (state, id) => blocked.numberAfter(state, id);
-      const count = checked(this.#code.kammil_search(this.#model, message, query, words, probabilities, stats));
+      const row = 2 + maxCharacters, asked = [this.#model, message, query];
+      const sizes = [Number(this.#code.kammil_search_bytes(...asked)), 16 * width, 8 * k * row, 16 * k, 16];
+      const results = sizes.map((bytes) => keep(this.allocate(bytes))), [, unknown, words, probabilities, stats] = results;
+      let count;
+      while ((count = this.#code.kammil_search(...asked, ...results)) === UNKNOWN_STATES) {
+        const size = 2 * Number(this.#get(BigInt64Array, stats, 1)[0]);
+        const numbers = [...this.#get(BigInt64Array, unknown, size)].map(Number);
+        for (let i = 0; i < size; i += 2) checked(blocked.numberAfter(numbers[i], numbers[i + 1]) || UNKNOWN_STATES);
+      }
+      checked(count);
       const found = this.#get(BigInt64Array, words, count * row), q = this.#get(Float64Array, probabilities, 2 * count);
       return Array.from({ length: count }, (_, i) => {
         const [root, length, ...ids] = Array.from(found.subarray(i * row, (i + 1) * row), Number);
