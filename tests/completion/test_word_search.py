@@ -166,6 +166,18 @@ def test_it_finds_what_the_search_in_python_finds(number: int, data: st.DataObje
     assert (native.steps, native.optimal) == (reference.steps, reference.optimal)
 
 
+@pytest.mark.parametrize("certain", [False, True])
+@pytest.mark.parametrize("number", range(len(MADE) + 1))
+def test_behind_a_letter_of_a_script_that_no_model_here_has(number: int, certain: bool) -> None:
+    """It ends a word and begins no piece."""
+    model = opened(number, len(codes()) - 1, certain)
+    queries = [model.query("شو漢", SuggestOptions.of(k=8, threshold=0.0))]
+    ours, theirs = (searched(model, queries, MAX_STATES, natively=natively)[0] for natively in (True, False))
+    agree(ours, theirs)
+    marks = model.character_classes.extends
+    assert not any(marks[word.ids[0]] for words in theirs for word in words)
+
+
 @pytest.mark.parametrize("number", range(len(MADE) + 1))
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)

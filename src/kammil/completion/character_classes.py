@@ -56,9 +56,14 @@ class CharacterClasses:
     """Characters of `words`."""
 
     @cached_property
+    def has_pieces(self) -> bool:
+        """Whether pieces are searched, too."""
+        return bool(self.unspaced.any())
+
+    @cached_property
     def arrays(self) -> WordArrays | None:
         """For the native search; None where words have no spaces between them."""
-        if self.unspaced.any():
+        if self.has_pieces:
             return None
         vowels = "".join(language.long_vowels for language in known().values())
         number = {letter: i for i, letter in enumerate(sorted({*"".join(self.folds)}))}

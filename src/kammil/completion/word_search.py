@@ -91,7 +91,7 @@ class SearchRoots:
         return np.array([root.weight for root in self.roots])
 
 
-def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
+def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses, *, is_piece: bool) -> _Flags:
     """Return which ids may come first, (V,): in a word those that continue it, else those that begin one, or the space,
     never both, so that no word is suggested twice; none in a word of unknown letters."""
     if word := open_word(prefix):
@@ -101,7 +101,7 @@ def _first_ids(prefix: str, p: _Floats, classes: CharacterClasses) -> _Flags:
         return (classes.continues & ~(classes.digits & word.isdecimal())) | classes.unspaced
     space = np.arange(len(p)) == classes.space
     first = space if prefix and not prefix[-1].isspace() and p @ space > p @ classes.begin else classes.begin
-    return first | (classes.extends & classes.continues) if ends_unspaced(prefix) else first
+    return first | (classes.extends & classes.continues) if is_piece else first
 
 
 @dataclass
@@ -158,15 +158,16 @@ class WordSearch:
         p, classes = np.exp(log_probabilities), self.classes  # (R, V)
         if not np.isfinite(p).all():
             raise FolderError(NO_PROBABILITIES)
+        in_piece = [classes.has_pieces and ends_unspaced(prefix) for prefix in prefixes]
         first = [
             Root(
                 i,
                 1.0 if word is None else float(word.posterior[0]),
-                _first_ids(prefix, row, classes),
+                _first_ids(prefix, row, classes, is_piece=is_piece),
                 self.refusals.start(prefix),
-                ends_unspaced(prefix),
+                is_piece,
             )
-            for i, (prefix, word, row) in enumerate(zip(prefixes, begun, p, strict=True))
+            for i, (prefix, word, row, is_piece) in enumerate(zip(prefixes, begun, p, in_piece, strict=True))
         ]
         roots = SearchRoots(first, p, state)
         complete = classes.complete(prefixes, p) * roots.weights  # (R,)
