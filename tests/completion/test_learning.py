@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import kammil
 from kammil.completion import learning as profiles
 from kammil.completion.learning import Profile
+from kammil.data.blocklist import offensive_words, spellings
 from kammil.errors import DataError, KammilError, OptionError
 
 HEAD = b'{"kammil-profile": 1}\n'
@@ -295,6 +296,13 @@ def test_the_file_stays_short_and_long_texts_are_refused(tmp_path: Path, monkeyp
         profile.learn("a" * 4001)
 
 
+def test_long_texts_never_make_a_file_that_is_too_large_to_read(tmp_path: Path) -> None:
+    path, texts = tmp_path / "me.jsonl", ["😀" * 4_000] * 100
+    for _ in range(12):  # 1.6 MB each time
+        Profile(path).learn(*texts)
+    assert Profile(path).texts == tuple(texts)
+
+
 # ---- with a model
 
 FolderOf = Callable[[str], Path]
@@ -327,6 +335,27 @@ def test_a_model_follows_the_profile(folder_of: FolderOf, tmp_path: Path) -> Non
     assert session.complete(temperature=0, length=1).bits == first
     with pytest.raises(OptionError, match="was not learnt"):
         model.forget(text)
+
+
+@pytest.mark.parametrize("profile", [None, "me.jsonl"])
+@pytest.mark.parametrize("forked", [False, True])
+def test_what_is_forgotten_in_another_spelling_leaves_nothing(
+    folder_of: FolderOf, tmp_path: Path, profile: str | None, forked: bool
+) -> None:
+    never = kammil.load(folder_of("blend"))
+    model = kammil.load(folder_of("blend"), profile=profile and tmp_path / profile)
+    word = spellings(offensive_words().entries[0])[0]
+    typed = [f"زقفـطلون {word}", f"زقفطلون {word}", f"زقفطلـون {word}"]  # one text to the model, three to people
+    for text in typed:
+        model.learn(text)
+    model = model.fork(learnt=True) if forked else model
+    assert model.user_allowed_words and "زقفطلون" in [one.text for one in model.suggest("", 5)]
+    for text in (typed[1], typed[1], f"زقـفطلون {word}"):
+        model.forget(text)
+    assert model.suggest("", 32) == never.suggest("", 32)
+    assert not model.user_allowed_words
+    with pytest.raises(OptionError, match="was not learnt"):
+        model.forget(typed[0])
 
 
 def test_many_texts_are_learnt_as_one_by_one(folder_of: FolderOf, tmp_path: Path, texts: list[str]) -> None:

@@ -284,7 +284,7 @@ class Adaptation:
     def __init__(self, model: LanguageModel, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
         self._model, self._encode, self._profile = model, encode, profile
         self._version = -1
-        self._synced: Counter[str] = Counter()  # texts of the profile that the model knows
+        self._texts: Counter[str] = Counter()  # that the model knows, as they were spelled
         self._taught: Counter[BlockedWord] = Counter()
         self.user_allowed_words: frozenset[BlockedWord] = frozenset()
         """Offensive words in learnt texts, which their writer may be shown."""
@@ -299,7 +299,7 @@ class Adaptation:
         forked = Adaptation(model, self._encode)
         if learnt:
             forked._taught, forked.user_allowed_words = self._taught.copy(), self.user_allowed_words
-            forked.first_words = self.first_words.copy()
+            forked.first_words, forked._texts = self.first_words.copy(), self._texts.copy()
         return forked
 
     def sync_profile(self) -> None:
@@ -310,14 +310,14 @@ class Adaptation:
         if self._profile.version == self._version:
             return
         wanted = Counter(self._profile.texts)
-        old, new = list((self._synced - wanted).elements()), list((wanted - self._synced).elements())
+        old, new = list((self._texts - wanted).elements()), list((wanted - self._texts).elements())
         model = self._adaptive_model()
         for text in old:
             model.forget(self._encode(text))
         self._count_words(new, old)
         # Text rules may leave nothing of a text.
         model.learn_all([ids for ids in map(self._encode, new) if len(ids)])
-        self._synced, self._version = wanted, self._profile.version
+        self._texts, self._version = wanted, self._profile.version
 
     def learn(self, text: str) -> None:
         """Learn a text; `OptionError` for an empty one, or a model that cannot learn."""
@@ -327,25 +327,27 @@ class Adaptation:
         model = self._adaptive_model()
         if self._profile is None:
             model.learn(ids)
+            self._texts[text] += 1
             self._count_words([text], [])
         else:
             self._profile.learn(text)
             self.sync_profile()
 
     def forget(self, text: str) -> None:
-        """Undo one `learn` of the same ids; `OptionError` if there was none."""
+        """Undo one `learn` of this text, else of one of the same ids; `OptionError` if there was none."""
         ids, model = self._encode(text), self._adaptive_model()
-        if self._profile is None:
-            if found := model.forget(ids):
-                self._count_words([], [text])
-        else:
-            alike = (other for other in reversed(self._profile.texts) if np.array_equal(self._encode(other), ids))
-            found = (matching := next(alike, None)) is not None
-            if matching is not None:
-                self._profile.forget(matching)
-                self.sync_profile()
-        if not found:
+        self.sync_profile()
+        texts = [text, *reversed(self._texts if self._profile is None else self._profile.texts)]
+        alike = (other for other in texts if other in self._texts and np.array_equal(self._encode(other), ids))
+        if (learnt := next(alike, None)) is None:
             raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
+        if self._profile is None:
+            model.forget(ids)
+            self._texts -= Counter([learnt])
+            self._count_words([], [learnt])
+        else:
+            self._profile.forget(learnt)
+            self.sync_profile()
 
     def _adaptive_model(self) -> AdaptiveModel:
         if not isinstance(self._model, AdaptiveModel):
