@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 import pytest
 from tests.completion.test_suggestions import counter
 
+import kammil
 from kammil.completion.ghost_text import GHOST_RULES, GhostLevel, GhostRule
+from kammil.engine import build
+from kammil.engine.native import NativeEngine
+from kammil.engine.reference import ReferenceEngine
 from kammil.errors import OptionError
 from kammil.evaluation.typing_report import DEVICES, reading_charge
 
@@ -83,3 +88,47 @@ def test_ghost_text_spells_as_the_text_does() -> None:
     knows = counter(["فنجان قهوه طيبه"] * 6 + ["فنجان قهوة طيبة"] * 4 + ["مدرسة"] * 3, 4)
     assert knows.phrase("فنجان قه", threshold=0.5).added.startswith("وه")
     assert knows.phrase("مدرسة فنجان قه", threshold=0.5).added.startswith("وة")
+
+
+def test_no_word_comes_twice() -> None:
+    model = counter(["يا يا يا يا يا يا"] * 5, order=3)
+    assert [one.text for one in model.suggest("يا ", 1)] == ["يا"]
+    assert model.phrase("", words=4, threshold=0.0).added.split() == ["يا"]
+
+
+def test_of_a_text_that_stays_ghost_text_is_that_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, calls = kammil.load(), 0
+    session = model.session()
+
+    def counting(name: str) -> Callable[..., Any]:
+        original = getattr(NativeEngine if build.load_native() else ReferenceEngine, name)
+
+        def counted(*args: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return original(*args)
+
+        return counted
+
+    for engine, names in ((NativeEngine, ("forward", "search")), (ReferenceEngine, ("forward",))):
+        for name in names:
+            monkeypatch.setattr(engine, name, counting(name))
+
+    def number(text: str, **options: Any) -> int:
+        nonlocal calls
+        calls = 0
+        session.update(text)
+        found = session.phrase(**options)
+        made = calls
+        assert found == model.with_own_cache().phrase(text, **options)
+        return made
+
+    options: list[dict[str, Any]] = [{}, {"words": 2}, {"ghost": "eager"}, {"threshold": 0.1}, {"forbid": ("ا",)}]
+    for asked in options:
+        for text in ("شو حل", "كيف ", ""):
+            assert number(text, **asked) > 0
+            assert number(text, **asked) == 0
+    number("شو حلو هال")
+    assert number("شو حل", **options[-1]) == 0  # also after another one
+    model.learn("شو حلوين هالكلمات")
+    assert number("شو حل", **options[-1]) > 0

@@ -213,6 +213,46 @@ def test_what_was_written_is_forgotten_when_the_model_learns() -> None:
     assert len(state_cache) == 1
 
 
+def test_a_step_after_learning_is_not_that_of_before() -> None:
+    """On the way from a text, on which more was written before."""
+    model = CountingModel()
+    state_cache = StateCache(model)
+    written(state_cache, [0, 1], [1, 2])
+    decoder = state_cache.decoder(np.array([0, 1]))
+    model.version += 1
+    before, stops = model.characters, len(state_cache)
+    result = decoder.result
+    for n, id in enumerate((1, 2), 1):
+        result = decoder.step(np.array([id]), result[1])
+        assert (model.characters, len(state_cache)) == (before + n, stops)
+
+
+def test_a_question_is_answered_once_while_its_text_is_kept() -> None:
+    model, asked = CountingModel(), list[str]()
+    state_cache = StateCache(model)
+
+    def answer(text: list[int], question: str) -> str:
+        decoder = state_cache.decoder(np.array(text))
+        return decoder.once(question, lambda result: (asked.append(question), f"{question}{result[0].sum()}")[1])
+
+    first = answer([0, 1, 2], "a")
+    assert answer([0, 1, 2], "a") == first and asked == ["a"]
+    assert answer([0, 1], "a") != first and asked == ["a", "a"]  # of a beginning
+    answer([0, 1, 2, 0, 1], "a")
+    assert answer([0, 1, 2], "a") == first and len(asked) == 3  # what is behind it leaves it
+    assert answer([0, 1, 2], "b") != first and len(asked) == 4
+    model.version += 1
+    answer([0, 1, 2], "b")
+    assert len(asked) == 5
+    state_cache.clear()
+    answer([0, 1, 2], "b")
+    assert len(asked) == 6
+    small = StateCache(model, 0.0)  # keeps the state of the last text alone, and where others part
+    for text in ([0, 1], [0, 1, 2], [0, 1, 1], [0, 1]):
+        small.decoder(np.array(text)).once("c", lambda _: asked.append("c"))
+    assert asked[6:] == ["c"] * 4
+
+
 @pytest.mark.parametrize("filled", [True, False])
 def test_what_is_forgotten_leaves_memory_also_where_it_was_frozen(filled: bool) -> None:
     model = CountingModel()

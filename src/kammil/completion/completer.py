@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -359,15 +360,20 @@ class Completer:
         """
         checked = {} if threshold is None else {"threshold": threshold}
         query = self.query(prefix, SuggestOptions.of(**options, **checked), ghost=True)
-        return self.phrase_after(query, *self._read(query.text.seen).result, threshold)
+        return self.phrase_after(query, self._read(query.text.seen), threshold)
 
-    def phrase_after(
-        self, query: Query, log_probabilities: LogProbabilities, state: State, threshold: float | None = None
-    ) -> ghost_text.Phrase:
-        """Predict ghost text where `log_probabilities`, (1, V), follow; a `threshold` wins over the level."""
-        rule, seen = ghost_text.GHOST_RULES[query.options.ghost], query.text.seen
+    def phrase_after(self, query: Query, read: Prefill, threshold: float | None = None) -> ghost_text.Phrase:
+        """Predict ghost text behind a text that was read, or return it as before; a `threshold` wins over the level."""
+        rule = ghost_text.GHOST_RULES[query.options.ghost]
         if threshold is not None:
             rule = ghost_text.GhostRule(threshold, 0.0)
+        question = rule, query.options.words, query.stock is None, weakref.ref(query.refusals)
+        return read.once(question, lambda result: self._phrase(query, rule, *result))
+
+    def _phrase(
+        self, query: Query, rule: ghost_text.GhostRule, log_probabilities: LogProbabilities, state: State
+    ) -> ghost_text.Phrase:
+        seen = query.text.seen
         ghost = ghost_text.phrase(
             self.language_model,
             self.vocabulary,

@@ -4,10 +4,10 @@ a state. After a typed character that the model predicted, the next prediction n
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ _NODE_BYTES, CHARACTER_BYTES = 600, 4
 
 Label = str
 """Ids as code points: fast to compare."""
+Answer = TypeVar("Answer")
 Result = tuple[LogProbabilities, State]
 """Log-probabilities of what follows, (1, V), and the state, one row."""
 
@@ -69,6 +70,8 @@ class TrieNode:
     children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
     """By the first character of their labels."""
     block: PackedArrays | None = None
+    answered: tuple[object, Any] | None = None
+    """The last question about the text, and its answer."""
 
 
 class StateCache:
@@ -85,7 +88,7 @@ class StateCache:
         while nodes:  # cut cycles: after `gc.freeze` the collector never finds them
             node = nodes.pop()
             nodes += node.children.values()
-            node.parent, node.children, node.block = None, {}, None
+            node.parent, node.children, node.block, node.answered = None, {}, None, None
         self.root = TrieNode(None, "")
         self._kept: OrderedDict[TrieNode, int] = OrderedDict()  # bytes of each stop, least recently used first
         self.bytes = 0
@@ -151,7 +154,7 @@ class StateCache:
         while self.bytes > self._max_bytes and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
             self.bytes -= size
-            old.block = None
+            old.block = old.answered = None
             self._prune(old)
         return stored
 
@@ -236,6 +239,13 @@ class Prefill:
         """The result of the whole text."""
         assert self.last is not None
         return self.last
+
+    def once(self, question: object, answer: Callable[[Result], Answer]) -> Answer:
+        """Return the answer to a question about the whole text, found anew only after another question."""
+        known = self.node.answered
+        if known is None or known[0] != question:
+            self.node.answered = known = question, answer(self.result)
+        return known[1]
 
     def step(self, ids: Ids, state: State) -> Result:
         """Step one row from the last state."""

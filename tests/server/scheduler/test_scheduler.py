@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.server.scheduler.conftest import generate_call, ids_of, run, suggest_call, until
 
 import kammil
+from kammil.completion import ghost_text
 from kammil.completion.completer import Completer
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
@@ -185,6 +186,25 @@ def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> No
             told.added,
             pytest.approx(told.probability, rel=1e-4),
         )
+
+
+def test_ghost_text_of_a_text_that_stays_is_that_of_before(bundled: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    original = ghost_text.phrase
+
+    def counted(model: Any, vocabulary: Any, classes: Any, prefix: str, *more: Any, **options: Any) -> Any:
+        asked.append(prefix)
+        return original(model, vocabulary, classes, prefix, *more, **options)
+
+    monkeypatch.setattr(ghost_text, "phrase", counted)
+
+    async def work(scheduler: Scheduler) -> list[Any]:
+        calls = [suggest_call(bundled, prefix, words=8) for prefix in ("شو رح نعم", "كيف كانت الر") * 3]
+        return [await scheduler.run(call) for call in calls]
+
+    found = run(bundled, work)
+    assert asked == ["شو رح نعم", "كيف كانت الر"]
+    assert found[:2] * 3 == found
 
 
 def test_scores_are_those_of_the_model(model: Completer) -> None:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import STRIDE
+from kammil.completion.state_cache import STRIDE, Prefill
 from kammil.completion.stock_phrases import are_enough
 from kammil.decoding.beam_search import beam_steps
 from kammil.language_model import LogProbabilities, State, concat_states, max_rows, select_rows
@@ -198,13 +198,14 @@ class Scheduler:
     def _prefill(self) -> list[Batch]:
         """Read prompts, answer scores and suggestions, and return new batches."""
         begun: list[Batch] = []
-        prefixes: list[tuple[SuggestCall, LogProbabilities, State]] = []
+        prefixes: list[tuple[SuggestCall, Prefill]] = []
         for call, reader in self._prefills.step():
             with self._replies.failing([call]):
                 if isinstance(call, ScoreCall):
                     self._replies.resolve(call, call.scorer.tokens)
                 elif isinstance(call, SuggestCall):
-                    prefixes.append((call, *reader.result))
+                    assert isinstance(reader, Prefill)
+                    prefixes.append((call, reader))
                 else:
                     begun.extend(self._start_decoding(call, *reader.result))
         if prefixes:
@@ -230,30 +231,29 @@ class Scheduler:
             state = select_rows(state, np.zeros(rows, np.int64))
         return [Batch([call], log_probabilities, state)]
 
-    def _suggest(self, prefixes: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
+    def _suggest(self, prefixes: Sequence[tuple[SuggestCall, Prefill]]) -> None:
         """Requests with equal options share one search."""
         failing = self._replies.failing
-        groups: dict[object, list[tuple[SuggestCall, LogProbabilities, State]]] = {}
-        with failing([call for call, _, _ in prefixes]):
-            states = self.completer.language_model.pad_states([state for _, _, state in prefixes])
-            shapes = [row_shapes(state) for state in states]
-            for (call, log_probabilities, _), state, shape in zip(prefixes, states, shapes, strict=True):
-                key = (call.query.options, id(call.query.refusals), id(call) if self._unbatched else None, shape)
-                groups.setdefault(key, []).append((call, log_probabilities, state))
+        groups: dict[object, list[tuple[SuggestCall, Prefill, State]]] = {}
+        with failing([call for call, _ in prefixes]):
+            states = self.completer.language_model.pad_states([reader.result[1] for _, reader in prefixes])
+            for (call, reader), state in zip(prefixes, states, strict=True):
+                options, refusals = call.query.options, id(call.query.refusals)
+                key = options, refusals, id(call) if self._unbatched else None, row_shapes(state)
+                groups.setdefault(key, []).append((call, reader, state))
         for group in groups.values():
             with failing([call for call, _, _ in group]):
                 found = self.completer.suggest_after(
                     [call.query for call, _, _ in group],
-                    np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
+                    np.concatenate([reader.result[0] for _, reader, _ in group]),
                     concat_states([state for _, _, state in group]),
                     [self.completer.begun_word(call.query, call.state_cache) for call, _, _ in group],
                 )
-                for (call, log_probabilities, state), words in zip(group, found, strict=True):
+                for (call, reader, _), words in zip(group, found, strict=True):
                     if call.ghost and not self._replies.still_wanted(call):  # ghost text takes a while
                         continue
                     with failing([call]):
-                        query = call.query
-                        ghost = self.completer.phrase_after(query, log_probabilities, state) if call.ghost else None
+                        ghost = self.completer.phrase_after(call.query, reader) if call.ghost else None
                         self._replies.resolve(call, (words, ghost))
 
     def _beam_search(self, call: Generation, log_probabilities: LogProbabilities, state: State) -> Iterator[bool]:
