@@ -120,6 +120,26 @@ def test_of_messages_that_share_no_word_the_nearest_in_theme_comes_first(tmp_pat
     assert {phrase.theme for phrase in without} == {0.0}
 
 
+def test_the_theme_is_that_of_the_last_words(tmp_path: Path) -> None:
+    """A text that begins with roads and ends with news goes on with news."""
+    others = [f"سكرت الباب {i}" for i in range(12)]
+    messages = ["شارع مسكر على الجسر", "حكينا خبر على التلفون", *others]
+    rows = {"شارع": 1, "مسكر": 1, "الجسر": 1, "حكينا": 2, "خبر": 2, "التلفون": 2}
+    pack(messages, tmp_path / "two.npz", (rows, np.array([[127, 0], [0, 127]], np.int8)))
+    phrases = StockPhrases(tmp_path / "two.npz")
+    by_theme = {
+        text: {one.text: one.theme for one in phrases.after(text)} for text in ("شارع خبر على ", "خبر شارع على ")
+    }
+    assert by_theme["شارع خبر على "]["التلفون"] > by_theme["شارع خبر على "]["الجسر"]
+    assert by_theme["خبر شارع على "]["الجسر"] > by_theme["خبر شارع على "]["التلفون"]
+
+
+def test_of_many_messages_those_are_looked_at_that_share_rare_words(tmp_path: Path) -> None:
+    many = [f"بدي روح عالسوق رقم {i}" for i in range(400)]
+    phrases = packed([*many, "زقفطلون كبير عالسوق هلق"], tmp_path / "many.npz")
+    assert texts(phrases, "زقفطلون كبير عالسوق ")[0] == "هلق"
+
+
 def test_the_bundled_phrases_are_the_messages_and_none_that_is_held_out() -> None:
     folder = Path(__file__).parents[2] / "recipes" / "messages"
     files = [*sorted(folder.glob("*.txt")), *sorted((folder / "talk").glob("*.txt"))]
