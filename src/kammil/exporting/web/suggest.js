@@ -216,12 +216,11 @@ export class Session {
 
   /** Return the ids that may come first: in a word those that continue it, else those that begin one, or the space. */
   #firstIds(seen, open, p) {
-    const { space, begins, continues, digits, inWord, extends: joins } = this.#t, isNumber = /^\p{Nd}+$/v.test(open);
+    const { space, begins, continues, digits, inWord } = this.#t, isNumber = /^\p{Nd}+$/v.test(open);
     if (open && !this.#model.encode(open).some((id) => inWord[id])) return begins.map(() => 0);
     if (open) return continues.map((may, id) => Number(may && !(isNumber && digits[id])));
     const isSpaced = space !== null && seen && !/\p{White_Space}$/v.test(seen) && p[space] > dot(p, begins);
-    const first = isSpaced ? begins.map((_, id) => Number(id === space)) : begins;
-    return endsUnspaced(seen) ? first.map((may, id) => Number(may || (joins[id] && continues[id]))) : first;
+    return isSpaced ? begins.map((_, id) => Number(id === space)) : begins;
   }
 
   /** The roots of a begun word's other meanings, and the meanings that are whole words. */

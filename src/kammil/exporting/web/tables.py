@@ -47,7 +47,7 @@ def tables(model: Completer) -> dict[str, Any]:
     arrays, entries_of = classes.arrays, unsolicited.entries_of
     conjunctions = {"", *(language.conjunction for language in known().values())}
     religious = entries_of("formulas", "religious").by_first_word
-    masks = ("begin", "continues", "words", "foreign", "extends", "digits")
+    masks = ("begin", "continues", "words", "foreign", "digits")
     return {
         "constants": {name: getattr(room, name) for room, names in _CONSTANTS.items() for name in names.split()},
         "words": arrays and {name: array.tolist() for name, array in arrays._asdict().items()},
