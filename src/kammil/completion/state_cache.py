@@ -51,8 +51,8 @@ MAX_MEGABYTES = 16.0
 """Bound: some 1,500 stops of the bundled model after 70 characters."""
 MAX_STEP_SHARE = 1 / 256
 """Maximum share of the bound for a generated character's state: a transformer's would drive out those of typed text."""
-_NODE_BYTES, CHARACTER_BYTES = 600, 4
-"""Bytes of a stop without its state, and of each character of its label."""
+_NODE_BYTES, CHARACTER_BYTES = 1_200, 4
+"""Bytes of a stop with an answer and without its state, and of each character of its label."""
 
 Label = str
 """Ids as code points: fast to compare."""
