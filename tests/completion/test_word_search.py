@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import needs
 from tests.interrupts import interrupt
+from tests.near_equals import assert_ranked_alike, near
 
 from kammil.completion.completer import Completer
 from kammil.completion.suggestions import Query, Suggestion, SuggestOptions
@@ -133,11 +134,10 @@ def searched(model: Completer, queries: list[Query], width: int, *, natively: bo
 
 def agree(ours: list[list[FoundWord]], theirs: list[list[FoundWord]]) -> None:
     for one, other in zip(ours, theirs, strict=True):
-        assert [(word.ids.tolist(), word.replaced) for word in one] == [
-            (word.ids.tolist(), word.replaced) for word in other
-        ]
-        for word, same in zip(one, other, strict=True):
-            assert (word.probability, word.best) == pytest.approx((same.probability, same.best), rel=1e-5)
+        by_ids = [{(*word.ids.tolist(), word.replaced): word for word in words} for words in (one, other)]
+        assert_ranked_alike(*([(ids, word.probability) for ids, word in words.items()] for words in by_ids))
+        for ids in by_ids[0].keys() & by_ids[1].keys():
+            assert by_ids[0][ids].best == near(by_ids[1][ids].best)
 
 
 @pytest.mark.parametrize("number", range(len(MADE) + 1))
