@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests import needs
 from tests.pages import TOOLS, Files, chromium, served
+from tests.phone import OPTIONS, Phone
 
 import kammil
 from kammil.completion.learning import MAX_TEXTS, Profile
@@ -574,6 +575,23 @@ def test_an_element_takes_a_tap_and_waits_for_an_input_method(visit: Open) -> No
     assert page.locator("#one.ghosted").count() == 0
     typed.send("Input.insertText", {"text": "صباح ال"})
     page.wait_for_selector("#one.ghosted")
+
+
+@pytest.mark.parametrize("compositions", [8, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("path", "selectors"),
+    [
+        ("own.html", ("#one", "form > kammil-text button", "form > kammil-text .mirror")),
+        ("own.html", ("#line", "p > kammil-text button", "p > kammil-text .mirror")),
+        ("", ("#text", "#chips button", "#mirror")),
+    ],
+)
+def test_no_key_of_a_phone_is_lost(visit: Open, path: str, selectors: tuple[str, str, str], compositions: int) -> None:
+    page = visit(path, **OPTIONS)
+    field, button, _ = selectors
+    page.locator(field).tap()
+    page.locator(button).locator("visible=true").first.wait_for()
+    assert Phone(page, *selectors).write(seed=compositions, compositions=compositions) > compositions / 4
 
 
 def test_axe_finds_nothing(visit: Open) -> None:

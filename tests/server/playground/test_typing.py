@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Error, expect
+from tests.phone import OPTIONS, Phone
 
 if TYPE_CHECKING:
     from tests.server.playground.conftest import Api, Playground
@@ -164,6 +165,77 @@ def test_an_input_method_is_left_alone(page: Playground) -> None:
     page.has_text(MID + "に")
     keyboard.send("Input.insertText", {"text": "日"})
     page.has_text(MID + "日")
+
+
+@pytest.fixture
+def phone(visit: Callable[..., Playground], api: Api) -> Phone:
+    """Somebody who composed مرح, for which there is مرحبا."""
+    api.ghosts = {"مرح": "بتين", "مرحبا ك": "يفك"}
+    begun = {"مرح": "با", "شو مرح": "با", "مرحبا ك": "يفك"}
+    api.suggestions = {
+        before: [{"text": before.split()[-1] + end, "completion": end, "probability": 0.5}]
+        for before, end in begun.items()
+    }
+    phone = Phone(visit(**OPTIONS).page, "#text", "#chips button", "#mirror")
+    phone.compose("مرح")
+    return phone
+
+
+def test_no_letter_is_lost_after_a_suggestion_is_tapped_within_a_word(phone: Phone) -> None:
+    assert phone.tap_suggestion() and phone.before == "مرحبا "
+    phone.compose("ك")
+    assert phone.tap_suggestion() and phone.before == "مرحبا كيفك "
+    phone.delete()
+    phone.compose("م")
+    phone.delete()
+    phone.move(0)
+    phone.compose("شو")
+    phone.space()
+    assert phone.value == "شو مرحبا كيفك"
+
+
+def test_no_letter_is_lost_after_ghost_text_is_tapped_within_a_word(phone: Phone) -> None:
+    assert phone.tap_ghost() and phone.before == "مرحبتين "
+    phone.compose("ك")
+    phone.commit()
+
+
+def test_the_page_hears_that_a_composition_ends_but_not_that_the_field_is_left(phone: Phone) -> None:
+    heard = """() => {
+      window.heard = [];
+      const [field, own] = [document.getElementById("text"), ["compositionend", "input", "blur", "focus"]];
+      for (const kind of own) field.addEventListener(kind, () => heard.push(kind + " " + field.value));
+      for (const kind of ["focusin", "focusout"]) document.addEventListener(kind, () => heard.push(kind));
+    }"""
+    phone.page.evaluate(heard)
+    assert phone.tap_suggestion()
+    assert phone.page.evaluate("heard") == ["compositionend مرح", "input مرحبا "]
+    assert phone.page.evaluate("document.activeElement.id") == "text"
+    phone.page.evaluate("document.activeElement.blur()")
+    assert phone.page.evaluate("heard").count("focusout") == 1  # only once it is true
+
+
+def test_undo_takes_back_what_was_tapped_within_a_word(phone: Phone) -> None:
+    assert phone.tap_suggestion()
+    phone.page.keyboard.press("Control+z")
+    expect(phone.page.locator("#text")).to_have_value("مرح")
+
+
+def test_a_composed_comma_takes_the_place_of_the_space(phone: Phone) -> None:
+    assert phone.tap_suggestion()
+    keys = phone.page.context.new_cdp_session(phone.page)
+    keys.send("Input.imeSetComposition", {"text": "،", "selectionStart": 1, "selectionEnd": 1})
+    expect(phone.page.locator("#text")).to_have_value("مرحبا،")
+
+
+def test_a_word_for_another_text_than_an_input_method_shows_is_not_inserted(page: Playground, api: Api) -> None:
+    api.suggestions = {MID: [{"text": "تكون", "completion": "ون", "probability": 0.5}]}
+    page.type(MID)
+    page.one("#chips button:visible").wait_for()
+    keyboard = page.page.context.new_cdp_session(page.page)
+    keyboard.send("Input.imeSetComposition", {"text": "に", "selectionStart": 1, "selectionEnd": 1})
+    page.one("#chips button").first.evaluate("(button) => button.click()")
+    page.has_text(MID + "に")
 
 
 def test_the_dial_goes_with_every_request_and_stays(page: Playground, api: Api) -> None:

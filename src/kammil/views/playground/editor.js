@@ -109,8 +109,18 @@ export function createEditor({ field, mirror, caret }, handlers) {
     if (!isNew) render();
   };
 
-  const insert = (added) => {
+  /** Focus the field. An input method's composition ends, or its next key would replace what is inserted; leaving the
+   * field alone ends it, of which the page does not hear. */
+  const focus = () => {
+    const hide = (event) => event.stopImmediatePropagation();
+    const kinds = composing ? ["blur", "focusout", "focus", "focusin"] : [];
+    for (const kind of kinds) addEventListener(kind, hide, true);
+    if (composing) field.blur();
     field.focus();
+    for (const kind of kinds) removeEventListener(kind, hide, true);
+  };
+  const insert = (added) => {
+    focus();
     if (!field.matches(":read-write")) return;
     added = added.slice(0, room() + field.selectionEnd - field.selectionStart);
     // The only way to change a field that the browser's undo can take back.
@@ -223,7 +233,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
     render,
     /** Look at what the field holds. */
     read: readField,
-    focus: () => field.focus(),
+    focus,
     /** Show a ghost that the server made after `prefix`, if it agrees with what was typed since. */
     offerGhost(prefix, offered, isStock = false) {
       const rest = remainingGhost(prefix, text, offered);
@@ -236,8 +246,9 @@ export function createEditor({ field, mirror, caret }, handlers) {
     },
     /** Insert a suggested word at the caret, in place of as many UTF-16 units before it, and of spaces behind it. */
     insertWord(word, replaced = 0) {
-      field.focus();
-      if (field.value !== text || beforeCaret() !== prefix) return refresh(); // it was for another text
+      const before = prefix;
+      focus();
+      if (field.value !== text || beforeCaret() !== before) return refresh(); // it was for another text
       const end = field.selectionEnd, spaces = field.value.slice(end).match(/^[^\S\n]*/)[0].length;
       corrected = { text, end };
       field.setSelectionRange(end - replaced, end + spaces);
@@ -245,13 +256,13 @@ export function createEditor({ field, mirror, caret }, handlers) {
     },
     /** Type at the end of the text, as a key does. */
     type(typed) {
-      field.focus();
+      focus();
       moveToEnd();
       insert(typed);
     },
     /** Replace the whole text. */
     replaceText(newText) {
-      field.focus();
+      focus();
       field.select();
       if (newText) insert(newText);
       else document.execCommand("delete");
