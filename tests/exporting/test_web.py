@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import shutil
 import struct
 import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -499,6 +501,18 @@ def test_other_families_are_refused(family: str, folder_of: Callable[[str], Path
 def test_a_part_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="part"):
         kammil.export(folders.PRETRAINED, "web", tmp_path / "site", part="network")
+
+
+def test_an_export_gives_the_same_bytes_whatever_the_order_of_sets(site: Path, tmp_path: Path) -> None:
+    del site  # which compiles the engine
+    made: list[dict[Path, bytes]] = []
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        command = [sys.executable, "-m", "kammil", "export", folders.PRETRAINED, "--format", "web", "--out", out]
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, check=True, capture_output=True, timeout=200)
+        made.append({path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()})
+    one, other = made
+    assert one.keys() == other.keys() and not [path for path in one if one[path] != other[path]]
 
 
 def test_without_zig_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ def _written(signs: Mapping[str, float], vowels: Mapping[str, float]) -> Written
 
 
 def _begun(written: Mapping[int, Written]) -> dict[str, _Letters]:
-    signs = {text for texts in written.values() for text in texts if len(text) == 1}
+    signs = dict.fromkeys(text for texts in written.values() for text in texts if len(text) == 1)
     return {sign: _letters({id: texts[sign][0] for id, texts in written.items() if sign in texts}) for sign in signs}
 
 

@@ -5,13 +5,13 @@ from itertools import product
 from kammil.languages import Affixes, Language
 
 
-def _joined(*parts: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(map("".join, product(*parts)))
+def _joined(*parts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map("".join, product(*parts)))
 
 
 _AND, _IN, _THE = ("", "و", "ف"), ("", "ب", "ل", "ك", "ع"), ("", "ال")
 """Conjunctions, prepositions and the article, in the order in which they are joined; ل and ال become لل."""
-_PROCLITICS = _joined(_AND, _IN, _THE) | _joined(_AND, ("لل",))
+_PROCLITICS = (*_joined(_AND, _IN, _THE), *_joined(_AND, ("لل",)))
 _OWN = ("ي", "ك", "كم", "كن", "كو", "هم", "هن", "ها", "ه", "نا", "و", "ني")
 """Endings of possession."""
 
@@ -34,7 +34,7 @@ LANGUAGE = Language(
     affixes=(
         Affixes(
             "Arabic",
-            prefixes=_PROCLITICS | _joined((*_AND, "يا"), (*_IN, "ه"), _THE),
+            prefixes=(*_PROCLITICS, *_joined((*_AND, "يا"), (*_IN, "ه"), _THE)),
             endings=(*_OWN, "ين", "ون", "ان", "ا", "يه", "يات", "ات", *(f"ات{own}" for own in _OWN)),
             endings_for={"ه": ("ه", "ات", "تين", *_joined(("ت", "ات"), _OWN))},
         ),
