@@ -30,7 +30,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
   let text = "";
   let ghost = "";
   let phrase = null; // of which the ghost is what is left, if it is a stock phrase
-  let composing = false;
+  let composing; // undefined until there is input: a composition may have begun before
   let reportedGhost = "";
   let corrected = {}; // the whole text before a word of it was replaced, and where the word ended
   let textWithSpace = ""; // the whole text if it ends with an automatic space
@@ -113,9 +113,9 @@ export function createEditor({ field, mirror, caret }, handlers) {
    * field alone ends it, of which the page does not hear. */
   const focus = () => {
     const hide = (event) => event.stopImmediatePropagation();
-    const kinds = composing ? ["blur", "focusout", "focus", "focusin"] : [];
+    const kinds = composing !== false && field.matches(":focus") ? ["blur", "focusout", "focus", "focusin"] : [];
     for (const kind of kinds) addEventListener(kind, hide, true);
-    if (composing) field.blur();
+    if (kinds.length) field.blur();
     field.focus();
     for (const kind of kinds) removeEventListener(kind, hide, true);
   };
@@ -185,6 +185,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
     insert(typed);
   });
   on(field, "input", (event) => {
+    composing = event.isComposing ?? composing;
     // Undo selects the automatic space, or the word that was corrected; move on, so that it is not typed over.
     if (event.inputType?.startsWith("history") && field.value === textWithSpace) moveToEnd();
     if (event.inputType === "historyUndo" && field.value === corrected.text) field.selectionStart = corrected.end;
