@@ -25,7 +25,8 @@ from kammil.views import playground
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
-    "style-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'"
+    "style-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "require-trusted-types-for 'script'; trusted-types kammil"
 )
 OPENED_AS_FILE = (
     "لا تعمل هذه الصفحة إذا فُتحت كملفّ: شغّل في مجلّدها <code>python -m http.server</code> ثمّ افتح "

@@ -1,6 +1,6 @@
 // The functions of `views/playground/api.js`, answered by the model in this browser instead of a server.
 
-import { connect } from "../client.js";
+import { connect, trusted } from "../client.js";
 import { ApiError } from "./errors.js";
 
 export const HERE = true; // whether the model runs in this browser
@@ -17,7 +17,7 @@ export async function listModels() {
   const response = await fetch(SITE + "model/about.json").catch(() => ({ ok: false }));
   if (!response.ok) throw new ApiError("unreachable");
   // Without a network, too, once everything is here.
-  learntTexts().then(() => navigator.serviceWorker?.register(SITE + "sw.js")).catch(() => {});
+  learntTexts().then(() => navigator.serviceWorker?.register(trusted("sw.js"))).catch(() => {});
   return { data: [await response.json()] };
 }
 
