@@ -62,6 +62,8 @@ def test_the_package_holds_the_module_and_no_model_within_the_budget(
     needed = {"package.json", "README.md", "LICENSE", "wasm-MIT.txt", "kammil.js", "kammil.d.ts"}
     assert files > {*needed, "kammil.wasm", "kammil-simd.wasm"}
     assert not [name for name in files if name.startswith(("model", "index", "page"))]
+    described = json.loads((site / "package.json").read_text("utf-8"))
+    assert {described["main"], described["types"]} <= {f"./{name}" for name in files}  # for whom `exports` says nothing
     assert about["size"] < BUDGET
     assert about["version"] == kammil.__version__
     assert "Apache License" in (site / "LICENSE").read_text("utf-8")
