@@ -156,6 +156,9 @@ def build(program: str) -> None:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
         if done.returncode:
             sys.exit(f"{' '.join(command[1:])} failed:\n{done.stdout}{done.stderr}")
+    missing = BUILD / "site" / "ar" / "404.html"  # both programs take its folder for the host's root
+    rooted = re.sub(r'((?:href|src)="|"base":")/', r"\1/ar/", missing.read_text("utf-8"))
+    missing.write_text(rooted.replace("/ar/../", "/"), "utf-8")
 
 
 def export() -> None:

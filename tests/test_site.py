@@ -83,7 +83,7 @@ def built(program: str, *arguments: str) -> None:
 def pages() -> list[Path]:
     """All pages of the site, built anew."""
     built("zensical")
-    found = sorted(path for path in SITE.rglob("*.html") if path.name != "404.html")  # its links are of the root
+    found = sorted(path for path in SITE.rglob("*.html") if path.name != "404.html")
     found = [path for path in found if "data-md-component" in path.read_text("utf-8")]  # not what a lesson brings
     assert len(found) > 30
     return found
@@ -91,12 +91,14 @@ def pages() -> list[Path]:
 
 def test_every_link_leads_to_a_page_and_an_anchor(pages: list[Path]) -> None:
     wrong: list[str] = []
-    for path in pages:
+    for path in [*pages, *SITE.rglob("404.html")]:
         for link in page(path).links:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            place = unquote(parts.path)
+            at = SITE / place[1:] if place.startswith("/") else path.parent / place  # "/": of a page that is not there
+            target = at.resolve() if place else path
             target = target / "index.html" if target.is_dir() else target
             anchor = unquote(parts.fragment) if target.suffix == ".html" else ""
             if not target.is_file() or (anchor and anchor not in page(target).anchors):
