@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import unicodedata
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 from tests import needs
 from tests.near_equals import assert_ranked_alike
 
@@ -481,9 +484,142 @@ def test_a_model_that_asks_for_more_than_its_files_hold_is_refused(
         described["settings"] |= change
     (model / folders.MODEL).write_text(json.dumps(described))
     (model / folders.WEIGHTS).write_bytes(weights)
-    module = (tmp_path / "site" / "kammil.js").as_uri()
-    code = f"await (await import({module!r})).load().catch((error) => console.log(error.message))"
-    assert "export it again" in in_node(code)
+    assert "export it again" in refusal(tmp_path / "site")
+
+
+Packed = dict[str, NDArray[Any]]
+"""The arrays of a folder, fields of its counts unpacked."""
+
+
+def packed(values: NDArray[np.int64]) -> NDArray[np.uint8]:
+    planes = np.ascontiguousarray(values.astype("<u4").view(np.uint8).reshape(-1, 4).T)
+    return np.frombuffer(zlib.compress(planes.tobytes(), 1), np.uint8)
+
+
+def unpacked(array: NDArray[np.uint8]) -> NDArray[np.int64]:
+    planes = np.frombuffer(zlib.decompress(array.tobytes()), np.uint8).reshape(4, -1)
+    return np.ascontiguousarray(planes.T).view("<u4")[:, 0].astype(np.int64)
+
+
+def with_weights(site: Path, out: Path, change: Callable[[Packed], None]) -> Path:
+    """A site whose model has other weights: its `counts.` fields are changed as whole numbers, the rest as stored."""
+    shutil.copytree(site, out)
+    shutil.copytree(
+        folders.locate(Path(folders.PRETRAINED)), out / "model", dirs_exist_ok=True
+    )  # which Python reads, too
+    path = out / "model" / folders.WEIGHTS
+    arrays: Packed = load_file(path)
+    fields = [f"counts.{name}" for name in ("gaps", "widths", "lost", "ids", "counts")]
+    arrays |= {name: unpacked(arrays[name]) for name in fields}
+    change(arrays)
+    arrays |= {name: packed(arrays[name]) for name in fields}
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    return out
+
+
+def beyond_the_vocabulary(arrays: Packed) -> None:
+    arrays["counts.ids"][::50] = 60_000
+
+
+def beyond_two_bytes(arrays: Packed) -> None:
+    arrays["counts.ids"][::50] += 1 << 16
+
+
+def a_sum_beyond_32_bits(arrays: Packed) -> None:
+    arrays["counts.widths"][1000:1002] += 1 << 31
+
+
+def no_followers(arrays: Packed) -> None:
+    widths = arrays["counts.widths"]
+    widths[0], widths[1] = widths[:2].sum(), 0
+
+
+def more_followers_than_letters(arrays: Packed) -> None:
+    widths = arrays["counts.widths"]
+    widths[0], widths[1:500] = widths[:500].sum() - 499, 1
+
+
+def no_count(arrays: Packed) -> None:
+    arrays["counts.counts"][::50] = 0
+
+
+def keys_that_are_no_hashes(arrays: Packed) -> None:
+    arrays["counts.gaps"][:] = 1
+
+
+def keys_beyond_32_bits(arrays: Packed) -> None:
+    arrays["counts.gaps"][-1] = (1 << 32) - 1
+
+
+def an_infinite_bias(arrays: Packed) -> None:
+    arrays["output.bias"] = np.where(np.arange(len(arrays["output.bias"])) == 5, np.inf, arrays["output.bias"])
+
+
+def no_number(arrays: Packed) -> None:
+    arrays["gate_in.bias"] = np.full_like(arrays["gate_in.bias"], np.nan)
+
+
+def infinite_scales(arrays: Packed) -> None:
+    arrays["output.weight.scales"] = np.full_like(arrays["output.weight.scales"], np.inf)
+
+
+def negative_scales(arrays: Packed) -> None:
+    arrays["output.weight.scales"] = -arrays["output.weight.scales"]
+
+
+DAMAGES = [
+    *(beyond_the_vocabulary, beyond_two_bytes, a_sum_beyond_32_bits, no_followers, more_followers_than_letters),
+    *(no_count, keys_that_are_no_hashes, keys_beyond_32_bits),
+    *(an_infinite_bias, no_number, infinite_scales, negative_scales),
+]
+
+
+def refusal(site: Path) -> str:
+    module = (site / "kammil.js").as_uri()
+    return in_node(f"await (await import({module!r})).load().catch((error) => console.log(error.message))")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_weights_that_python_refuses_are_refused(damage: Callable[[Packed], None], site: Path, tmp_path: Path) -> None:
+    made = with_weights(site, tmp_path / "site", damage)
+    with pytest.raises(FolderError):
+        kammil.load(made / "model")
+    assert "export it again" in refusal(made)
+
+
+@pytest.mark.parametrize("damage", ["header", "entry", "range", "stream"])
+def test_a_damaged_file_of_weights_is_refused_by_the_same_sentence(damage: str, site: Path, tmp_path: Path) -> None:
+    shutil.copytree(site, tmp_path / "site")
+    path = tmp_path / "site" / "model" / folders.WEIGHTS
+    weights = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", weights)
+    header, body = json.loads(weights[8 : 8 + length]), bytearray(weights[8 + length :])
+    if damage == "entry":
+        header["counts.ids"] = None
+    elif damage == "range":  # no whole number of floats
+        header["output.bias"]["data_offsets"][1] -= 1
+    elif damage == "stream":
+        begin, end = header["counts.ids"]["data_offsets"]
+        body[begin + 2 : end] = bytes(end - begin - 2)
+    text = json.dumps(header).encode()
+    text = b"{" + text if damage == "header" else text
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    assert "export it again" in refusal(tmp_path / "site")
+
+
+def test_counts_as_other_models_have_them_are_read_as_in_python(site: Path, prompts: list[str], tmp_path: Path) -> None:
+    """Contexts of one hash, of which the first is found, and counts of more than two bytes."""
+
+    def change(arrays: Packed) -> None:
+        gaps = arrays["counts.gaps"]
+        gaps[3::2] += gaps[2:-1:2]
+        gaps[2:-1:2] = 0
+        arrays["counts.counts"][::5] += 1 << 16
+
+    made = with_weights(site, tmp_path / "site", change)
+    model = kammil.load(made / "model")
+    expected = [pytest.approx(model.after(prompt)[0][0].tolist(), abs=NEAR) for prompt in prompts[:20]]
+    assert run(made, [["after", prompt] for prompt in prompts[:20]]) == expected
 
 
 def test_the_module_is_small(site: Path) -> None:

@@ -6,16 +6,17 @@ const GATE_FEATURES = 5, SCORE_FEATURES = 2, ABSENT = 3;
 const STATE_MAX = 127, WEIGHT_MAX = 63;
 const KEYS_PER_BUCKET = 4, MAX_BUCKET = 64;
 const LIMITS = { networks: 16, embedding: 4096, hidden: 8192, gate: 4096 }, MAX_VOCABULARY = 65_536;
+const MAX_WEIGHT = 65_504, MAX_SCALE = 1e6, MAX_NUMBER = 65_535;
 const MAX_ENTRIES = 2 ** 28, FREE_ENTRIES = 2 ** 20, ENTRIES_PER_BYTE = 8; // beyond the second, the third a packed byte
 const CONTEXTS = "o1 o2 o3 o4 o5 o6 o7 o8 o9 o10 o12 o16 w w1 w2 w1s".split(" ");
 const WRONG = "the model's files are damaged, or not what Kammil exports; export it again";
 
 function check(holds) {
-  if (!holds) throw new Error(WRONG);
+  if (!holds) throw new RangeError("a number that no model has");
 }
 
 /** @param {Uint8Array} bytes of a file in the format safetensors; half precision becomes single */
-export function safetensors(bytes) {
+function safetensors(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   check(bytes.length >= 8);
   const size = Number(view.getBigUint64(0, true)), rest = bytes.length - 8 - size;
@@ -57,9 +58,10 @@ function checkSizes(arrays, { kinds, history, ...settings }, vocabulary) {
   };
   for (let i = 0; i < m; i++)
     for (const [end, size] of Object.entries(sizes)) {
-      const name = (i ? `others.${i - 1}.` : "") + end, whole = arrays[`${name}.whole`];
-      if (whole) check(size <= mostOf(whole.length) && size % arrays[`${name}.scales`]?.length === 0);
-      else check(arrays[name]?.length === size);
+      const name = (i ? `others.${i - 1}.` : "") + end, whole = arrays[`${name}.whole`], scales = arrays[`${name}.scales`];
+      if (whole) check(size <= mostOf(whole.length) && size % scales.length === 0);
+      else check(arrays[name].length === size);
+      check(whole ? scales.every((one) => one >= 0 && one <= MAX_SCALE) : arrays[name].every((one) => Math.abs(one) <= MAX_WEIGHT));
       arrays[`${name}.size`] = size;
     }
   return { prefixes, experts };
@@ -189,7 +191,7 @@ async function field(arrays, name, n) {
 }
 
 /** All tables of counts as one index: see `CountIndex` in `kammil/ngrams/index.py`. */
-async function countIndex(arrays, prefixes, types) {
+async function countIndex(arrays, prefixes, types, vocabulary) {
   const sizes = prefixes.map((prefix) => Array.from(arrays[`${prefix}sizes`], Number));
   const [contexts, followers] = [0, 1].map((i) => sizes.reduce((sum, size) => sum + size[i], 0));
   const bits = sizes.map(([n]) => Math.max(1, 32 - Math.clz32(Math.floor(n / KEYS_PER_BUCKET))));
@@ -205,13 +207,15 @@ async function countIndex(arrays, prefixes, types) {
     const [gaps, widths, lost, followerIds, followerCounts] = await Promise.all(
       fields.map(([name, size]) => field(arrays, prefix + name, size)),
     );
-    for (let i = 0, key = 0; i < n; i++) keys[begin + i] = key += gaps[i];
-    for (let i = 0, at = follower; i < n + MAX_BUCKET; i++) starts[begin + i + 1] = at += widths[i] ?? 0;
-    check(starts[begin + n] === follower + f);
-    pruned.set(lost, begin); // 16 bits hold them, as the export saw
+    let key = 0, at = follower;
+    for (let i = 0; i < n; i++) keys[begin + i] = key += gaps[i];
+    for (let i = 0; i < n + MAX_BUCKET; i++) starts[begin + i + 1] = at += widths[i] ?? 0;
+    check(key < 2 ** 32 && at === follower + f && widths.every((width) => width >= 1 && width <= vocabulary));
+    check(followerIds.every((id) => id < vocabulary) && followerCounts.every(Boolean) && lost.every((one) => one <= MAX_NUMBER));
+    pruned.set(lost, begin);
     ids.set(followerIds, follower);
     followerCounts.forEach((count, i) => {
-      if (count > 0xffff) large.push([follower + i, count]);
+      if (count > MAX_NUMBER) large.push([follower + i, count]);
       else counts[follower + i] = count;
     });
     buckets.fill(begin + n, first, end);
@@ -222,6 +226,7 @@ async function countIndex(arrays, prefixes, types) {
       next = buckets[i];
     }
     for (let i = begin + n - 1; i > begin; i--) if (keys[i] === keys[i - 1]) keys[i] ^= 2 ** 31; // only the first is found
+    check(bucketSize <= MAX_BUCKET); // or the keys are no hashes
     shifts.push(...Array(types).fill(shift));
     firsts.push(...Array(types).fill(first));
     [begin, follower, first] = [begin + n + MAX_BUCKET, follower + f, end];
@@ -235,15 +240,20 @@ async function countIndex(arrays, prefixes, types) {
   };
 }
 
-/** All of a blend but its contexts, for `Engine.setModel`: `arrays` of the weights, and `settings` of `model.json`. */
-export async function blend(arrays, settings, vocabulary, engine) {
-  const { prefixes, experts } = checkSizes(arrays, settings, vocabulary);
-  const [index, { networks, arrays: rest }] = await Promise.all([
-    countIndex(arrays, prefixes, settings.kinds.length), // the browser unpacks its fields meanwhile
-    networksAndGate(arrays, settings, experts, engine),
-  ]);
-  const { hidden, gate } = settings;
-  return { numbers: { ...index.numbers, vocabulary, hidden, gate }, arrays: { ...index.arrays, ...rest }, networks };
+/** All of a blend but its contexts, for `Engine.setModel`, and which ids stand in words: of the bytes of the weights, and
+ * `settings` of `model.json`. */
+export async function blend(bytes, settings, vocabulary, engine) {
+  try {
+    const weights = safetensors(bytes), { prefixes, experts } = checkSizes(weights, settings, vocabulary);
+    const [index, { networks, arrays }] = await Promise.all([
+      countIndex(weights, prefixes, settings.kinds.length, vocabulary), // the browser unpacks its fields meanwhile
+      networksAndGate(weights, settings, experts, engine),
+    ]);
+    const { hidden, gate } = settings, numbers = { ...index.numbers, vocabulary, hidden, gate };
+    return { numbers, arrays: { ...index.arrays, ...arrays }, networks, inWord: weights.in_word };
+  } catch (cause) {
+    throw new Error(WRONG, { cause });
+  }
 }
 
 const float = new Float32Array(1), floatBits = new Uint32Array(float.buffer);

@@ -4,7 +4,7 @@
 import { Blocked } from "./blocked.js";
 import { Contexts } from "./contexts.js";
 import { build, Engine } from "./engine.js";
-import { blend, safetensors } from "./folder.js";
+import { blend } from "./folder.js";
 import { Random } from "./random.js";
 import { compiled, Session } from "./suggest.js";
 import { checkedText, cutGrapheme, textRules, wordsOf } from "./text.js";
@@ -29,10 +29,9 @@ export async function load(folder = import.meta.url.replace(/[^/]*$/, "model")) 
   });
   if (description.format !== 1 || description.family !== "blend")
     throw new Error(`a ${description.family} of format ${description.format} does not run here, but a blend of format 1`);
-  const engine = await Engine.of(wasm);
-  const arrays = safetensors(weights), { settings } = description;
-  const parts = await blend(arrays, settings, vocabulary.characters.length + SPECIALS, engine);
-  const contexts = new Contexts(settings.kinds, settings.history, arrays.in_word, engine);
+  const engine = await Engine.of(wasm), { settings } = description;
+  const parts = await blend(weights, settings, vocabulary.characters.length + SPECIALS, engine);
+  const contexts = new Contexts(settings.kinds, settings.history, parts.inWord, engine);
   engine.setModel({ ...parts.numbers, ...contexts.numbers }, { ...parts.arrays, ...contexts.arrays }, parts.networks);
   return new Model(engine, contexts, vocabulary.characters, description.rules, blocked, tables);
 }
