@@ -272,6 +272,33 @@ def test_where_python_is_silent_a_site_is(site: Path, model: Completer) -> None:
     assert 16 <= sum(silent) < len(prompts) / 2
 
 
+def test_long_lists_are_those_of_python(site: Path, model: Completer, lines: list[str]) -> None:
+    """Longer than the search is wide, which the word of content that stands third is of, too."""
+    texts = ["انشاالله ", "بتعرفوا أنو صارلي سنة ", *(line.rpartition(" ")[0] + " " for line in lines[:20])]
+    options: dict[str, Any] = {"k": 32, "threshold": 0.002}
+    answers = run(site, [["suggest", text, options] for text in texts])
+    assert answers == [suggested(model, text, **options) for text in texts]
+    assert sum(len(words) == 32 for words in answers) > 5
+
+
+def test_a_text_that_a_stop_cuts_ends_with_no_blocked_word(site: Path, model: Completer) -> None:
+    """Such a word may begin another one, and stand alone where a stop cuts that one."""
+    words = {spellings(entry)[0].strip()[:-1] for entry in offensive_words().entries if entry.language == "levantine"}
+    begun = sorted(word for word in words if 1 < len(word) < 6 and not is_offensive(word))
+    asked = [(word, {"seed": seed, "stop": [stop]}) for word in begun for seed in range(4) for stop in "نيرت"]
+    answers = run(site, [["complete", word, options] for word, options in asked])
+    assert not [word for (word, _), answer in zip(asked, answers, strict=True) if is_offensive(word + answer["text"])]
+    for (word, options), answer in [*zip(asked, answers, strict=True)][::20]:
+        assert answer == written(model, word, **options), (word, options)
+
+
+def test_a_session_suggests_what_was_learnt_meanwhile(site: Path) -> None:
+    text = "القطة نطت عال"
+    lessons = [["learn", f"{text}براد"]] * 3
+    before, *_, after, fresh = run(site, [["suggested", [text]], *lessons, ["suggested", [text]], ["suggest", text]])
+    assert before != after == [fresh] and fresh[0]["text"] == "عالبراد"
+
+
 def test_another_model_suggests_its_own_words_and_none_that_its_owner_blocks(
     site: Path, folder_of: Callable[[str], Path], lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -529,6 +556,10 @@ def a_sum_beyond_32_bits(arrays: Packed) -> None:
     arrays["counts.widths"][1000:1002] += 1 << 31
 
 
+def other_followers(arrays: Packed) -> None:
+    arrays["counts.widths"][0] += 1
+
+
 def no_followers(arrays: Packed) -> None:
     widths = arrays["counts.widths"]
     widths[0], widths[1] = widths[:2].sum(), 0
@@ -569,7 +600,7 @@ def negative_scales(arrays: Packed) -> None:
 
 DAMAGES = [
     *(beyond_the_vocabulary, beyond_two_bytes, a_sum_beyond_32_bits, no_followers, more_followers_than_letters),
-    *(no_count, keys_that_are_no_hashes, keys_beyond_32_bits),
+    *(other_followers, no_count, keys_that_are_no_hashes, keys_beyond_32_bits),
     *(an_infinite_bias, no_number, infinite_scales, negative_scales),
 ]
 

@@ -225,7 +225,6 @@ async function countIndex(arrays, prefixes, types, vocabulary) {
       bucketSize = Math.max(bucketSize, next - buckets[i]);
       next = buckets[i];
     }
-    for (let i = begin + n - 1; i > begin; i--) if (keys[i] === keys[i - 1]) keys[i] ^= 2 ** 31; // only the first is found
     check(bucketSize <= MAX_BUCKET); // or the keys are no hashes
     shifts.push(...Array(types).fill(shift));
     firsts.push(...Array(types).fill(first));

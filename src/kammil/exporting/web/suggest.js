@@ -175,9 +175,10 @@ export class Session {
 
   /** The words found after a text, most probable first: endings before next words, or behind them. */
   #words(seen, { p, state }, { k, threshold, blocked, word, opens }) {
-    const { space, close, foreign, MAX_LEFT_OUT, MIN_ENDING_OF_COMPLETE } = this.#t;
+    const { space, close, foreign, MAX_LEFT_OUT, MAX_STATES, MIN_ENDING_OF_COMPLETE } = this.#t;
     const weight = word ? word.meanings[0].posterior : 1, open = openWord(seen);
-    const careful = this.#carefulIn(seen), search = { threshold, blocked, careful, typed: [] };
+    const careful = this.#carefulIn(seen), width = Math.max(MAX_STATES, k);
+    const search = { threshold, blocked, careful, width, typed: [] };
     const first = { p, state, weight, allowed: this.#firstIds(seen, open, p), refused: blocked.start(seen) };
     Object.assign(first, { replacement: [], replaced: 0 });
     const complete = open ? weight * dot(p, close) : 0;
@@ -199,10 +200,10 @@ export class Session {
     return word?.isEnglish ? found.filter(({ ids }) => foreign[ids.at(-1)]) : found;
   }
 
-  #search(roots, k, { threshold, blocked, careful, typed }) {
-    const { classes, MAX_STATES, MAX_CHARACTERS: maxCharacters, careful: bit } = this.#t;
+  #search(roots, k, { threshold, blocked, careful, width, typed }) {
+    const { classes, MAX_CHARACTERS: maxCharacters, careful: bit } = this.#t;
     const found = this.#model.engine.search(roots, {
-      ...{ k, threshold, typed, blocked, maxCharacters, width: Math.max(MAX_STATES, k) },
+      ...{ k, threshold, typed, blocked, maxCharacters, width },
       minForeign: this.#minForeign(threshold),
       classes: careful.size ? classes.map((bits, id) => (careful.has(id) ? bits | bit : bits)) : classes,
     });
