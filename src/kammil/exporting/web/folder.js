@@ -61,7 +61,8 @@ function checkSizes(arrays, { kinds, history, ...settings }, vocabulary) {
       const name = (i ? `others.${i - 1}.` : "") + end, whole = arrays[`${name}.whole`], scales = arrays[`${name}.scales`];
       if (whole) check(size <= mostOf(whole.length) && size % scales.length === 0);
       else check(arrays[name].length === size);
-      check(whole ? scales.every((one) => one >= 0 && one <= MAX_SCALE) : arrays[name].every((one) => Math.abs(one) <= MAX_WEIGHT));
+      const most = whole ? MAX_SCALE : MAX_WEIGHT, least = whole ? 0 : -most;
+      check((whole ? scales : arrays[name]).every((one) => one >= least && one <= most));
       arrays[`${name}.size`] = size;
     }
   return { prefixes, experts };
@@ -211,7 +212,8 @@ async function countIndex(arrays, prefixes, types, vocabulary) {
     for (let i = 0; i < n; i++) keys[begin + i] = key += gaps[i];
     for (let i = 0; i < n + MAX_BUCKET; i++) starts[begin + i + 1] = at += widths[i] ?? 0;
     check(key < 2 ** 32 && at === follower + f && widths.every((width) => width >= 1 && width <= vocabulary));
-    check(followerIds.every((id) => id < vocabulary) && followerCounts.every(Boolean) && lost.every((one) => one <= MAX_NUMBER));
+    check(followerIds.every((id) => id < vocabulary) && followerCounts.every(Boolean));
+    check(lost.every((number) => number <= MAX_NUMBER));
     pruned.set(lost, begin);
     ids.set(followerIds, follower);
     followerCounts.forEach((count, i) => {
