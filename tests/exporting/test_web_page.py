@@ -38,6 +38,7 @@ ATTACH = """import { attach } from "./kammil-text.js"; window.attached = attach(
 EXPECTED = (
     *("Service Worker registration blocked", "Failed to load resource: the server responded with a status of"),
     "http://127.0.0.1:",  # a model that is not there
+    "Failed to load resource: net::ERR_FAILED",  # the font without a network, which is kept from a second visit on
 )
 """Lines of the console that the tests cause."""
 KEPT = """async (version) => {
@@ -250,10 +251,12 @@ def test_a_first_visit_is_small_and_enough_without_a_network(visit: Open, site: 
     assert {"./", "ui/main.js", "worker.js", "kammil-simd.wasm"} <= asked <= {*json.loads(kept), "favicon.ico"}
     files = [name for name in {*asked, *json.loads(kept)} - {*json.loads(later)} if "model/" not in name]
     assert sum(len(gzip.compress((site / name.replace("./", "index.html")).read_bytes())) for name in files) < BUDGET
+    failed: set[str] = set()
+    page.on("requestfailed", lambda request: failed.add(request.url.removeprefix(address)))
     page.context.set_offline(True)
     page.reload()
     write(page, PROMPT)
-    assert chips(page)
+    assert chips(page) and failed <= {"ui/plex-arabic.woff2"}
 
 
 def test_what_is_kept_is_the_last_release_whatever_the_host_says(browser: Browser, site: Path, tmp_path: Path) -> None:
