@@ -78,7 +78,8 @@ def codes() -> list[ctypes.CDLL]:
 
 @cache
 def opened(number: int, level: int, certain: bool) -> Completer:
-    """A model that was not trained: a blend, or, as the last one, a GRU; a certain one is of strong opinions."""
+    """A model that was not trained: a blend, or, as the last one, a GRU; a certain one is of strong opinions, and
+    has learnt two texts."""
     torch.manual_seed(number)
     code, spread = codes()[level], 0.5 if certain else 0.05
     vocabulary = VOCABULARIES[number]
@@ -100,6 +101,7 @@ def opened(number: int, level: int, certain: bool) -> Completer:
                 torch.nn.init.normal_(member.gate_out.weight, std=spread)
                 torch.nn.init.normal_(member.output.weight, std=spread)
             runner = BlendModel(MADE[number], {**export(networks).weights, **counted.arrays()})
+            runner.learn_all(encoded[: 2 * certain])
     return Completer(runner, vocabulary, RAW, block=BLOCK, messages=number == 0)
 
 
@@ -122,7 +124,8 @@ def searched(model: Completer, queries: list[Query], width: int, *, natively: bo
         begun = [model.begun_word(query) for query in queries]
         asked = zip(queries, read, begun, strict=True)
         found = [search.run([query.text.seen], *after, [word]) for query, after, word in asked]
-        alike = [i for i, (_, state) in enumerate(read) if state[-1].shape == read[0][1][-1].shape]
+        shapes = [[array.shape for array in state] for _, state in read]
+        alike = [i for i, shape in enumerate(shapes) if shape == shapes[0]]
         together = search.run(
             [queries[i].text.seen for i in alike],
             np.concatenate([read[i][0] for i in alike]),
@@ -323,5 +326,5 @@ def test_threads_may_fill_one_table_of_refusals(forbid: tuple[str, ...]) -> None
 
     prefixes = [text[:end] for text in TEXTS[:4] for end in range(0, len(text), 5)]
     with ThreadPoolExecutor(4) as pool:
-        found = [*pool.map(suggested, [model.fork() for _ in prefixes], prefixes)]
+        found = [*pool.map(suggested, [model.fork(learnt=True) for _ in prefixes], prefixes)]
     assert found == [suggested(model, prefix) for prefix in prefixes]

@@ -161,8 +161,12 @@ def test_products_are_exact(inputs: int, outputs: int, extreme: bool, code: ctyp
 
 @BUILDS
 @pytest.mark.parametrize("number", range(len(MADE)))
-def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(number: int, code: ctypes.CDLL) -> None:
+@pytest.mark.parametrize("learnt", [0, 3])
+def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(
+    number: int, learnt: int, code: ctypes.CDLL
+) -> None:
     runner = opened(number, code)
+    runner.learn_all([VOCABULARY.encode(text) for text in TEXTS[:learnt]])
     ids = np.random.default_rng(0).integers(0, VOCABULARY.size, (7, 50))
     together, end = runner.forward(ids, runner.initial_state(7))
     tail, _ = runner.forward(ids, runner.initial_state(7), last=3)
@@ -185,6 +189,8 @@ def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(numb
 def test_all_processors_compute_the_same_bits(number: int) -> None:
     ids = np.random.default_rng(3).integers(0, VOCABULARY.size, (2, 300))
     runners = [opened(number, code) for code in codes()]
+    for runner in runners:
+        runner.learn_all([VOCABULARY.encode(text) for text in TEXTS])
     first, *others = [runner.forward(ids, runner.initial_state(2)) for runner in runners]
     for log_probs, after in others:
         for one, other in zip((log_probs, *after), (first[0], *first[1]), strict=True):
@@ -290,13 +296,13 @@ def test_an_id_that_there_is_not_is_refused(id: int) -> None:
     _, state = runner.forward(np.array([[5, 6]]), runner.initial_state(1))
     with pytest.raises(IndexError):
         runner.forward(np.array([[5, id]]), state)
-    hidden, recent, words, marks, line = state
+    hidden, recent, words, marks, line, trust = state
     wrong = np.full_like(recent, id)
     with pytest.raises(IndexError):
-        runner.forward(np.array([[5]]), (hidden, wrong, words, marks, line))
+        runner.forward(np.array([[5]]), (hidden, wrong, words, marks, line, trust))
     with pytest.raises(IndexError):
         runner.sample(
-            (hidden, recent, words, marks, np.full_like(line, id)),
+            (hidden, recent, words, marks, np.full_like(line, id), trust),
             np.ones(3),
             temperature=1,
             refused=np.zeros(VOCABULARY.size),
@@ -309,6 +315,26 @@ def test_a_state_of_another_model_is_refused() -> None:
         runner.forward(np.array([[5]]), other.initial_state(1))
     with pytest.raises(ValueError, match="another model"):
         runner.forward(np.array([[5]]), runner.initial_state(2))
+    with pytest.raises(ValueError, match="another model"):
+        runner.forward(np.array([[5]]), (*runner.initial_state(1)[:-1], np.zeros((1, 3), np.float32)))
+
+
+@pytest.mark.parametrize("code", [LIBRARY, None])
+def test_a_state_outlives_what_is_learnt_and_forgotten_meanwhile(code: ctypes.CDLL | None) -> None:
+    """As if the layer had foretold what was read until then as well as the blend; nothing learnt costs nothing."""
+    runner, text = opened(0, code), VOCABULARY.encode(TEXTS[0])
+    start, ids = runner.initial_state(2), np.array([[5, 6], [7, 8]])
+    plain, before = runner.forward(ids, start)
+    runner.learn(text)
+    expected, learnt = runner.forward(ids, start)
+    assert [state[-1].shape[1] for state in (before, learnt)] == [0, 1 + VOCABULARY.size]
+    one, other = runner.pad_states([before, learnt])
+    for row in (one[-1], runner.forward(ids[:, :1], start)[1][-1][:, :0]):
+        assert (runner.forward(ids, (*start[:-1], row))[0] == expected).all()
+    assert concat_states([one, other])[-1].shape == (4, 1 + VOCABULARY.size)
+    runner.forget(text)
+    log_probs, after = runner.forward(ids, (*start[:-1], learnt[-1]))
+    assert (log_probs == plain).all() and after[-1].shape[1] == 0
 
 
 def test_what_is_asked_for_must_be_there() -> None:
@@ -420,13 +446,13 @@ def test_after_padding_nothing_is_known_of_the_text(code: ctypes.CDLL | None) ->
     assert from_this_text(runner, [5, 6, 7, 5, 6], start) == {7}
     assert from_this_text(runner, [5, PAD, 7, 5, PAD], start) == set()
     assert from_this_text(runner, [PAD, PAD, 7, PAD, PAD], start) == set()
-    _, (hidden, recent, words, marks, line) = runner.forward(np.array([[5, 6, 7, 5]]), start)
-    assert from_this_text(runner, [6], (hidden, recent, words, marks, line)) == {7}
+    _, (hidden, recent, words, marks, line, trust) = runner.forward(np.array([[5, 6, 7, 5]]), start)
+    assert from_this_text(runner, [6], (hidden, recent, words, marks, line, trust)) == {7}
     padded = np.where(line == 6, PAD, line)  # as what stands in front of a shorter text, whatever its marks
-    assert from_this_text(runner, [6], (hidden, recent, words, marks, padded)) == set()
-    _, (hidden, recent, words, marks, line) = runner.forward(np.array([[5, PAD, 7, 5]]), start)
+    assert from_this_text(runner, [6], (hidden, recent, words, marks, padded, trust)) == set()
+    _, (hidden, recent, words, marks, line, trust) = runner.forward(np.array([[5, PAD, 7, 5]]), start)
     shown = np.where(line == PAD, 6, line)  # the same context again, as if the first had been none of padding
-    assert from_this_text(runner, [PAD], (hidden, recent, words, marks, shown)) == set()
+    assert from_this_text(runner, [PAD], (hidden, recent, words, marks, shown, trust)) == set()
 
 
 def test_shares_far_below_one_are_told_apart() -> None:

@@ -174,7 +174,8 @@ IDS = np.array([[2, 4, 5, 7, 8, 4, 5], [2, 7, 9, 4, 5, 4, 5]])
 
 def started(blend: BlendWeights, networks: int) -> tuple[np.ndarray, ...]:
     hidden = np.zeros((2, networks * UNITS), np.float32)
-    return (hidden, *blend.contexts.initial_state(2), *TextCache(1).initial_state(2))
+    trust = np.zeros((2, 0), np.float32)
+    return (hidden, *blend.contexts.initial_state(2), *TextCache(1).initial_state(2), trust)
 
 
 @pytest.mark.parametrize("networks", [1, 2])
@@ -198,18 +199,22 @@ def test_scores_are_those_by_hand(networks: int) -> None:
     assert np.abs(log_softmax(plain) - log_softmax(scores)).max() > 0.1  # the experts matter
 
 
-def test_contributions_add_up() -> None:
+@pytest.mark.parametrize("learnt", [False, True])
+def test_contributions_add_up(learnt: bool) -> None:
     engine, _, _, blend, _ = random_blend()
+    blend.adaptive.learn([IDS[0, 1:]] * learnt)
     ours, end = engine.forward(IDS, started(blend, 2), 7)
     parts, after = engine.expert_scores(IDS, started(blend, 2))
-    assert parts.shape == (14, 5, V)
+    assert parts.shape == (14, 6, V)
     assert log_softmax(parts.sum(axis=1)) == pytest.approx(ours.reshape(14, V), abs=1e-5)
     assert all(np.array_equal(one, other) for one, other in zip(after, end, strict=True))
 
 
 @pytest.mark.parametrize("last", [0, 1, 3])
-def test_only_the_last_positions_when_asked(last: int) -> None:
+@pytest.mark.parametrize("learnt", [False, True])
+def test_only_the_last_positions_when_asked(learnt: bool, last: int) -> None:
     engine, _, _, blend, _ = random_blend()
+    blend.adaptive.learn([IDS[0, 1:]] * learnt)
     full, end = engine.forward(IDS, started(blend, 2), 7)
     tail, after = engine.forward(IDS, started(blend, 2), last)
     assert tail.shape == (2, last, V)

@@ -32,8 +32,10 @@ def oracle(ids: list[int], kind: str) -> tuple[object, ...]:
             words.append((before, *run))  # the id before a word belongs to the context
         else:
             before = run[-1]
+    letters = 1
     if IN_WORD[ids[-1]]:
         *finished, current = words
+        letters = len(current) - 1
     else:
         finished, current = words, (ids[-1],)
     earlier, previous = [None, None, *finished][-2:]
@@ -42,6 +44,8 @@ def oracle(ids: list[int], kind: str) -> tuple[object, ...]:
         "w1": (current, previous),
         "w2": (current, previous, earlier),
         "w1s": (current, earlier),
+        "l": (current[-letters:],),
+        "l1": (current[-letters:], previous and previous[1:]),
     }[kind]
 
 

@@ -14,7 +14,8 @@
 
    Letters: B texts, T new ids of each, L of them (the last) whose log-probabilities are wanted, P = B * L positions,
    V vocabulary, M networks of H units, G width of a network's gate, D tables of K context types, C context types that
-   are looked up in the text cache, E = D * K + C experts, N ids of each text that the cache remembers. */
+   are looked up in the text cache, E = D * K + C experts, N ids of each text that the cache remembers, W context types
+   of the writer's layer. */
 
 #include <math.h>
 #include <stddef.h>
@@ -57,7 +58,8 @@
 #define SCORE_FEATURES 2          /* what an expert's scores are made of: log(1 + 10 count), and count / total */
 #define WINDOW 256                /* ids of the text that the cache looks back at */
 #define PAD 0                     /* the id of padding */
-#define WORD_STATE 4              /* numbers that word contexts are made of; see update_words */
+#define BOS 2                     /* the id before a text */
+#define WORD_STATE 6              /* numbers that word contexts are made of; see update_words */
 #define STATE_ZERO 128            /* the byte of a state of 0 */
 #define STATE_MAX 127             /* the byte of a state of 1 is STATE_ZERO + STATE_MAX */
 #define WEIGHT_MAX 63             /* largest weight: 255 * WEIGHT_MAX * 2, a pair of products, fits into 16 bits */
@@ -70,7 +72,7 @@
 #define ID_BITS 16                /* of a pair, key << ID_BITS | id */
 #define MAX_KEPT_BYTES (1 << 22)  /* scratch memory kept between calls */
 #define QUERY_HEADER 13           /* numbers before the arrays of a search */
-#define MESSAGE_HEADER (4 + 3 * ADAPTIVE_TABLES) /* numbers before the arrays of a request */
+#define MESSAGE_HEADER (5 + 3 * ADAPTIVE_TABLES) /* numbers before the arrays of a request */
 _Static_assert(2 * 255 * WEIGHT_MAX <= INT16_MAX, "pairs of products are added in 16 bits");
 
 /* A matrix of 8-bit weights. Outputs and inputs are padded with zeros to whole blocks and groups. */
@@ -98,9 +100,11 @@ typedef struct {
     int64_t context_types;       /* K */
     int64_t cache_types;         /* C */
     int64_t max_order;           /* ids in the longest context of a fixed length */
+    int64_t hashed_types;        /* K' >= K context types that are hashed, those of the tables first */
     int64_t bucket_size;         /* keys in the fullest bucket of the tables */
     int64_t large_size;          /* counts of more than 16 bits */
     int64_t uses_words;          /* whether some context type is made of words */
+    int64_t layer_types;         /* W */
     int64_t steps;               /* about how many steps there were */
     const GRUWeights *gru;       /* (M,) */
     const float *bias;           /* (V + M * G,): of the logits, and of the gates' hidden layers */
@@ -108,12 +112,14 @@ typedef struct {
     const float *score_weights;  /* (E, SCORE_FEATURES, M * G): from the gates' hidden layers to weights of scores */
     const float *score_bias;     /* (E, SCORE_FEATURES) */
     const float *log_table;      /* (LOG_TABLE_SIZE,): log(1 + 10 count) */
-    const float *adaptive_weights; /* (K,): of counts learnt at run time, added to the gate's weight of count / total */
     const uint64_t *id_hashes;   /* (max_order + 1, V): row 0 of ids in words, row i of the i-th last id */
-    const uint64_t *salts;       /* (K,): what tells context types apart */
-    const int64_t *context_spec; /* (K,): how many ids a context has, or below 0 a ContextOfWords */
+    const uint64_t *salts;       /* (K',): what tells context types apart */
+    const int64_t *context_spec; /* (K',): how many ids a context has, or below 0 a ContextOfWords */
     const uint8_t *in_word;      /* (V,): whether an id belongs to words */
     const int64_t *cache_columns; /* (C,): which context types the cache is asked for */
+    const int64_t *layer_columns; /* (W,): which context types the writer's layer is made of */
+    const float *layer_weights;  /* (W,): counts that the layer below is worth */
+    const float *trust;          /* (2,): in the layer at the beginning, and what of it is shared at each id */
     const uint32_t *bucket_shifts, *bucket_offsets; /* (D * K,): bucket = (key >> shift) + offset */
     const uint32_t *bucket_begins; /* (buckets,): where the keys of a bucket begin */
     const uint32_t *table_keys;  /* (contexts,): sorted in each bucket */
@@ -126,8 +132,7 @@ typedef struct {
     /* Scratch memory kept between calls; `lock` says that a call is using it. */
     void *kept_memory;           /* kept_bytes */
     int32_t *kept_ids;           /* (kept_capacity,): as Matches.ids, */
-    float *kept_counts;          /* .counts, */
-    float *kept_adaptive_counts; /* .adaptive_counts */
+    float *kept_counts;          /* .counts */
     int64_t kept_bytes, kept_capacity, lock;
 } Model;
 
@@ -144,6 +149,7 @@ typedef struct {
     int64_t time;                /* T */
     int64_t last;                /* L */
     int64_t length;              /* N */
+    int64_t trusts;              /* 1 + V, or 0 in the state of texts of which nothing was read since something was learnt */
     SortedCounts adaptive[ADAPTIVE_TABLES]; /* added to the counts of the first table; a pair may be in both */
     const int64_t *input_ids;    /* (B, T) */
     const int64_t *recent_ids;   /* (B, max_order): the ids before */
@@ -151,6 +157,7 @@ typedef struct {
     const int64_t *cached_ids;   /* (B, N) */
     const float *hidden;         /* (B, M * H) */
     const uint32_t *cached_keys; /* (B, N, C): the contexts that end with each of the cached ids */
+    const float *trust;          /* (B, trusts): in the writer's layer, and after each id that may come next */
 } Request;
 
 /* A request arrives in one piece of memory: sizes and adaptive counts, then its arrays in the order of the struct. */
@@ -163,7 +170,20 @@ static Request parse_request(const Model *m, const char *message) {
     q.cached_ids = (const int64_t *)(q.word_state + q.batch * WORD_STATE);
     q.hidden = (const float *)(q.cached_ids + q.batch * q.length);
     q.cached_keys = (const uint32_t *)(q.hidden + q.batch * m->networks * m->hidden);
+    q.trust = (const float *)(q.cached_keys + q.batch * q.length * m->cache_types);
     return q;
+}
+
+/* Whether something was learnt at run time. */
+static int has_learnt(const Request *q) {
+    int any = 0;
+    for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) any |= q->adaptive[t].size > 0;
+    return any;
+}
+
+/* Numbers of trust in a state after a request: 0 where the writer's layer is empty. */
+static int64_t trusts_after(const Model *m, const Request *q) {
+    return m->layer_types && has_learnt(q) ? 1 + m->vocabulary : 0;
 }
 
 /* ---- hashes of contexts ------------------------------------------------------------------------------------------ */
@@ -174,6 +194,8 @@ typedef enum {
     CONTEXT_W1 = -2,  /* and the word before */
     CONTEXT_W2 = -3,  /* and the two words before */
     CONTEXT_W1S = -4, /* and the word before the one before, whatever stands between */
+    CONTEXT_L = -5,   /* the letters of the word so far, whatever stands before it */
+    CONTEXT_L1 = -6,  /* and those of the word before */
 } ContextOfWords;
 
 static const uint64_t MIX_1 = 0x9E3779B97F4A7C15u, MIX_2 = 0xC2B2AE3D27D4EB4Fu;
@@ -185,16 +207,18 @@ static inline uint64_t mix_bits(uint64_t x) {
     return x ^ x >> 29;
 }
 
-/* Updates hashes of the word so far, the word before and the one before that, and whether a word is under way. */
+/* Updates hashes of the word so far, the word before and the one before that, whether a word is under way, and hashes of
+   the letters of the word so far and of the word before. */
 static void update_words(const Model *m, int32_t id, uint64_t words[WORD_STATE]) {
     if (!m->uses_words) return;
     const int inside = m->in_word[id];
-    if (words[3] && !inside) words[2] = words[1], words[1] = words[0];
+    if (words[3] && !inside) words[2] = words[1], words[1] = words[0], words[5] = words[4];
     words[0] = mix_bits((inside ? words[0] : 0) + m->id_hashes[id]);
+    words[4] = mix_bits((inside && words[3] ? words[4] : 0) + m->id_hashes[id]);
     words[3] = inside;
 }
 
-/* Computes the keys (K,) of the contexts that end with *id; the ids before it stand in front of it.
+/* Computes the keys (K',) of the contexts that end with *id; the ids before it stand in front of it.
 
    order_hashes: scratch, (max_order + 1,). */
 static void hash_contexts(const Model *m, const int32_t *id, const uint64_t words[WORD_STATE], uint64_t *order_hashes,
@@ -203,13 +227,15 @@ static void hash_contexts(const Model *m, const int32_t *id, const uint64_t word
     for (int64_t i = 1; i <= m->max_order; i++)
         order_hashes[i] = hash += m->id_hashes[i * m->vocabulary + id[1 - i]];
     const uint64_t two_words = mix_bits(words[0] + MIX_1) + words[1];
-    for (int64_t k = 0; k < m->context_types; k++) {
+    for (int64_t k = 0; k < m->hashed_types; k++) {
         uint64_t x;
         switch (m->context_spec[k]) {
             case CONTEXT_W: x = words[0]; break;
             case CONTEXT_W1: x = two_words; break;
             case CONTEXT_W2: x = mix_bits(two_words) + words[2]; break;
             case CONTEXT_W1S: x = mix_bits(words[0] + MIX_2) + words[2]; break;
+            case CONTEXT_L: x = words[4]; break;
+            case CONTEXT_L1: x = mix_bits(words[4] + MIX_1) + words[5]; break;
             default: x = order_hashes[m->context_spec[k]];
         }
         keys[k] = mix_bits(x + m->salts[k]) >> 32;
@@ -469,7 +495,6 @@ typedef struct {
     int64_t expert;
     int64_t begin, num_followers; /* its followers are begin ... begin + num_followers of Matches */
     float total;                  /* how often it was seen */
-    float adaptive_weight;        /* of counts learnt at run time; 0 where none are among these */
 } Match;
 
 /* All that the experts know of one position. */
@@ -479,7 +504,6 @@ typedef struct {
     int64_t capacity;       /* followers that the arrays have room for */
     int32_t *ids;           /* (num_followers,) */
     float *counts;          /* (num_followers,): how often each followed */
-    float *adaptive_counts; /* (num_followers,): how many of these were learnt at run time; only set where some were */
 } Matches;
 
 /* Makes room for more followers. Returns 0, or -1 without memory. */
@@ -490,9 +514,7 @@ static int reserve_followers(Matches *k, int64_t more) {
     if (ids) k->ids = ids;
     float *counts = realloc(k->counts, capacity * sizeof *counts);
     if (counts) k->counts = counts;
-    float *adaptive_counts = realloc(k->adaptive_counts, capacity * sizeof *adaptive_counts);
-    if (adaptive_counts) k->adaptive_counts = adaptive_counts;
-    if (!ids || !counts || !adaptive_counts) return -1;
+    if (!ids || !counts) return -1;
     k->capacity = capacity;
     return 0;
 }
@@ -511,7 +533,7 @@ static int64_t large_count(const Model *m, int64_t position) {
 /* Adds a match whose followers are those from `begin` on, and its features to the gates' hidden layers (M * G,):
    log(1 + total), log(1 + distinct), share of the commonest follower, seen at all, only one follower. */
 static void add_gate_features(const Model *m, Matches *k, int64_t expert, int64_t begin, float pruned,
-                              float adaptive_weight, float *gate_hidden) {
+                              float *gate_hidden) {
     const int64_t num_followers = k->num_followers - begin, width = m->networks * m->gate;
     if (!num_followers) return;
     float total = pruned, max_count = 0;
@@ -525,7 +547,7 @@ static void add_gate_features(const Model *m, Matches *k, int64_t expert, int64_
     for (int64_t g = 0; g < width; g++)
         gate_hidden[g] += x[0] * w[g] + x[1] * w[width + g] + x[2] * w[2 * width + g] + x[3] * w[3 * width + g]
                           + x[4] * w[4 * width + g];
-    k->matches[k->num_matches++] = (Match){expert, begin, num_followers, total, adaptive_weight};
+    k->matches[k->num_matches++] = (Match){expert, begin, num_followers, total};
 }
 
 /* Where the first of ascending numbers is that is not below x; `size` if all are. */
@@ -539,24 +561,29 @@ static int64_t lower_bound(const uint64_t *numbers, int64_t size, uint64_t x) {
     return base - numbers + (size && *base < x);
 }
 
-/* Adds what was learnt of a context at run time to its followers, those from `begin` on. Followers whose count is then
-   0 or less go. Returns 1 if something was learnt of it, 0 if nothing was, -1 without memory.
-
-   slots: scratch, (V,), zero before and after: 1 + where an id is among the followers. */
-static int adaptive_lookup(const Model *m, const Request *q, uint32_t key, int64_t begin, int32_t *slots, Matches *k) {
-    const uint64_t first_pair = (uint64_t)key << ID_BITS;
-    int64_t pair_begin[ADAPTIVE_TABLES], pair_end[ADAPTIVE_TABLES], more = 0;
+/* Finds what was learnt of a context at run time: begins and ends among the pairs. Returns the number of pairs. */
+static int64_t learnt_pairs(const Request *q, uint32_t key, int64_t *begins, int64_t *ends) {
+    int64_t count = 0;
     for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) {
         const uint64_t *pairs = (const uint64_t *)(uintptr_t)q->adaptive[t].pairs;
         const int64_t size = q->adaptive[t].size;
-        pair_begin[t] = pair_end[t] = lower_bound(pairs, size, first_pair);
-        while (pair_end[t] < size && pairs[pair_end[t]] >> ID_BITS == key) pair_end[t]++;
-        more += pair_end[t] - pair_begin[t];
+        begins[t] = ends[t] = lower_bound(pairs, size, (uint64_t)key << ID_BITS);
+        while (ends[t] < size && pairs[ends[t]] >> ID_BITS == key) ends[t]++;
+        count += ends[t] - begins[t];
     }
+    return count;
+}
+
+/* Adds what was learnt of a context at run time to its followers, those from `begin` on. Followers whose count is then
+   0 or less go. Returns 0, or -1 without memory.
+
+   slots: scratch, (V,), zero before and after: 1 + where an id is among the followers. */
+static int adaptive_lookup(const Model *m, const Request *q, uint32_t key, int64_t begin, int32_t *slots, Matches *k) {
+    int64_t pair_begin[ADAPTIVE_TABLES], pair_end[ADAPTIVE_TABLES];
+    const int64_t more = learnt_pairs(q, key, pair_begin, pair_end);
     if (!more) return 0;
     if (reserve_followers(k, more)) return -1;
-    for (int64_t j = begin; j < k->num_followers; j++)
-        slots[k->ids[j]] = (int32_t)(j - begin) + 1, k->adaptive_counts[j] = 0;
+    for (int64_t j = begin; j < k->num_followers; j++) slots[k->ids[j]] = (int32_t)(j - begin) + 1;
     for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) {
         const uint64_t *pairs = (const uint64_t *)(uintptr_t)q->adaptive[t].pairs;
         const int32_t *counts = (const int32_t *)(uintptr_t)q->adaptive[t].counts;
@@ -564,24 +591,19 @@ static int adaptive_lookup(const Model *m, const Request *q, uint32_t key, int64
             const int32_t id = pairs[i] & ((1 << ID_BITS) - 1);
             if (id >= m->vocabulary) continue;
             if (!slots[id]) {
-                k->ids[k->num_followers] = id;
-                k->adaptive_counts[k->num_followers] = 0, k->counts[k->num_followers++] = 0;
+                k->ids[k->num_followers] = id, k->counts[k->num_followers++] = 0;
                 slots[id] = (int32_t)(k->num_followers - begin);
             }
             k->counts[begin + slots[id] - 1] += (float)counts[i];
-            k->adaptive_counts[begin + slots[id] - 1] += (float)counts[i];
         }
     }
     int64_t end = begin;
     for (int64_t j = begin; j < k->num_followers; j++) {
         slots[k->ids[j]] = 0;
-        if (k->counts[j] > 0) {
-            k->ids[end] = k->ids[j], k->adaptive_counts[end] = k->adaptive_counts[j];
-            k->counts[end++] = k->counts[j];
-        }
+        if (k->counts[j] > 0) k->ids[end] = k->ids[j], k->counts[end++] = k->counts[j];
     }
     k->num_followers = end;
-    return 1;
+    return 0;
 }
 
 /* Looks the contexts of a position up in all tables, keys (K,) in each, and in what was learnt at run time.
@@ -592,8 +614,7 @@ static int adaptive_lookup(const Model *m, const Request *q, uint32_t key, int64
 static int table_lookup(const Model *m, const Request *q, const uint32_t *keys, uint32_t *lookups, int32_t *slots,
                         Matches *k, float *gate_hidden) {
     const int64_t n = m->tables * m->context_types;
-    int any_learnt = 0;
-    for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) any_learnt |= q->adaptive[t].size > 0;
+    const int any_learnt = has_learnt(q);
     uint32_t *at = lookups, *begin = lookups + n, *size = lookups + 2 * n;
     for (int64_t i = 0; i < n; i++) { /* at = bucket */
         at[i] = (keys[i % m->context_types] >> m->bucket_shifts[i]) + m->bucket_offsets[i];
@@ -631,9 +652,8 @@ static int table_lookup(const Model *m, const Request *q, const uint32_t *keys, 
             k->counts[k->num_followers++] = (float)count;
         }
         const float pruned = size[i] ? m->pruned[at[i]] : 0;
-        const int learnt = any_learnt && i < m->context_types ? adaptive_lookup(m, q, keys[i], first, slots, k) : 0;
-        if (learnt < 0) return -1;
-        add_gate_features(m, k, i, first, pruned, learnt ? m->adaptive_weights[i] : 0, gate_hidden);
+        if (any_learnt && i < m->context_types && adaptive_lookup(m, q, keys[i], first, slots, k)) return -1;
+        add_gate_features(m, k, i, first, pruned, gate_hidden);
     }
     return 0;
 }
@@ -656,14 +676,14 @@ static int text_cache_lookup(const Model *m, int64_t at, const uint32_t *context
             if (i == k->num_followers) k->ids[k->num_followers] = id, k->counts[k->num_followers++] = 0;
             k->counts[i] += 1.f;
         }
-        add_gate_features(m, k, m->tables * m->context_types + type, first, 0, 0, gate_hidden);
+        add_gate_features(m, k, m->tables * m->context_types + type, first, 0, gate_hidden);
     }
     return 0;
 }
 
 /* Adds each expert's scores to the logits (V,): w_1 log(1 + 10 count) + w_2 count / total, where the gate gives w.
 
-   expert_scores: (1 + E, V) of zeros, for the logits before and for what each expert adds; or NULL. */
+   expert_scores: (2 + E, V) of zeros, for the logits before and for what each expert adds; or NULL. */
 static void add_expert_scores(const Model *m, const Matches *k, const float *gate_hidden, float *logits,
                               float *expert_scores) {
     const int64_t width = m->networks * m->gate, v = m->vocabulary;
@@ -678,12 +698,69 @@ static void add_expert_scores(const Model *m, const Matches *k, const float *gat
         for (int64_t j = match.begin; j < match.begin + match.num_followers; j++) {
             const float count = k->counts[j];
             const float log = count < LOG_TABLE_SIZE ? m->log_table[(int)count] : logf(1.f + 10.f * count);
-            float score = by_count * log + by_share * count;
-            if (match.adaptive_weight > 0) score += match.adaptive_weight * k->adaptive_counts[j] / match.total;
+            const float score = by_count * log + by_share * count;
             logits[k->ids[j]] += score;
             if (expert_scores) expert_scores[(1 + match.expert) * v + k->ids[j]] = score;
         }
     }
+}
+
+/* Mixes log-probabilities (V,) in place with the writer's layer, which knows what was learnt at run time: over the
+   blend's p one context type after the other makes (count + weight p) / (total + weight), but for contexts that begin
+   before the text. The layer has as much weight beside the blend as it has foretold this text the better of the two.
+
+   before: number of ids of the text that are known before *id. trust: (1 + V,), whose first number is the weight; the
+   others become what it is after each id. slots, gains: scratch, (V,), zero before and after. known: scratch, (V,).
+   scores: (V,) of zeros, for what the layer adds; or NULL. */
+static void mix_writer(const Model *m, const Request *q, const uint32_t *keys, const int32_t *id, int64_t before,
+                       float *trust, int32_t *slots, int32_t *known, float *gains, float *log_probs, float *scores) {
+    const int64_t v = m->vocabulary;
+    const float weight = trust[0], share = m->trust[1];
+    float kept = 1; /* of p, by the layer */
+    int64_t count = 0;
+    for (int64_t w = 0; w < m->layer_types; w++) {
+        int64_t begin[ADAPTIVE_TABLES], end[ADAPTIVE_TABLES], total = 0;
+        const int64_t column = m->layer_columns[w], order = m->context_spec[column];
+        if (order > 0 && (order > before + 1 || id[1 - order] == BOS || id[1 - order] == PAD)) continue;
+        if (!learnt_pairs(q, keys[column], begin, end)) continue;
+        for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) {
+            const uint64_t *pairs = (const uint64_t *)(uintptr_t)q->adaptive[t].pairs;
+            const int32_t *counts = (const int32_t *)(uintptr_t)q->adaptive[t].counts;
+            for (int64_t i = begin[t]; i < end[t]; i++) {
+                const int32_t follower = pairs[i] & ((1 << ID_BITS) - 1);
+                if (follower < v) slots[follower] += counts[i], total += counts[i];
+            }
+        }
+        const float sum = (float)total + m->layer_weights[w], below = m->layer_weights[w] / sum;
+        kept *= below;
+        for (int64_t i = 0; i < count; i++) gains[known[i]] *= below;
+        for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) {
+            const uint64_t *pairs = (const uint64_t *)(uintptr_t)q->adaptive[t].pairs;
+            for (int64_t i = begin[t]; i < end[t]; i++) {
+                const int32_t follower = pairs[i] & ((1 << ID_BITS) - 1);
+                if (follower >= v || !slots[follower]) continue;
+                if (slots[follower] > 0) {
+                    if (!(gains[follower] > 0)) known[count++] = follower;
+                    gains[follower] += (float)slots[follower] / sum;
+                }
+                slots[follower] = 0;
+            }
+        }
+    }
+    const float rest = weight * kept + (1.f - weight), log_rest = logf(rest), after = weight * kept / rest;
+    for (int64_t i = 0; i < v; i++) trust[1 + i] = after + share * (1.f - 2.f * after);
+    if (scores)
+        for (int64_t i = 0; i < v; i++) scores[i] = log_rest;
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t follower = known[i];
+        const float p = exp_poly(log_probs[follower]), own = weight * (gains[follower] + kept * p);
+        const float mixed = own + (1.f - weight) * p;
+        trust[1 + follower] = own / mixed + share * (1.f - 2.f * own / mixed);
+        gains[follower] = logf(mixed);
+        if (scores) scores[follower] = gains[follower] - log_probs[follower];
+    }
+    for (int64_t i = 0; i < v; i++) log_probs[i] += log_rest;
+    for (int64_t i = 0; i < count; i++) log_probs[known[i]] = gains[known[i]], gains[known[i]] = 0;
 }
 
 /* ---- scratch memory ---------------------------------------------------------------------------------------------- */
@@ -701,13 +778,16 @@ typedef struct {
     int32_t *text_ids;       /* (max_order + T,): recent and new ids of one text */
     int32_t *ids;            /* (B, N + T): cached and new ids */
     uint32_t *context_keys;  /* (B, N + T, C): of the contexts that end with each */
-    uint32_t *position_keys; /* (K,): of one position */
-    uint32_t *keys;          /* (P, K) */
+    uint32_t *position_keys; /* (K',): of one position */
+    uint32_t *keys;          /* (P, K') */
     uint64_t *order_hashes;  /* (max_order + 1,) */
     uint32_t *lookups;       /* (3, D * K) */
     int32_t *slots;          /* (V,): zero between calls */
+    int32_t *known;          /* (V,): see mix_writer */
+    float *gains;            /* (V,): zero between calls */
     float *log_probs;        /* (V,): while a text is sampled */
     float *states;           /* (M * H,): while a text is sampled */
+    float *trust;            /* (1 + V,): while a text is sampled */
     double *cumulative;      /* (V,): while a text is sampled */
     Matches matches;
     int64_t bytes;
@@ -738,14 +818,17 @@ static int acquire_scratch(Scratch *s, Model *m, int64_t batch, int64_t time, in
         {&s->text_ids, 4 * (m->max_order + time)},
         {&s->ids, 4 * batch * all},
         {&s->context_keys, 4 * batch * all * m->cache_types},
-        {&s->position_keys, 4 * m->context_types},
-        {&s->keys, 4 * positions * m->context_types},
+        {&s->position_keys, 4 * m->hashed_types},
+        {&s->keys, 4 * positions * m->hashed_types},
         {&s->order_hashes, 8 * (m->max_order + 1)},
         {&s->lookups, 4 * 3 * n},
         {&s->slots, 4 * m->vocabulary},
+        {&s->known, 4 * m->vocabulary},
+        {&s->gains, 4 * m->vocabulary},
         {&s->matches.matches, (int64_t)sizeof(Match) * (n + m->cache_types)},
         {&s->log_probs, 4 * m->vocabulary},
         {&s->states, 4 * m->networks * m->hidden},
+        {&s->trust, 4 * (1 + m->vocabulary)},
         {&s->cumulative, 8 * m->vocabulary},
     };
     int64_t bytes = 64;
@@ -767,7 +850,6 @@ static int acquire_scratch(Scratch *s, Model *m, int64_t batch, int64_t time, in
     if (s->kept) {
         s->matches.ids = m->kept_ids;
         s->matches.counts = m->kept_counts;
-        s->matches.adaptive_counts = m->kept_adaptive_counts;
         s->matches.capacity = m->kept_capacity;
     }
     if (!s->memory) {
@@ -782,16 +864,16 @@ static int acquire_scratch(Scratch *s, Model *m, int64_t batch, int64_t time, in
     memset(s->state_q, STATE_ZERO, batch * inputs); /* inputs beyond H are 0 */
     memset(s->output_q, STATE_ZERO, positions * inputs);
     memset(s->slots, 0, 4 * m->vocabulary);
+    memset(s->gains, 0, 4 * m->vocabulary);
     return 0;
 }
 
 /* Gives the memory back to the model, or to the heap if it is large or was not the model's. */
 static void release_scratch(Model *m, Scratch *s) {
-    const int large = 12 * s->matches.capacity > MAX_KEPT_BYTES;
+    const int large = 8 * s->matches.capacity > MAX_KEPT_BYTES;
     if (!s->kept || large) {
         free(s->matches.ids);
         free(s->matches.counts);
-        free(s->matches.adaptive_counts);
         s->matches = (Matches){0};
     }
     if (!s->kept || s->bytes > MAX_KEPT_BYTES) {
@@ -804,7 +886,6 @@ static void release_scratch(Model *m, Scratch *s) {
     m->kept_bytes = s->bytes;
     m->kept_ids = s->matches.ids;
     m->kept_counts = s->matches.counts;
-    m->kept_adaptive_counts = s->matches.adaptive_counts;
     m->kept_capacity = s->matches.capacity;
     __atomic_store_n(&m->lock, 0, __ATOMIC_RELEASE);
 }
@@ -814,8 +895,7 @@ void kammil_free(Model *m) {
     free(m->kept_memory);
     free(m->kept_ids);
     free(m->kept_counts);
-    free(m->kept_adaptive_counts);
-    m->kept_memory = NULL, m->kept_ids = NULL, m->kept_counts = m->kept_adaptive_counts = NULL;
+    m->kept_memory = NULL, m->kept_ids = NULL, m->kept_counts = NULL;
     m->kept_bytes = m->kept_capacity = 0;
 }
 
@@ -900,18 +980,19 @@ static void forward_networks(Model *m, const Request *q, float *states, Scratch 
 }
 
 /* Turns the networks' logits (V,) at position p into the blend's log-probabilities, in place: adds the experts' scores
-   as the gate weighs them, and normalises. Returns 0, or -1 without memory.
+   as the gate weighs them, normalises, and mixes them with the writer's layer. Returns 0, or -1 without memory.
 
-   at: the position among context_keys and ids of its text. expert_scores: see add_expert_scores. */
+   at: the position among context_keys and ids of its text. trust: see mix_writer; NULL where the layer is empty.
+   expert_scores: see add_expert_scores; the last are the layer's. */
 static int mix_and_normalise(const Model *m, const Request *q, int64_t p, int64_t at, const uint32_t *context_keys,
-                             const int32_t *ids, Scratch *s, float *log_probs, float *expert_scores) {
+                             const int32_t *ids, float *trust, Scratch *s, float *log_probs, float *expert_scores) {
     const int64_t v = m->vocabulary, width = m->networks * m->gate;
     float *logits = s->logits, *gate_hidden = s->gate_hidden;
     Matches *k = &s->matches;
     memcpy(logits, log_probs, 4 * v);
     memcpy(gate_hidden, s->gate_in + p * width, 4 * width);
     k->num_matches = k->num_followers = 0;
-    if (table_lookup(m, q, s->keys + p * m->context_types, s->lookups, s->slots, k, gate_hidden)) return -1;
+    if (table_lookup(m, q, s->keys + p * m->hashed_types, s->lookups, s->slots, k, gate_hidden)) return -1;
     if (text_cache_lookup(m, at, context_keys, ids, k, gate_hidden)) return -1;
     for (int64_t g = 0; g < width; g++) gate_hidden[g] = fmaxf(gate_hidden[g], 0.f); /* ReLU */
     add_expert_scores(m, k, gate_hidden, logits, expert_scores);
@@ -920,11 +1001,14 @@ static int mix_and_normalise(const Model *m, const Request *q, int64_t p, int64_
     for (int64_t i = 0; i < v; i++) log_probs[i] = exp_poly(logits[i] - max_logit);
     max_logit += logf(sum(log_probs, v)); /* log-sum-exp */
     for (int64_t i = 0; i < v; i++) log_probs[i] = logits[i] - max_logit;
+    if (trust)
+        mix_writer(m, q, s->keys + p * m->hashed_types, ids + at, at, trust, s->slots, s->known, s->gains, log_probs,
+                   expert_scores ? expert_scores + (1 + m->tables * m->context_types + m->cache_types) * v : NULL);
     return 0;
 }
 
 /* Hashes the contexts of all new ids of text b, whose ids are loaded and whose state is in a row: its context_keys
-   (N + T, C), and keys (L, K) where log-probabilities are wanted. Updates words. */
+   (N + T, C), and keys (L, K') where log-probabilities are wanted. Updates words. */
 static void hash_text(const Model *m, const Request *q, int64_t b, int64_t row, uint64_t words[WORD_STATE], Scratch *s) {
     const int64_t all = q->length + q->time, n = m->cache_types, first = q->time - q->last;
     uint32_t *context_keys = s->context_keys + b * all * n;
@@ -937,7 +1021,7 @@ static void hash_text(const Model *m, const Request *q, int64_t b, int64_t row, 
         for (int64_t k = 0; k < n; k++)
             context_keys[(q->length + t) * n + k] = s->position_keys[m->cache_columns[k]];
         if (t >= first)
-            memcpy(s->keys + (b * q->last + t - first) * m->context_types, s->position_keys, 4 * m->context_types);
+            memcpy(s->keys + (b * q->last + t - first) * m->hashed_types, s->position_keys, 4 * m->hashed_types);
     }
 }
 
@@ -948,21 +1032,24 @@ typedef struct {
     int64_t *cached_ids;   /* (B, length) */
     float *hidden;         /* (B, M * H) */
     uint32_t *cached_keys; /* (B, length, C) */
+    float *trust;          /* (B, trusts) */
     int64_t length;        /* at most WINDOW */
+    int64_t trusts;
 } State;
 
 /* Where the arrays of a state are, of texts of which `all` ids are known. */
-static State state_at(const Model *m, char *memory, int64_t batch, int64_t all) {
-    State after = {.length = all < WINDOW ? all : WINDOW};
+static State state_at(const Model *m, char *memory, int64_t batch, int64_t all, int64_t trusts) {
+    State after = {.length = all < WINDOW ? all : WINDOW, .trusts = trusts};
     after.recent_ids = (int64_t *)memory;
     after.word_state = (uint64_t *)(after.recent_ids + batch * m->max_order);
     after.cached_ids = (int64_t *)(after.word_state + batch * WORD_STATE);
     after.hidden = (float *)(after.cached_ids + batch * after.length);
     after.cached_keys = (uint32_t *)(after.hidden + batch * m->networks * m->hidden);
+    after.trust = (float *)(after.cached_keys + batch * after.length * m->cache_types);
     return after;
 }
 
-/* Writes the state of text b, but for `hidden`: of `all` ids (all,) and their context_keys, of which `time` are new. */
+/* Writes the state of text b, but for `hidden` and `trust`: of `all` ids (all,) and their context_keys, of which `time` are new. */
 static void write_state(const Model *m, const State *after, int64_t b, int64_t all, int64_t time,
                         const uint64_t words[WORD_STATE], const int32_t *text_ids, const int32_t *ids,
                         const uint32_t *context_keys) {
@@ -973,11 +1060,17 @@ static void write_state(const Model *m, const State *after, int64_t b, int64_t a
     for (int64_t i = 0; i < m->max_order; i++) after->recent_ids[b * m->max_order + i] = text_ids[time + i];
 }
 
+/* Trust in the writer's layer behind an id, from the state before it (trusts,). */
+static float trust_behind(const Model *m, const float *trust, int64_t trusts, int64_t id) {
+    return trusts ? trust[1 + id] : m->trust[0];
+}
+
 /* Reads new ids: log_probs (P, V) at the last positions, and the state after them. Returns 0, or -1 without memory, or
    -2 for an id that is not in the vocabulary.
 
+   Where the writer's layer knows something, L must be T: trust is a matter of every position.
    rows: (B,), which row of the state each text goes on from; or NULL for its own.
-   expert_scores: (P, 1 + E, V) of zeros, for the networks' logits and what each expert adds to them; or NULL. */
+   expert_scores: (P, 2 + E, V) of zeros, for the networks' logits and what each expert adds to them; or NULL. */
 static int forward(Model *m, const Request *q, const int64_t *rows, const State *after, float *log_probs,
                    float *expert_scores) {
     const int64_t all = q->length + q->time, positions = q->batch * q->last, n = m->cache_types;
@@ -996,10 +1089,15 @@ static int forward(Model *m, const Request *q, const int64_t *rows, const State 
     }
     if (!failed && q->batch) forward_networks(m, q, after->hidden, &s, log_probs);
     for (int64_t p = 0; p < positions && !failed; p++) {
-        const int64_t b = p / q->last, at = all - q->last + p % q->last;
-        failed = mix_and_normalise(m, q, p, at, s.context_keys + b * all * n, s.ids + b * all, &s,
+        const int64_t b = p / q->last, at = all - q->last + p % q->last, first = p % q->last == 0;
+        float *trust = after->trusts ? after->trust + b * after->trusts : NULL;
+        if (trust) {
+            const float *before = first ? q->trust + (rows ? rows[b] : b) * q->trusts : trust;
+            trust[0] = trust_behind(m, before, first ? q->trusts : after->trusts, s.ids[b * all + at]);
+        }
+        failed = mix_and_normalise(m, q, p, at, s.context_keys + b * all * n, s.ids + b * all, trust, &s,
                                    log_probs + p * m->vocabulary,
-                                   expert_scores ? expert_scores + p * (1 + experts) * m->vocabulary : NULL);
+                                   expert_scores ? expert_scores + p * (2 + experts) * m->vocabulary : NULL);
     }
     release_scratch(m, &s);
     return failed;
@@ -1008,7 +1106,7 @@ static int forward(Model *m, const Request *q, const int64_t *rows, const State 
 /* Does what `forward` does, for whoever calls from outside. */
 int kammil_forward(Model *m, const char *message, char *state, float *log_probs, float *expert_scores) {
     const Request q = parse_request(m, message);
-    const State after = state_at(m, state, q.batch, q.length + q.time);
+    const State after = state_at(m, state, q.batch, q.length + q.time, trusts_after(m, &q));
     return forward(m, &q, NULL, &after, log_probs, expert_scores);
 }
 
@@ -1039,10 +1137,10 @@ static int64_t sample_id(const Model *m, const float *log_probs, const uint8_t *
 int kammil_sample(Model *m, const char *message, int64_t n, const double *uniforms, double temperature,
                   const uint8_t *forbidden, int64_t end, char *state, int64_t *sampled, float *sampled_log_probs) {
     Request request = parse_request(m, message), *q = &request;
-    const int64_t length = q->length, cache_types = m->cache_types;
+    const int64_t length = q->length, cache_types = m->cache_types, trusts = trusts_after(m, q);
     Scratch s;
     if (acquire_scratch(&s, m, 1, n, length, 1)) return -1;
-    float *log_probs = s.log_probs, *states = s.states;
+    float *log_probs = s.log_probs, *states = s.states, *trust = trusts ? s.trust : NULL;
     double *cumulative = s.cumulative;
     int64_t count = 0, failed = 0;
     if ((cache_types && !length) || !load_ids(m, q, 0, 0, s.text_ids, s.ids)) failed = -2;
@@ -1053,9 +1151,10 @@ int kammil_sample(Model *m, const char *message, int64_t n, const double *unifor
         memcpy(states, q->hidden, 4 * m->networks * m->hidden);
         hash_contexts(m, s.text_ids + m->max_order - 1, words, s.order_hashes, s.keys);
         q->input_ids = &id;
+        if (trust) trust[0] = q->trusts ? q->trust[0] : m->trust[0];
         while (!failed && count < n) {
             forward_networks(m, q, states, &s, log_probs);
-            failed = mix_and_normalise(m, q, 0, length + count - 1, s.context_keys, s.ids, &s, log_probs, NULL);
+            failed = mix_and_normalise(m, q, 0, length + count - 1, s.context_keys, s.ids, trust, &s, log_probs, NULL);
             if (failed) break;
             sampled[count] = id = sample_id(m, log_probs, forbidden, temperature, uniforms[count], cumulative);
             sampled_log_probs[count] = log_probs[id];
@@ -1064,15 +1163,19 @@ int kammil_sample(Model *m, const char *message, int64_t n, const double *unifor
             hash_contexts(m, s.text_ids + m->max_order + count, words, s.order_hashes, s.keys);
             for (int64_t k = 0; k < cache_types; k++)
                 s.context_keys[(length + count) * cache_types + k] = s.keys[m->cache_columns[k]];
+            if (trust) trust[0] = trust[1 + id];
             q->time = 1;
             count++;
             if (id == end) break;
         }
-        const State after = state_at(m, state, 1, length + count);
+        const State after = state_at(m, state, 1, length + count, trusts);
         write_state(m, &after, 0, length + count, count, words, s.text_ids, s.ids, s.context_keys);
-        q->last = 0; /* the last id is read too, but nothing is asked after it */
+        q->last = trusts > 0; /* the last id is read too, but nothing is asked after it, except by the writer's layer */
         if (!failed) forward_networks(m, q, states, &s, log_probs);
+        if (!failed && trust)
+            failed = mix_and_normalise(m, q, 0, length + count - 1, s.context_keys, s.ids, trust, &s, log_probs, NULL);
         memcpy(after.hidden, states, 4 * m->networks * m->hidden);
+        if (trust) memcpy(after.trust, trust, trusts * sizeof *trust);
     }
     release_scratch(m, &s);
     return failed ? (int)failed : (int)count;
@@ -1354,12 +1457,13 @@ static int read_beginnings(Search *s, Model *m) {
         memcpy(s->ids + i * c, s->parent_ids + b->row * c, level * sizeof *s->ids);
         s->ids[i * c + level] = (int32_t)b->id;
     }
-    const State after = state_at(m, s->state, n, request->length + 1);
+    const State after = state_at(m, s->state, n, request->length + 1, trusts_after(m, request));
     request->batch = n, request->time = request->last = 1, request->input_ids = s->last_ids;
     const int failed = forward(m, request, s->rows, &after, s->p, NULL);
     if (failed) return failed;
     request->recent_ids = after.recent_ids, request->word_state = after.word_state;
     request->cached_ids = after.cached_ids, request->hidden = after.hidden, request->cached_keys = after.cached_keys;
+    request->trust = after.trust, request->trusts = after.trusts;
     request->length = after.length;
     const double to_beat = s->found.to_beat;
     for (int64_t i = 0; i < n; i++) {
@@ -1381,7 +1485,7 @@ static int64_t place_search(const Model *m, const Request *request, const WordQu
     const int64_t v = m->vocabulary, k = q->k, c = q->max_characters, length = request->length + c;
     const int64_t kept = length < WINDOW ? length : WINDOW, *begins = q->stem_begins;
     const int64_t state_bytes = 8 * (m->max_order + WORD_STATE + kept)
-                                + 4 * (m->networks * m->hidden + kept * m->cache_types);
+                                + 4 * (m->networks * m->hidden + kept * m->cache_types + trusts_after(m, &request));
     const int32_t *fold_begins = (const int32_t *)(uintptr_t)q->fold_begins;
     int64_t max_fold = 0, max_stem = 0;
     for (int64_t id = 0; id < v; id++) max_fold = max_int(max_fold, fold_begins[id + 1] - fold_begins[id]);
@@ -1540,33 +1644,39 @@ typedef struct {
 /* Shared constants, and sizes and offsets of the structs that cross the border; ends with an entry without a name. */
 const LayoutEntry *kammil_layout(void) {
     static const LayoutEntry entries[] = {
-        CONSTANT(GATE_FEATURES), CONSTANT(SCORE_FEATURES), CONSTANT(WINDOW), CONSTANT(PAD), CONSTANT(WORD_STATE),
+        CONSTANT(GATE_FEATURES), CONSTANT(SCORE_FEATURES), CONSTANT(WINDOW), CONSTANT(PAD), CONSTANT(BOS), CONSTANT(WORD_STATE),
         CONSTANT(STATE_ZERO), CONSTANT(STATE_MAX), CONSTANT(WEIGHT_MAX), CONSTANT(COLUMN_BLOCK), CONSTANT(INPUT_GROUP),
         CONSTANT(LOG_TABLE_SIZE), CONSTANT(ADAPTIVE_TABLES), CONSTANT(ID_BITS), CONSTANT(MESSAGE_HEADER),
         CONSTANT(QUERY_HEADER), CONSTANT(BEGINS), CONSTANT(CONTINUES), CONSTANT(ENDS_WORDS), CONSTANT(FOREIGN),
         CONSTANT(CAREFUL), CONSTANT(LETTER), CONSTANT(LONG_VOWEL),
         CONSTANT(CONTEXT_W), CONSTANT(CONTEXT_W1), CONSTANT(CONTEXT_W2), CONSTANT(CONTEXT_W1S),
+        CONSTANT(CONTEXT_L), CONSTANT(CONTEXT_L1),
         SIZE(QuantizedMatrix), ARRAY(QuantizedMatrix, weights), ARRAY(QuantizedMatrix, scales),
         ARRAY(QuantizedMatrix, zero_offsets), FIELD(QuantizedMatrix, inputs), FIELD(QuantizedMatrix, outputs),
         SIZE(GRUWeights), FIELD(GRUWeights, recurrent), FIELD(GRUWeights, output), ARRAY(GRUWeights, input_gates),
         ARRAY(GRUWeights, input_new),
         SIZE(Model), FIELD(Model, vocabulary), FIELD(Model, networks), FIELD(Model, hidden), FIELD(Model, gate),
         FIELD(Model, tables), FIELD(Model, context_types), FIELD(Model, cache_types), FIELD(Model, max_order),
-        FIELD(Model, bucket_size), FIELD(Model, large_size), FIELD(Model, uses_words), FIELD(Model, steps),
+        FIELD(Model, hashed_types),
+        FIELD(Model, bucket_size), FIELD(Model, large_size), FIELD(Model, uses_words), FIELD(Model, layer_types),
+        FIELD(Model, steps),
         FIELD(Model, gru), ARRAY(Model, bias), ARRAY(Model, feature_weights), ARRAY(Model, score_weights),
-        ARRAY(Model, score_bias), ARRAY(Model, log_table), ARRAY(Model, adaptive_weights), ARRAY(Model, id_hashes),
+        ARRAY(Model, score_bias), ARRAY(Model, log_table), ARRAY(Model, id_hashes),
         ARRAY(Model, salts), ARRAY(Model, context_spec), ARRAY(Model, in_word), ARRAY(Model, cache_columns),
+        ARRAY(Model, layer_columns), ARRAY(Model, layer_weights), ARRAY(Model, trust),
         ARRAY(Model, bucket_shifts), ARRAY(Model, bucket_offsets), ARRAY(Model, bucket_begins),
         ARRAY(Model, table_keys), ARRAY(Model, follower_begins), ARRAY(Model, pruned), ARRAY(Model, follower_ids),
         ARRAY(Model, follower_counts), ARRAY(Model, large_positions), ARRAY(Model, large_counts),
         FIELD(Model, kept_memory), FIELD(Model, kept_ids), FIELD(Model, kept_counts),
-        FIELD(Model, kept_adaptive_counts), FIELD(Model, kept_bytes), FIELD(Model, kept_capacity), FIELD(Model, lock),
+        FIELD(Model, kept_bytes), FIELD(Model, kept_capacity), FIELD(Model, lock),
         SIZE(SortedCounts), FIELD(SortedCounts, pairs), FIELD(SortedCounts, counts), FIELD(SortedCounts, size),
         FIELD(Request, batch), FIELD(Request, time), FIELD(Request, last), FIELD(Request, length),
+        FIELD(Request, trusts),
         FIELD(Request, adaptive), ARRAY(Request, input_ids), ARRAY(Request, recent_ids), ARRAY(Request, word_state),
-        ARRAY(Request, cached_ids), ARRAY(Request, hidden), ARRAY(Request, cached_keys), SIZE(Request),
+        ARRAY(Request, cached_ids), ARRAY(Request, hidden), ARRAY(Request, cached_keys),
+        ARRAY(Request, trust), SIZE(Request),
         SIZE(State), ARRAY(State, recent_ids), ARRAY(State, word_state), ARRAY(State, cached_ids), ARRAY(State, hidden),
-        ARRAY(State, cached_keys), FIELD(State, length),
+        ARRAY(State, cached_keys), ARRAY(State, trust), FIELD(State, length), FIELD(State, trusts),
         {NULL, 0},
     };
     return entries;

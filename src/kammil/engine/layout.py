@@ -12,9 +12,9 @@ import numpy as np
 
 from kammil.engine.weights import STATE_MAX, WEIGHT_MAX
 from kammil.ngrams.adaptive import ID_BITS, LEVELS
-from kammil.ngrams.contexts import WORD_CONTEXTS
+from kammil.ngrams.contexts import WORD_CONTEXTS, WORD_STATE
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, WINDOW
-from kammil.vocabulary import PAD
+from kammil.vocabulary import BOS, PAD
 
 Dtypes = dict[str, type[np.generic]]
 
@@ -22,11 +22,9 @@ COLUMN_BLOCK, INPUT_GROUP = 64, 4
 """Outputs of a matrix, and inputs of each, whose weights are stored together."""
 LOG_TABLE_SIZE = 256
 """Counts with a logarithm in a table."""
-WORD_STATE = 4
-"""Numbers from which word contexts are hashed."""
 CONTEXT_OF_WORDS = {name: -1 - i for i, name in enumerate(WORD_CONTEXTS)}
 """Codes in `context_spec`, where other contexts have their number of ids."""
-MESSAGE_HEADER = 4 + 3 * LEVELS
+MESSAGE_HEADER = 5 + 3 * LEVELS
 """Numbers before a request's arrays."""
 QUERY_HEADER = 13
 """Numbers before a search's arrays."""
@@ -40,6 +38,7 @@ _CONSTANTS = {
     "SCORE_FEATURES": SCORE_FEATURES,
     "WINDOW": WINDOW,
     "PAD": PAD,
+    "BOS": BOS,
     "WORD_STATE": WORD_STATE,
     "STATE_ZERO": STATE_MAX + 1,
     "STATE_MAX": STATE_MAX,
@@ -88,12 +87,14 @@ class Model(ctypes.Structure):
         "score_weights": np.float32,
         "score_bias": np.float32,
         "log_table": np.float32,
-        "adaptive_weights": np.float32,
         "id_hashes": np.uint64,
         "salts": np.uint64,
         "context_spec": np.int64,
         "in_word": np.uint8,
         "cache_columns": np.int64,
+        "layer_columns": np.int64,
+        "layer_weights": np.float32,
+        "trust": np.float32,
         "bucket_shifts": np.uint32,
         "bucket_offsets": np.uint32,
         "bucket_begins": np.uint32,
@@ -107,10 +108,11 @@ class Model(ctypes.Structure):
     }
     _fields_ = [
         *_numbers("vocabulary", "networks", "hidden", "gate", "tables", "context_types", "cache_types", "max_order"),
-        *_numbers("bucket_size", "large_size", "uses_words", "steps"),
+        *_numbers("hashed_types"),
+        *_numbers("bucket_size", "large_size", "uses_words", "layer_types", "steps"),
         ("gru", ctypes.POINTER(GRUWeights)),
         *_pointers(*dtypes),
-        *_pointers("kept_memory", "kept_ids", "kept_counts", "kept_adaptive_counts"),
+        *_pointers("kept_memory", "kept_ids", "kept_counts"),
         *_numbers("kept_bytes", "kept_capacity", "lock"),
     ]
 
@@ -132,15 +134,20 @@ class Request(ctypes.Structure):
         "cached_ids": np.int64,
         "hidden": np.float32,
         "cached_keys": np.uint32,
+        "trust": np.float32,
     }
-    _fields_ = [*_numbers("batch", "time", "last", "length"), ("adaptive", SortedCounts * LEVELS), *_pointers(*dtypes)]
+    _fields_ = [
+        *_numbers("batch", "time", "last", "length", "trusts"),
+        ("adaptive", SortedCounts * LEVELS),
+        *_pointers(*dtypes),
+    ]
 
 
 class State(ctypes.Structure):
     """The state of texts, its arrays in this order in memory."""
 
     dtypes: ClassVar[Dtypes] = {name: kind for name, kind in Request.dtypes.items() if name != "input_ids"}
-    _fields_ = [*_pointers(*dtypes), *_numbers("length")]
+    _fields_ = [*_pointers(*dtypes), *_numbers("length", "trusts")]
 
 
 class _Entry(ctypes.Structure):

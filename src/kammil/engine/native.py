@@ -28,12 +28,11 @@ from kammil.engine.layout import (
     LOG_TABLE_SIZE,
     MESSAGE_HEADER,
     QUERY_HEADER,
-    WORD_STATE,
 )
 from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates, quantize_rows
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.ngrams.adaptive import LEVELS, AdaptiveCounts, SortedCounts
-from kammil.ngrams.contexts import WORD_CONTEXTS
+from kammil.ngrams.adaptive import LEVELS, SHARED, START, AdaptiveCounts, SortedCounts
+from kammil.ngrams.contexts import WORD_CONTEXTS, WORD_STATE
 from kammil.ngrams.features import WINDOW, Floats
 from kammil.ngrams.index import CountIndex
 from kammil.vocabulary import EOS
@@ -162,12 +161,14 @@ class NativeEngine:
             "score_weights": gate.score_weights.T,
             "score_bias": gate.bias,
             "log_table": np.log1p(10 * np.arange(LOG_TABLE_SIZE)),
-            "adaptive_weights": blend.adaptive.beliefs,
             "id_hashes": contexts.numbers,
             "salts": contexts.salts,
             "context_spec": [order or CONTEXT_OF_WORDS[name] for name, order in contexts.spec],
             "in_word": contexts.in_word,
             "cache_columns": blend.columns,
+            "layer_columns": [*blend.adaptive.layer],
+            "layer_weights": [*blend.adaptive.layer.values()],
+            "trust": (START, SHARED),
             "bucket_shifts": table.shifts,
             "bucket_offsets": table.firsts,
             "bucket_begins": table.buckets,
@@ -180,26 +181,28 @@ class NativeEngine:
             "large_counts": table.large_counts,
         }
         pointers = {name: self._pointer(array, layout.Model.dtypes[name]) for name, array in arrays.items()}
-        context_types = contexts.context_types
         return pointers | {
-            "tables": table.table_experts // len(context_types),
-            "context_types": len(context_types),
+            "tables": table.table_experts // table.context_types,
+            "context_types": table.context_types,
+            "hashed_types": len(contexts.context_types),
             "cache_types": len(blend.columns),
             "max_order": contexts.longest,
             "bucket_size": table.bucket_size,
             "large_size": len(table.large_positions),
-            "uses_words": any(name in WORD_CONTEXTS for name in context_types),
+            "uses_words": any(name in WORD_CONTEXTS for name in contexts.context_types),
+            "layer_types": len(blend.adaptive.layer),
         }
 
     @staticmethod
     def initial_state(batch: int) -> State:
         """Return the empty rest of a GRU's state."""
-        empty = np.zeros((batch, 0), np.int64)
-        return empty, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), empty
+        empty, trust = np.zeros((batch, 0), np.int64), np.zeros((batch, 0), np.float32)
+        return empty, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), empty, trust
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """Return the networks' logits and what each expert adds, (P, 1 + E, V), and the state."""
-        expert_scores = np.zeros((ids.size, 1 + self._experts, self._size), np.float32)
+        """Return the networks' logits and what each expert adds, (P, 2 + E, V), the writer's layer last, and
+        the state."""
+        expert_scores = np.zeros((ids.size, 2 + self._experts, self._size), np.float32)
         _, after = self.forward(ids, state, ids.shape[1], expert_scores)
         return expert_scores, after
 
@@ -207,21 +210,22 @@ class NativeEngine:
         self, state: State, chances: NDArray[np.float64], temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
         """Sample up to n ids, until an end of text; see `BulkSampler.sample`."""
-        n, length = len(chances), state[-1].shape[1]
+        n, length = len(chances), state[4].shape[1]
         if refused.shape != (self._size,):
             raise ValueError(f"refused has the shape {refused.shape}, where {(self._size,)} is expected")
         adaptive = self._adaptive_counts  # held until the call returns
         message = self._message(np.empty((1, 0), np.int64), state, 1, adaptive)
         uniforms, forbidden = np.ascontiguousarray(chances, np.float64), np.ascontiguousarray(refused < 0)
         ids, log_probs = np.empty(n, np.int64), np.empty(n, np.float32)
-        after = np.empty(self._state_bytes(min(length + n, WINDOW)), np.uint8)
+        trusts = self._trusts(adaptive)
+        after = np.empty(self._state_bytes(min(length + n, WINDOW), trusts), np.uint8)
         results = (_address(array) for array in (after, ids, log_probs))
         count = _checked(
             self._code.kammil_sample(
                 self._address, message, n, _address(uniforms), temperature, _address(forbidden), EOS, *results
             )
         )
-        return ids[:count], log_probs[:count], self._state(after, 1, min(length + count, WINDOW))
+        return ids[:count], log_probs[:count], self._state(after, 1, min(length + count, WINDOW), trusts)
 
     def search(self, state: State, query: WordQuery) -> tuple[list[SearchedWord], int, bool] | None:
         """Search words from the states of roots; return them, most probable first, the number of steps, and whether
@@ -259,13 +263,15 @@ class NativeEngine:
         if not 0 <= last <= time:
             raise ValueError(f"last is {last}, but {time} ids are read")
         adaptive = self._adaptive_counts  # held until the call returns
-        message = self._message(ids, state, last, adaptive)
-        length = min(state[-1].shape[1] + time, WINDOW)
-        after = np.empty(batch * self._state_bytes(length), np.uint8)
-        log_probs = np.empty((batch, last, self._size), np.float32)
+        trusts = self._trusts(adaptive)
+        positions = time if trusts else last
+        message = self._message(ids, state, positions, adaptive)
+        length = min(state[4].shape[1] + time, WINDOW)
+        after = np.empty(batch * self._state_bytes(length, trusts), np.uint8)
+        log_probs = np.empty((batch, positions, self._size), np.float32)
         scores = _address(expert_scores) if expert_scores is not None else None
         _checked(self._code.kammil_forward(self._address, message, _address(after), _address(log_probs), scores))
-        return log_probs, self._state(after, batch, length)
+        return log_probs[:, positions - last :], self._state(after, batch, length, trusts)
 
     def fork(self, adaptive: AdaptiveCounts) -> Self:
         """Return an engine with other adaptive counts."""
@@ -279,30 +285,37 @@ class NativeEngine:
         """Held while C reads it: learning replaces the arrays."""
         return self._adaptive.levels if self._adaptive is not None else (SortedCounts(),) * LEVELS
 
+    def _trusts(self, adaptive: Sequence[SortedCounts]) -> int:
+        """Return how many numbers of trust a state has: 0 where the writer's layer is empty."""
+        return 1 + self._size if self._model.layer_types and any(len(counts.pairs) for counts in adaptive) else 0
+
     def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[SortedCounts]) -> bytes:
         """Pack bytes for `parse_request` of `kernel.c`: NumPy takes a microsecond for each address."""
         batch, time = ids.shape
-        hidden, recent_ids, word_state, cached_keys, cached_ids = state
-        length = cached_ids.shape[1]
+        hidden, recent_ids, word_state, cached_keys, cached_ids, trust = state
+        length, trusts = cached_ids.shape[1], trust.shape[1]
         addresses = (number for counts in adaptive for number in counts.addresses)
-        message: list[Any] = [_HEADER.pack(batch, time, last, length, *addresses)]
-        arrays = ids, recent_ids, word_state, cached_ids, hidden, cached_keys
+        message: list[Any] = [_HEADER.pack(batch, time, last, length, trusts, *addresses)]
+        arrays = ids, recent_ids, word_state, cached_ids, hidden, cached_keys, trust
         message += map(np.ascontiguousarray, arrays, _REQUEST_DTYPES)
-        if sum(map(_nbytes, message[1:])) != batch * (8 * time + self._state_bytes(length)):
+        size = batch * (8 * time + self._state_bytes(length, trusts))
+        if sum(map(_nbytes, message[1:])) != size or trusts not in (0, 1 + self._size):
             raise ValueError("a state of another model")
         return b"".join(message)
 
-    def _state(self, memory: NDArray[np.uint8], batch: int, length: int) -> State:
+    def _state(self, memory: NDArray[np.uint8], batch: int, length: int, trusts: int) -> State:
         """Take apart what `state_at` of `kernel.c` laid out."""
         recent_ids = np.ndarray((batch, self._max_order), _INT64, memory)
         word_state = np.ndarray((batch, WORD_STATE), _UINT64, memory, at := 8 * batch * self._max_order)
         cached_ids = np.ndarray((batch, length), _INT64, memory, at := at + 8 * batch * WORD_STATE)
         hidden = np.ndarray((batch, self._width), _FLOAT32, memory, at := at + 8 * batch * length)
-        cached_keys = np.ndarray((batch, length, self._cache_types), _UINT32, memory, at + 4 * batch * self._width)
-        return hidden, recent_ids, word_state, cached_keys, cached_ids
+        at += 4 * batch * self._width
+        cached_keys = np.ndarray((batch, length, self._cache_types), _UINT32, memory, at)
+        trust = np.ndarray((batch, trusts), _FLOAT32, memory, at + 4 * batch * length * self._cache_types)
+        return hidden, recent_ids, word_state, cached_keys, cached_ids, trust
 
-    def _state_bytes(self, length: int) -> int:
-        return 8 * (self._max_order + WORD_STATE + length) + 4 * (self._width + length * self._cache_types)
+    def _state_bytes(self, length: int, trusts: int) -> int:
+        return 8 * (self._max_order + WORD_STATE + length) + 4 * (self._width + length * self._cache_types + trusts)
 
     def _matrix(self, weights: Floats) -> layout.QuantizedMatrix:
         """Quantize weights (inputs, N) by output, in blocks padded with zeros."""

@@ -27,8 +27,8 @@ from kammil.engine.weights import (
     quantize_rows,
 )
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.ngrams.adaptive import AdaptiveCounts
-from kammil.ngrams.count_table import keys_of
+from kammil.ngrams.adaptive import START, AdaptiveCounts
+from kammil.ngrams.count_table import Keys, keys_of
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, TextCache
 from kammil.ngrams.index import IndexMatches
 
@@ -142,25 +142,54 @@ class ReferenceEngine:
 
     def forward(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state."""
-        hidden, scores, gate_in = self._step(ids, state, last)
-        rest = state[1:]
-        if self._blend is not None:
-            matches, rest = self._look_up(self._blend, ids, state, last)
-            places, added = self._weigh(self._blend, gate_in, matches)
-            np.add.at(scores.reshape(-1), places // self._experts * self._size + matches.followers[0], added)
-        return log_softmax(scores).reshape(len(ids), last, self._size), (hidden, *rest)
+        if self._blend is None:
+            hidden, scores, _ = self._step(ids, state, last)
+            return log_softmax(scores).reshape(len(ids), last, self._size), (hidden, *state[1:])
+        learnt = bool(self._blend.adaptive.layer) and len(self._blend.adaptive) > 0
+        positions = ids.shape[1] if learnt else last  # trust in the writer's layer is a matter of every position
+        hidden, scores, gate_in = self._step(ids, state, positions)
+        matches, keys, rest = self._look_up(self._blend, ids, state, positions)
+        places, added = self._weigh(self._blend, gate_in, matches)
+        np.add.at(scores.reshape(-1), places // self._experts * self._size + matches.followers[0], added)
+        log_probabilities = log_softmax(scores).reshape(len(ids), positions, self._size)
+        if learnt:
+            log_probabilities, trust = self._mix(self._blend, log_probabilities, keys, ids, state)
+        else:
+            trust = state[-1][:, :0]
+        return log_probabilities[:, positions - last :], (hidden, *rest, trust)
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """Return the networks' logits and what each expert adds, (P, 1 + K, V), and the state."""
+        """Return the networks' logits and what each expert adds, (P, 2 + K, V), the writer's layer last, and the
+        state."""
         assert self._blend is not None
-        hidden, scores, gate_in = self._step(ids, state, ids.shape[1])
-        matches, rest = self._look_up(self._blend, ids, state, ids.shape[1])
+        log_probabilities, after = self.forward(ids, state, ids.shape[1])
+        _, scores, gate_in = self._step(ids, state, ids.shape[1])
+        matches, *_ = self._look_up(self._blend, ids, state, ids.shape[1])
         places, added = self._weigh(self._blend, gate_in, matches)
-        parts = np.zeros((len(scores), 1 + self._experts, self._size), np.float32)
+        parts = np.zeros((len(scores), 2 + self._experts, self._size), np.float32)
         parts[:, 0] = scores
         position, expert = np.divmod(places, self._experts)
         parts[position, expert + 1, matches.followers[0]] = added
-        return parts, (hidden, *rest)
+        if after[-1].shape[1]:
+            parts[:, -1] = log_probabilities.reshape(len(parts), -1) - log_softmax(parts.sum(axis=1))
+        return parts, after
+
+    def _mix(
+        self, blend: BlendWeights, log_probabilities: LogProbabilities, keys: Keys, ids: Ids, state: State
+    ) -> tuple[LogProbabilities, Floats]:
+        """Return log-probabilities (B, T, V) mixed with the writer's layer, and the state of trust, (B, 1 + V): in the
+        layer, and after each id that may come next; empty before the first text is learnt."""
+        rows = np.arange(len(ids))
+        _, recent, *_, trust = state
+        line, before = np.concatenate([recent.astype(np.int64), ids], axis=1), recent.shape[1]
+        start = np.full((len(ids), 1 + self._size), START, np.float32)
+        trust = trust.astype(np.float32) if trust.shape[1] else start
+        mixed = np.empty_like(log_probabilities)
+        for t in range(ids.shape[1]):
+            trust[:, 0] = now = trust[rows, 1 + ids[:, t]]
+            last = line[:, t + 1 : before + t + 1]
+            mixed[:, t], trust[:, 1:] = blend.adaptive.mix(log_probabilities[:, t], keys[:, t], last, now)
+        return mixed, trust
 
     def _step(self, ids: Ids, state: State, last: int) -> tuple[Floats, Floats, Floats]:
         """Return states (B, M * H), logits (P, V), gate inputs (P, M * G)."""
@@ -179,10 +208,10 @@ class ReferenceEngine:
         forked._blend = replace(self._blend, adaptive=adaptive)
         return forked
 
-    def _look_up(self, blend: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, State]:
-        """Return matches at the last positions, and the state."""
+    def _look_up(self, blend: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, Keys, State]:
+        """Return matches at the last positions, keys of all contexts, (B, T, K + W), and the state but for trust."""
         batch, time = ids.shape
-        _, recent, words, *history = state
+        _, recent, words, *history, _ = state
         hashes, context = blend.contexts.hash_contexts(ids, (recent, words))
         keys = keys_of(hashes)  # (B, T, K)
         entries, history = self._history.look_up(ids, keys[..., blend.columns], tuple(history), last=last)
@@ -191,12 +220,12 @@ class ReferenceEngine:
             entries.flat_index, entries.ids, entries.counts.astype(np.int64), len(blend.columns), first, self._experts
         )
         if not last:
-            return cached, (*context, *history)
-        flat = keys[:, time - last :].reshape(batch * last, -1)  # (P, K)
+            return cached, keys, (*context, *history)
+        flat = keys[:, time - last :, : blend.index.context_types].reshape(batch * last, -1)  # (P, K)
         matches = blend.index.look_up(flat)
         if len(blend.adaptive):
             matches = blend.adaptive.look_up(matches, flat, self._experts)
-        return matches.extended(cached), (*context, *history)
+        return matches.extended(cached), keys, (*context, *history)
 
     def _weigh(self, blend: BlendWeights, gate_in: Floats, matches: IndexMatches) -> tuple[NDArray[np.int64], Floats]:
         """Return position * K + expert of each follower, (N,), and what its logit gains."""
@@ -219,5 +248,4 @@ class ReferenceEngine:
         expert_weights = expert_weights.reshape(-1, SCORE_FEATURES).take(places, axis=0)  # (n, SCORE_FEATURES)
         expert_weights[:, 1] /= totals
         log_weight, share_weight = expert_weights.repeat(widths, axis=0).T  # (N,) each
-        added = log_weight * np.log1p(counts * np.float32(10)) + share_weight * counts
-        return places.repeat(widths), added if matches.score_bonus is None else added + matches.score_bonus
+        return places.repeat(widths), log_weight * np.log1p(counts * np.float32(10)) + share_weight * counts

@@ -1,9 +1,11 @@
 """Counts of texts that a blend learns while it runs, added to those of its own table.
 
 A text is counted like a training text, and can be subtracted again. A gate learns the worth of counts from texts of
-strangers, so followers of long contexts in learnt texts get a bonus.
+strangers, so a *layer* of the writer's own counts stands above the blend. It is trusted as far as it has foretold the
+text so far better than the blend: a stranger's text is not taken for the writer's.
 
-Shapes: P positions, K context types, T time, n contexts or pairs found, N pairs.
+Shapes: B batch, P positions, K context types, T time, V vocabulary, n contexts or pairs found, N pairs, W context types
+of the layer.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from kammil.language_model import Ids
 from kammil.ngrams.contexts import ContextHasher
-from kammil.ngrams.count_table import Index, Keys, expand, keys_of, runs
+from kammil.ngrams.count_table import Floats, Index, Keys, expand, keys_of, runs
 from kammil.ngrams.index import IndexMatches
 from kammil.vocabulary import BOS, EOS, PAD
 
@@ -32,11 +34,11 @@ _BATCH = 1 << 14  # positions
 
 LEVELS = 2
 """Base counts and recent ones."""
-BELIEF = 0.15
-"""Score bonus for each character of a context beyond four, if learnt texts alone have it
-(docs/log.md#why-is-a-learnt-text-not-suggested)."""
-_WORD_CONTEXT_LENGTHS = {"w1": 6, "w2": 10}
-_MAX_BELIEF_LENGTH = 12
+LAYER = {"o4": 10.0, "l": 20.0, "l1": 6.0, "o12": 0.3}
+"""Context types of the layer, each above the one before, and how many counts that one is worth
+(docs/log.md#what-is-a-writers-own-layer-worth)."""
+START, SHARED = 0.3, 0.05
+"""Trust in the layer before anything is foretold, and what layer and blend exchange of it at each id."""
 
 Pairs = NDArray[np.uint64]
 
@@ -74,9 +76,9 @@ class AdaptiveCounts:
 
     def __init__(self, contexts: ContextHasher) -> None:
         self._contexts = contexts
-        lengths = [_context_length(name) for name in contexts.context_types]
-        self.beliefs = np.array([BELIEF * max(0, min(_MAX_BELIEF_LENGTH, n) - 4) for n in lengths], np.float32)
-        """(K,): score bonus."""
+        types = contexts.context_types
+        self.layer = {types.index(name): weight for name, weight in LAYER.items() if name in types}
+        """Columns of the layer's context types, and their weights."""
         self._texts: Counter[bytes] = Counter()
         self._lock = Lock()  # for writers; readers need none
         self.levels = (SortedCounts(), SortedCounts())
@@ -131,23 +133,38 @@ class AdaptiveCounts:
         places, widths, pruned = matches.contexts
         pairs = np.concatenate([places.repeat(widths) << ID_BITS | matches.followers[0], *(pair for pair, _ in added)])
         counts = np.concatenate([matches.followers[1], *(count for _, count in added)])
-        learnt = counts.copy()
-        learnt[: matches.followers.shape[1]] = 0
         order = pairs.argsort(kind="stable")
         pairs = pairs[order]
         first, _ = runs(pairs)  # equal pairs are added up
-        pairs, counts, learnt = pairs[first], *(np.add.reduceat(each[order], first) for each in (counts, learnt))
-        kept = counts > 0
-        pairs, counts, learnt = pairs[kept], counts[kept], learnt[kept]
+        pairs, counts = pairs[first], np.add.reduceat(counts[order], first)
+        pairs, counts = pairs[counts > 0], counts[counts > 0]
         place = pairs >> ID_BITS
         begins, lengths = runs(place)
         contexts = np.zeros((3, len(begins)), np.int64)
         contexts[0], contexts[1] = place[begins], lengths
         contexts[2, np.searchsorted(contexts[0], places)] = pruned
-        share = learnt / (np.add.reduceat(counts, begins) + contexts[2]).repeat(lengths)  # (N,)
-        expert = place % experts
-        bonus = np.where(expert < len(self.beliefs), self.beliefs[expert % len(self.beliefs)], np.float32(0))
-        return IndexMatches(contexts, np.stack([pairs & _ID_MASK, counts]), (bonus * share).astype(np.float32))
+        return IndexMatches(contexts, np.stack([pairs & _ID_MASK, counts]))
+
+    def mix(self, log_probabilities: Floats, keys: Keys, ids: Ids, trust: Floats) -> tuple[Floats, Floats]:
+        """Return log-probabilities, (B, V), mixed with the layer's, and the trust after each id, (B, V).
+
+        Args:
+            keys: of the contexts, (B, K).
+            ids: the last of the text, (B, n), as many as the longest context has.
+            trust: in the layer, (B,).
+        """
+        p, trust = np.exp(log_probabilities), trust[:, None]
+        layered = p
+        for column, weight in self.layer.items():
+            counts, order = np.zeros_like(p), self._contexts.spec[column][1]
+            for pairs, found in self._followers(keys[:, [column]], 1):
+                np.add.at(counts, (pairs >> ID_BITS, pairs & _ID_MASK), found)
+            if order:  # a context that begins before the text says nothing
+                counts[np.isin(ids[:, -order], (BOS, PAD))] = 0
+            layered = (counts + np.float32(weight) * layered) / (counts.sum(axis=1, keepdims=True) + np.float32(weight))
+        mixed = trust * layered + (1 - trust) * p
+        after = trust * layered / mixed
+        return np.log(mixed), (after + SHARED * (1 - 2 * after)).astype(np.float32)
 
     def _followers(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
         """Yield (position * experts + type) << ID_BITS | follower, and counts, (n,), level by level."""
@@ -174,10 +191,6 @@ class AdaptiveCounts:
         real = followers != PAD
         keys = keys_of(hashes[real]).astype(np.uint64)  # (P, K)
         return (keys << np.uint64(ID_BITS) | followers[real].astype(np.uint64)[:, None]).reshape(-1)
-
-
-def _context_length(context_type: str) -> int:
-    return int(context_type[1:]) if context_type[:1] == "o" else _WORD_CONTEXT_LENGTHS.get(context_type, 0)
 
 
 def _batches(texts: Sequence[Ids]) -> Iterator[list[Ids]]:

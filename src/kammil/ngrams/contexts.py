@@ -1,8 +1,9 @@
 """Hashes of the contexts of a position, one for each type of context.
 
-Types are `o1` ... `o32`, the last n ids, and four of words (runs of letters, marks, digits, underscores): `w`, the word
-so far; `w1`, with the word before; `w2`, with two; `w1s`, with the word before the previous one. Hashes of ids are
-summed (Zobrist 1970), so that one cumulative sum gives all orders.
+Types are `o1` ... `o32`, the last n ids, and six of words (runs of letters, marks, digits, underscores): `w`, the word
+so far and what stands right before it; `w1`, with the word before; `w2`, with two; `w1s`, with the word before the
+previous one; `l`, the letters of the word so far alone; `l1`, with those of the word before. Hashes of ids are summed
+(Zobrist 1970), so that one cumulative sum gives all orders.
 
 Shapes: B batch, T time, K context types, L longest order.
 """
@@ -19,7 +20,9 @@ from kammil.vocabulary import BOS
 
 Hashes = NDArray[np.uint64]
 
-WORD_CONTEXTS = ("w", "w1", "w2", "w1s")
+WORD_CONTEXTS = ("w", "w1", "w2", "w1s", "l", "l1")
+WORD_STATE = 6
+"""Numbers from which word contexts are hashed."""
 MAX_ORDER = 32
 
 _MIX_A, _MIX_B, _MIX_C = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
@@ -65,9 +68,9 @@ class ContextHasher:
         self.salts = _mix64(np.arange(1, len(self.context_types) + 1, dtype=np.uint64) * _MIX_C)  # (K,)
 
     def initial_state(self, batch: int) -> State:
-        """Return the last ids (B, L), all BOS, and (B, 4): hashes of current, previous and earlier word, and whether
-        one is under way."""
-        return np.full((batch, self.longest), BOS, np.int64), np.zeros((batch, 4), np.uint64)
+        """Return the last ids (B, L), all BOS, and (B, WORD_STATE): hashes of current, previous and earlier word,
+        whether one is under way, hashes of the letters of the current and of the previous one."""
+        return np.full((batch, self.longest), BOS, np.int64), np.zeros((batch, WORD_STATE), np.uint64)
 
     def hash_contexts(self, ids: Ids, state: State) -> tuple[Hashes, State]:
         """Read ids (B, T); return the hashes after each, (B, T, K), and the state."""
@@ -81,35 +84,48 @@ class ContextHasher:
             hashes[..., self._places] = id_hashes.cumsum(axis=-1)[..., self._ends]
         words = words.astype(np.uint64)
         if self._words:
-            current, previous, earlier, words = self._word_hashes(ids, words)
+            current, previous, earlier, letters, letters_before, words = self._word_hashes(ids, words)
             word_pair = _mix64(current + _MIX_A) + previous
             for k, context_type in self._words:
                 if context_type == "w":
                     hashes[..., k] = current
                 elif context_type == "w1":
                     hashes[..., k] = word_pair
+                elif context_type[0] == "l":
+                    hashes[..., k] = letters if context_type == "l" else _mix64(letters + _MIX_A) + letters_before
                 else:
                     hashes[..., k] = _mix64(word_pair if context_type == "w2" else current + _MIX_B) + earlier
         return _mix64(hashes + self.salts), (all_ids[:, -self.longest :], words)
 
-    def _word_hashes(self, ids: Ids, words: Hashes) -> tuple[Hashes, Hashes, Hashes, Hashes]:
-        """Return hashes of the current, previous and earlier word after each id, (B, T) each, and the state."""
-        batch, time = ids.shape
-        inside, id_hashes = self.in_word[ids.T], self.numbers[0][ids.T]  # (T, B)
+    def _word_hashes(self, ids: Ids, words: Hashes) -> tuple[Hashes, Hashes, Hashes, Hashes, Hashes, Hashes]:
+        """Return hashes of the current, previous and earlier word after each id, and of the letters of the current and
+        of the previous one, (B, T) each, and the state."""
+        inside = self.in_word[ids.T]  # (T, B)
+        before = np.concatenate([words[None, :, 3] > 0, inside[:-1]])[: len(inside)]
+        ended = before & ~inside  # a word just ended
+        current, previous, earlier = self._running(ids, inside, ended, words[:, :3])
+        letters, letters_before, _ = self._running(ids, inside & before, ended, words[:, [4, 5, 5]])
+        if len(inside):
+            last = (
+                each[-1] for each in (current, previous, earlier, inside.astype(np.uint64), letters, letters_before)
+            )
+            words = np.stack([*last], axis=1)
+        return current.T, previous.T, earlier.T, letters.T, letters_before.T, words
+
+    def _running(
+        self, ids: Ids, goes_on: NDArray[np.bool_], ended: NDArray[np.bool_], words: Hashes
+    ) -> tuple[Hashes, Hashes, Hashes]:
+        """Return running hashes of words that go on, and of the last two that ended, (T, B) each."""
+        time, batch = goes_on.shape
+        id_hashes = self.numbers[0][ids.T]
         current = np.empty((time + 1, batch), np.uint64)
         current[0] = words[:, 0]
         for t in range(time):
-            # a running hash of the word
-            current[t + 1] = _mix64(current[t] * inside[t] + id_hashes[t])
-        in_word_before = np.concatenate([words[None, :, 3] > 0, inside[:-1]])
-        ended = in_word_before & ~inside  # (T, B): a word just ended
+            current[t + 1] = _mix64(current[t] * goes_on[t] + id_hashes[t])
         count = ended.cumsum(axis=0)
-        finished = np.empty((2 + int(count[-1].max(initial=0)) if time else 2, batch), np.uint64)  # words that ended
+        finished = np.empty((2 + int(count[-1].max(initial=0)) if time else 2, batch), np.uint64)
         finished[0], finished[1] = words[:, 2], words[:, 1]
         at, row = ended.nonzero()
         finished[1 + count[at, row], row] = current[at, row]
         rows = np.arange(batch)
-        previous, earlier = finished[count + 1, rows], finished[count, rows]  # (T, B)
-        if time:
-            words = np.stack([current[-1], previous[-1], earlier[-1], inside[-1].astype(np.uint64)], axis=1)
-        return current[1:].T, previous.T, earlier.T, words
+        return current[1:], finished[count + 1, rows], finished[count, rows]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.ngrams.compression import CompressedTable
-from kammil.ngrams.count_table import Floats, Index, Keys, Unsigned, runs
+from kammil.ngrams.count_table import Index, Keys, Unsigned, runs
 
 _KEYS_PER_BUCKET = 4
 """On average; two would double the memory and save no time."""
@@ -32,8 +32,6 @@ class IndexMatches:
     """(3, n): position * experts + expert; number of followers, 1 or more; pruned occurrences."""
     followers: Index
     """(2, N): ids and counts."""
-    score_bonus: Floats | None = None
-    """(N,): added to each follower's score."""
 
     @classmethod
     def of(
@@ -50,12 +48,10 @@ class IndexMatches:
         return cls(contexts, followers)
 
     def extended(self, other: IndexMatches) -> IndexMatches:
-        """Append contexts without a bonus."""
-        bonus = self.score_bonus
+        """Append contexts."""
         return IndexMatches(
             np.concatenate([self.contexts, other.contexts], axis=1),
             np.concatenate([self.followers, other.followers], axis=1),
-            None if bonus is None else np.append(bonus, np.zeros(other.followers.shape[1], np.float32)),
         )
 
 
@@ -70,6 +66,7 @@ class CountIndex:
 
     def __init__(self, tables: Sequence[CompressedTable], context_types: int, experts: int) -> None:
         self._experts, self._tables = experts, len(tables)
+        self.context_types = context_types
         self.table_experts = len(tables) * context_types
         with ThreadPoolExecutor(1, "kammil-unpacking") as pool:  # half of the work, in zlib, beside the rest
             followers = pool.submit(_unpack_followers, tables)

@@ -328,7 +328,7 @@ def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> Non
 def test_experts_and_network_make_up_the_model(vocabulary: CharacterVocabulary, background: list[str]) -> None:
     made = experts(vocabulary, TEXTS[:4], background=background)
     runner = BlendModel(TWO, {**export(members(vocabulary, made)).weights, **made.arrays()})
-    assert len(runner.experts) == made.count + 1
+    assert len(runner.experts) == 1 + made.count + 1  # the network, and what is learnt
     ids = np.stack([np.concatenate([[BOS], vocabulary.encode(text)])[:18] for text in TEXTS])
     state = runner.initial_state(len(ids))
     for learnt in (False, True):
@@ -348,7 +348,7 @@ def test_experts_and_network_make_up_the_model(vocabulary: CharacterVocabulary, 
     batch = pad(rows).inputs.astype(np.int64)
     seen = made.features(rows, batch.shape[1], learning=False)
     added, _ = runner.expert_scores(batch, runner.initial_state(len(batch)))
-    places, followers = np.nonzero(added[:, :, 1:].reshape(-1, vocabulary.size))
+    places, followers = np.nonzero(added[:, :, 1:-1].reshape(-1, vocabulary.size))
     real = batch.reshape(-1)[places // made.count] != PAD
     assert set(zip(places[real].tolist(), followers[real].tolist(), strict=True)) == set(spelled(seen))
 

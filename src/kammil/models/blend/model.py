@@ -31,7 +31,7 @@ from kammil.language_model import (
     read_in_pieces,
 )
 from kammil.models.gru.model import folded, graph_of_networks, layer_shapes, output_shapes
-from kammil.ngrams.adaptive import AdaptiveCounts
+from kammil.ngrams.adaptive import LAYER, START, AdaptiveCounts
 from kammil.ngrams.compression import CompressedTable
 from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, TextCache, columns_of
@@ -47,6 +47,8 @@ OWN, BACKGROUND = "counts.", "background."
 """Array prefixes of the two tables."""
 IN_WORD = "in_word"
 """Array of which ids belong to words, (V,)."""
+LEARNT = "learnt"
+"""The expert of the writer's layer."""
 _PIECE = 256
 """Positions computed at a time, which bounds memory."""
 _MAX_ELEMENTS = 1 << 26
@@ -115,7 +117,8 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         v = len(weights["output.bias"])
         checked(weights, {IN_WORD: (v,)})
-        self._contexts = contexts = ContextHasher(settings.kinds, weights[IN_WORD].astype(np.bool_))
+        types = (*settings.kinds, *(name for name in LAYER if name not in settings.kinds))
+        self._contexts = contexts = ContextHasher(types, weights[IN_WORD].astype(np.bool_))
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
         if not prefixes:
             raise ValueError("there is no table of counts")
@@ -125,7 +128,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         index = CountIndex([CompressedTable(weights, prefix) for prefix in prefixes], len(settings.kinds), experts)
         self._adaptive = adaptive = AdaptiveCounts(contexts)
         self._names = ["network", *(f"{p[:-1]} {kind}" for p in prefixes for kind in settings.kinds)]
-        self._names += [f"this text {kind}" for kind in settings.history]
+        self._names += [*(f"this text {kind}" for kind in settings.history), LEARNT]
         if index.max_id >= v or index.max_followers > v:  # millions would fill the memory
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         self.vocabulary_size = v
@@ -144,14 +147,16 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return cls(BlendSettings.model_validate(settings), artifacts.weights)
 
     def initial_state(self, batch: int) -> State:
-        """Return zero states (B, M * H), and those of contexts and text cache."""
-        hidden = np.zeros((batch, self._width), np.float32)
-        return hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch)
+        """Return zero states (B, M * H), those of contexts and text cache, and no trust in learnt texts yet (B, 0)."""
+        hidden, trust = np.zeros((batch, self._width), np.float32), np.zeros((batch, 0), np.float32)
+        return hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch), trust
 
     def pad_states(self, states: Sequence[State]) -> list[State]:
-        """Pad the text caches."""
-        histories = self._history.pad_states([state[3:] for state in states])
-        return [(*state[:3], *history) for state, history in zip(states, histories, strict=True)]
+        """Pad the text caches, and trust in learnt texts."""
+        histories = self._history.pad_states([state[3:5] for state in states])
+        width = max(state[5].shape[1] for state in states)
+        trusts = [np.full((len(t), width), START, np.float32) if t.shape[1] < width else t for *_, t in states]
+        return [(*state[:3], *history, trust) for state, history, trust in zip(states, histories, trusts, strict=True)]
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids in pieces."""
