@@ -1,10 +1,10 @@
 // The contexts in which a blend counts, and what it learns at run time: see `contexts.py` and `adaptive.py` of ngrams.
 
-import { joined } from "./engine.js";
+import { TRUST, joined } from "./engine.js";
 
 const BOS = 2, EOS = 3;
 const MIX_A = 0x9e3779b97f4a7c15n, MIX_B = 0xc2b2ae3d27d4eb4fn, MIX_C = 0x165667b19e3779f9n, MASK = (1n << 64n) - 1n;
-const BELIEF = 0.15, WORD_LENGTHS = { w1: 6, w2: 10 }, MAX_LENGTH = 12;
+const LAYER = { o4: 10, l: 20, l1: 6, o12: 0.3 }; // context types of the writer's layer, and their weights
 
 function mix(number) {
   let x = number & MASK;
@@ -18,7 +18,8 @@ export class Contexts {
 
   /** Context types such as o3 or w1, those of them that are looked up in the text itself, and which ids belong to words. */
   constructor(kinds, history, inWord, engine) {
-    this.#kinds = kinds;
+    const counted = kinds.length, layer = Object.keys(LAYER);
+    kinds = this.#kinds = [...kinds, ...layer.filter((kind) => !kinds.includes(kind))];
     this.#inWord = inWord;
     const orders = kinds.map((kind) => (kind.startsWith("o") ? Number(kind.slice(1)) : 0));
     this.#longest = Math.max(1, ...orders);
@@ -26,16 +27,20 @@ export class Contexts {
     this.#hashes = Array.from({ length: this.#longest + 1 }, (_, n) => ids.map((hash) => mix(hash + BigInt(n) * MIX_B)));
     this.#salts = kinds.map((_, k) => mix(BigInt(k + 1) * MIX_C));
     const spec = kinds.map((kind, k) => orders[k] || engine.constant(`CONTEXT_${kind.toUpperCase()}`));
-    const lengths = kinds.map((kind, k) => Math.min(MAX_LENGTH, orders[k] || WORD_LENGTHS[kind] || 0));
     const uses_words = Number(orders.includes(0));
-    this.numbers = { context_types: kinds.length, cache_types: history.length, max_order: this.#longest, uses_words };
+    this.numbers = {
+      ...{ context_types: counted, hashed_types: kinds.length, cache_types: history.length, layer_types: layer.length },
+      ...{ max_order: this.#longest, uses_words },
+    };
     this.arrays = {
       id_hashes: BigUint64Array.from(this.#hashes.flat()),
       salts: BigUint64Array.from(this.#salts),
       context_spec: BigInt64Array.from(spec, BigInt),
       in_word: inWord,
       cache_columns: BigInt64Array.from(history, (kind) => BigInt(kinds.indexOf(kind))),
-      adaptive_weights: Float32Array.from(lengths, (length) => BELIEF * Math.max(0, length - 4)),
+      layer_columns: BigInt64Array.from(layer, (kind) => BigInt(kinds.indexOf(kind))),
+      layer_weights: Float32Array.from(Object.values(LAYER)),
+      trust: Float32Array.from(TRUST),
     };
   }
 
@@ -78,16 +83,18 @@ export class Contexts {
   /** key * 65,536 + follower, of each context in a text. */
   #pairsOf(ids) {
     const pairs = [], read = [...Array(this.#longest - 1).fill(BOS), BOS, ...ids];
-    let current = 0n, previous = 0n, earlier = 0n, wasInside = 0;
+    let current = 0n, previous = 0n, earlier = 0n, letters = 0n, before = 0n, wasInside = 0;
     for (let t = 0; t <= ids.length; t++) {
       const at = t + this.#longest - 1, inside = this.#inWord[read[at]];
-      if (wasInside && !inside) [previous, earlier] = [current, previous];
+      if (wasInside && !inside) [previous, earlier, before] = [current, previous, letters];
       current = mix((inside ? current : 0n) + this.#hashes[0][read[at]]);
+      letters = mix((inside && wasInside ? letters : 0n) + this.#hashes[0][read[at]]);
       wasInside = inside;
       const orders = [0n];
       for (let n = 1; n <= this.#longest; n++) orders.push(orders[n - 1] + this.#hashes[n][read[at - n + 1]]);
       const two = (mix(current + MIX_A) + previous) & MASK;
       const words = { w: current, w1: two, w2: mix(two) + earlier, w1s: mix(current + MIX_B) + earlier };
+      Object.assign(words, { l: letters, l1: mix(letters + MIX_A) + before });
       this.#kinds.forEach((kind, k) => {
         const hash = words[kind] ?? orders[Number(kind.slice(1))];
         pairs.push(Number(mix(hash + this.#salts[k]) >> 32n) * 2 ** 16 + (ids[t] ?? EOS));

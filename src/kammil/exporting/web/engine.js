@@ -4,6 +4,7 @@
 const SIMD = "0061736d010000000105016000017b030201000a0a0108004100fd0ffd620b"; // a program of such instructions
 const BOS = 2, EOS = 3;
 const UNKNOWN_STATES = -3;
+export const TRUST = [0.3, 0.05]; // in the writer's layer at first, and what of it is shared at each id
 const FAILURES = ["there is no memory left", "an id or a state is unknown", "the blocked words are too many"];
 
 /** The address of the faster build that runs here. A bundler sees both of them: they are written out. */
@@ -74,20 +75,23 @@ export class Engine {
   }
 
   initialState() {
-    const [, ...others] = this.#stateParts(0), recent = new BigInt64Array(this.#sizes.max_order).fill(BigInt(BOS));
+    const [, ...others] = this.#stateParts(0, 0), recent = new BigInt64Array(this.#sizes.max_order).fill(BigInt(BOS));
     return [bytesOf(recent), ...others.map((bytes) => new Uint8Array(bytes))];
   }
 
   /** Read ids of N texts, as many of each; return the natural log-probabilities after the last `last` of them, (N, last, V),
    * and the states. */
   forward(texts, states, last) {
-    const n = texts.length, length = Math.min(longest(states) + texts[0].length, this.constant("WINDOW"));
+    const n = texts.length, time = texts[0].length, length = Math.min(longest(states) + time, this.constant("WINDOW"));
+    const trusts = this.#trusts(), positions = trusts ? time : last; // trust is a matter of every position
     return this.#call((keep) => {
-      const message = keep(this.#message(texts, states, last));
-      const after = keep(this.allocate(n * this.#stateBytes(length)));
-      const size = n * last * this.#sizes.vocabulary, scores = keep(this.allocate(4 * size));
+      const message = keep(this.#message(texts, states, positions));
+      const after = keep(this.allocate(n * this.#stateBytes(length, trusts)));
+      const row = 4 * this.#sizes.vocabulary, scores = keep(this.allocate(n * positions * row));
       checked(this.#code.kammil_forward(this.#model, message, after, scores, 0));
-      return { logProbabilities: this.#get(Float32Array, scores, size), states: this.#states(after, n, length) };
+      const found = texts.map((_, i) => this.#get(Uint8Array, scores + ((i + 1) * positions - last) * row, last * row));
+      const logProbabilities = new Float32Array(joined(found).buffer);
+      return { logProbabilities, states: this.#states(after, n, length, trusts) };
     });
   }
 
@@ -146,7 +150,8 @@ export class Engine {
     return this.#call((keep) => {
       const message = keep(this.#message([[]], [state], 1));
       const [uniforms, mask] = [Float64Array.from(chances), forbidden].map((array) => keep(this.#put(array)));
-      const known = longest([state]), after = keep(this.allocate(this.#stateBytes(Math.min(known + n, window))));
+      const known = longest([state]), trusts = this.#trusts();
+      const after = keep(this.allocate(this.#stateBytes(Math.min(known + n, window), trusts)));
       const [ids, scores] = [8, 4].map((bytes) => keep(this.allocate(bytes * n)));
       const results = [after, ids, scores], end = BigInt(EOS);
       const count = checked(
@@ -155,7 +160,7 @@ export class Engine {
       return {
         ids: [...this.#get(BigInt64Array, ids, count)].map(Number),
         logProbabilities: this.#get(Float32Array, scores, count),
-        state: this.#states(after, 1, Math.min(known + count, window))[0],
+        state: this.#states(after, 1, Math.min(known + count, window), trusts)[0],
       };
     });
   }
@@ -171,25 +176,35 @@ export class Engine {
 
   #message(texts, states, last) {
     const { pairs, counts, size } = this.#learnt, length = longest(states);
-    const head = [texts.length, texts[0].length, last, length, pairs, counts, size, 0, 0, 0, ...texts.flat()];
-    const parts = this.#stateParts(length).flatMap((bytes, part) =>
-      states.flatMap((state) => [new Uint8Array(bytes - state[part].length), state[part]]), // zeros in front pad a cache
+    const trusts = Math.max(...states.map((state) => state.at(-1).length / 4));
+    const head = [texts.length, texts[0].length, last, length, trusts, pairs, counts, size, 0, 0, 0, ...texts.flat()];
+    const start = bytesOf(new Float32Array(trusts).fill(TRUST[0]));
+    const parts = this.#stateParts(length, trusts).flatMap((bytes, part, { length: count }) =>
+      states.flatMap((state) => {
+        if (part === count - 1) return [state[part].length ? state[part] : start];
+        return [new Uint8Array(bytes - state[part].length), state[part]]; // zeros in front pad a cache
+      }),
     );
     return this.#put(joined([BigInt64Array.from(head, BigInt), ...parts])); // addresses are numbers
   }
 
+  /** Numbers of trust in a state: none before something was learnt. */
+  #trusts() {
+    return this.#learnt.size ? 1 + this.#sizes.vocabulary : 0;
+  }
+
   /** Bytes of each array of a state. */
-  #stateParts(length) {
-    const { max_order, width, cache_types } = this.#sizes;
-    return [8 * max_order, 8 * this.constant("WORD_STATE"), 8 * length, 4 * width, 4 * length * cache_types];
+  #stateParts(length, trusts) {
+    const { max_order, width, cache_types } = this.#sizes, words = 8 * this.constant("WORD_STATE");
+    return [8 * max_order, words, 8 * length, 4 * width, 4 * length * cache_types, 4 * trusts];
   }
 
-  #stateBytes(length) {
-    return this.#stateParts(length).reduce((sum, bytes) => sum + bytes, 0);
+  #stateBytes(length, trusts) {
+    return this.#stateParts(length, trusts).reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  #states(address, n, length) {
-    const parts = this.#stateParts(length).map((bytes) =>
+  #states(address, n, length, trusts) {
+    const parts = this.#stateParts(length, trusts).map((bytes) =>
       Array.from({ length: n }, () => this.#get(Uint8Array, (address += bytes) - bytes, bytes)),
     );
     return Array.from({ length: n }, (_, row) => parts.map((rows) => rows[row]));
