@@ -14,7 +14,7 @@ import kammil
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST_RULES, GhostRule, Phrase, or_stock_phrase
 from kammil.completion.scoring import score_continuations, score_texts
-from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, bundled, pack, sureness
+from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, bundled, own_phrases, pack, read, sureness
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.options import DecodingOptions
 from kammil.text import fold_spelling, open_word, words
@@ -38,7 +38,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> StockPhrases:
 
 def packed(messages: tuple[str, ...] | list[str], file: Path) -> StockPhrases:
     pack(messages, file)
-    return StockPhrases(file)
+    return read(file)
 
 
 def texts(phrases: StockPhrases, text: str) -> list[str]:
@@ -79,7 +79,7 @@ def test_likeness_is_the_weighted_jaccard_similarity_of_what_stands_before(
     assert [*phrases.messages()] == messages
     text = "".join(word + " " for word in data.draw(st.lists(WORDS, min_size=1, max_size=5)))
     every = [fold_spelling(m[a:b]) for m in messages for a, b in words(m)]
-    weight = {word: math.log(len(messages)) - math.log(every.count(word)) for word in every}
+    weight = {word: max(math.log1p(len(messages)) - math.log(every.count(word)), 0.0) for word in every}
     *before, last = [fold_spelling(text[a:b]) for a, b in words(text)]
     expected: dict[str, float] = {}
     for message in messages:
@@ -90,7 +90,7 @@ def test_likeness_is_the_weighted_jaccard_similarity_of_what_stands_before(
             heard = [fold_spelling(message[a:b]) for a, b in spans[:i]]
             shared = sum(weight[word] for word in set(before) & set(heard))
             known = sum(weight[word] for word in set(before) if word in weight)
-            known += sum(math.log(len(messages)) for word in before if word not in weight)
+            known += sum(math.log1p(len(messages)) for word in before if word not in weight)
             likeness = shared / max(known + sum(weight[word] for word in heard) - shared, 1e-9)
             rest = message[end:].lstrip(" ")
             expected[rest] = max(expected.get(rest, -math.inf), likeness)
@@ -112,7 +112,7 @@ def test_of_messages_that_share_no_word_the_nearest_in_theme_comes_first(tmp_pat
     messages = ["حكينا خبر على التلفون", "شارع مسكر على الجسر", "في سير كتير", *others]
     rows = {"سير": 1, "شارع": 1, "الجسر": 1, "حكينا": 2, "خبر": 2, "التلفون": 2}
     pack(messages, tmp_path / "near.npz", (rows, np.array([[127, 0], [0, 64]], np.int8)))
-    found = StockPhrases(tmp_path / "near.npz").after("علقت بأزمة سير على ")
+    found = read(tmp_path / "near.npz").after("علقت بأزمة سير على ")
     assert [phrase.text for phrase in found] == ["الجسر", "التلفون"]
     assert [phrase.theme for phrase in found] == pytest.approx([1.0, 0.0])
     assert {phrase.likeness for phrase in found} == {0.0}
@@ -237,3 +237,42 @@ def test_quieter_steps_ask_for_surer_phrases(bundled_open: Completer) -> None:
     assert sure == sorted(sure, reverse=True)
     assert not bundled_open.phrase(SURE_PROMPT, threshold=0.5).stock
     assert not bundled_open.phrase(SURE_PROMPT, words=1).stock
+
+
+@pytest.fixture
+def taught() -> Completer:
+    model = kammil.load().fork()
+    model.learn("غدي نايم عند تيتا نهلا اليوم")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("typed", "rest"), [("غدي نايم ع", "ند تيتا نهلا اليوم"), ("غدي نايم عند تيتا ", "نهلا اليوم")]
+)
+def test_a_writers_own_message_is_a_phrase_after_one_use(taught: Completer, typed: str, rest: str) -> None:
+    assert taught.phrase(typed).added == rest and taught.phrase(typed).stock
+    assert taught.complete(typed, preset="sensible").text == rest
+    assert len(taught.suggest("غدي نايم عند تيتا ")) == 3
+    taught.forget("غدي نايم عند تيتا نهلا اليوم")
+    assert taught.phrase(typed) == kammil.load().phrase(typed)
+    assert taught.complete(typed, preset="sensible") == kammil.load().complete(typed, preset="sensible")
+
+
+def test_no_phrase_contradicts_a_list_whose_first_word_was_learnt(taught: Completer) -> None:
+    prompts = ["سلملي ع ", "وين صار ", "بكرا عيد ميلاد "]
+    others = [taught.phrase(prompt) for prompt in prompts]
+    assert all(one.stock for one in others)
+    for text in ("سلملي ع رودي", "وين صار رودي؟", "بكرا عيد ميلاد رودي", "رودي ما رد علي من الصبح") * 3:
+        taught.learn(text)
+    for prompt, other in zip(prompts, others, strict=True):
+        assert taught.suggest(prompt)[0].text == "رودي"
+        assert taught.phrase(prompt).added.startswith("رودي") or not taught.phrase(prompt).added
+        assert taught.complete(prompt, preset="sensible").text.startswith("رودي")
+        assert other.added not in taught.complete(prompt, preset="sensible").text
+    assert kammil.load().phrase(prompts[0]).stock
+
+
+def test_texts_without_words_are_no_phrases() -> None:
+    assert own_phrases([]) is None and own_phrases(["؟!", "🙂"]) is None
+    phrases = own_phrases(["؟", "وصلت لعند خالتي", "🙂"])
+    assert phrases is not None and texts(phrases, "وصلت ") == ["لعند خالتي"]

@@ -24,7 +24,17 @@ from kammil.completion.character_classes import CharacterClasses, first_ids
 from kammil.completion.learning import CANNOT_LEARN, Adaptation, Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, Prefill, StateCache
-from kammil.completion.stock_phrases import MAX_CHARACTERS, are_enough, bundled, choose, stock_hypotheses
+from kammil.completion.stock_phrases import (
+    MAX_CHARACTERS,
+    MAX_OWN,
+    StockPhrase,
+    StockPhrases,
+    are_enough,
+    bundled,
+    choose,
+    own_phrases,
+    stock_hypotheses,
+)
 from kammil.completion.suggestions import (
     GhostKeywords,
     ListKeywords,
@@ -40,7 +50,7 @@ from kammil.completion.word_search import MAX_STATES, WordSearch
 from kammil.data.blocklist import BlockedWord, read_list_file
 from kammil.data.bloom import BloomFilter
 from kammil.decoding.beam_search import beam_search
-from kammil.decoding.constraints import Constraints
+from kammil.decoding.constraints import Constraints, begins_with
 from kammil.decoding.hypothesis import FinishReason, Hypothesis
 from kammil.decoding.options import MAX_COMPLETIONS, DecodingOptions, Options
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, WordBlock, WordBlocks
@@ -120,6 +130,7 @@ class Completer:
     ) -> None:
         self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._has_messages = messages
+        self._own_phrases: tuple[int, StockPhrases | None] = (-1, None)  # of a version of the model
         self._openings: tuple[Mapping[str, int], Openings] | None = None
         self._word_blocks = WordBlocks(vocabulary, block)
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
@@ -329,10 +340,29 @@ class Completer:
     def stock_hypotheses(
         self, constraints: Constraints, log_probabilities: LogProbabilities, state: State
     ) -> list[Hypothesis]:
-        """Return the stock phrases that may follow, if the call asks for them."""
+        """Return the stock phrases that may follow, if the call asks for them, the writer's own among them.
+
+        Where the first of a list of suggestions is a word of theirs, other ones are `unwanted` from here on.
+        """
         if not constraints.options.stock_phrases or not self._has_messages:
             return []
-        return stock_hypotheses(bundled(), self.language_model, constraints, log_probabilities, state)
+        model, prompt, found = self.language_model, constraints.prompt, list[StockPhrase]()
+        if own := self.own_phrases:
+            found = own.after(prompt)
+            search = WordSearch(model, self.character_classes, 1, refusals=constraints.refusals)
+            for word in search.run([prompt], log_probabilities, state)[0]:
+                added = self.vocabulary.decode(word.ids)
+                if constraints.n == 1 and any(begins_with(phrase.text, added) for phrase in found):
+                    constraints.first_word = added
+        return stock_hypotheses([*found, *bundled().after(prompt)], model, constraints, log_probabilities, state)
+
+    @property
+    def own_phrases(self) -> StockPhrases | None:
+        """Phrases of the learnt texts, if any."""
+        version = self.language_model.version
+        if self._own_phrases[0] != version:
+            self._own_phrases = version, own_phrases([*map(self.normalise, self._adaptation.texts[-MAX_OWN:])])
+        return self._own_phrases[1]
 
     def reading(
         self, prompt: str, state_cache: StateCache | None = None, *, refusals: Refusals = NO_REFUSALS
@@ -387,7 +417,9 @@ class Completer:
         )
         if query.stock is None:
             return ghost
-        stock = self.stock_hypotheses(query.stock.at(seen), log_probabilities, state)
+        constraints = query.stock.at(seen)
+        stock = self.stock_hypotheses(constraints, log_probabilities, state)
+        stock = [one for one in stock if not constraints.unwanted(one.text)]
         return ghost_text.or_stock_phrase(ghost, seen, stock, rule)
 
     def learn(self, text: str) -> None:

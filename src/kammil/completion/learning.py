@@ -13,7 +13,7 @@ import reprlib
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -302,6 +302,11 @@ class Adaptation:
             forked.first_words, forked._texts = self.first_words.copy(), self._texts.copy()
         return forked
 
+    @property
+    def texts(self) -> Sequence[str]:
+        """Return the learnt texts, oldest first."""
+        return tuple(self._texts.elements()) if self._profile is None else self._profile.texts
+
     def sync_profile(self) -> None:
         """Learn and forget texts until the model knows the profile's."""
         if self._profile is None:
@@ -327,7 +332,7 @@ class Adaptation:
         model = self._adaptive_model()
         if self._profile is None:
             model.learn(ids)
-            self._texts[text] += 1
+            self._texts[text] = self._texts.pop(text, 0) + 1  # the newest is last
             self._count_words([text], [])
         else:
             self._profile.learn(text)

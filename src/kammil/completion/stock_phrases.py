@@ -43,6 +43,8 @@ DRAWN = 0.57
 """The theme that draws are taken to have."""
 SURE = 0.05
 """Minimum log-odds of a stock phrase in place of draws."""
+MAX_OWN = 500
+"""Number of a writer's last texts whose ends are phrases, too."""
 _MAX_PLACES = 320  # whose message is looked at word by word
 _FADES = 0.9  # a word's weight in the theme of a text, in parts of the next one's
 
@@ -83,11 +85,14 @@ class Lines:
 
 
 class StockPhrases:
-    """Messages whose ends can be looked up, from a file that `pack` wrote."""
+    """Messages whose ends can be looked up, in the arrays of `packed`.
 
-    def __init__(self, file: Path) -> None:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays: dict[str, NDArray[Any]] = dict(archive)
+    Args:
+        theme: of every phrase, where the messages have no vectors.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], theme: float | None = None) -> None:
+        self._theme = theme
         self._folds, self._tokens = (Lines(arrays[name].tobytes()) for name in ("folds", "tokens"))
         self._ids = np.ascontiguousarray(arrays["ids"].T).view("<u4")[:, 0]
         self._rows, lengths = arrays["rows"], arrays["lengths"]
@@ -97,7 +102,7 @@ class StockPhrases:
         words_of_messages = self._fold_of[self._ids]
         self._places = np.argsort(words_of_messages, kind="stable").astype(np.int32)
         self._first = np.searchsorted(words_of_messages, np.arange(len(self._folds) + 1), sorter=self._places)
-        self._weights = math.log(len(lengths)) - np.log(np.diff(self._first))
+        self._weights = np.maximum(math.log1p(len(lengths)) - np.log(np.diff(self._first)), 0)
         self._vectors = np.pad(arrays["vectors"].astype(np.float32), ((1, 0), (0, 0)))
         self._vectors /= np.maximum(np.linalg.norm(self._vectors, axis=1, keepdims=True), 1e-9)
 
@@ -130,8 +135,10 @@ class StockPhrases:
             shared[messages] += self._weights[fold]
         if len(places) > _MAX_PLACES:
             places = places[np.argsort(-shared[self._message_of[places]], kind="stable")[:_MAX_PLACES]]
-        likenesses = self._likenesses(places, known, (len(before) - len(known)) * math.log(len(shared)))
+        likenesses = self._likenesses(places, known, (len(before) - len(known)) * math.log1p(len(shared)))
         themes = self._themes(places, numbers if begun else [*numbers, first])
+        if self._theme is not None:
+            themes = np.full(len(places), self._theme)
         found: dict[str, StockPhrase] = {}
         for i in np.argsort(-LIKENESS * likenesses - THEME * themes, kind="stable"):
             phrase = self._phrase(int(places[i]), begun, between)
@@ -203,15 +210,14 @@ class StockPhrases:
 
 
 def stock_hypotheses(
-    phrases: StockPhrases,
+    found: Sequence[StockPhrase],
     model: LanguageModel,
     constraints: Constraints,
     log_probabilities: LogProbabilities,
     state: State,
 ) -> list[Hypothesis]:
-    """Return ended texts that may follow the prompt, greatest worth first; `log_probabilities`, (1, V), follow it."""
-    prompt, vocabulary = constraints.prompt, constraints.vocabulary
-    found = phrases.after(prompt)
+    """Return the phrases that may follow the prompt, greatest worth first; `log_probabilities`, (1, V), follow it."""
+    vocabulary = constraints.vocabulary
     bits = score_continuations(model, vocabulary, log_probabilities, state, [phrase.text for phrase in found])
     rated = [
         (sureness(each, phrase.likeness, phrase.theme), phrase, each) for phrase, each in zip(found, bits, strict=True)
@@ -238,11 +244,17 @@ def choose(drawn: Sequence[Hypothesis], stock: Sequence[Hypothesis], constraints
 
 
 def pack(messages: Sequence[str], file: Path, themes: Themes = NO_THEMES) -> None:
-    """Write the file of messages that `StockPhrases` reads.
+    """Write a file of `packed` messages."""
+    arrays: dict[str, Any] = packed(messages, themes)
+    np.savez_compressed(file, **arrays)
 
-    It holds the distinct folded words, sorted, and for each the row of its vector, from 1; the tokens, words as spelled
-    in the order of their folds, then a null character and what follows, unless that is one space; whether a token's
-    fold is new; and the tokens of each message.
+
+def packed(messages: Sequence[str], themes: Themes = NO_THEMES) -> dict[str, NDArray[Any]]:
+    """Return messages, in each of which there is a word, as `StockPhrases` reads them.
+
+    The arrays hold the distinct folded words, sorted, and for each the row of its vector, from 1; the tokens, words as
+    spelled in the order of their folds, then a null character and what follows, unless that is one space; whether a
+    token's fold is new; and the tokens of each message.
     """
     rows: list[list[str]] = []
     for message in messages:
@@ -253,20 +265,31 @@ def pack(messages: Sequence[str], file: Path, themes: Themes = NO_THEMES) -> Non
     by_fold = sorted((fold_spelling(token.partition("\0")[0]), token) for token in set(chain(*rows)))
     folds, tokens = zip(*by_fold, strict=True)
     number = {token: i for i, token in enumerate(tokens)}
-    np.savez_compressed(
-        file,
-        folds=np.frombuffer("\n".join(sorted(set(folds))).encode(), np.uint8),
-        tokens=np.frombuffer("\n".join(tokens).encode(), np.uint8),
-        begins_fold=np.array([a != b for a, b in pairwise([None, *folds])]),
-        ids=np.array([[number[token]] for row in rows for token in row], "<u4").view(np.uint8).T.copy(),  # smaller
-        lengths=np.array([len(row) for row in rows], np.uint16),
-        rows=np.array([themes[0].get(fold, 0) for fold in sorted(set(folds))], np.uint16),
-        vectors=themes[1],
-    )
+    return {
+        "folds": np.frombuffer("\n".join(sorted(set(folds))).encode(), np.uint8),
+        "tokens": np.frombuffer("\n".join(tokens).encode(), np.uint8),
+        "begins_fold": np.array([a != b for a, b in pairwise([None, *folds])]),
+        "ids": np.array([[number[token]] for row in rows for token in row], "<u4").view(np.uint8).T.copy(),  # smaller
+        "lengths": np.array([len(row) for row in rows], np.uint16),
+        "rows": np.array([themes[0].get(fold, 0) for fold in sorted(set(folds))], np.uint16),
+        "vectors": themes[1],
+    }
+
+
+def read(file: Path) -> StockPhrases:
+    """Return the phrases of a file that `pack` wrote."""
+    with np.load(file, allow_pickle=False) as archive:
+        return StockPhrases(dict(archive))
 
 
 @cache
 def bundled() -> StockPhrases:
     """Return the phrases of the project's messages."""
     with resources.as_file(resources.files("kammil.completion") / FILE) as file:
-        return StockPhrases(file)
+        return read(file)
+
+
+def own_phrases(texts: Sequence[str]) -> StockPhrases | None:
+    """Return the phrases of a writer's last texts, if any holds a word."""
+    messages = [text for text in texts[-MAX_OWN:] if words(text)]
+    return StockPhrases(packed(messages), DRAWN) if messages else None

@@ -20,10 +20,16 @@ from kammil.decoding.refusals import NoCopy, Refusal, Refusals, StringAutomaton,
 from kammil.engine.reference import log_softmax
 from kammil.errors import OptionError
 from kammil.language_model import Ids
+from kammil.text import open_word
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
 Counts = NDArray[np.int64]
 """(B, V): how often each id was written; (B, 0) without penalties."""
+
+
+def begins_with(text: str, word: str) -> bool:
+    """Return whether a completion begins with what ends a word, and no letter follows that."""
+    return text.startswith(word) and not (word and open_word(text[len(word) : len(word) + 1]))
 
 
 class Constraints:
@@ -54,6 +60,8 @@ class Constraints:
         self.options, self.vocabulary, self.prompt, self.n = options, vocabulary, "", n
         self._unwanted_after = unwanted
         self._unwanted: Callable[[str], bool] | None = None  # after this prompt
+        self.first_word = ""
+        """Beginning of all completions but those that are chosen last."""
         self.mask: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
         self.mask[list(never)] = -np.inf
         self.pieces = list(vocabulary.pieces)
@@ -105,6 +113,8 @@ class Constraints:
 
     def unwanted(self, text: str) -> bool:
         """Return whether a completion is chosen only if all are such."""
+        if not begins_with(text, self.first_word):
+            return True
         if self._unwanted_after is None:
             return False
         if self._unwanted is None:
