@@ -550,15 +550,26 @@ static void add_gate_features(const Model *m, Matches *k, int64_t expert, int64_
     k->matches[k->num_matches++] = (Match){expert, begin, num_followers, total};
 }
 
-/* Where the first of ascending numbers is that is not below x; `size` if all are. */
-static int64_t lower_bound(const uint64_t *numbers, int64_t size, uint64_t x) {
-    const uint64_t *base = numbers;
-    while (size > 1) { /* without a branch, which the processor would have to guess */
+static int64_t max_int(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Where the first of ascending pairs is that is not below that of a key; `size` if all are. Keys are hashes, so it is
+   near the share of all keys that are smaller. */
+static int64_t lower_bound(const uint64_t *pairs, int64_t size, uint32_t key) {
+    const uint64_t x = (uint64_t)key << ID_BITS;
+    int64_t low = (int64_t)((uint64_t)key * (uint64_t)size >> 32), high = low;
+    if (!size) return 0;
+    for (int64_t step = 64; low && pairs[low] >= x; step *= 4) high = low, low = max_int(low - step, 0);
+    for (int64_t step = 64; high < size && pairs[high] < x; step *= 4) {
+        low = high;
+        high = high + step < size ? high + step : size;
+    }
+    const uint64_t *base = pairs + low;
+    for (size = high - low; size > 1;) { /* without a branch, which the processor would have to guess */
         const int64_t half = size / 2;
         base += base[half - 1] < x ? half : 0;
         size -= half;
     }
-    return base - numbers + (size && *base < x);
+    return base - pairs + (size && *base < x);
 }
 
 /* Finds what was learnt of a context at run time: begins and ends among the pairs. Returns the number of pairs. */
@@ -567,7 +578,7 @@ static int64_t learnt_pairs(const Request *q, uint32_t key, int64_t *begins, int
     for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) {
         const uint64_t *pairs = (const uint64_t *)(uintptr_t)q->adaptive[t].pairs;
         const int64_t size = q->adaptive[t].size;
-        begins[t] = ends[t] = lower_bound(pairs, size, (uint64_t)key << ID_BITS);
+        begins[t] = ends[t] = lower_bound(pairs, size, key);
         while (ends[t] < size && pairs[ends[t]] >> ID_BITS == key) ends[t]++;
         count += ends[t] - begins[t];
     }
@@ -796,8 +807,6 @@ typedef struct {
 
 /* Every buffer begins where the widest registers load fastest. */
 static int64_t align64(int64_t bytes) { return (bytes + 63) & ~(int64_t)63; }
-
-static int64_t max_int(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Takes the memory that the model kept of the call before, unless another thread is using it or it is too small: memory
    that comes and goes with every step would fragment the heap. Returns 0, or -1 without memory. */
