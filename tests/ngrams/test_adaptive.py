@@ -104,16 +104,17 @@ def test_the_layer_is_mixed_with_the_blend_as_it_has_foretold_the_text(text: str
                 found[context][line[t]] += 1
     trust = adaptive.START
     for t, (p, id) in enumerate(zip(blend, following, strict=True)):
-        layered = p
+        layered, share = p, 0.0
         for weight, context in zip(adaptive.LAYER.values(), own_contexts(ids[0, : t + 1].tolist()), strict=True):
             if context is None:  # the text is too short
                 continue
             counts = np.bincount(list(found[context].elements()), minlength=VOCABULARY.size)
+            share = adaptive.SHARED if counts.any() else share
             layered = (counts + weight * layered) / (counts.sum() + weight)
         mixed = trust * layered + (1 - trust) * p
         assert np.exp(ours[t]) == pytest.approx(mixed, abs=1e-4)
         trust = trust * layered[id] / mixed[id]
-        trust += adaptive.SHARED * (1 - 2 * trust)
+        trust += share * (1 - 2 * trust)
 
 
 def own_contexts(line: list[int]) -> list[object]:

@@ -119,7 +119,7 @@ typedef struct {
     const int64_t *cache_columns; /* (C,): which context types the cache is asked for */
     const int64_t *layer_columns; /* (W,): which context types the writer's layer is made of */
     const float *layer_weights;  /* (W,): counts that the layer below is worth */
-    const float *trust;          /* (2,): in the layer at the beginning, and what of it is shared at each id */
+    const float *trust;          /* (2,): in the layer at the beginning, and what is shared where it says something */
     const uint32_t *bucket_shifts, *bucket_offsets; /* (D * K,): bucket = (key >> shift) + offset */
     const uint32_t *bucket_begins; /* (buckets,): where the keys of a bucket begin */
     const uint32_t *table_keys;  /* (contexts,): sorted in each bucket */
@@ -726,8 +726,8 @@ static void add_expert_scores(const Model *m, const Matches *k, const float *gat
 static void mix_writer(const Model *m, const Request *q, const uint32_t *keys, const int32_t *id, int64_t before,
                        float *trust, int32_t *slots, int32_t *known, float *gains, float *log_probs, float *scores) {
     const int64_t v = m->vocabulary;
-    const float weight = trust[0], share = m->trust[1];
-    float kept = 1; /* of p, by the layer */
+    const float weight = trust[0];
+    float kept = 1, share = 0; /* of p, by the layer; of the trust, where the layer says something */
     int64_t count = 0;
     for (int64_t w = 0; w < m->layer_types; w++) {
         int64_t begin[ADAPTIVE_TABLES], end[ADAPTIVE_TABLES], total = 0;
@@ -742,6 +742,7 @@ static void mix_writer(const Model *m, const Request *q, const uint32_t *keys, c
                 if (follower < v) slots[follower] += counts[i], total += counts[i];
             }
         }
+        if (total > 0) share = m->trust[1];
         const float sum = (float)total + m->layer_weights[w], below = m->layer_weights[w] / sum;
         kept *= below;
         for (int64_t i = 0; i < count; i++) gains[known[i]] *= below;

@@ -34,11 +34,12 @@ _BATCH = 1 << 14  # positions
 
 LEVELS = 2
 """Base counts and recent ones."""
-LAYER = {"o4": 10.0, "l": 20.0, "l1": 6.0, "o12": 0.3}
+LAYER = {"o4": 10.0, "l": 10.0, "l1": 3.0, "o12": 0.3}
 """Context types of the layer, each above the one before, and how many counts that one is worth
 (docs/log.md#what-is-a-writers-own-layer-worth)."""
 START, SHARED = 0.3, 0.05
-"""Trust in the layer before anything is foretold, and what layer and blend exchange of it at each id."""
+"""Trust in the layer before anything is foretold, and what layer and blend exchange of it where the layer says
+something."""
 
 Pairs = NDArray[np.uint64]
 
@@ -154,17 +155,19 @@ class AdaptiveCounts:
             trust: in the layer, (B,).
         """
         p, trust = np.exp(log_probabilities), trust[:, None]
-        layered = p
+        layered, share = p, np.zeros_like(trust)
         for column, weight in self.layer.items():
             counts, order = np.zeros_like(p), self._contexts.spec[column][1]
             for pairs, found in self._followers(keys[:, [column]], 1):
                 np.add.at(counts, (pairs >> ID_BITS, pairs & _ID_MASK), found)
             if order:  # a context that begins before the text says nothing
                 counts[np.isin(ids[:, -order], (BOS, PAD))] = 0
-            layered = (counts + np.float32(weight) * layered) / (counts.sum(axis=1, keepdims=True) + np.float32(weight))
+            total = counts.sum(axis=1, keepdims=True)
+            layered = (counts + np.float32(weight) * layered) / (total + np.float32(weight))
+            share[total > 0] = SHARED
         mixed = trust * layered + (1 - trust) * p
         after = trust * layered / mixed
-        return np.log(mixed), (after + SHARED * (1 - 2 * after)).astype(np.float32)
+        return np.log(mixed), (after + share * (1 - 2 * after)).astype(np.float32)
 
     def _followers(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
         """Yield (position * experts + type) << ID_BITS | follower, and counts, (n,), level by level."""

@@ -4,7 +4,7 @@ import { TRUST, joined } from "./engine.js";
 
 const BOS = 2, EOS = 3;
 const MIX_A = 0x9e3779b97f4a7c15n, MIX_B = 0xc2b2ae3d27d4eb4fn, MIX_C = 0x165667b19e3779f9n, MASK = (1n << 64n) - 1n;
-const LAYER = { o4: 10, l: 20, l1: 6, o12: 0.3 }; // context types of the writer's layer, and their weights
+const LAYER = { o4: 10, l: 10, l1: 3, o12: 0.3 }; // context types of the writer's layer, and their weights
 
 function mix(number) {
   let x = number & MASK;
