@@ -380,3 +380,21 @@ def test_a_model_that_cannot_learn_takes_no_profile(folder_of: FolderOf, tmp_pat
     (tmp_path / "me.jsonl").write_bytes(b"nonsense")
     with pytest.raises(DataError, match="is no profile"):
         kammil.load(folder_of("blend"), profile=tmp_path / "me.jsonl")
+
+
+def test_a_learnt_name_is_suggested_in_new_sentences_and_nowhere_else() -> None:
+    model, name = kammil.load().fork(), "رودي"
+    texts = ["رودي جاي بكرا عالغدا", "حكيت مع رودي مبارح", "وين رودي؟", "رودي ما رد علي", "شفت رودي بالسوق"]
+    begun = ["وصل رو", "اشتقت ل رو", "اليوم عيد ميلاد رو", "سلملي ع رو"]
+    unrelated = ["حضرة المدير المحترم ", "قديش سعر ", "الطقس اليوم ", "مبروك ", "عظم الله ", "كيف ", "بدي اشتري "]
+
+    def listed(prompts: list[str]) -> list[bool]:
+        return [name in [suggestion.text for suggestion in model.suggest(prompt)] for prompt in prompts]
+
+    assert not any(listed(begun))
+    for text in texts:
+        model.learn(text)
+    assert all(listed(begun)) and not any(listed(unrelated))
+    for text in texts:
+        model.forget(text)
+    assert not any(listed(begun))
