@@ -95,7 +95,7 @@ def measure(name: str, files: list[Path]) -> dict[str, Any]:
 
 def main() -> None:
     """Print and save the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("files", nargs="*", type=Path, default=sorted(HERE.glob("*.txt")))
     parser.add_argument("--model", default="levantine")
     parser.add_argument("--json", type=Path)

@@ -45,9 +45,12 @@ def test_an_old_model_computes_what_it_did(name: str) -> None:
 
 
 def test_an_old_profile_is_learnt(tmp_path: Path) -> None:
+    """At least as well as by the version that wrote it."""
     shutil.copy(FIXTURES / "profile.jsonl", tmp_path)
     model = kammil.load(FOLDERS / "blend", profile=tmp_path / "profile.jsonl")
-    assert log_probability(model, "دوار الياسمينة") == pytest.approx(EXPECTED["profile"], abs=1e-4)
+    assert (
+        log_probability(model, "دوار الياسمينة") > EXPECTED["profile"] > log_probability(model.fork(), "دوار الياسمينة")
+    )
 
 
 def again(folder: Path, *command: str) -> str:
