@@ -126,7 +126,7 @@ def test_the_theme_is_that_of_the_last_words(tmp_path: Path) -> None:
     messages = ["شارع مسكر على الجسر", "حكينا خبر على التلفون", *others]
     rows = {"شارع": 1, "مسكر": 1, "الجسر": 1, "حكينا": 2, "خبر": 2, "التلفون": 2}
     pack(messages, tmp_path / "two.npz", (rows, np.array([[127, 0], [0, 127]], np.int8)))
-    phrases = StockPhrases(tmp_path / "two.npz")
+    phrases = read(tmp_path / "two.npz")
     by_theme = {
         text: {one.text: one.theme for one in phrases.after(text)} for text in ("شارع خبر على ", "خبر شارع على ")
     }
