@@ -1495,7 +1495,7 @@ static int64_t place_search(const Model *m, const Request *request, const WordQu
     const int64_t v = m->vocabulary, k = q->k, c = q->max_characters, length = request->length + c;
     const int64_t kept = length < WINDOW ? length : WINDOW, *begins = q->stem_begins;
     const int64_t state_bytes = 8 * (m->max_order + WORD_STATE + kept)
-                                + 4 * (m->networks * m->hidden + kept * m->cache_types + trusts_after(m, &request));
+                                + 4 * (m->networks * m->hidden + kept * m->cache_types + trusts_after(m, request));
     const int32_t *fold_begins = (const int32_t *)(uintptr_t)q->fold_begins;
     int64_t max_fold = 0, max_stem = 0;
     for (int64_t id = 0; id < v; id++) max_fold = max_int(max_fold, fold_begins[id + 1] - fold_begins[id]);
