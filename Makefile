@@ -41,7 +41,8 @@ demo: $(DEMO)
 	@for text in $(BEGINNINGS); do \
 	  echo "$$text"; \
 	  for model in demo/model levantine; do \
-	    echo "  $$model: $$($(BIN)/kammil suggest "$$text" -k 3 --model $$model | paste -s -d '/')"; \
+	    words=$$($(BIN)/kammil suggest "$$text" -k 3 --model $$model) || exit 1; \
+	    echo "  $$model: $$(echo "$$words" | paste -s -d '/')"; \
 	  done; \
 	done
 	@echo "demo/model learnt from these few texts for a minute; levantine is bundled. Go on with:"

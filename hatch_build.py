@@ -32,7 +32,7 @@ ADDRESS = ""
 SOURCE = Path("src/kammil/engine/kernel.c")
 WEB = Path("src/kammil/exporting/web/build.py")
 FLAGS = (
-    *("-std=gnu11", "-O3", "-fPIC", "-fvisibility=default"),
+    *("-std=gnu11", "-O3", "-fPIC", "-fvisibility=default", "-Werror=incompatible-pointer-types"),
     # Parts of -ffast-math. All of it would also change the arithmetic of the process that loads the library.
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=off", "-ffinite-math-only"),
 )

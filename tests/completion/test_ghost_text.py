@@ -132,3 +132,10 @@ def test_of_a_text_that_stays_ghost_text_is_that_of_before(monkeypatch: pytest.M
     assert number("شو حل", **options[-1]) == 0  # also after another one
     model.learn("شو حلوين هالكلمات")
     assert number("شو حل", **options[-1]) > 0
+
+
+def test_ghost_text_of_one_text_is_not_shown_after_another_of_the_same_ids() -> None:
+    """Unknown letters are one id, and what is refused may tell them apart: one of these is folded to self-harm."""
+    model, silent, other = kammil.load(), "ان\U0001ee15حر ان شاء ", "ان漢حر ان شاء "
+    assert model.refusals().silent(silent) and not model.refusals().silent(other)
+    assert [bool(model.phrase(text, ghost="eager").added) for text in (silent, other, silent)] == [False, True, False]

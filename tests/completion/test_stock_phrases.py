@@ -272,6 +272,18 @@ def test_no_phrase_contradicts_a_list_whose_first_word_was_learnt(taught: Comple
     assert kammil.load().phrase(prompts[0]).stock
 
 
+def test_texts_of_several_writers_are_nobodys_phrases(taught: Completer) -> None:
+    shared = kammil.load().fork()
+    shared.fix_own_phrases()
+    shared.learn("غدي نايم عند تيتا نهلا اليوم")
+    assert shared.own_phrases is None and taught.own_phrases is not None
+    assert "تيتا نهلا اليوم" not in shared.phrase("غدي نايم عند ").added
+    taught.fix_own_phrases()
+    known = taught.own_phrases
+    taught.learn("غدي صار عند خالتو رودي")
+    assert taught.own_phrases is known and taught.fork(learnt=True).own_phrases is not known
+
+
 def test_texts_without_words_are_no_phrases() -> None:
     assert own_phrases([]) is None and own_phrases(["؟!", "🙂"]) is None
     phrases = own_phrases(["؟", "وصلت لعند خالتي", "🙂"])

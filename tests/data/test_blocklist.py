@@ -121,6 +121,17 @@ def test_after_an_offensive_word_it_is_silent_for_two_words_unless_the_word_is_l
     assert not silent("كس اللي نفضو الغبرة عن ال")
 
 
+def test_states_are_bounded_and_silent_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    words, entries, number = Blocklist(blocked_words().entries), offensive_words().entries, list[int]()
+    monkeypatch.setattr("kammil.data.blocklist._MAX_STATES", 100)
+    for i in range(0, 400, 2):
+        one, two = (spellings(entries[(i * j) % len(entries)])[0].strip() for j in (7, 11))
+        harm = HARM[i % len(HARM)]
+        assert silent(f"{harm} {one} {two} الصبح عند ", words) == silent(f"{harm} {one} {two} الصبح عند ")
+        number.append(words.start(f"{one} {two} ال"))
+    assert max(number[100:]) < 4_000
+
+
 def test_a_word_that_may_become_another_may_grow_but_not_end() -> None:
     words = blocked_words()
     state = words.start("كس")

@@ -146,7 +146,8 @@ def split(
 
     with shown_progress():
         read = rows(flags.file_names(files), **context.obj).texts
-    texts = [re.sub(r"\s*[\r\n]\s*", " ", text) for text in map(str.strip, read) if text]
+    lines = (filter(None, map(str.strip, re.split(r"[\r\n]", text))) for text in read)
+    texts = [text for text in map(" ".join, lines) if text]
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     filled = {name: [texts[i] for i in part] for name, part in indices.items() if part}

@@ -105,6 +105,7 @@ class Score:
 
 MAX_READ = 1_000
 """Maximum number of last characters in which Latin letters are read."""
+_FIXED = -2  # in place of a version of the model: its phrases stay
 
 
 class Completer:
@@ -356,11 +357,15 @@ class Completer:
                     constraints.first_word = added
         return stock_hypotheses([*found, *bundled().after(prompt)], model, constraints, log_probabilities, state)
 
+    def fix_own_phrases(self) -> None:
+        """Make no phrases of what is learnt from here on, by several writers."""
+        self._own_phrases = _FIXED, self.own_phrases
+
     @property
     def own_phrases(self) -> StockPhrases | None:
         """Phrases of the learnt texts, if any."""
         version = self.language_model.version
-        if self._own_phrases[0] != version:
+        if self._own_phrases[0] not in (version, _FIXED):
             self._own_phrases = version, own_phrases([*map(self.normalise, self._adaptation.texts[-MAX_OWN:])])
         return self._own_phrases[1]
 
@@ -397,7 +402,7 @@ class Completer:
         rule = ghost_text.GHOST_RULES[query.options.ghost]
         if threshold is not None:
             rule = ghost_text.GhostRule(threshold, 0.0)
-        question = rule, query.options.words, query.stock is None, weakref.ref(query.refusals)
+        question = query.text.seen, rule, query.options.words, query.stock is None, weakref.ref(query.refusals)
         return read.once(question, lambda result: self._phrase(query, rule, *result))
 
     def _phrase(

@@ -28,6 +28,7 @@ _MAX_LIST = 1 << 16
 _TAIL = 64
 """Final characters that make a text's state: twice the length of an entry."""
 _MAX_WORDS = 6
+_MAX_STATES = 10_000  # beyond them states do not tell which words silence, but for how long
 SEPARATOR, _MARK = " ", "~"
 _OWN, _HARMLESS, _RULER = "own", "harmless", "ruler"
 _SILENT_WORDS = {_OWN: 0, _HARMLESS: 0, _RULER: 0, "self-harm": 8}
@@ -468,6 +469,10 @@ class Blocklist:
         return frozenset(positions)
 
     def _state(self, positions: _Positions, recent: _Recent = frozenset(), typed: _Typed = "") -> int:
+        if recent and len(self._keys) >= _MAX_STATES:
+            longest = max(self._silent_words, key=self._silent_words.__getitem__)
+            left = max(self._silent_words[number] - since for number, since in recent)
+            recent = frozenset({(longest, self._silent_words[longest] - left)})
         key = positions, recent, typed
         if key not in self._states:
             number = len(self._keys)

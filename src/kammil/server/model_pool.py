@@ -347,6 +347,7 @@ def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
     if profile is not None:
         described += "".join(map(repr, profile.texts))
         completer = completer.fork(learnt=True)  # the fork writes nothing into the profile
+    completer.fix_own_phrases()  # clients would get each other's whole sentences
     for allowed in (False, True):  # make their lists of blocked words now
         completer.word_block(allow_offensive=allowed)
         completer.constraints({"allow_offensive": allowed}, 1)

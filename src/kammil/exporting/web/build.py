@@ -22,7 +22,8 @@ _FLAGS = (
     *("-target", "wasm32-wasi", "-std=gnu11", "-O3", "-fvisibility=default"),
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-ffp-contract=off", "-ffinite-math-only"),
 )
-_LINK = ("-mexec-model=reactor", "-s", "-Wl,--export-dynamic", "-Wl,--export=malloc,--export=free")
+_EXPORTS = ("malloc", "free", *(f"kammil_{name}" for name in ("forward", "layout", "sample", "search", "search_bytes")))
+_LINK = ("-mexec-model=reactor", "-s", *(f"-Wl,--export={name}" for name in _EXPORTS))
 ZIG = "ZIG"
 """Environment variable with zig's command, where it is no package of this Python; empty for none."""
 
