@@ -237,7 +237,7 @@ def test_all_that_may_be_learnt_is_learnt_again_at_once(visit: Open, lines: list
     page.locator("form > kammil-text button:visible").first.wait_for()
     page.evaluate(f"document.querySelector('kammil-text').learn({TAUGHT!r})")  # in place of the oldest
     page.keyboard.insert_text("ب")
-    page.locator("form > kammil-text").get_by_role("button", name="عالبراد").wait_for()
+    page.locator("form > kammil-text").get_by_role("button", name="عالبراد", exact=True).wait_for()
     assert page.evaluate("document.querySelector('kammil-text').learnt().then(({ length }) => length)") == MAX_TEXTS
 
 
