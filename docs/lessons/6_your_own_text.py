@@ -429,7 +429,7 @@ lesson.table(
 assert not rows[0][4]
 assert rows[1][4]  # once is enough
 assert word_bits == sorted(word_bits, reverse=True)
-assert max(other_bits) - min(other_bits) < 0.01  # other texts cost what they cost before
+assert max(other_bits) - min(other_bits) < 0.03  # other texts cost what they cost before
 for _ in range(6):
     learner.forget(news)
 assert [word.text for word in learner.suggest(begun, k=3)] == rows[0][1].split("، ")  # it can forget, too
