@@ -117,7 +117,7 @@ class SavedModel(LanguageModel):
         """Open a model; `ValidationError`, `KeyError` or `ValueError` for settings or arrays that do not fit."""
 
 
-class AdaptiveModel(ABC):
+class AdaptiveModel(LanguageModel):
     """A model that learns and forgets texts while it runs, without training."""
 
     @abstractmethod
@@ -136,6 +136,11 @@ class AdaptiveModel(ABC):
     @abstractmethod
     def fork(self, *, learnt: bool = False) -> Self:
         """Return a model that shares the weights and has learnt nothing, or, if `learnt`, what this one has."""
+
+    @abstractmethod
+    def after(self, end: Ids) -> Self:
+        """Return a fork with what this one has learnt, for texts that follow others: its initial state has heard
+        `end`, (T,), BOS first."""
 
 
 class BulkSampler(ABC):

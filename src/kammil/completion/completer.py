@@ -21,6 +21,7 @@ from kammil.completion import ghost_text
 from kammil.completion.begun_word import BegunWord, WordReader
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
+from kammil.completion.context import KEPT, heard, recent
 from kammil.completion.learning import CANNOT_LEARN, Adaptation, Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, Prefill, StateCache
@@ -136,6 +137,7 @@ class Completer:
         self._word_blocks = WordBlocks(vocabulary, block)
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
+        self._in_context: dict[tuple[str, ...], tuple[int, Completer]] = {}  # with the version that was built on
 
     def fork(self, *, learnt: bool = False) -> Completer:
         """Return a completer of the same model for another thread, with nothing learnt, or, if `learnt`, with what this
@@ -206,15 +208,53 @@ class Completer:
             self._openings = dict(learnt), Openings.of(self.vocabulary, words, counted=self._has_messages)
         return self._openings[1]
 
-    def session(self, *, megabytes: float = MAX_MEGABYTES) -> Session:
-        """Open a session for a text that is being typed."""
-        return Session(self, megabytes=megabytes)
+    def session(self, *, megabytes: float = MAX_MEGABYTES, context: Sequence[str] = ()) -> Session:
+        """Open a session for a text that is being typed, after earlier messages (`in_context`)."""
+        return Session(self, megabytes=megabytes, context=context)
 
     def with_own_cache(self, megabytes: float = MAX_MEGABYTES) -> Self:
         """Return the same model with an empty cache."""
         completer = copy(self)
         completer.character_classes, completer.word_reader = self.character_classes, self.word_reader  # found once
-        completer.state_cache = StateCache(self._language_model, megabytes)
+        completer.state_cache, completer._in_context = StateCache(self._language_model, megabytes), {}
+        return completer
+
+    def in_context(self, messages: Sequence[str]) -> Completer:
+        """Return the same model for a text that follows earlier messages, or lines, oldest first.
+
+        They are learnt for this text alone, and kept nowhere but in memory while they are among the last that were
+        asked for. The last 40 count, of at most 2,000 characters. `OptionError` for a model that cannot learn.
+        """
+        texts = recent(messages, self.normalise)
+        if not texts:
+            return self
+        runner = self.language_model
+        if not isinstance(runner, AdaptiveModel):
+            raise OptionError(f"the context {texts[0]!r:.40} ... cannot be read: {CANNOT_LEARN}")
+        version, completer = self._in_context.pop(texts, (-1, self))
+        if version != runner.version:
+            completer = self._after(runner, texts)
+        self._in_context[texts] = runner.version, completer
+        while len(self._in_context) > KEPT:
+            del self._in_context[next(iter(self._in_context))]
+        return completer
+
+    def _after(self, model: AdaptiveModel, texts: tuple[str, ...]) -> Completer:
+        """Return this model after it has learnt earlier messages too, from one that knows most of them, if any."""
+        known, wanted = Counter[str](), Counter(texts)
+        for others, (version, completer) in self._in_context.items():
+            after, shared = completer._language_model, wanted & Counter(others)
+            if version == self._language_model.version and shared.total() > max(known.total(), len(others) // 2):
+                assert isinstance(after, AdaptiveModel)
+                known, model = Counter(others), after
+        encode = self.vocabulary.encode
+        model = model.after(np.concatenate([[BOS], encode(heard(texts))]))
+        model.learn_all([*map(encode, (wanted - known).elements())])
+        for text in (known - wanted).elements():
+            model.forget(encode(text))
+        completer = self.with_own_cache()
+        completer._language_model, completer._own_phrases = model, (model.version, self.own_phrases)
+        completer.state_cache = StateCache(model, self.state_cache.megabytes / KEPT)
         return completer
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
@@ -225,17 +265,21 @@ class Completer:
         """Normalise a text by the model's rules."""
         return self.rules.normalise(text)
 
-    def complete(self, prompt: str, **options: Unpack[Options]) -> Completion:
+    def complete(self, prompt: str, *, context: Sequence[str] = (), **options: Unpack[Options]) -> Completion:
         """Complete a prompt by one draw, or, with `preset="sensible"`, by the best of many; unknown characters are read
-        as UNK. Options: see `DecodingOptions`; `OptionError` for one out of range."""
-        return self.samples(prompt, 1, **options)[0]
+        as UNK. `context`: see `in_context`. Options: see `DecodingOptions`; `OptionError` for one out of range."""
+        return self.samples(prompt, 1, context=context, **options)[0]
 
-    def samples(self, prompt: str, n: int, **options: Unpack[Options]) -> list[Completion]:
+    def samples(
+        self, prompt: str, n: int, *, context: Sequence[str] = (), **options: Unpack[Options]
+    ) -> list[Completion]:
         """Write `n` completions of one prompt; where each is one draw, the first is that of `complete`.
 
         With `best_of` they are the best of all draws, which begin with different words where possible; with beams the
         `n` best texts, all different, or fewer.
         """
+        if context:
+            return self.in_context(context).samples(prompt, n, **options)
         constraints = self.constraints(options, n)
         *_, hypotheses = self._write(prompt, constraints, n)
         read = self.reading(prompt, refusals=constraints.refusals) if constraints.options.read_latin else ("", 0)
@@ -252,9 +296,11 @@ class Completer:
             for h in hypotheses
         ]
 
-    def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
+    def stream(self, prompt: str, *, context: Sequence[str] = (), **options: Unpack[Options]) -> Iterator[str]:
         """Stream the text of `complete` in whole graphemes that no later character can change, without its `reading`;
         in one piece with beams or `best_of`."""
+        if context:
+            return self.in_context(context).stream(prompt, **options)
         constraints = self.constraints(options, 1)  # not in the generator: wrong options fail now
 
         def pieces() -> Iterator[str]:
@@ -267,7 +313,9 @@ class Completer:
 
         return pieces()
 
-    def suggest(self, prefix: str, k: int = 3, **options: Unpack[ListKeywords]) -> list[Suggestion]:
+    def suggest(
+        self, prefix: str, k: int = 3, *, context: Sequence[str] = (), **options: Unpack[ListKeywords]
+    ) -> list[Suggestion]:
         """Suggest up to `k` words: endings of the current word, then next words, each group most probable first; next
         words come first where the current word is more probably complete.
 
@@ -277,6 +325,8 @@ class Completer:
         `forbid` are refused; `allow_offensive` allows offensive words. `OptionError` for an option out of range
         (`SuggestOptions`).
         """
+        if context:
+            return self.in_context(context).suggest(prefix, k, **options)
         query = self.query(prefix, SuggestOptions.of(k=k, **options))
         begun = self.begun_word(query)  # first: it reads up to the begun word
         (found,) = self.suggest_after([query], *self._read(query.text.seen).result, [begun])
@@ -383,7 +433,12 @@ class Completer:
         return ("", 0) if silent else (read, replaces)
 
     def phrase(
-        self, prefix: str, *, threshold: float | None = None, **options: Unpack[GhostKeywords]
+        self,
+        prefix: str,
+        *,
+        threshold: float | None = None,
+        context: Sequence[str] = (),
+        **options: Unpack[GhostKeywords],
     ) -> ghost_text.Phrase:
         """Predict ghost text: the most probable next word, then the most probable one after it, up to `words`, none
         twice.
@@ -393,6 +448,8 @@ class Completer:
         the text has not begun, nor what `suggest` refuses. It may be a stock phrase (`ghost_text`). `OptionError` for
         an option out of range (`SuggestOptions`).
         """
+        if context:
+            return self.in_context(context).phrase(prefix, threshold=threshold, **options)
         checked = {} if threshold is None else {"threshold": threshold}
         query = self.query(prefix, SuggestOptions.of(**options, **checked), ghost=True)
         return self.phrase_after(query, self._read(query.text.seen), threshold)
@@ -449,8 +506,10 @@ class Completer:
         """Words that are never written, beside the list of offensive words."""
         return self._word_blocks.own
 
-    def score(self, text: str, given: str = "") -> Score:
+    def score(self, text: str, given: str = "", *, context: Sequence[str] = ()) -> Score:
         """Score each character of `text` after `given`, and its end, in bits."""
+        if context:
+            return self.in_context(context).score(text, given)
         before, seen = self.split_prompt(text, given)
         scores = score_texts(self.language_model, self.vocabulary, [before + seen])[0]
         return Score(seen, tuple(float(b) for b in scores.bits[len(before) :]))
@@ -564,11 +623,17 @@ class Session:
     session.phrase().added                  # ghost text
     ```
 
-    Sessions may share a model; none sees the text of another.
+    Sessions may share a model; none sees the text of another. `context`: messages before the text (`in_context`), which
+    may be replaced.
     """
 
-    def __init__(self, model: Completer, *, megabytes: float = MAX_MEGABYTES) -> None:
-        self.model, self._text = model.with_own_cache(megabytes), ""
+    def __init__(self, model: Completer, *, megabytes: float = MAX_MEGABYTES, context: Sequence[str] = ()) -> None:
+        self._alone, self._text, self.context = model.with_own_cache(megabytes), "", context
+
+    @property
+    def model(self) -> Completer:
+        """Return the model in this context."""
+        return self._alone.in_context(self.context)
 
     @property
     def text(self) -> str:

@@ -93,9 +93,10 @@ class Explanation:
         return [piece for piece in (*pieces, (self.text[done:], None)) if piece[0]]
 
 
-def explain(model: Completer, text: str, *, given: str = "", k: int = 3) -> Explanation:
-    """Explain each character of `text` after `given`, with the k most probable alternatives; `OptionError` for a k
-    below 1, `FolderError` for a model that gives no probabilities."""
+def explain(model: Completer, text: str, *, given: str = "", k: int = 3, context: Sequence[str] = ()) -> Explanation:
+    """Explain each character of `text` after `given`, and earlier messages (`Completer.in_context`), with the k most
+    probable alternatives; `OptionError` for a k below 1, `FolderError` for a model that gives no probabilities."""
+    model = model.in_context(context)
     before, seen = model.split_prompt(text, given)
     return explain_written(model, before, seen, k=k)
 

@@ -78,7 +78,7 @@ class StateCache:
     """The states of a language model along texts, bounded in megabytes, the last one apart."""
 
     def __init__(self, model: LanguageModel, megabytes: float = MAX_MEGABYTES) -> None:
-        self._model, self._max_bytes, self.root = model, megabytes * 1e6, TrieNode(None, "")
+        self._model, self.megabytes, self.root = model, megabytes, TrieNode(None, "")
         self.clear()
 
     def clear(self) -> None:
@@ -139,7 +139,7 @@ class StateCache:
             log_probabilities, *read = unpack(below.block)
             return below, "", (log_probabilities, tuple(read))
         result = self._model.step(_ids(label[-1:]), state)
-        if current and sum(array.nbytes for array in (result[0], *result[1])) <= self._max_bytes * MAX_STEP_SHARE:
+        if current and sum(array.nbytes for array in (result[0], *result[1])) <= 1e6 * self.megabytes * MAX_STEP_SHARE:
             return self.store(node, label, result), "", result
         return node, label, result
 
@@ -151,7 +151,7 @@ class StateCache:
         self.bytes -= self._kept.pop(stored, 0)  # not 0 if two prefills of one text run side by side
         self._kept[stored] = size = len(block[0]) + _NODE_BYTES + CHARACTER_BYTES * len(stored.label)
         self.bytes += size
-        while self.bytes > self._max_bytes and len(self._kept) > 1:
+        while self.bytes > 1e6 * self.megabytes and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
             self.bytes -= size
             old.block = old.answered = None

@@ -49,6 +49,8 @@ IN_WORD = "in_word"
 """Array of which ids belong to words, (V,)."""
 LEARNT = "learnt"
 """The expert of the writer's layer."""
+HEARD = 0.5
+"""Share of the networks' state after earlier messages that a text begins with (docs/log.md#what-was-said-before)."""
 _PIECE = 256
 """Positions computed at a time, which bounds memory."""
 _MAX_ELEMENTS = 1 << 26
@@ -134,7 +136,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         self.vocabulary_size = v
         layers, bias, gate = _parts(settings, unpack(weights), v, experts)
         blend = BlendWeights(contexts, index, adaptive, columns, gate)
-        self._width = settings.networks * settings.hidden
+        self._hidden = np.zeros((1, settings.networks * settings.hidden), np.float32)  # before a text
         self.engine: ReferenceEngine | NativeEngine
         if (code := load_native()) and suits(index):
             self.engine = NativeEngine(code, layers, bias, v, blend)
@@ -147,8 +149,9 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return cls(BlendSettings.model_validate(settings), artifacts.weights)
 
     def initial_state(self, batch: int) -> State:
-        """Return zero states (B, M * H), those of contexts and text cache, and no trust in learnt texts yet (B, 0)."""
-        hidden, trust = np.zeros((batch, self._width), np.float32), np.zeros((batch, 0), np.float32)
+        """Return states (B, M * H), zero but `after` others, those of contexts and text cache, and no trust in learnt
+        texts yet (B, 0)."""
+        hidden, trust = self._hidden.repeat(batch, axis=0), np.zeros((batch, 0), np.float32)
         return hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch), trust
 
     def pad_states(self, states: Sequence[State]) -> list[State]:
@@ -204,6 +207,14 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         forked._adaptive = self._adaptive.copy() if learnt else AdaptiveCounts(self._contexts)
         forked.engine = self.engine.fork(forked._adaptive)
         forked.version = 0
+        return forked
+
+    def after(self, end: Ids) -> Self:
+        """Return a fork whose networks have half forgotten `end`."""
+        forked, reader = self.fork(learnt=True), self.fork()  # the networks read alone where nothing is learnt
+        reader._hidden = np.zeros_like(self._hidden)
+        _, (hidden, *_) = reader.forward(end[None], reader.initial_state(1), last=0)
+        forked._hidden = np.float32(HEARD) * hidden.astype(np.float32)
         return forked
 
 
