@@ -130,8 +130,8 @@ class AdaptiveModel(LanguageModel):
             self.learn(ids)
 
     @abstractmethod
-    def forget(self, ids: Ids) -> bool:
-        """Undo one `learn` of the same ids; return false for a text not learnt."""
+    def forget(self, *texts: Ids) -> bool:
+        """Undo one `learn` of each of these ids; return false if one was not learnt."""
 
     @abstractmethod
     def fork(self, *, learnt: bool = False) -> Self:

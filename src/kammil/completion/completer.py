@@ -137,6 +137,7 @@ class Completer:
         self._word_blocks = WordBlocks(vocabulary, block)
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
+        self._heard = ""  # the end of earlier messages
         self._in_context: dict[tuple[str, ...], tuple[int, Completer]] = {}  # with the version that was built on
 
     def fork(self, *, learnt: bool = False) -> Completer:
@@ -247,14 +248,13 @@ class Completer:
             if version == self._language_model.version and shared.total() > max(known.total(), len(others) // 2):
                 assert isinstance(after, AdaptiveModel)
                 known, model = Counter(others), after
-        encode = self.vocabulary.encode
-        model = model.after(np.concatenate([[BOS], encode(heard(texts))]))
+        encode, end = self.vocabulary.encode, heard(texts)
+        model = model.after(np.concatenate([[BOS], encode(end)]))
         model.learn_all([*map(encode, (wanted - known).elements())])
-        for text in (known - wanted).elements():
-            model.forget(encode(text))
+        model.forget(*map(encode, (known - wanted).elements()))
         completer = self.with_own_cache()
         completer._language_model, completer._own_phrases = model, (model.version, self.own_phrases)
-        completer.state_cache = StateCache(model, self.state_cache.megabytes / KEPT)
+        completer.state_cache, completer._heard = StateCache(model, self.state_cache.megabytes / KEPT), end
         return completer
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
@@ -405,7 +405,9 @@ class Completer:
                 added = self.vocabulary.decode(word.ids)
                 if constraints.n == 1 and any(begins_with(phrase.text, added) for phrase in found):
                     constraints.first_word = added
-        return stock_hypotheses([*found, *bundled().after(prompt)], model, constraints, log_probabilities, state)
+        return stock_hypotheses(
+            [*found, *bundled().after(prompt, self._heard)], model, constraints, log_probabilities, state
+        )
 
     def fix_own_phrases(self) -> None:
         """Make no phrases of what is learnt from here on, by several writers."""

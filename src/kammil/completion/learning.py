@@ -317,8 +317,7 @@ class Adaptation:
         wanted = Counter(self._profile.texts)
         old, new = list((self._texts - wanted).elements()), list((wanted - self._texts).elements())
         model = self._adaptive_model()
-        for text in old:
-            model.forget(self._encode(text))
+        model.forget(*map(self._encode, old))
         self._count_words(new, old)
         # Text rules may leave nothing of a text.
         model.learn_all([ids for ids in map(self._encode, new) if len(ids)])

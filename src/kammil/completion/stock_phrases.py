@@ -112,8 +112,9 @@ class StockPhrases:
             tokens = (self._tokens[id].partition("\0") for id in self._ids[begin:end].tolist())
             yield "".join(word + (gap if mark else " ") for word, mark, gap in tokens).rstrip()
 
-    def after(self, text: str) -> list[StockPhrase]:
-        """Return up to `MAX_PHRASES` phrases that may follow a text, of greatest likeness and theme."""
+    def after(self, text: str, earlier: str = "") -> list[StockPhrase]:
+        """Return up to `MAX_PHRASES` phrases that may follow a text, of greatest likeness and theme, which earlier
+        messages have a part in."""
         begun, spans = open_word(text), words(text)[-MAX_WORDS:]
         if not spans:
             return []
@@ -136,7 +137,8 @@ class StockPhrases:
         if len(places) > _MAX_PLACES:
             places = places[np.argsort(-shared[self._message_of[places]], kind="stable")[:_MAX_PLACES]]
         likenesses = self._likenesses(places, known, (len(before) - len(known)) * math.log1p(len(shared)))
-        themes = self._themes(places, numbers if begun else [*numbers, first])
+        heard = [self._number(earlier[begin:end]) for begin, end in words(earlier)]
+        themes = self._themes(places, [*heard, *numbers] if begun else [*heard, *numbers, first])
         if self._theme is not None:
             themes = np.full(len(places), self._theme)
         found: dict[str, StockPhrase] = {}

@@ -102,19 +102,16 @@ class AdaptiveCounts:
             self._add(texts, 1)
             self._texts.update(ids.tobytes() for ids in texts)
 
-    def forget(self, ids: Ids) -> bool:
-        """Subtract a text; return whether it was learnt."""
-        text = ids.tobytes()
+    def forget(self, *texts: Ids) -> int:
+        """Subtract texts; return how many of them were learnt."""
         with self._lock:
-            if not self._texts[text]:
-                return False
-            self._add([ids], -1)
-            self._texts[text] -= 1
-            if not self._texts[text]:
-                del self._texts[text]
+            left = self._texts.copy()
+            learnt = [ids for ids in texts if left[ids.tobytes()] > 0 and not left.subtract([ids.tobytes()])]
+            self._add(learnt, -1)
+            self._texts = +left
             if not self._texts:
                 self.levels = (SortedCounts(), SortedCounts())  # counts that cancel each other
-        return True
+        return len(learnt)
 
     def _add(self, texts: Sequence[Ids], times: int) -> None:
         if not texts:

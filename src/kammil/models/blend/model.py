@@ -195,11 +195,11 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         self._adaptive.learn(texts)
         self.version += 1
 
-    def forget(self, ids: Ids) -> bool:
-        """Subtract a learnt text; return whether it had been learnt."""
-        forgotten = self._adaptive.forget(ids)
-        self.version += forgotten
-        return forgotten
+    def forget(self, *texts: Ids) -> bool:
+        """Subtract learnt texts; return whether all had been learnt."""
+        forgotten = self._adaptive.forget(*texts)
+        self.version += forgotten > 0
+        return forgotten == len(texts)
 
     def fork(self, *, learnt: bool = False) -> Self:
         """Return a fork, which may run in another thread."""
