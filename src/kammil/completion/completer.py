@@ -226,7 +226,10 @@ class Completer:
         They are learnt for this text alone, and kept nowhere but in memory while they are among the last that were
         asked for. The last 40 count, of at most 2,000 characters. `OptionError` for a model that cannot learn.
         """
-        texts = recent(messages, self.normalise)
+        return self.after_messages(recent(messages, self.normalise))
+
+    def after_messages(self, texts: tuple[str, ...]) -> Completer:
+        """Return what `in_context` does, for messages as `recent` returns them."""
         if not texts:
             return self
         runner = self.language_model
@@ -234,13 +237,13 @@ class Completer:
             raise OptionError(f"the context {texts[0]!r:.40} ... cannot be read: {CANNOT_LEARN}")
         version, completer = self._in_context.pop(texts, (-1, self))
         if version != runner.version:
-            completer = self._after(runner, texts)
+            completer = self._that_learnt(texts, runner)
         self._in_context[texts] = runner.version, completer
         while len(self._in_context) > KEPT:
             del self._in_context[next(iter(self._in_context))]
         return completer
 
-    def _after(self, model: AdaptiveModel, texts: tuple[str, ...]) -> Completer:
+    def _that_learnt(self, texts: tuple[str, ...], model: AdaptiveModel) -> Completer:
         """Return this model after it has learnt earlier messages too, from one that knows most of them, if any."""
         known, wanted = Counter[str](), Counter(texts)
         for others, (version, completer) in self._in_context.items():
@@ -633,9 +636,18 @@ class Session:
         self._alone, self._text, self.context = model.with_own_cache(megabytes), "", context
 
     @property
+    def context(self) -> Sequence[str]:
+        """Messages before the text, as the model reads them."""
+        return self._context
+
+    @context.setter
+    def context(self, messages: Sequence[str]) -> None:
+        self._context = recent(messages, self._alone.normalise)
+
+    @property
     def model(self) -> Completer:
         """Return the model in this context."""
-        return self._alone.in_context(self.context)
+        return self._alone.after_messages(self._context)
 
     @property
     def text(self) -> str:
