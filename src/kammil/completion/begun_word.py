@@ -267,12 +267,13 @@ class WordReader:
             if i == begin:
                 arabic, replaced, last = (), 0, None
             key = np.array([model.version, *meant, *word], np.int64).tobytes()
-            if key not in ended:
+            if (whole := ended.get(key)) is None:
                 text = np.array(meant, np.int64)
-                ended[key] = self._word(model, state_cache, text, word).ended(self._classes, latin.articles)
-                while len(ended) > 4 * MAX_RUN:
-                    del ended[next(iter(ended))]
-            clitic, last = () if last is None or not last.is_read else (*last.ids, self._space), ended[key]
+                whole = self._word(model, state_cache, text, word).ended(self._classes, latin.articles)
+                ended[key] = whole
+                for old in [*ended][: -4 * MAX_RUN]:
+                    ended.pop(old, None)  # another thread may have
+            clitic, last = () if last is None or not last.is_read else (*last.ids, self._space), whole
             words.append(last)
             ids = last.ids if last.is_article else (*last.ids, self._space)
             if clitic and (joined := latin.articles.get(clitic + last.ids)):

@@ -1,9 +1,10 @@
-"""Scores of whole texts: the log-probability of every character, many texts in one batch."""
+"""Scores of texts: the log-probability of every character, of many texts in one batch, or with alternatives, piece by
+piece."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +13,19 @@ from numpy.typing import NDArray
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
 from kammil.language_model import (
+    Ids,
     LanguageModel,
     LogProbabilities,
     State,
     forward_in_pieces,
+    max_positions,
     max_rows,
     select_rows,
 )
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 _ROWS = 8  # read together, of similar lengths, since they are padded
+_PIECE = 64  # positions scored in one call
 
 
 @dataclass(frozen=True)
@@ -79,3 +83,60 @@ def score_continuations(
             ids = encoded[i][1:]
             bits[i] += (scores[row, np.arange(len(ids)), ids] / -math.log(2)).tolist()
     return [np.where(ids == UNK, math.inf, each).tolist() for ids, each in zip(encoded, bits, strict=True)]
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """A character or the end of a text, with natural logarithms before any filter."""
+
+    id: int
+    log_probability: float
+    """Includes the cost of an unknown character."""
+    top: tuple[tuple[int, float], ...]
+    """The most probable ids and their log-probabilities, best first."""
+
+
+class TokenScorer:
+    """Scores the characters of one text, as far as it is known; `FolderError` for one without probability.
+
+    Args:
+        log_probabilities: (1, V), of the first one.
+        state: the model's state there, one row.
+        num_top: number of alternatives of each.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        vocabulary: CharacterVocabulary,
+        log_probabilities: LogProbabilities,
+        state: State,
+        num_top: int,
+    ) -> None:
+        self._model, self._unknown_nats = model, vocabulary.unknown_bits * math.log(2)
+        self.after, self._num_top = (log_probabilities, state), num_top
+        """Log-probabilities of what follows, (1, V), and the state."""
+
+    def read(self, ids: Ids) -> Iterator[list[TokenScore]]:
+        """Yield the scores of the next ids, (T,), a piece at a time."""
+        for begin in range(0, len(ids), size := max_positions(_PIECE, self._model.vocabulary_size)):
+            piece, (row, state) = ids[begin : begin + size], self.after
+            read, state = self._model.forward(piece[None], state)  # (1, T, V)
+            rows = np.concatenate([row, read[0, :-1]])
+            if not np.isfinite(rows.max(axis=-1)).all():
+                raise FolderError(NO_PROBABILITIES)
+            self.after = read[:, -1], state
+            true = rows[np.arange(len(piece)), piece] - self._unknown_nats * (piece == UNK)
+            chosen = zip(piece.tolist(), true.tolist(), top_ids(rows, self._num_top), strict=True)
+            yield [TokenScore(*token) for token in chosen]
+
+
+def top_ids(log_probabilities: LogProbabilities, k: int) -> list[tuple[tuple[int, float], ...]]:
+    """Return the k most probable ids of each row, (B, V), best first, without special tokens but EOS."""
+    if k == 0:
+        return [()] * len(log_probabilities)
+    hidden = (PAD, UNK, BOS)
+    order = np.argsort(-log_probabilities, axis=-1, kind="stable")[:, : k + len(hidden)]
+    values = np.take_along_axis(log_probabilities, order, axis=-1)
+    ranked = (zip(*pair, strict=True) for pair in zip(order.tolist(), values.tolist(), strict=True))
+    return [tuple(each for each in row if each[0] not in hidden)[:k] for row in ranked]

@@ -1,12 +1,13 @@
 """A cache of the states along texts that were read before: a radix tree bounded in bytes, whose *stops* are nodes with
-a state. After a typed character that the model predicted, the next prediction needs one step."""
+a state. After a typed character that the model predicted, the next prediction needs one step. Threads may share one."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -79,20 +80,33 @@ class StateCache:
 
     def __init__(self, model: LanguageModel, megabytes: float = MAX_MEGABYTES) -> None:
         self._model, self.megabytes, self.root = model, megabytes, TrieNode(None, "")
+        self._lock = Lock()  # not held while the model reads
         self.clear()
+
+    def __del__(self) -> None:
+        """Free the tree now."""
+        self._unlink()
 
     def clear(self) -> None:
         """Drop all states."""
+        with self._lock:
+            self._clear()
+
+    def _clear(self) -> None:
         self._version = self._model.version
-        nodes = [self.root]
-        while nodes:  # cut cycles: after `gc.freeze` the collector never finds them
-            node = nodes.pop()
-            nodes += node.children.values()
-            node.parent, node.children, node.block, node.answered = None, {}, None, None
+        self._unlink()
         self.root = TrieNode(None, "")
         self._kept: OrderedDict[TrieNode, int] = OrderedDict()  # bytes of each stop, least recently used first
         self.bytes = 0
         """Bytes of all stops."""
+
+    def _unlink(self) -> None:
+        """Cut the cycles of nodes: after `gc.freeze` the collector never finds them."""
+        nodes = [self.root]
+        while nodes:
+            node = nodes.pop()
+            nodes += node.children.values()
+            node.parent, node.children, node.block, node.answered = None, {}, None, None
 
     def __len__(self) -> int:
         """Return the number of stops."""
@@ -100,16 +114,30 @@ class StateCache:
 
     def decoder(self, ids: Ids) -> Prefill:
         """Read ids, (T,), BOS first, to the end."""
+        reading = self.reading(ids)
+        while True:
+            try:
+                next(reading)
+            except StopIteration as end:
+                return end.value
+
+    def reading(self, ids: Ids) -> Generator[None, None, Prefill]:
+        """Read ids as `decoder` does; yields before every piece."""
         prefill = self.prefill(ids)
         while size := prefill.remaining:
+            yield
             read, state = self._model.forward(prefill.next_ids(size)[None], prefill.state, last=1)  # (1, 1, V)
             prefill.advance(size, read[:, 0], state)
         return prefill
 
     def prefill(self, ids: Ids) -> Prefill:
         """Begin to read ids, (T,), BOS first, from the longest cached prefix."""
+        with self._lock:
+            return self._prefill(ids)
+
+    def _prefill(self, ids: Ids) -> Prefill:
         if self._version != self._model.version:  # after learning the states are out of date
-            self.clear()
+            self._clear()
         node, path = self.root, ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
         deepest, depth, at = node, 0, 0
         while below := node.children.get(path[at]) if at < len(path) else None:
@@ -131,13 +159,14 @@ class StateCache:
     def step(self, node: TrieNode, label: Label, state: State) -> tuple[TrieNode, Label, Result]:
         """Read the last id of a label from a node, given the state before; returns the last stop, the label from there,
         and the result."""
-        current, below, rest = self._version == self._model.version, node, label
-        while current and rest and (child := below.children.get(rest[0])) and rest.startswith(child.label):
-            below, rest = child, rest[len(child.label) :]
-        if current and not rest and below.block is not None:
-            self._kept.move_to_end(below)
-            log_probabilities, *read = unpack(below.block)
-            return below, "", (log_probabilities, tuple(read))
+        with self._lock:
+            current, below, rest = self._version == self._model.version, node, label
+            while current and rest and (child := below.children.get(rest[0])) and rest.startswith(child.label):
+                below, rest = child, rest[len(child.label) :]
+            if current and not rest and below.block is not None:
+                self._kept.move_to_end(below)
+                log_probabilities, *read = unpack(below.block)
+                return below, "", (log_probabilities, tuple(read))
         result = self._model.step(_ids(label[-1:]), state)
         if current and sum(array.nbytes for array in (result[0], *result[1])) <= 1e6 * self.megabytes * MAX_STEP_SHARE:
             return self.store(node, label, result), "", result
@@ -146,6 +175,10 @@ class StateCache:
     def store(self, node: TrieNode, label: Label, result: Result) -> TrieNode:
         """Store the result at the end of a label from a node; returns the stop."""
         block = pack((result[0], *result[1]))  # first, so that a MemoryError leaves the tree as it was
+        with self._lock:
+            return self._store(node, label, block)
+
+    def _store(self, node: TrieNode, label: Label, block: PackedArrays) -> TrieNode:
         stored = self._insert(node, label)
         stored.block = block
         self.bytes -= self._kept.pop(stored, 0)  # not 0 if two prefills of one text run side by side

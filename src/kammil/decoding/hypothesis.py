@@ -32,8 +32,10 @@ class Hypothesis:
     decoding: DecodingOptions
     prompt: str = ""
     text: str = ""
+    cut: str = ""
+    """Characters that were decided and then cut off: a stop string, an open word."""
     bits: list[float] = field(default_factory=list[float])
-    """Bits of each character under the unfiltered model, of stop strings too."""
+    """Bits of each decided character under the unfiltered model."""
     end_bits: float | None = None
     """Bits of the end that the model wrote."""
     reason: FinishReason | None = None
@@ -66,6 +68,11 @@ class Hypothesis:
             decisions = self.bits if self.end_bits is None else [*self.bits, self.end_bits]
         return sum(decisions) / len(decisions) if decisions else 0.0
 
+    @property
+    def num_decisions(self) -> int:
+        """Number of decided characters, and the end if it was decided."""
+        return len(self.bits) + (self.reason == "end")
+
     def extended(self, character: str | None, bits: float) -> Hypothesis:
         """Return a copy with one more character."""
         longer = copy.copy(self)
@@ -75,6 +82,11 @@ class Hypothesis:
 
     def add(self, character: str | None, bits: float) -> None:
         """Append a character; None ends the text."""
+        decided = self.text + (character or "")
+        self._add(character, bits)
+        self.cut = decided[len(self.text) :]
+
+    def _add(self, character: str | None, bits: float) -> None:
         if character is None:
             self.end_bits, self.reason = bits, "end"
             self.text = self.text[: self._fitting(len(self.text))]
