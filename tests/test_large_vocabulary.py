@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -14,16 +13,20 @@ from kammil import language_model
 from kammil.completion.completer import Completer
 from kammil.completion.explain import explain
 from kammil.completion.scoring import score_texts
-from kammil.completion.suggestions import SuggestOptions
 from kammil.evaluation.metrics import continuations, greedy_predictions, score_in_batches
 from kammil.evaluation.suggestion_hits import suggestion_hits
 from kammil.language_model import ExpertAttribution, Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram.counting import fit
 from kammil.models.ngram.model import NGramModel, NGramSettings
-from kammil.server.scheduler.requests import Generation, ScoreCall, SuggestCall
-from kammil.server.scheduler.scheduler import Scheduler
+from kammil.server.api.completions import CompletionWork
+from kammil.server.api.schemas import CompletionRequest, ScoreRequest, SuggestRequest
+from kammil.server.api.text_routes import score_work, suggestion_work
+from kammil.server.metrics import Metrics
+from kammil.server.model_pool import LoadedModel
+from kammil.server.settings import ServerSettings
+from kammil.server.workers import Workers
 from kammil.text import RAW
-from kammil.vocabulary import BOS, CharacterVocabulary
+from kammil.vocabulary import CharacterVocabulary
 
 TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطلع بكرا عالجبل", "كيفك اليوم يا صديقي", "hello, how are you today"] * 5
 VOCABULARY = CharacterVocabulary.from_texts(TEXTS)
@@ -66,24 +69,13 @@ def counter() -> NGramModel:
     return NGramModel(settings, artifacts.weights)
 
 
-def served(model: Completer, make: Callable[[Completer], list[ScoreCall | SuggestCall | Generation]]) -> None:
-    async def main() -> None:
-        scheduler = Scheduler(model)
-        try:
-            await asyncio.wait_for(asyncio.gather(*(scheduler.run(call) for call in make(model))), 60)  # pyright: ignore[reportArgumentType]
-        finally:
-            scheduler.close()
-            await asyncio.to_thread(scheduler.thread.join, 30)
-            assert not scheduler.thread.is_alive()
-
-    asyncio.run(main())
+def served(model: Completer, work: Callable[[LoadedModel], Iterator[object]]) -> None:
+    workers = Workers(1, Metrics(()))
+    for _ in work(LoadedModel("counter", model, ServerSettings.of(), workers, "")):
+        pass
+    workers.close()
 
 
-def ids_of(text: str) -> Ids:
-    return np.concatenate([[BOS], VOCABULARY.encode(text)])
-
-
-LATER = time.monotonic() + 3600
 OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "score": lambda model: model.score(" ".join(TEXTS)),
     "follow": lambda model: score_in_batches(model.language_model, VOCABULARY, TEXTS),
@@ -94,22 +86,21 @@ OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "suggest": lambda model: model.suggest("شو", k=32, threshold=0.0),
     "samples": lambda model: model.samples("شو", 50, length=4),
     "served scores": lambda model: served(
-        model, lambda model: [ScoreCall(LATER, model, ids_of(" ".join(TEXTS)), 2) for _ in range(4)]
+        model, lambda loaded: score_work(ScoreRequest(text=" ".join(TEXTS), top=2), loaded, loaded.completer)
     ),
     "served suggestions": lambda model: served(
         model,
-        lambda model: [
-            SuggestCall(LATER, model.state_cache, model.query(text[:i], SuggestOptions.of(threshold=0.0)))
+        lambda loaded: chain.from_iterable(
+            suggestion_work(SuggestRequest.model_validate({"prefix": text[:i], "threshold": 0}), loaded, model)
             for text in TEXTS[:4]
             for i in range(8)
-        ],
+        ),
     ),
     "served texts": lambda model: served(
         model,
-        lambda model: [
-            Generation(LATER, model, ids_of(text), model.constraints({"length": 4, "seed": i}, 1))
-            for i, text in enumerate([*TEXTS, *TEXTS])
-        ],
+        lambda loaded: CompletionWork(
+            CompletionRequest(prompt=TEXTS[:2], n=16, max_tokens=4, logprobs=2, echo=True, seed=1), loaded
+        ).run(),
     ),
 }
 

@@ -23,7 +23,7 @@ FLAGS: dict[str, tuple[list[str], object]] = {
         ("https://a.org", "https://b.org"),
     ),
     "hosts": (["--allow-host", "name"], ("name",)),
-    "rows": (["--rows", "3"], 3),
+    "threads": (["--threads", "3"], 3),
     "queue": (["--queue", "4"], 4),
     "timeout": (["--timeout", "0.5"], 0.5),
     "max_tokens": (["--max-tokens", "5"], 5),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.decoding.beam_search import beam_search, beam_steps, ordered_extensions
+from kammil.decoding.beam_search import beam_search, ordered_extensions
 from kammil.decoding.constraints import Constraints
 from kammil.decoding.options import DecodingOptions
 from kammil.errors import FolderError, OptionError
@@ -222,10 +222,10 @@ def test_a_search_that_is_stopped_knows_the_best_so_far() -> None:
     options = DecodingOptions(beams=64, length=5)
     guide = Constraints(options, model.vocabulary, NEVER, None)
     said, state = model.language_model.step(np.array([BOS]), model.language_model.initial_state(1))
-    steps = beam_steps(model.language_model, guide, said, state, 9)
+    steps = beam_search(model.language_model, guide, said, state, 9)
     for length in (1, 2):
         expected = all_texts(model, "", {"length": length})
-        best = next(steps)()
+        best = next(steps)
         costs = [hypothesis.mean_bits for hypothesis in best]
         assert costs == pytest.approx(sorted(-bits for bits in expected.values())[: len(costs)], abs=1e-4)
         assert len(best) == min(9, len(expected)) == len({hypothesis.text for hypothesis in best})
@@ -237,12 +237,12 @@ def test_a_ruined_model_is_said() -> None:
     ruined = np.zeros((1, model.vocabulary.size), np.float32)
     ruined[0, -1] = np.nan
     with pytest.raises(FolderError, match="no probabilities"):
-        beam_search(model.language_model, guide, ruined, model.language_model.initial_state(1), 1)
+        next(beam_search(model.language_model, guide, ruined, model.language_model.initial_state(1), 1))
 
 
 def test_an_end_that_was_no_choice_costs_nothing() -> None:
     model = tiny(["ab"])
     guide = Constraints(DecodingOptions(beams=2, forbid=tuple(LETTERS), min_length=1), model.vocabulary, NEVER, None)
     said, state = model.language_model.step(np.array([BOS]), model.language_model.initial_state(1))
-    (made,) = beam_search(model.language_model, guide, said, state, 2)
+    *_, (made,) = beam_search(model.language_model, guide, said, state, 2)
     assert (made.text, made.reason, made.end_bits) == ("", "end", 0.0)

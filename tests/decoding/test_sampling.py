@@ -20,9 +20,9 @@ from kammil.decoding import sampling
 from kammil.decoding.constraints import Constraints
 from kammil.decoding.filters import FILTERS, Filter, filters
 from kammil.decoding.hypothesis import Hypothesis
-from kammil.decoding.options import DecodingOptions, Options
+from kammil.decoding.options import DecodingOptions
 from kammil.decoding.refusals import WordBlock
-from kammil.decoding.sampling import SequenceGroup, decode_step, keep_best
+from kammil.decoding.sampling import generate, keep_best
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import LanguageModel
 from kammil.models.ngram import counting as ngram_counting
@@ -383,73 +383,16 @@ def test_options_that_contradict_each_other(tiny: Completer, asked: dict[str, An
         assert "\n" not in str(caught.value)
 
 
-OPTIONS: list[Options] = [
-    {},
-    {"temperature": 0.7},
-    {"temperature": 0.7, "seed": 5},
-    {"temperature": 0.7, "top_k": 2},
-    {"temperature": 0.7, "top_p": 0.5},
-    {"temperature": 0.7, "min_p": 0.2},
-    {"temperature": 0.7, "typical_p": 0.3},
-    {"temperature": 0.0},
-    {"forbid": ("a",)},
-    {"presence_penalty": 1.0, "min_length": 3},
-]
-"""Each pair differs in one thing that decides what is sampled."""
-
-
-def groups(model: Completer) -> list[SequenceGroup]:
-    calls = [model.constraints(options, 1) for options in OPTIONS]
-    return [SequenceGroup(call, [call.hypothesis() for _ in range(1 + i % 3)]) for i, call in enumerate(calls)]
-
-
-def test_groups_get_together_what_each_gets_alone(tiny: Completer) -> None:
-    together, single, rng = groups(tiny), groups(tiny), np.random.default_rng(0)
-    for _ in range(6):
-        rows = sum(map(len, together))
-        scores: Any = np.log(rng.dirichlet(np.full(tiny.vocabulary.size, 0.5), rows)).astype(np.float32)
-        ids, chosen, failures = decode_step(together, scores)
-        begin, wanted = 0, list[int]()
-        for group in single:
-            wanted += decode_step([group], scores[begin : begin + len(group)])[0].tolist()
-            begin += len(group)
-        assert not failures and ids.tolist() == wanted
-        assert (chosen == scores[np.arange(rows), ids]).all()
-        for group in (*together, *single):
-            group.select([row for row, text in enumerate(group.live) if text.reason is None])
-        assert [group.live for group in together] == [group.live for group in single]
-
-
 def test_what_is_drawn_again_is_drawn_by_the_seed_of_its_own_text(tiny: Completer) -> None:
-    """A blocked word is refused after the draw: the second one of a batch must not take another call's seed."""
+    """A blocked word is refused after the draw: a text must not take the seed of another one of the call."""
     block = WordBlock(Blocklist([BlockedWord("ab", form="stem")]), (*[""] * 4, *LETTERS))
-    asked = [DecodingOptions(temperature=1.0, seed=seed) for seed in range(40)]
-    calls = [Constraints(options, tiny.vocabulary, (PAD, BOS, UNK), None, block=block) for options in asked]
-    together, single = ([SequenceGroup(call, [call.hypothesis()]) for call in calls] for _ in range(2))
-    for likely in ("a", "b"):
-        scores = np.full((len(single), tiny.vocabulary.size), -1.5)
-        scores[:, tiny.vocabulary.encode(likely)] = -0.5
-        scores = scores.astype(np.float32)
-        ids = decode_step(together, scores)[0].tolist()
-        assert ids == [decode_step([group], scores[:1])[0].item() for group in single]
-        for group in (*together, *single):
-            group.select([row for row, text in enumerate(group.live) if text.reason is None])
-        if likely == "a":
-            kept = [i for i, group in enumerate(together) if len(group)]
-            together, single = ([items[i] for i in kept] for items in (together, single))
-
-
-@pytest.mark.parametrize("broken", [0, 1, 9])
-def test_a_row_without_probabilities_fails_its_group_alone(tiny: Completer, broken: int) -> None:
-    some = groups(tiny)
-    scores = np.full((sum(map(len, some)), tiny.vocabulary.size), -8.0, np.float32)
-    begin = sum(map(len, some[:broken]))
-    scores[begin : begin + len(some[broken])] = np.nan
-    _, _, failures = decode_step(some, scores)
-    assert [*failures] == [some[broken]] and isinstance(failures[some[broken]], FolderError)
-    assert [text.bits == [] and text.reason is None for group in some for text in group.live] == [
-        i == broken for i, group in enumerate(some) for _ in group.live
-    ]
+    options = DecodingOptions(temperature=1.0, seed=3, length=6)
+    rules = Constraints(options, tiny.vocabulary, (PAD, BOS, UNK), None, block=block)
+    assert rules.only_temperature
+    many, *others = ([*generate(tiny.language_model, rules, *tiny.after(""), n)][-1] for n in (40, 1, 2, 7))
+    assert sum("ab" in text.text for text in many) > 5 and not any(text.text == "ab" for text in many)
+    for few in others:
+        assert [text.text for text in few] == [text.text for text in many[: len(few)]]
 
 
 class WithOnly(DecodingOptions):
@@ -469,6 +412,7 @@ def test_a_filter_that_is_added_is_seen_everywhere(tiny: Completer, monkeypatch:
     )
     assert [len(filters(call.options)) for call in (plain, first, second)] == [1, 2, 2]
     assert [call.only_temperature for call in (plain, first, second)] == [True, False, False]
-    some = [SequenceGroup(call, [call.hypothesis()]) for call in (plain, first, second, first)]
-    ids, _, failures = decode_step(some, np.log(np.full((4, tiny.vocabulary.size), 1 / 7, np.float32)))
-    assert not failures and ids.tolist()[1:] == [4, 5, 4]  # calls that share a pass of the filters do not mix
+    row = np.log(np.full((1, tiny.vocabulary.size), 1 / 7, np.float32))
+    for call, letter in ((first, "a"), (second, "b")):
+        (text,) = next(generate(tiny.language_model, call, row, tiny.language_model.initial_state(1), 1))
+        assert text.text == letter

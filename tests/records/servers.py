@@ -23,7 +23,7 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "both": ("levantine-all", "levantine", "--allow-origin", "https://page.example"),
     "careful": (
         *("levantine", "--no-learn", "--max-tokens", "20", "--max-body", "3000", "--max-answer", "1000"),
-        *("--allow-host", "words.example", "--rows", "1"),
+        *("--allow-host", "words.example", "--threads", "1"),
     ),
     "keyed": ("levantine", "--api-key", "secret"),
 }

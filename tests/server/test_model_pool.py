@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import threading
 import time
@@ -10,7 +11,6 @@ import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from kammil.errors import FolderError
 from kammil.server import model_pool
 from kammil.server.api.responses import ApiError
+from kammil.server.metrics import Metrics
 from kammil.server.model_pool import LoadedModel, ModelPool
-from kammil.server.scheduler.requests import ModelUpdate
 from kammil.server.settings import ServerSettings
-from kammil.vocabulary import BOS
+from kammil.server.workers import once
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +30,18 @@ def folder(folder_of: Callable[[str], Path]) -> Path:
 
 
 def with_pool(folder: Path, work: Callable[[ModelPool], Awaitable[None]], **options: object) -> None:
-    """Use a pool; at the end no scheduler's thread is left."""
+    """Use a pool; at the end none of its threads is left."""
 
     async def main() -> None:
-        pool = ModelPool(ServerSettings.of(folders=[folder], **options))
+        pool = ModelPool(ServerSettings.of(folders=[folder], **options), Metrics(()))
         try:
             await asyncio.wait_for(work(pool), 60)
         finally:
-            pool.close()
-        await threads(0)
+            pool.workers.close()
+        end = time.monotonic() + 20
+        while [one for one in threading.enumerate() if one.name.startswith("kammil-worker") and one not in others]:
+            assert time.monotonic() < end, "a thread of the pool runs on"
+            await asyncio.sleep(0.01)
 
     others.update(threading.enumerate())
     asyncio.run(main())
@@ -48,19 +51,16 @@ others: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 """Threads that ran before the test."""
 
 
-async def threads(many: int) -> None:
-    """Wait until so many schedulers have a thread; fail if that never happens."""
-    end = time.monotonic() + 20
-    while (left := sum(one.name == "kammil-scheduler" for one in {*threading.enumerate()} - {*others})) != many:
-        assert time.monotonic() < end, f"{left} schedulers run instead of {many}"
-        await asyncio.sleep(0.01)
+def remains(loaded: LoadedModel) -> list[weakref.ref[object]]:
+    """What must go with a model."""
+    model = loaded.completer.language_model
+    return [weakref.ref(each) for each in (loaded, loaded.completer, loaded.completer.state_cache, model)]
 
 
 def test_a_model_is_opened_once_for_all_who_ask(folder: Path) -> None:
     async def work(pool: ModelPool) -> None:
         found = await asyncio.gather(*(pool.open() for _ in range(5)))
         assert len(set(map(id, found))) == 1
-        await threads(1)
 
     with_pool(folder, work)
 
@@ -69,9 +69,16 @@ def test_a_model_is_opened_once_for_all_who_ask(folder: Path) -> None:
 def test_a_reload_leaves_nothing_of_the_old_model(folder: Path, signals: int) -> None:
     async def work(pool: ModelPool) -> None:
         old = await pool.open()
+        old.completer_of("a").suggest("شو")
+        left = remains(old)
         await asyncio.gather(*(pool.reload() for _ in range(signals)))
         assert pool.loaded != [old] and len(pool.loaded) == 1
-        await threads(1)
+        del old
+        gc.disable()  # which finds nothing that was frozen
+        try:
+            assert [each() for each in left] == [None] * len(left)
+        finally:
+            gc.enable()
 
     with_pool(folder, work)
 
@@ -109,7 +116,6 @@ def test_a_model_that_is_being_opened_is_read_again_too(folder: Path, monkeypatc
         await asyncio.sleep(0)
         await pool.reload()
         assert pool.loaded != [await opening] and len(pool.loaded) == 1
-        await threads(1)
 
     with_pool(folder, work)
 
@@ -119,9 +125,7 @@ def test_requests_at_work_keep_the_old_model(folder: Path) -> None:
         async with pool.use(None) as old:
             await pool.reload()
             assert pool.loaded != [old]
-            await threads(2)
-            assert await old.scheduler.run(ModelUpdate(0, lambda: None)) is None  # its scheduler answers
-        await threads(1)
+            assert await old.run(once(lambda: old.completer.complete("شو", length=3, min_length=3).text))
 
     with_pool(folder, work)
 
@@ -138,7 +142,7 @@ def test_a_folder_that_cannot_be_read_changes_nothing(
         with monkeypatch.context() as patched:
             patched.setattr(model_pool, "load", fail)
             await pool.reload()
-        assert pool.loaded == [old] and not old.replaced
+        assert pool.loaded == [old]
         await pool.reload()
         assert pool.loaded != [old]
 
@@ -146,22 +150,19 @@ def test_a_folder_that_cannot_be_read_changes_nothing(
 
 
 def test_the_session_unused_for_longest_is_dropped_with_its_states(folder: Path) -> None:
-    def typed(loaded: LoadedModel, session: str) -> int:
-        state_cache = loaded.state_cache(session)
-        state_cache.decoder(np.array([BOS, 5, 6]))
-        return id(state_cache)
-
     async def work(pool: ModelPool) -> None:
         loaded = await pool.open()
-        first, second = loaded.state_cache("a"), loaded.state_cache("b")
-        assert typed(loaded, "a") == id(first) and typed(loaded, "b") == id(second)
-        assert loaded.state_cache("a") is first  # used again, so b is now unused for longer
-        loaded.state_cache("c")
-        assert loaded.state_cache("a") is first and len(first)
-        await loaded.scheduler.run(ModelUpdate(0, lambda: None))  # earlier updates are done
-        assert not len(second)
-        assert loaded.state_cache("b") is not second
-        assert loaded.state_cache(None) is loaded.completer.state_cache
+        first, second = loaded.completer_of("a"), loaded.completer_of("b")
+        for session in ("a", "b"):
+            loaded.completer_of(session).after("شو")
+        assert loaded.completer_of("a") is first  # used again, so b is now unused for longer
+        loaded.completer_of("c")
+        assert loaded.completer_of("a") is first and len(first.state_cache)
+        left = weakref.ref(second.state_cache)
+        del second
+        assert left() is None
+        assert not len(loaded.completer_of("b").state_cache)
+        assert loaded.completer_of(None) is loaded.completer
 
     with_pool(folder, work, sessions=2)
 
@@ -169,7 +170,7 @@ def test_the_session_unused_for_longest_is_dropped_with_its_states(folder: Path)
 def test_without_sessions_all_clients_share_one_cache(folder: Path) -> None:
     async def work(pool: ModelPool) -> None:
         loaded = await pool.open()
-        assert loaded.state_cache("a") is loaded.state_cache("b") is loaded.completer.state_cache
+        assert loaded.completer_of("a") is loaded.completer_of("b") is loaded.completer
 
     with_pool(folder, work, sessions=0)
 
@@ -225,8 +226,7 @@ def test_a_private_copy_gives_way_after_an_idle_hour_and_its_session_is_told(
                 assert own is copies.get(session, loaded)
                 if own is not loaded:
                     used[session] = clock.now
-            for session in copies:
-                loaded.drop_private(session)
+            loaded.private.clear()
             loaded.expired.clear()
 
         loaded = await pool.open()

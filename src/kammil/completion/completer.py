@@ -30,9 +30,7 @@ from kammil.completion.stock_phrases import (
     MAX_OWN,
     StockPhrase,
     StockPhrases,
-    are_enough,
     bundled,
-    choose,
     own_phrases,
     stock_hypotheses,
 )
@@ -48,14 +46,14 @@ from kammil.completion.suggestions import (
 from kammil.completion.unsolicited import unsolicited_politics
 from kammil.completion.word_list import Openings
 from kammil.completion.word_search import MAX_STATES, WordSearch
+from kammil.completion.writing import Writing
 from kammil.data.blocklist import BlockedWord, read_list_file
 from kammil.data.bloom import BloomFilter
-from kammil.decoding.beam_search import beam_search
 from kammil.decoding.constraints import Constraints, begins_with
 from kammil.decoding.hypothesis import FinishReason, Hypothesis
 from kammil.decoding.options import MAX_COMPLETIONS, DecodingOptions, Options
 from kammil.decoding.refusals import NO_REFUSALS, Refusals, WordBlock, WordBlocks
-from kammil.decoding.sampling import generate
+from kammil.decoding.sampling import Step
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
 from kammil.models.family import load_model
@@ -102,6 +100,20 @@ class Score:
     def bits_per_character(self) -> float:
         """Mean bits without the end of text; NaN for an empty text."""
         return sum(self.bits[:-1]) / len(self.text) if self.text else math.nan
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as a model reads it."""
+
+    text: str
+    """Normalised, with Arabic in place of its last Latin letters if they were read."""
+    typed: str
+    """As it was typed, or, where nothing may follow what it was read as, that."""
+    reading: str = ""
+    """Arabic words read for Latin letters."""
+    replaces: int = 0
+    """Number of characters that they replace."""
 
 
 MAX_READ = 1_000
@@ -201,12 +213,12 @@ class Completer:
     def openings(self) -> Openings:
         """Words that a text may begin with."""
         self._adaptation.sync_profile()
-        learnt = self._adaptation.first_words
-        if self._openings is None or self._openings[0] != dict(learnt):
+        learnt = dict(self._adaptation.first_words)  # another thread may learn
+        if self._openings is None or self._openings[0] != learnt:
             words = Counter[str]()
             for word, number in learnt.items():
                 words[self.normalise(word)] += number
-            self._openings = dict(learnt), Openings.of(self.vocabulary, words, counted=self._has_messages)
+            self._openings = learnt, Openings.of(self.vocabulary, words, counted=self._has_messages)
         return self._openings[1]
 
     def session(self, *, megabytes: float = MAX_MEGABYTES, context: Sequence[str] = ()) -> Session:
@@ -284,8 +296,10 @@ class Completer:
         if context:
             return self.in_context(context).samples(prompt, n, **options)
         constraints = self.constraints(options, n)
-        *_, hypotheses = self._write(prompt, constraints, n)
-        read = self.reading(prompt, refusals=constraints.refusals) if constraints.options.read_latin else ("", 0)
+        read = self.read_prompt(prompt, constraints)
+        writing = self.write(read, constraints)
+        for _ in writing:
+            pass
         return [
             Completion(
                 prompt,
@@ -293,10 +307,11 @@ class Completer:
                 h.reason or "length",
                 tuple(h.bits[: len(h.text)]),
                 h.mean_bits,
-                *read,
+                read.reading,
+                read.replaces,
                 h.likeness is not None,
             )
-            for h in hypotheses
+            for h in writing.texts()
         ]
 
     def stream(self, prompt: str, *, context: Sequence[str] = (), **options: Unpack[Options]) -> Iterator[str]:
@@ -307,12 +322,13 @@ class Completer:
         constraints = self.constraints(options, 1)  # not in the generator: wrong options fail now
 
         def pieces() -> Iterator[str]:
-            sent = 0
-            for (hypothesis,) in self._write(prompt, constraints, 1):
-                safe = hypothesis.safe()
-                if safe > sent:
-                    yield hypothesis.text[sent:safe]
+            sent, writing = 0, self.write(self.read_prompt(prompt, constraints), constraints)
+            for _ in writing:
+                if not writing.chooses and (safe := writing.drawn[0].safe()) > sent:
+                    yield writing.drawn[0].text[sent:safe]
                     sent = safe
+            if len(text := writing.texts()[0].text) > sent:
+                yield text[sent:]
 
         return pieces()
 
@@ -330,62 +346,48 @@ class Completer:
         """
         if context:
             return self.in_context(context).suggest(prefix, k, **options)
-        query = self.query(prefix, SuggestOptions.of(k=k, **options))
-        begun = self.begun_word(query)  # first: it reads up to the begun word
-        (found,) = self.suggest_after([query], *self._read(query.text.seen).result, [begun])
-        return found
+        return self.suggest_for(self.query(prefix, SuggestOptions.of(k=k, **options)))
 
     def query(
         self,
         prefix: str,
         options: SuggestOptions,
         *,
-        seen: str | None = None,
         ghost: bool = False,
         taught: frozenset[BlockedWord] | None = None,
     ) -> Query:
-        """Return what `suggest_after` and `phrase_after` are asked; `seen` is the normalised text, `taught` as in
-        `word_block`."""
-        text = TypedText.of(self.vocabulary, prefix, self.normalise(prefix) if seen is None else seen)
+        """Return what `suggest_for` and `phrase_for` are asked; `taught` is as in `word_block`."""
+        text = TypedText.of(self.vocabulary, prefix, self.normalise(prefix))
         refusals = self.refusals(options.forbid, allow_offensive=options.allow_offensive, taught=taught)
         stock = None
         if ghost and options.words >= ghost_text.MAX_WORDS and self._has_messages:
-            # Phrases are opened where they are looked up, not on an event loop.
             asked: Options = {"forbid": options.forbid, "allow_offensive": options.allow_offensive}
             asked |= {"clause": True, "stock_phrases": True, "length": MAX_CHARACTERS}
             stock = self.constraints(asked, 1, taught=taught)
         return Query(text, options, refusals, stock)
 
-    def begun_word(self, query: Query, state_cache: StateCache | None = None) -> BegunWord | None:
+    def begun_word(self, query: Query) -> BegunWord | None:
         """Return the interpretations of the last word, if there are several."""
         text = query.text
         if not query.options.correct or query.refusals.silent(text.seen):
             return None
-        cache = self.state_cache if state_cache is None else state_cache
-        return self.word_reader.after(self.language_model, cache, text.ids, text.letters, text.as_typed)
+        return self.word_reader.after(self.language_model, self.state_cache, text.ids, text.letters, text.as_typed)
 
-    def suggest_after(
-        self,
-        queries: Sequence[Query],
-        log_probabilities: LogProbabilities,
-        state: State,
-        begun: Sequence[BegunWord | None],
-    ) -> list[list[Suggestion]]:
-        """Suggest words after R texts in one search: `log_probabilities`, (R, V), follow them; the queries share `k`,
-        `threshold` and refusals, `begun` is `begun_word` of each."""
-        options = queries[0].options
+    def suggest_for(self, query: Query) -> list[Suggestion]:
+        """Suggest as `suggest`."""
+        begun, seen, options = self.begun_word(query), query.text.seen, query.options
+        read = self._read(seen)  # then: `begun_word` has read up to the begun word
         search = WordSearch(
             self.language_model,
             self.character_classes,
             options.k,
             options.threshold,
             max(MAX_STATES, options.k),
-            refusals=queries[0].refusals,
+            refusals=query.refusals,
             openings=self.openings,
         )
-        texts = [query.text.seen for query in queries]
-        found = search.run(texts, log_probabilities, state, begun)
-        return [to_suggestions(self.vocabulary, text, words) for text, words in zip(texts, found, strict=True)]
+        (found,) = search.run([seen], *read.result, [begun])
+        return to_suggestions(self.vocabulary, seen, found)
 
     def messages(self) -> Iterable[str]:
         """Return the project's messages, where they belong to the model."""
@@ -424,15 +426,13 @@ class Completer:
             self._own_phrases = version, own_phrases([*map(self.normalise, self._adaptation.texts[-MAX_OWN:])])
         return self._own_phrases[1]
 
-    def reading(
-        self, prompt: str, state_cache: StateCache | None = None, *, refusals: Refusals = NO_REFUSALS
-    ) -> tuple[str, int]:
+    def reading(self, prompt: str, *, refusals: Refusals = NO_REFUSALS) -> tuple[str, int]:
         """Return the Arabic words that the last Latin letters of a prompt are read as, and the number of characters
         they replace, or 0, as where `refusals` let nothing follow."""
         prompt = prompt[-MAX_READ:]
         text = TypedText.of(self.vocabulary, prompt, self.normalise(prompt))
-        cache = self.state_cache if state_cache is None else state_cache
-        arabic, replaces = self.word_reader.reading(self.language_model, cache, text.ids, text.letters, text.as_typed)
+        asked = self.language_model, self.state_cache, text.ids, text.letters, text.as_typed
+        arabic, replaces = self.word_reader.reading(*asked)
         read = self.vocabulary.decode(np.array(arabic, np.int64))
         silent = replaces and refusals.silent(text.seen, text.seen[: len(text.seen) - replaces] + read)
         return ("", 0) if silent else (read, replaces)
@@ -457,15 +457,15 @@ class Completer:
             return self.in_context(context).phrase(prefix, threshold=threshold, **options)
         checked = {} if threshold is None else {"threshold": threshold}
         query = self.query(prefix, SuggestOptions.of(**options, **checked), ghost=True)
-        return self.phrase_after(query, self._read(query.text.seen), threshold)
+        return self.phrase_for(query, threshold)
 
-    def phrase_after(self, query: Query, read: Prefill, threshold: float | None = None) -> ghost_text.Phrase:
-        """Predict ghost text behind a text that was read, or return it as before; a `threshold` wins over the level."""
+    def phrase_for(self, query: Query, threshold: float | None = None) -> ghost_text.Phrase:
+        """Predict ghost text as `phrase`, or return it as before."""
         rule = ghost_text.GHOST_RULES[query.options.ghost]
         if threshold is not None:
             rule = ghost_text.GhostRule(threshold, 0.0)
         question = query.text.seen, rule, query.options.words, query.stock is None, weakref.ref(query.refusals)
-        return read.once(question, lambda result: self._phrase(query, rule, *result))
+        return self._read(query.text.seen).once(question, lambda result: self._phrase(query, rule, *result))
 
     def _phrase(
         self, query: Query, rule: ghost_text.GhostRule, log_probabilities: LogProbabilities, state: State
@@ -573,26 +573,30 @@ class Completer:
             return None
         return self._adaptation.user_allowed_words if taught is None else taught
 
-    def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
-        """Yield the hypotheses after every step, or at the end."""
-        seen = typed = self.normalise(prompt)
-        options = constraints.options
-        if options.read_latin:
-            reading, replaces = self.reading(prompt)
-            seen = typed[: len(typed) - replaces] + reading
-        constraints, decoder = constraints.at(seen, typed), self._read(seen)
-        after = decoder.result
-        if options.beams > 1:
-            yield beam_search(self.language_model, constraints, *after, n)
-        elif options.best_of > 1:
-            stock, drawn = self.stock_hypotheses(constraints, *after), list[Hypothesis]()
-            if not are_enough(stock, constraints):
-                *_, drawn = generate(self.language_model, constraints, *after, options.best_of)
-            yield choose(drawn, stock, constraints)
-        else:
-            # Steps of the most probable text are cached: the next keystroke may ask for the rest.
-            step = decoder.step if n == 1 and options.temperature == 0 else None
-            yield from generate(self.language_model, constraints, *after, n, step=step)
+    def read_prompt(self, prompt: str, constraints: Constraints) -> Prompt:
+        """Normalise a prompt and, with `read_latin`, read the Latin letters at its end."""
+        typed = self.normalise(prompt)
+        if not constraints.options.read_latin:
+            return Prompt(typed, typed)
+        reading, replaces = self.reading(prompt)
+        text = typed[: len(typed) - replaces] + reading
+        if constraints.refusals.silent(typed, text):
+            return Prompt(typed, text)
+        return Prompt(text, typed, reading, replaces)
+
+    def write(self, prompt: Prompt, constraints: Constraints) -> Writing:
+        """Begin the texts of a call."""
+        decoder = self._read(prompt.text)
+        return self.write_after(constraints.at(prompt.text, prompt.typed), *decoder.result, step=decoder.step)
+
+    def write_after(
+        self, constraints: Constraints, log_probabilities: LogProbabilities, state: State, *, step: Step | None = None
+    ) -> Writing:
+        """Begin the texts of a call after a prompt that was read; `step` reads what is most probable."""
+        options, find = constraints.options, self.stock_hypotheses
+        # Such steps are cached: the next keystroke may ask for the rest.
+        cached = step if constraints.n == options.best_of == 1 and options.temperature == 0 else None
+        return Writing(self.language_model, constraints, log_probabilities, state, find, cached)
 
     def _read(self, seen: str) -> Prefill:
         self._adaptation.sync_profile()

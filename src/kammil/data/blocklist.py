@@ -297,7 +297,7 @@ class Blocklist:
         self._started: dict[int, int] = {}
         self._refused: dict[int, tuple[frozenset[str] | None, bool]] = {}
         self._next: list[dict[str, int]] = []
-        self._lock = threading.Lock()  # event loop and scheduler share a list
+        self._lock = threading.Lock()  # threads share a list
         self._nowhere, self._begin = self._state(frozenset()), self._state(self._new_word)
 
     def graph(self) -> dict[str, Any]:

@@ -8,8 +8,7 @@ of missing characters: texts that have paid for a string are not crowded out (Po
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable
-from functools import partial
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import numpy as np
@@ -24,27 +23,16 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, s
 
 def beam_search(
     model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
-) -> list[Hypothesis]:
-    """Return up to n different texts, best first; arguments as of `generate`."""
-    steps = beam_steps(model, constraints, log_probabilities, state, n)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
-def beam_steps(
-    model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
-) -> Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]:
-    """Search as `beam_search`; yields after every step what returns the best texts so far.
+) -> Iterator[list[Hypothesis]]:
+    """Yield up to n different texts after every step, best first; arguments as of `generate`.
 
     A step visits the extensions of all beams, best first, until B of them continue; the search ends when no unfinished
     text can be among the best n.
     """
     options = constraints.options
     if options.length == 0:
-        return [constraints.hypothesis()]
+        yield [constraints.hypothesis()]
+        return
     live, totals, counts = [constraints.hypothesis()], np.zeros(1), constraints.counts(1)
     finished: dict[str, tuple[float, Hypothesis]] = {}
     for step in range(1, options.length + 1):
@@ -78,8 +66,8 @@ def beam_steps(
             break
         live, counts = unfinished, constraints.counted(counts, parents[kept], ids[kept])
         log_probabilities, state = model.step(ids[kept], select_rows(state, parents[kept]))
-        yield partial(_best, n, finished.values(), zip(totals / step, live, strict=True))
-    return _best(n, finished.values())
+        yield _best(n, finished.values(), zip(totals / step, live, strict=True))
+    yield _best(n, finished.values())
 
 
 def _best(n: int, *scored: Iterable[tuple[float, Hypothesis]]) -> list[Hypothesis]:

@@ -88,14 +88,9 @@ class Constraints:
         self.refusals = Refusals(parts if block is None else [*parts, block], self.pieces)
         self._start, self._least = self.refusals.start(""), options.min_length
         self._check_possible()
-        self.filters, self._active = filters(options), active(options)
-        self.only_temperature = self.static_mask and not self._active
+        self.filters = filters(options)
+        self.only_temperature = self.static_mask and not active(options)
         """Whether, beside those, only the temperature decides: a model may sample many characters at once."""
-
-    @property
-    def batch_key(self) -> object:
-        """Equal for calls whose texts may share `filters`."""
-        return (self.options.temperature, self._active) if self.static_mask else self
 
     def at(self, prompt: str, typed: str = "", *, goes_on: bool = False) -> Constraints:
         """Return the constraints after a prompt, in which, as it is or was `typed`, refused strings may have begun;

@@ -98,82 +98,36 @@ class SequenceGroup:
                 one.reason = "length"
 
 
-def decode_step(
-    groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities
-) -> tuple[Ids, LogProbabilities, dict[SequenceGroup, Exception]]:
-    """Choose the next character of every text, and append it; a group that fails changes nothing for the others.
-
-    The groups' live texts are the rows of the log-probabilities, (B, V). Returns the ids, (B,), their
-    log-probabilities, (B,), and the errors of groups, whose rows mean nothing.
-    """
-    ids, ends = np.zeros(len(log_probabilities), np.int64), np.zeros(len(log_probabilities), np.bool_)
-    failures: dict[SequenceGroup, Exception] = {}
-    batches: dict[object, list[tuple[SequenceGroup, slice, list[float]]]] = {}
-    rows_of: dict[SequenceGroup, slice] = {}
-    begin = 0
-    for group in groups:
-        rows_of[group] = rows = slice(begin, begin + len(group))
-        begin = rows.stop
-        batches.setdefault(group.constraints.batch_key, []).append((group, rows, group.chances()))
-    queue = [*batches.values()]
-    while queue:
-        batch = queue.pop()
-        rows = batch[0][1]
-        if len(batch) > 1:
-            rows = [row for _, rows, _ in batch for row in range(rows.start, rows.stop)]
-        chances = [chance for _, _, own in batch for chance in own]
-        try:
-            ids[rows], ends[rows] = _choose([group for group, _, _ in batch], log_probabilities[rows], chances)
-        except Exception as error:
-            if len(batch) == 1:
-                failures[batch[0][0]] = error
-            else:  # of one of them
-                queue += [[each] for each in batch]
-    chosen = log_probabilities[np.arange(len(ids)), ids]
-    for group, rows in rows_of.items():
-        try:
-            if group not in failures:
-                group.append(ids[rows], chosen[rows], ends[rows])
-        except Exception as error:
-            failures[group] = error
-    return ids, chosen, failures
-
-
 def _choose(
-    groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities, chances: list[float]
+    group: SequenceGroup, log_probabilities: LogProbabilities, chances: list[float]
 ) -> tuple[Ids, NDArray[np.bool_]]:
-    """Return the ids for groups of one `batch_key`, (B,), and which texts must end, (B,)."""
+    """Return the ids of a group's texts, (B,), and which texts must end, (B,)."""
 
     def draw(weights: LogWeights, chances: list[float]) -> Ids:
         return sample(weights, np.array(chances)) if chances else greedy(weights)
 
-    constraints = groups[0].constraints
+    constraints = group.constraints
     if not constraints.static_mask:
-        weights, ends = constraints.apply(log_probabilities.astype(np.float64), groups[0].live, groups[0].counts)
+        weights, ends = constraints.apply(log_probabilities.astype(np.float64), group.live, group.counts)
         for keep in constraints.filters:
             weights = keep(weights)
         return draw(weights, chances), ends
     weights = log_probabilities + constraints.mask  # in double precision
     ends = np.zeros(len(weights), np.bool_)
-    masked = list[tuple[int, Ids, SequenceGroup, int]]()
-    begin = 0
-    for group in groups:
-        refused = ((row, group.constraints.refused(text)) for row, text in enumerate(group.live))
-        masked += [(begin + row, ids, group, row) for row, ids in refused if ids is not None]
-        begin += len(group)
+    masked = [(row, ids) for row, text in enumerate(group.live) if (ids := constraints.refused(text)) is not None]
     # A filter must see refusals, else nothing may be left. Without one a refused character is drawn again: that is the
     # same distribution, and what `_sample_in_bulk` can do.
     if not constraints.only_temperature:
-        for row, refused, _, _ in masked:
+        for row, refused in masked:
             ends[row] = _refuse(weights[row], refused)
     for keep in constraints.filters:
         weights = keep(weights)
     ids = draw(weights, chances)
     if constraints.only_temperature:
-        for row, refused, group, member in masked:
+        for row, refused in masked:
             if ids[row] in refused:
                 ends[row] = _refuse(weights[row], refused)
-                second = [_second_chance(group.constraints, group.indices[member], group.live[member])]
+                second = [_second_chance(constraints, group.indices[row], group.live[row])]
                 ids[row] = draw(weights[row : row + 1], second if chances else [])[0]
     return ids, ends
 
@@ -224,7 +178,7 @@ def generate(
             rows = log_probabilities.repeat(len(group), axis=0)
             after = select_rows(state, np.zeros(len(group), np.int64))
         while group.live:
-            ids, ends = _choose([group], rows, group.chances())
+            ids, ends = _choose(group, rows, group.chances())
             group.append(ids, rows[:, ids[0]] if len(ids) == 1 else rows[np.arange(len(ids)), ids], ends)
             yield hypotheses
             kept = [row for row, hypothesis in enumerate(group.live) if hypothesis.reason is None]
@@ -238,7 +192,7 @@ def generate(
 def _sample_in_bulk(
     model: LanguageModel, sampler: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
 ) -> Iterator[list[Hypothesis]]:
-    """Yield the text of `decode_step` every `_BULK` characters, and after refused ones."""
+    """Yield the text of `generate` every `_BULK` characters, and after refused ones."""
     options, refused = constraints.options, constraints.mask
     generator, chances = np.random.default_rng([options.seed, 0]), np.zeros(0)
     while hypothesis.reason is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import shutil
@@ -23,7 +24,11 @@ from kammil.server.metrics import MULTIPROCESS_DIR, Metrics
 from kammil.server.model_pool import ModelPool
 from kammil.server.security import SecurityMiddleware
 from kammil.server.settings import ServerSettings
+from kammil.server.workers import trim_heap
 from kammil.views import playground
+
+TRIM_SECONDS = 5
+"""Interval between returns of free memory to the system, where there was work."""
 
 log = logging.getLogger("kammil.server")
 
@@ -33,19 +38,19 @@ def create(settings: ServerSettings) -> FastAPI:
     routers = (completions.router, text_routes.router)
     paths = {route.path for router in routers for route in router.routes if isinstance(route, APIRoute)}
     metrics = Metrics({"/", "/health", "/metrics", *paths})
-    pool = ModelPool(settings, metrics.count_answered)
+    pool = ModelPool(settings, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         opening = asyncio.create_task(pool.open())
         opening.add_done_callback(_log_failure)
-        watching = asyncio.create_task(_supervise(pool, metrics, workers=settings.workers > 1))
+        watching = asyncio.create_task(_supervise(pool, workers=settings.workers > 1))
         with _reload_on_sighup(pool):
             log.info("process %d serves %s", os.getpid(), ", ".join(pool.names))
             yield
         opening.cancel()
         watching.cancel()
-        pool.close()
+        pool.workers.close()
 
     app = FastAPI(
         title="Kammil",
@@ -60,9 +65,9 @@ def create(settings: ServerSettings) -> FastAPI:
     for router in routers:
         app.include_router(router)
     _add_operator_routes(app, pool, metrics)
-    for path in playground.assets():
-        app.add_api_route(f"/{path}", _asset, methods=["GET", "HEAD"], include_in_schema=False)
     public = [f"/{path}" for path in playground.assets()]
+    for path in public:
+        app.add_api_route(path, _asset, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_middleware(SecurityMiddleware, settings=settings, metrics=metrics, public=public)
     return app
 
@@ -88,11 +93,13 @@ def _reload_on_sighup(pool: ModelPool) -> Generator[None]:
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-async def _supervise(pool: ModelPool, metrics: Metrics, *, workers: bool) -> None:
-    parent = os.getppid()
-    while True:
-        metrics.update(pool.stats)
-        await pool.reopen_stopped()
+async def _supervise(pool: ModelPool, *, workers: bool) -> None:
+    """Return free memory now and then, and end a worker whose supervisor has died."""
+    parent, seen = os.getppid(), 0
+    for second in itertools.count():
+        if second % TRIM_SECONDS == 0 and pool.workers.num_slices > seen:
+            seen = pool.workers.num_slices
+            await asyncio.to_thread(trim_heap)
         if workers and os.getppid() != parent:
             log.error("the supervisor has died, so this worker ends")
             shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)  # as the supervisor would
@@ -109,16 +116,16 @@ def _add_operator_routes(app: FastAPI, pool: ModelPool, metrics: Metrics) -> Non
     @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
         """Return metrics for Prometheus: requests, errors, queue, tokens, times."""
-        metrics.update(pool.stats)
         content, media = await asyncio.to_thread(metrics.render)
         return Response(content, media_type=media)
 
     @app.get("/health", response_model=schemas.Health, responses={503: responses.ERRORS[503]})
     async def health() -> Response:
-        """Return 200 if requests are answered at once, and 503 while the first model, or one that stopped, is being
-        opened."""
+        """Return 200 if requests are answered at once, and 503 while the first model is being opened, or where a
+        request hangs."""
         if not pool.ready:
-            raise ApiError(503, "the model is being opened; try again in a second.", headers={"Retry-After": "1"})
+            message = "the model is being opened, or a request hangs; try again in a second."
+            raise ApiError(503, message, headers={"Retry-After": "1"})
         return json_response(schemas.Health())
 
 

@@ -17,8 +17,7 @@ Session = str | None
 class LearntTexts:
     """Each session's learnt texts, bounded like a profile, together with those of its `siblings`.
 
-    Only the scheduler's thread may use it, except `user_allowed_words` and `check_fits`. Siblings that learn at once
-    may exceed the bounds by one text each.
+    Only one thread at a time may use siblings (`LoadedModel.update`), but for `user_allowed_words` and `check_fits`.
     """
 
     def __init__(self, completer: Completer, siblings: Callable[[], Iterable[LearntTexts]] = tuple) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import Scope
-
-from kammil.server.scheduler.requests import EngineRequest, Generation
-from kammil.server.scheduler.scheduler import SchedulerStats
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 """Prometheus's environment variable for the folder that workers share."""
@@ -37,14 +33,12 @@ class Metrics:
         self._requests = counter("requests", "Requests answered.", "route", "status")
         self._errors = counter("errors", "Requests answered with an error.", "route", "status")
         self._request_seconds = seconds("request", "From the head of a request to the end of its answer.", "route")
-        self._queue_seconds = seconds("queue", "Waiting until the scheduler begins a request.", "model")
+        self._queue_seconds = seconds("queue", "Waiting until a thread begins a request.", "model")
         self._token_seconds = seconds("token", "Time per generated token, prompt included.", "model", TOKEN_BUCKETS)
         self._prompt_tokens = counter("prompt_tokens", "Tokens of prompts.", "model")
         self._completion_tokens = counter("completion_tokens", "Generated tokens.", "model")
-        self._queue = gauge("queue_size", "Requests that wait or whose prompts are being read.")
-        self._live = gauge("live_texts", "Texts being generated.")
-        self._steps = counter("steps", "Steps of a model.")
-        self._rows = counter("step_rows", "Texts stepped, summed over all steps.")
+        self.queue = gauge("queue_size", "Requests that no thread has begun.")
+        self.live = gauge("live_texts", "Texts being generated.")
 
     def count_request(self, scope: Scope, status: int, seconds: float) -> None:
         """Count an HTTP request."""
@@ -55,28 +49,17 @@ class Metrics:
             self._errors.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
 
-    def count_answered(self, model: str, call: EngineRequest[object], tokens: int) -> None:
-        """Count a request that a scheduler answered after reading `tokens`."""
-        self._prompt_tokens.labels(model).inc(tokens)
-        if call.started_at is None:
-            return
-        self._queue_seconds.labels(model).observe(call.started_at - call.submitted_at)
-        if isinstance(call, Generation):
-            decided = sum(sequence.num_decisions for sequence in call.sequences)
-            self._completion_tokens.labels(model).inc(decided)
-            if decided:
-                seconds = (call.answered_at or time.monotonic()) - call.started_at
-                self._token_seconds.labels(model).observe(seconds / decided)
+    def count_begun(self, model: str, seconds: float) -> None:
+        """Count a request that has waited so long for a thread."""
+        self.queue.dec()
+        self._queue_seconds.labels(model).observe(seconds)
 
-    def update(self, all_stats: Sequence[SchedulerStats]) -> None:
-        """Add the schedulers' numbers."""
-        self._queue.set(sum(stats.waiting for stats in all_stats))
-        self._live.set(sum(stats.live for stats in all_stats))
-        for stats in all_stats:
-            steps, rows = stats.steps, stats.rows
-            self._steps.inc(steps - stats.exported[0])
-            self._rows.inc(rows - stats.exported[1])
-            stats.exported = steps, rows
+    def count_tokens(self, model: str, read: int, written: int = 0, seconds: float = 0.0) -> None:
+        """Count the tokens of a prompt, and those that were written in so many seconds."""
+        self._prompt_tokens.labels(model).inc(read)
+        self._completion_tokens.labels(model).inc(written)
+        if written:
+            self._token_seconds.labels(model).observe(seconds / written)
 
     def render(self) -> tuple[bytes, str]:
         """Return all metrics as text and their media type."""

@@ -11,24 +11,26 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
 from kammil.completion.learning import Profile
-from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
 from kammil.language_model import AdaptiveModel
 from kammil.models.family import FAMILIES
 from kammil.server.api import schemas
 from kammil.server.api.responses import ApiError
 from kammil.server.learnt_texts import LearntTexts
-from kammil.server.scheduler.requests import EngineRequest, ModelUpdate
-from kammil.server.scheduler.scheduler import Scheduler, SchedulerStats
+from kammil.server.metrics import Metrics
 from kammil.server.settings import ServerSettings, model_name
+from kammil.server.workers import Work, Workers
 from kammil.text import shortened
 
 SHARED_MEGABYTES = 64.0
@@ -36,61 +38,73 @@ SHARED_MEGABYTES = 64.0
 SESSION_MEGABYTES = 2.0
 """One session's state cache: 170 characters with the bundled model."""
 MAX_PRIVATE = 32
-"""Private copies of a model, each with a thread."""
+"""Private copies of a model."""
 IDLE_SECONDS = 3600.0
 """Time without a request after which a private copy gives way to another."""
 MAX_EXPIRED = 10_000
 """Expired sessions that are remembered: where 32 expire in each hour, those of 13 days."""
-RETRY_SECONDS = 30.0
-"""Delay after a failed reopening, unless a request comes first."""
 
-OnAnswered = Callable[[str, EngineRequest[Any], int], None]
-"""Takes the model's name, the answered request, and its number of prompt tokens."""
 Answer = TypeVar("Answer")
 
 log = logging.getLogger("kammil.server")
 
 
 class LoadedModel:
-    """An open model, which no other code may use, with its scheduler, sessions and learnt texts.
+    """An open model, which all threads share, with its sessions and learnt texts.
 
     OpenAI's `system_fingerprint` changes whenever the same seed could give another text.
     """
 
     def __init__(
-        self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered, fingerprint: str
+        self, name: str, completer: Completer, settings: ServerSettings, workers: Workers, fingerprint: str
     ) -> None:
-        self.name, self.completer, self.settings, self.fingerprint = name, completer, settings, fingerprint
-        self._on_answered, self.count_answered = on_answered, partial(on_answered, name)
-        completer.state_cache = StateCache(completer.language_model, SHARED_MEGABYTES)
-        self.scheduler = Scheduler(completer, max_batch=settings.rows)
+        self.name, self.settings, self.fingerprint = name, settings, fingerprint
+        self.workers = workers
+        self.completer = completer.with_own_cache(SHARED_MEGABYTES)
         self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
         self._as_opened = completer.fork(learnt=True) if self.can_learn else None
         """The model as no client has taught it."""
+        self._lock = Lock()  # of whoever teaches the model or a copy
+        self._taught = WeakSet[LearntTexts]()  # of the model and its copies
+        self.learnt_texts = self._new_texts(self.completer)
         self.private: dict[str, LoadedModel] = {}
         """Copies by session, which share the weights."""
         self.expired: dict[str, None] = {}
         """Sessions that have lost their copy and have not confirmed it, oldest first."""
-        self.learnt_texts = LearntTexts(completer, self._all_learnt)
-        self._sessions: OrderedDict[str, StateCache] = OrderedDict()
-        self.num_users, self.used_at, self.replaced = 0, time.monotonic(), False
-        completer.character_classes  # noqa: B018 # computed before the first request
+        self._sessions: OrderedDict[str, Completer] = OrderedDict()
+        self.num_users, self.used_at = 0, time.monotonic()
 
-    def deadline(self) -> float:
-        """Return the deadline of a request that begins now."""
-        return time.monotonic() + self.settings.timeout
+    def _new_texts(self, completer: Completer) -> LearntTexts:
+        texts = LearntTexts(completer, partial(list[LearntTexts], self._taught))
+        self._taught.add(texts)
+        return texts
+
+    async def run(self, work: Work[Answer]) -> Answer:
+        """Do the work of a request in a thread."""
+        return await self.workers.run(work, self.name, self.settings.timeout)
+
+    def stream(self, work: Work[Any]) -> AsyncGenerator[bytes]:
+        """Do the work in a thread, and yield its parts."""
+        return self.workers.stream(work, self.name, self.settings.timeout)
 
     async def update(self, action: Callable[[], Answer]) -> Answer:
-        """Call an action on the scheduler's thread."""
-        return await self.scheduler.run(ModelUpdate(self.deadline(), action))
+        """Call an action in a thread while nobody else teaches the model."""
+
+        def alone() -> Work[Answer]:
+            while not self._lock.acquire(timeout=0.01):
+                yield
+            try:
+                yield  # the client may have left meanwhile
+                return action()
+            finally:
+                self._lock.release()
+
+        return await self.run(alone())
 
     def log_prompt(self, prompt: object) -> None:
         """Log a prompt if the settings ask for it."""
         if self.settings.log_prompts:
             log.info("prompt: %r", prompt)
-
-    def _all_learnt(self) -> list[LearntTexts]:
-        return [self.learnt_texts, *(own.learnt_texts for own in list(self.private.values()))]
 
     def of(self, session: str | None) -> LoadedModel:
         """Return the session's private copy, or else this model; `ApiError` if the session has expired."""
@@ -103,18 +117,17 @@ class LoadedModel:
 
     @contextmanager
     def used(self) -> Generator[LoadedModel]:
-        """Keep the model open for a block."""
+        """Count a block as a use of the model."""
         self.num_users += 1
         try:
             yield self
         finally:
             self.num_users, self.used_at = self.num_users - 1, time.monotonic()
-            self.close_if_unused()
 
     @contextmanager
     def private_copy(self, session: str) -> Generator[LoadedModel]:
-        """Keep a session's private copy open for a block, and drop it if it learnt nothing; `ApiError` if the session
-        has expired, or there is no room."""
+        """Use a session's private copy for a block, and drop it if it learnt nothing; `ApiError` if the session has
+        expired, or there is no room."""
         own = self.of(session)
         if own is self:
             if len(self.private) >= MAX_PRIVATE:
@@ -125,7 +138,7 @@ class LoadedModel:
                 yield own
         finally:
             if self.private.get(session) is own and not own.num_users and not own.learnt_texts.size[0]:
-                self.drop_private(session)
+                del self.private[session]
 
     def _evict(self) -> None:
         """Drop the private copy that has been idle longest; `ApiError` if that is not long enough."""
@@ -135,7 +148,7 @@ class LoadedModel:
             full = f"this server keeps private texts of {MAX_PRIVATE} sessions, and all were used within the hour"
             message, headers = f"{full}; try again later.", {"Retry-After": str(math.ceil(wait))}
             raise ApiError(503, message, param="private", code="no_room", headers=headers)
-        self.drop_private(session)
+        del self.private[session]
         self.expire([session])
 
     def expire(self, sessions: Iterable[str]) -> None:
@@ -145,79 +158,33 @@ class LoadedModel:
             del self.expired[session]
 
     def _copy(self) -> LoadedModel:
+        """Return a fork with counts of its own, which shares threads, lock and bounds."""
         assert self._as_opened is not None, "a model that cannot learn has no private copies"
-        copied, fingerprint = self._as_opened.fork(learnt=True), f"{self.fingerprint}-private"
-        own = LoadedModel(self.name, copied, self.settings, self._on_answered, fingerprint)
-        own.completer.state_cache = StateCache(own.completer.language_model, SESSION_MEGABYTES)
-        own.learnt_texts.siblings = self._all_learnt
+        own, completer = copy(self), self._as_opened.fork(learnt=True)
+        own.completer, own.fingerprint = completer.with_own_cache(SESSION_MEGABYTES), f"{self.fingerprint}-private"
+        own.learnt_texts, own.private, own._sessions = self._new_texts(own.completer), {}, OrderedDict()
+        own.num_users, own.used_at = 0, time.monotonic()
         return own
 
-    async def take_over(self, stopped: LoadedModel) -> None:
-        """Take over a stopped model's learnt texts and private copies."""
-        await asyncio.to_thread(self.learnt_texts.restore, stopped.learnt_texts)
-        kept = {session: own for session, own in stopped.private.items() if own.num_users or own.learnt_texts.size[0]}
-        self.private, stopped.private, self.expired = kept, {}, stopped.expired
-        for own in self.private.values():
-            own.learnt_texts.siblings = self._all_learnt
-
-    async def reopen_private(self) -> None:
-        """Replace private copies whose threads have ended, and teach them the same texts."""
-        for session, stopped in list(self.private.items()):
-            if stopped.scheduler.alive:
-                continue
-            left = own = self._copy()
-            try:
-                await asyncio.to_thread(own.learnt_texts.restore, stopped.learnt_texts)
-                if self.private.get(session) is stopped and not self.replaced:  # not forgotten meanwhile
-                    self.private[session], left = own, stopped
-            finally:
-                left.retire()
-
-    def drop_private(self, session: str) -> None:
-        """Drop a session's private copy once no request uses it."""
-        self.private.pop(session).retire()
-
-    def retire(self) -> None:
-        """Close the model and its copies once no request uses them."""
-        for model in (self, *self.private.values()):
-            model.replaced = True
-            model.close_if_unused()
-
-    def state_cache(self, session: str | None) -> StateCache:
-        """Return a session's state cache; the longest unused gives way."""
+    def completer_of(self, session: str | None) -> Completer:
+        """Return the model with the session's state cache; the longest unused gives way."""
         if session is None or not self.settings.sessions:
-            return self.completer.state_cache
-        cache = self._sessions.pop(session, None)
-        if cache is None:
-            cache = StateCache(self.completer.language_model, SESSION_MEGABYTES)
-        self._sessions[session] = cache
+            return self.completer
+        own = self._sessions.pop(session, None) or self.completer.with_own_cache(SESSION_MEGABYTES)
+        self._sessions[session] = own
         while len(self._sessions) > self.settings.sessions:
-            self._clear_later(self._sessions.popitem(last=False)[1])
-        return cache
-
-    def _clear_later(self, state_cache: StateCache) -> None:
-        if self.scheduler.alive:  # whose thread may be working with the cache
-            self.scheduler.submit(ModelUpdate(math.inf, state_cache.clear))
-        else:
-            state_cache.clear()
-
-    def close_if_unused(self) -> None:
-        """Close the scheduler if the model is replaced and unused."""
-        if self.replaced and not self.num_users:
-            for state_cache in (self.completer.state_cache, *self._sessions.values()):
-                self._clear_later(state_cache)
-            self.scheduler.close()
+            self._sessions.popitem(last=False)
+        return own
 
 
 class ModelPool:
     """Opens, finds and replaces models."""
 
-    def __init__(self, settings: ServerSettings, on_answered: OnAnswered = lambda _name, _call, _tokens: None) -> None:
-        self._settings, self._on_answered = settings, on_answered
+    def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
+        self._settings, self.workers = settings, Workers(settings.num_threads, metrics)
         self._folders = {model_name(folder): folder for folder in settings.folders}
         self._loaded: dict[str, LoadedModel] = {}
         self._loading: dict[str, asyncio.Task[LoadedModel]] = {}
-        self._retry_at = 0.0
         self._reload_lock = asyncio.Lock()
         self._reload_requested = False
 
@@ -228,23 +195,13 @@ class ModelPool:
 
     @property
     def ready(self) -> bool:
-        """Whether the default model is open, and the threads of all open models run."""
-        return self.names[0] in self._loaded and all(model.scheduler.alive for model in self.running)
+        """Whether the default model is open, and no thread hangs."""
+        return self.names[0] in self._loaded and not self.workers.hung
 
     @property
     def loaded(self) -> list[LoadedModel]:
         """The open models."""
         return list(self._loaded.values())
-
-    @property
-    def running(self) -> list[LoadedModel]:
-        """The open models and their private copies."""
-        return [model for loaded in self.loaded for model in (loaded, *loaded.private.values())]
-
-    @property
-    def stats(self) -> list[SchedulerStats]:
-        """All schedulers' numbers."""
-        return [model.scheduler.stats for model in self.running]
 
     def entries(self) -> list[schemas.ModelEntry]:
         """Describe all models without opening them."""
@@ -252,7 +209,7 @@ class ModelPool:
 
     @asynccontextmanager
     async def use(self, name: str | None, session: str | None = None) -> AsyncGenerator[LoadedModel]:
-        """Keep a model, or a session's private copy, open for a block; `ApiError` for an unknown name."""
+        """Use a model, or a session's private copy, for a block; `ApiError` for an unknown name."""
         with (await self.open(name)).of(session).used() as loaded:
             yield loaded
 
@@ -266,26 +223,11 @@ class ModelPool:
         name = name or self.names[0]
         if name not in self._folders:
             raise self.unknown(name)
-        if name in self._loaded and self._loaded[name].scheduler.alive:
+        if name in self._loaded:
             return self._loaded[name]
         if name not in self._loading:
             self._loading[name] = asyncio.create_task(self._open_new(name))
         return await asyncio.shield(self._loading[name])
-
-    async def reopen_stopped(self) -> None:
-        """Reopen models and private copies whose threads have ended."""
-        for name, loaded in list(self._loaded.items()):
-            stopped = [model for model in (loaded, *loaded.private.values()) if not model.scheduler.alive]
-            for model in stopped:
-                model.scheduler.fail_remaining()
-            if not stopped or time.monotonic() < self._retry_at:
-                continue
-            try:
-                await (await self.open(name)).reopen_private()
-                log.info("reopened %s", name)
-            except Exception as error:
-                self._retry_at = time.monotonic() + RETRY_SECONDS
-                log.error("%s could not be reopened: %s", name, error)
 
     async def reload(self) -> None:
         """Read the folders of open models again, one reload at a time; requests at work keep the old model."""
@@ -297,19 +239,9 @@ class ModelPool:
             for name in [*self._loaded, *self._loading]:
                 await self._replace(name)
 
-    def close(self) -> None:
-        """Close all schedulers."""
-        for model in self.running:
-            model.scheduler.close()
-
     async def _open_new(self, name: str) -> LoadedModel:
         try:
-            stopped, loaded = self._loaded.get(name), await self._load(name)
-            if stopped is not None:
-                await loaded.take_over(stopped)
-            self._loaded[name] = loaded
-            if stopped is not None:
-                stopped.retire()
+            self._loaded[name] = loaded = await self._load(name)
         finally:
             del self._loading[name]
         return loaded
@@ -325,12 +257,11 @@ class ModelPool:
         except Exception:
             log.exception("%s stays as it was", name)
         else:
-            old.retire()
             log.info("read %s again", name)
 
     async def _load(self, name: str) -> LoadedModel:
         model, fingerprint = await asyncio.to_thread(_open, self._folders[name], self._settings)
-        loaded = LoadedModel(name, model, self._settings, self._on_answered, fingerprint)
+        loaded = LoadedModel(name, model, self._settings, self.workers, fingerprint)
         # A garbage collection through the long-lived model would take 60 ms.
         gc.unfreeze()
         gc.collect()

@@ -26,7 +26,7 @@ from kammil.server.metrics import MULTIPROCESS_DIR
 from kammil.server.settings import VARIABLE, ServerSettings
 
 SWITCH_SECONDS = 0.001
-"""Switch interval between event loop and scheduler's thread; Python's 5 ms last as long as a completion."""
+"""Switch interval between event loop and threads; Python's 5 ms last as long as a completion."""
 HEADER_SECONDS = 20.0
 """Time limit for the head of a request."""
 

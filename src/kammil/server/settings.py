@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -10,7 +11,6 @@ from pydantic import ConfigDict, Field
 
 from kammil.decoding.options import FrozenOptions, option
 from kammil.errors import OptionError
-from kammil.server.scheduler.scheduler import MAX_BATCH
 
 VARIABLE = "KAMMIL_SERVING"
 """Environment variable that holds the settings."""
@@ -40,8 +40,8 @@ class ServerSettings(FrozenOptions):
     )
     hosts: tuple[str, ...] = ()
     """Further host names under which the server answers, besides localhost, its address and the machine's name."""
-    rows: int = Field(default=MAX_BATCH, ge=1, le=1024)
-    """Maximum number of texts that are stepped in one call; 1 switches micro-batching off."""
+    threads: int = Field(default=0, ge=0, le=64)
+    """Number of threads of a process that answer requests; 0 takes one for each core, divided among the workers."""
     queue: int = Field(default=256, ge=1, le=100_000)
     """Maximum number of requests at work or waiting; a further one is answered with 429."""
     timeout: float = Field(default=30.0, gt=0, le=86_400, allow_inf_nan=False)
@@ -76,6 +76,12 @@ class ServerSettings(FrozenOptions):
         if settings.workers > 1 and settings.learn:
             raise OptionError("what one worker learns, the others do not know; give --workers 1 or leave --learn out.")
         return settings
+
+    @property
+    def num_threads(self) -> int:
+        """Number of threads of a process."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.threads or max(1, cores // self.workers)
 
     @property
     def learning_allowed(self) -> bool:

@@ -8,13 +8,21 @@ import math
 import socket
 from typing import Any, cast
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.server.conftest import Running, lasting_seed, until
 
-from kammil.completion.completer import Completer
+from kammil.completion.completer import Completer, Prompt
 from kammil.data.blocklist import is_offensive
 from kammil.decoding.options import Options
-from kammil.server.api.schemas import UNSUPPORTED
+from kammil.server.api.completions import AskedPrompt, ChoiceState, CompletionWork, PromptReader
+from kammil.server.api.schemas import UNSUPPORTED, CompletionRequest
+from kammil.server.metrics import Metrics
+from kammil.server.model_pool import LoadedModel
+from kammil.server.settings import ServerSettings
+from kammil.server.workers import Workers
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 openai = pytest.importorskip("openai")
@@ -414,7 +422,7 @@ def test_streamed_tokens_are_those_of_the_whole(client: Any) -> None:
 def test_usage_comes_with_the_last_event_or_with_every_one(client: Any, bundled: Completer) -> None:
     seed = lasting_seed(bundled, "شو حلو", 30, 1)
     asked: dict[str, Any] = {"model": "levantine", "prompt": "شو حلو", "max_tokens": 30, "seed": seed, "stream": True}
-    for given, last, each in (
+    for asks, last, each in (
         (None, False, False),
         ({}, False, False),
         ({"include_usage": None}, False, False),
@@ -422,7 +430,7 @@ def test_usage_comes_with_the_last_event_or_with_every_one(client: Any, bundled:
         ({"include_usage": True}, True, False),
         ({"include_usage": True, "continuous_usage_stats": True}, True, True),
     ):
-        events = list(client.completions.create(**asked, **({} if given is None else {"stream_options": given})))
+        events = list(client.completions.create(**asked, **({} if asks is None else {"stream_options": asks})))
         told = [event.usage for event in events if event.choices]
         assert [usage is not None for usage in told] == [each] * len(told)
         assert (not events[-1].choices) == last
@@ -433,3 +441,27 @@ def test_usage_comes_with_the_last_event_or_with_every_one(client: Any, bundled:
             written = [usage.completion_tokens for usage in told]
             assert written == sorted(written) and written[0] > 0 and written[-1] == 30
             assert all(usage.total_tokens == 6 + usage.completion_tokens for usage in told)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ا", "\u064e", "👍", "🏽", "x"]), st.booleans()), min_size=1, max_size=12))
+@settings(deadline=None)
+def test_parts_make_the_text_and_its_tokens(bundled: Completer, characters: list[tuple[str, bool]]) -> None:
+    """Whole graphemes, none twice, wherever a stream looks; what a stop string cuts off is a token, too."""
+    request = CompletionRequest(logprobs=0, stream=True)
+    loaded = LoadedModel("levantine", bundled, ServerSettings.of(), Workers(1, Metrics(())), "")
+    reader = PromptReader(CompletionWork(request, loaded), AskedPrompt(Prompt("", ""), np.array([BOS]), False))
+    assert [*reader.read()] == [None]
+    constraints = bundled.constraints({"length": len(characters), "stop": ("xx",)}, 1)
+    state, hypothesis, parts = ChoiceState(reader, 0), constraints.hypothesis(), list[Any]()
+    for character, look in characters:
+        if hypothesis.reason is None:
+            hypothesis.add(character, 1.0)
+        if (look or hypothesis.reason is not None) and (part := state.part(hypothesis)) is not None:
+            parts.append(json.loads(part))
+            assert hypothesis.text.startswith("".join(one["text"] for one in parts))
+    assert state.part(hypothesis, ends=True) is None  # it has ended
+    assert "".join(one["text"] for one in parts) == hypothesis.text
+    assert [one["finish_reason"] for one in parts] == [None] * (len(parts) - 1) + [hypothesis.reason]
+    tokens = [token for one in parts for token in one["logprobs"]["tokens"]]
+    written = [character for character, _ in characters][: hypothesis.num_decisions]
+    assert len(tokens) == len(written) and all(a in (b, "<|unknown|>") for a, b in zip(tokens, written, strict=True))

@@ -7,7 +7,6 @@ import asyncio
 import json
 import logging
 import math
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.conftest import Running, until
 
+from kammil.decoding.sampling import SequenceGroup
 from kammil.server.api import completions, responses
 from kammil.server.api.schemas import Choice, CompletionResponse, Logprobs
 from kammil.server.app import create
-from kammil.server.scheduler.requests import RoundError, StoppedError
 from kammil.server.settings import ServerSettings
+from kammil.text import TextRules
+from kammil.vocabulary import EOS
 
 pytest.importorskip("openai")  # it installs httpx, which TestClient needs
 from starlette.testclient import TestClient
@@ -55,8 +56,6 @@ def test_another_method_says_which_a_route_takes(server: Running) -> None:
     ("error", "status", "code", "retry", "news"),
     [
         (MemoryError(), 503, "out_of_memory", "1", True),
-        (StoppedError(), 503, "model_stopped", "1", False),  # the scheduler has logged these two
-        (RoundError(), 500, "internal_error", None, False),
         (TimeoutError(), 503, "timeout", None, False),
         (ZeroDivisionError(), 500, "internal_error", None, True),
     ],
@@ -71,43 +70,46 @@ def test_a_failure_of_ours_is_one_sentence_and_a_word(
     assert bool(caplog.records) == news
 
 
-@pytest.mark.parametrize(("error", "code"), [(MemoryError, "out_of_memory"), (ArithmeticError, "internal_error")])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(MemoryError, "out_of_memory"), (ArithmeticError, "internal_error"), (SystemExit, "internal_error")],
+)
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_round_that_fails_is_told_and_logged_once_and_the_next_one_works(
+def test_a_request_that_fails_is_told_and_logged_once_and_the_others_go_on(
     folder_of: Callable[[str], Path],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    error: type[Exception],
+    error: type[BaseException],
     code: str,
     stream: bool,
 ) -> None:
-    application = create(ServerSettings.of(folders=(folder_of("ngram"),)))
+    """Whatever it raises, in the midst of a text: the thread works on."""
+    application = create(ServerSettings.of(folders=(folder_of("ngram"),), threads=1))
     asked: dict[str, Any] = {"prompt": ["شو", "مرحبا"], "max_tokens": 20, "seed": 1, "stream": stream}
+    asked["logit_bias"] = {str(EOS): -100}
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
-        (loaded,) = application.state.pool.loaded
         before = client.post("/v1/completions", json=asked | {"stream": False}).json()["choices"]
-        real = loaded.scheduler._round
+        real = SequenceGroup.append
+        with caplog.at_level(logging.ERROR, "kammil.server"), monkeypatch.context() as patched:
 
-        def fail(taken: Any) -> None:
-            real(taken)
-            monkeypatch.setattr(loaded.scheduler, "_round", real)
-            raise error
+            def fail(group: SequenceGroup, *given: Any) -> None:
+                real(group, *given)
+                if len(group.live[0].text) == 9:
+                    raise error
 
-        monkeypatch.setattr(loaded.scheduler, "_round", fail)
-        with caplog.at_level(logging.ERROR, "kammil.server"):
+            patched.setattr(SequenceGroup, "append", fail)
             got = client.post("/v1/completions", json=asked)
         if stream:
-            *_, failed, done, _ = got.text.split("\n\n")
-            assert done == "data: [DONE]"
+            *events, failed, done, _ = got.text.split("\n\n")
+            assert done == "data: [DONE]" and events
             told = json.loads(failed.removeprefix("data: "))
         else:
             told = got.json()
         assert told["error"]["code"] == code
         assert client.get("/health").status_code == 200
         assert client.post("/v1/completions", json=asked | {"stream": False}).json()["choices"] == before
-    rounds = [record for record in caplog.records if record.message.startswith("a round failed")]
-    assert len(rounds) == 1 and rounds[0].exc_info
+    assert len([record for record in caplog.records if record.exc_info]) == 1
 
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -146,16 +148,6 @@ def test_a_long_list_is_written_whole() -> None:
     assert got["top_logprobs"] == [{"ا": -1.5, "ب": None}] * len(many)
 
 
-def test_large_results_are_built_in_another_thread() -> None:
-    async def main() -> tuple[int, int]:
-        return await responses.run_off_loop(responses.MAX_INLINE, threading.get_ident), await responses.run_off_loop(
-            responses.MAX_INLINE + 1, threading.get_ident
-        )
-
-    small, large = asyncio.run(main())
-    assert small == threading.get_ident() != large
-
-
 def test_the_event_loop_neither_reads_nor_writes_what_is_large(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,8 +168,7 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
     application = create(ServerSettings.of(folders=(folder_of("ngram"),)))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
-        (loaded,) = application.state.pool.loaded
-        monkeypatch.setattr(loaded.completer, "normalise", watched("normalise", loaded.completer.normalise))
+        monkeypatch.setattr(TextRules, "normalise", watched("normalise", TextRules.normalise))
         for room, name in ((completions, "logprobs_json"), (completions, "items_json"), (responses, "items_json")):
             monkeypatch.setattr(room, name, watched(name, getattr(room, name)))
         text = "شو حلو " * 800

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import chain
 from typing import cast
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
-from kammil.completion.completer import Completer
+from kammil.completion.completer import Prompt
+from kammil.completion.scoring import TokenScore, TokenScorer
+from kammil.completion.state_cache import Result
 from kammil.decoding.constraints import Constraints
+from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.options import DecodingOptions, Options
+from kammil.decoding.sampling import Step
 from kammil.language_model import Ids
 from kammil.server.api.responses import (
     ERRORS,
     ApiError,
     insert_json,
     items_json,
+    json_response,
     logged,
-    run_off_loop,
     while_connected,
 )
 from kammil.server.api.schemas import (
@@ -41,11 +44,9 @@ from kammil.server.api.schemas import (
     Usage,
 )
 from kammil.server.model_pool import LoadedModel
-from kammil.server.scheduler.requests import Generation, ModelUpdate, TextPart, TokenLogprobs
+from kammil.server.workers import Work
 from kammil.vocabulary import BOS, EOS, SPECIALS, UNK, CharacterVocabulary
 
-PING_SECONDS = 15.0
-"""Silence after which a stream sends a comment."""
 MAX_CHARACTERS = 100_000
 """Maximum for all prompts together, before and after normalisation."""
 DONE = format_sse_event(data_str="[DONE]")
@@ -69,65 +70,197 @@ async def complete(body: CompletionRequest, request: Request) -> Response:
     """Complete one prompt or several, as OpenAI's route of this name does."""
     async with AsyncExitStack() as stack:
         loaded = await stack.enter_async_context(request.app.state.pool.use(body.model, body.session))
-        checked = await check(body, loaded)
         loaded.log_prompt(body.prompt)
-        if body.stream:
-            events = stream(checked, body.stream_options or StreamOptions(), stack.pop_all())
-            return EventSourceResponse(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        return await while_connected(request, completed(checked))
+        work = CompletionWork(body, loaded).run()
+        if not body.stream:
+            return json_response(await while_connected(request, loaded.run(work)))
+        events = loaded.stream(work)
+        first = await while_connected(request, anext(events))  # with what is wrong with the request, if anything
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return EventSourceResponse(_to_the_end(first, events, stack.pop_all()), headers=headers)
+
+
+async def _to_the_end(first: bytes, events: AsyncGenerator[bytes], stack: AsyncExitStack) -> AsyncIterator[bytes]:
+    """Yield the events of a stream, or a comment for none, and the end; then close the stack."""
+    stack.push_async_callback(events.aclose)
+    async with stack:
+        try:
+            yield first or KEEPALIVE_COMMENT
+            async for event in events:
+                yield event or KEEPALIVE_COMMENT
+        except Exception as error:
+            yield format_sse_event(data_str=json.dumps(logged(error, "a stream").detail()))
+        yield DONE
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """A normalised prompt."""
+class AskedPrompt:
+    """A prompt as a client sent it."""
 
+    read: Prompt
     ids: Ids
     """(T,), with BOS."""
-    text: str
-    has_bos: bool = False
+    has_bos: bool
     """Whether the client sent BOS."""
-    reading: str = ""
-    """See `Completer.reading`."""
-    replaces: int = 0
-    typed: str = ""
-    """The text before it was read as Arabic."""
 
     @property
     def num_tokens(self) -> int:
         """Number of the client's tokens."""
         return len(self.ids) - (not self.has_bos)
 
-    def choice(self, text: str, index: int, last: TextPart) -> Choice:
-        """Build a choice of new text, which ends with the part `last`."""
-        return Choice(
-            text=text,
-            index=index,
-            finish_reason="stop" if last.finish_reason == "end" else last.finish_reason,
-            reading=self.reading,
-            replaces=self.replaces,
-            stock=last.stock,
+
+class CompletionWork:
+    """The work of one request, for `Workers`."""
+
+    def __init__(self, request: CompletionRequest, loaded: LoadedModel) -> None:
+        self.request, self.loaded, self.n = request, loaded, request.n or 1
+        self.completer = loaded.completer_of(request.session)
+        self.vocabulary = self.completer.vocabulary
+        options = request.stream_options or StreamOptions()
+        self._reports_usage = bool(request.stream and options.include_usage)
+        self._reports_always = self._reports_usage and bool(options.continuous_usage_stats)
+        self._id, self._created = f"cmpl-{secrets.token_hex(12)}", int(time.time())
+        self._num_read = self._num_written = 0  # tokens
+        self._late = False
+
+    def run(self) -> Work[bytes]:
+        """Yield events if they are asked for, else nothing, and return the whole response as JSON."""
+        given = self._given()
+        constraints = self._constraints()
+        prompts = [self._prompt(one, constraints) for one in given]
+        self._check(prompts, constraints)
+        self._num_read = sum(prompt.num_tokens for prompt in prompts)
+        choices = list[bytes]()
+        for number, prompt in enumerate(prompts):
+            choices += yield from self._complete(prompt, constraints, number * self.n)
+        if self.request.stream:
+            if self._reports_usage:
+                yield self._event(b"", self._usage())
+            return b""
+        return self._response(b",".join(choices), self._usage())
+
+    def _complete(
+        self, prompt: AskedPrompt, constraints: Constraints, first: int
+    ) -> Generator[bytes | None, None, list[bytes]]:
+        """Yield events of a prompt's texts, whose first has this index in the answer, and return the last parts."""
+        request, metrics, begun = self.request, self.loaded.workers.metrics, time.monotonic()
+        goes_on = EOS not in map(int, request.logit_bias or {})  # with its end named, the model decides
+        constraints = constraints.at(prompt.read.text, prompt.read.typed, goes_on=goes_on)
+        reader, written, writing = PromptReader(self, prompt), self._num_written, None
+        choices = [ChoiceState(reader, first + i) for i in range(self.n)]
+        try:
+            if self._late:
+                raise TimeoutError
+            step = yield from reader.read()
+            assert reader.after is not None
+            writing = self.completer.write_after(constraints, *reader.after, step=step)
+            metrics.live.inc(len(writing.drawn))
+            for _ in writing:
+                self._num_written = written + sum(one.num_decisions for one in writing.drawn)
+                yield
+                for choice, hypothesis in zip(choices, () if writing.chooses else writing.drawn, strict=False):
+                    if request.stream and (part := choice.part(hypothesis)) is not None:
+                        yield self._event(part, self._usage() if self._reports_always else None)
+        except TimeoutError:
+            self._late = True
+        finally:
+            if writing is not None:
+                metrics.live.dec(max(self.n, constraints.options.best_of))
+            seconds = time.monotonic() - begun
+            metrics.count_tokens(self.loaded.name, prompt.num_tokens, self._num_written - written, seconds)
+        texts = [constraints.hypothesis() for _ in choices] if writing is None else writing.texts()
+        parts = [choice.part(text, ends=True) for choice, text in zip(choices, texts, strict=False)]
+        last = [part for part in parts if part is not None]
+        for part in last if request.stream else ():
+            yield self._event(part, self._usage() if self._reports_always else None)
+        return last
+
+    def _given(self) -> list[str | list[int]]:
+        """Return the prompts; `ApiError` for too many or too long ones, before any work on them."""
+        match "" if self.request.prompt is None else self.request.prompt:
+            case str() | [int(), *_] as one:
+                given: list[str | list[int]] = [one]
+            case many:
+                given = cast("list[str | list[int]]", many)
+        if sum(map(len, given)) > MAX_CHARACTERS:
+            raise _too_long()
+        if not 0 < len(given) <= MAX_PROMPTS:
+            raise ApiError(
+                400, f"there are {len(given)} prompts, but there must be 1 to {MAX_PROMPTS}.", param="prompt"
+            )
+        return given
+
+    def _constraints(self) -> Constraints:
+        """Return the constraints of the texts; `ApiError` or `OptionError` for options that do not fit together."""
+        request, settings = self.request, self.loaded.settings
+        best_of = request.best_of or self.n
+        length = 16 if request.max_tokens is None else request.max_tokens
+        if request.stream_options is not None and not request.stream:
+            message = "stream_options are given, but stream is not true; leave them out or set stream."
+            raise ApiError(400, message, param="stream_options")
+        if best_of < self.n:
+            raise ApiError(400, f"best_of is {best_of}, but n is {self.n}; it must be at least n.", param="best_of")
+        if request.stream and best_of > self.n:
+            message = "best_of is above n, but which text is best is known only at the end; do not stream."
+            raise ApiError(400, message, param="best_of")
+        if length > settings.max_tokens:
+            message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
+            raise ApiError(400, message, param="max_tokens")
+        constraints = self.completer.constraints(
+            _decoding_options(request, length, self.n),
+            self.n,
+            bias=_logit_bias(request.logit_bias or {}, self.vocabulary),
+            taught=self.loaded.learnt_texts.user_allowed_words(request.session),
         )
+        if constraints.options.beams > 1 and request.logprobs is not None:
+            message = "logprobs are not available with beams; leave one of them out."
+            raise ApiError(400, message, param="logprobs")
+        return constraints
 
+    def _prompt(self, given: str | list[int], constraints: Constraints) -> AskedPrompt:
+        if isinstance(given, str):
+            read = self.completer.read_prompt(given, constraints)
+            return AskedPrompt(read, np.concatenate([[BOS], self.vocabulary.encode(read.text)]), False)
+        ids = np.array(given, np.int64)
+        wrong = ids[ids >= self.vocabulary.size]
+        if len(wrong):
+            raise ApiError(400, f"token {int(wrong[0])} of the prompt does not exist in this model.", param="prompt")
+        has_bos = bool(len(ids)) and int(ids[0]) == BOS
+        characters = ids[1:] if has_bos else ids
+        # The model never saw special tokens inside a text.
+        characters = np.where(characters < SPECIALS, UNK, characters)
+        text = self.vocabulary.decode(characters)
+        return AskedPrompt(Prompt(text, text), np.concatenate([[BOS], characters]), has_bos)
 
-@dataclass(frozen=True)
-class CheckedRequest:
-    """A valid request."""
+    def _check(self, prompts: Sequence[AskedPrompt], constraints: Constraints) -> None:
+        """Check the size of the answer; `ApiError` where it is too large."""
+        request, maximum, decoding = self.request, self.loaded.settings.max_answer, constraints.options
+        num_tokens, most = sum(prompt.num_tokens for prompt in prompts), max(self.n, decoding.best_of)
+        if num_tokens > MAX_CHARACTERS:
+            raise _too_long()
+        if len(prompts) * max(most, decoding.beams) > MAX_TEXTS:
+            message = f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time."
+            raise ApiError(400, message, param="n")
+        if request.logprobs is None and not request.echo:
+            return
+        echoed = num_tokens if request.echo else 0
+        size = (echoed + len(prompts) * decoding.length) * most * (1 + (request.logprobs or 0))
+        if size > maximum:
+            message = (
+                f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
+                f"but at most {maximum} are allowed; ask for less at a time."
+            )
+            raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
 
-    request: CompletionRequest
-    loaded: LoadedModel
-    prompts: tuple[Prompt, ...]
-    constraints: Constraints
-    deadline: float
-    max_size: int
-    """Maximum number of reported tokens and alternatives; 0 without logprobs or echo."""
-    id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    def _usage(self) -> Usage:
+        read, written = self._num_read, self._num_written
+        return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
 
-    def response_json(self, choices: bytes, usage: Usage | None) -> bytes:
-        """Write a response or an event of a stream."""
+    def _response(self, choices: bytes, usage: Usage | None) -> bytes:
+        """Write a response, or what an event holds."""
         response = CompletionResponse(
-            id=self.id,
-            created=self.created,
+            id=self._id,
+            created=self._created,
             model=self.loaded.name,
             system_fingerprint=self.loaded.fingerprint,
             choices=[],
@@ -135,103 +268,92 @@ class CheckedRequest:
         )
         return insert_json(response, "choices", b"[%s]" % choices)
 
-    def usage(self, generations: Sequence[Generation]) -> Usage:
-        """Count the tokens so far."""
-        read = sum(prompt.num_tokens for prompt in self.prompts)
-        written = sum(sequence.num_decisions for generation in generations for sequence in generation.sequences)
-        return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
-
-
-async def check(request: CompletionRequest, loaded: LoadedModel) -> CheckedRequest:
-    """Check a request against its model; `ApiError` or `OptionError`."""
-    match "" if request.prompt is None else request.prompt:
-        case str() | [int(), *_] as one:
-            given: list[str | list[int]] = [one]
-        case many:
-            given = cast("list[str | list[int]]", many)
-    length = sum(map(len, given))
-    if length > MAX_CHARACTERS:  # before any work on it
-        raise _too_long()
-    if not 0 < len(given) <= MAX_PROMPTS:
-        raise ApiError(400, f"there are {len(given)} prompts, but there must be 1 to {MAX_PROMPTS}.", param="prompt")
-    prompts = await run_off_loop(length, lambda: [_prompt(one, loaded.completer) for one in given])
-    checked = _check_with_prompts(request, tuple(prompts), loaded)
-    if not checked.constraints.options.read_latin or not isinstance(given[0], str):
-        return checked
-    read = [await _with_reading(checked, prompt, str(text)) for prompt, text in zip(prompts, given, strict=True)]
-    return replace(checked, prompts=tuple(read))
-
-
-def _prompt(given: str | list[int], model: Completer) -> Prompt:
-    if isinstance(given, str):
-        text = model.normalise(given)
-        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(text)]), text)
-    ids = np.array(given, np.int64)
-    wrong = ids[ids >= model.vocabulary.size]
-    if len(wrong):
-        raise ApiError(400, f"token {int(wrong[0])} of the prompt does not exist in this model.", param="prompt")
-    has_bos = bool(len(ids)) and int(ids[0]) == BOS
-    characters = ids[1:] if has_bos else ids
-    # The model never saw special tokens inside a text.
-    characters = np.where(characters < SPECIALS, UNK, characters)
-    return Prompt(np.concatenate([[BOS], characters]), model.vocabulary.decode(characters), has_bos)
-
-
-async def _with_reading(checked: CheckedRequest, prompt: Prompt, text: str) -> Prompt:
-    """Read the last words in Latin letters as Arabic, on the scheduler's thread."""
-    completer, state_cache = checked.loaded.completer, checked.loaded.state_cache(checked.request.session)
-    read = partial(completer.reading, text, state_cache)
-    reading, replaces = await checked.loaded.scheduler.run(ModelUpdate(checked.deadline, read))
-    ids = np.concatenate([prompt.ids[: len(prompt.ids) - replaces], completer.vocabulary.encode(reading)])
-    seen = prompt.text[: len(prompt.text) - replaces] + reading
-    if checked.constraints.refusals.silent(prompt.text, seen):
-        return replace(prompt, typed=seen)
-    return replace(prompt, ids=ids, text=seen, reading=reading, replaces=replaces, typed=prompt.text)
-
-
-def _check_with_prompts(request: CompletionRequest, prompts: tuple[Prompt, ...], loaded: LoadedModel) -> CheckedRequest:
-    settings, n = loaded.settings, request.n or 1
-    best_of = request.best_of or n
-    length = 16 if request.max_tokens is None else request.max_tokens
-    if request.stream_options is not None and not request.stream:
-        message = "stream_options are given, but stream is not true; leave them out or set stream."
-        raise ApiError(400, message, param="stream_options")
-    if best_of < n:
-        raise ApiError(400, f"best_of is {best_of}, but n is {n}; it must be at least n.", param="best_of")
-    if request.stream and best_of > n:
-        message = "best_of is above n, but which text is best is known only at the end; do not stream."
-        raise ApiError(400, message, param="best_of")
-    if sum(prompt.num_tokens for prompt in prompts) > MAX_CHARACTERS:
-        raise _too_long()
-    if length > settings.max_tokens:
-        message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
-        raise ApiError(400, message, param="max_tokens")
-    constraints = loaded.completer.constraints(
-        _decoding_options(request, length, n),
-        n,
-        bias=_logit_bias(request.logit_bias or {}, loaded.completer.vocabulary),
-        taught=loaded.learnt_texts.user_allowed_words(request.session),
-    )
-    decoding = constraints.options
-    if decoding.beams > 1 and request.logprobs is not None:
-        raise ApiError(400, "logprobs are not available with beams; leave one of them out.", param="logprobs")
-    if len(prompts) * max(n, decoding.best_of, decoding.beams) > MAX_TEXTS:
-        raise ApiError(400, f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time.", param="n")
-    size = 0
-    if request.logprobs is not None or request.echo:
-        echoed = sum(prompt.num_tokens for prompt in prompts) if request.echo else 0
-        size = (echoed + len(prompts) * length) * max(n, decoding.best_of) * (1 + (request.logprobs or 0))
-    if size > settings.max_answer:
-        message = (
-            f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
-            f"but at most {settings.max_answer} are allowed; ask for less at a time."
-        )
-        raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
-    return CheckedRequest(request, loaded, prompts, constraints, loaded.deadline(), size)
+    def _event(self, choices: bytes, usage: Usage | None) -> bytes:
+        return format_sse_event(data_str=self._response(choices, usage).decode())
 
 
 def _too_long() -> ApiError:
     return ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
+
+
+class PromptReader:
+    """Reads a prompt, and scores it if the answer is to hold that."""
+
+    def __init__(self, work: CompletionWork, prompt: AskedPrompt) -> None:
+        self.work, self.prompt = work, prompt
+        self.text = work.vocabulary.decode(prompt.ids) if work.request.echo else ""
+        """What is echoed."""
+        self.tokens: list[LogprobsJson] = []
+        """Its tokens, if they are reported."""
+        self.after: Result | None = None
+        """What follows it, once it is read."""
+
+    def scorer(self, after: Result) -> TokenScorer:
+        """Return the scorer of what follows."""
+        return TokenScorer(
+            self.work.completer.language_model, self.work.vocabulary, *after, self.work.request.logprobs or 0
+        )
+
+    def read(self) -> Generator[None, None, Step | None]:
+        """Yield between its pieces, and return what reads the next character."""
+        cache, ids, request = self.work.completer.state_cache, self.prompt.ids, self.work.request
+        if not request.echo or request.logprobs is None:
+            prefill = yield from cache.reading(ids)
+            self.after = prefill.result
+            return prefill.step
+        scorer = self.scorer(cache.decoder(ids[:1]).result)
+        tokens = [TokenScore(BOS, 0.0, ())] * self.prompt.has_bos
+        for piece in scorer.read(ids[1:]):
+            tokens += piece
+            yield
+        self.after = scorer.after
+        self.tokens = [logprobs_json(_logprobs(self.work.vocabulary, tokens, 0, len(self.text), unconditional=True))]
+        return None
+
+
+class ChoiceState:
+    """One text of the answer, as far as it was sent."""
+
+    def __init__(self, reader: PromptReader, index: int) -> None:
+        self._reader, self._index = reader, index
+        self._scorer: TokenScorer | None = None
+        self._num_sent = self._num_scored = 0  # characters
+        self._begun = self._ended = False
+
+    def part(self, hypothesis: Hypothesis, *, ends: bool = False) -> bytes | None:
+        """Return the choice of what is new, if anything, as JSON; if the text `ends`, as it is."""
+        ends, end = ends or hypothesis.reason is not None, hypothesis.safe()
+        if self._ended or (not ends and end == self._num_sent):
+            return None
+        reader, read, request = self._reader, self._reader.prompt.read, self._reader.work.request
+        echoed, tokens = ("", list[LogprobsJson]()) if self._begun else (reader.text, [*reader.tokens])
+        if request.logprobs is not None:
+            scored = self._score(hypothesis, end, ends=ends)
+            places = len(reader.text) + self._num_sent, len(reader.text) + end
+            tokens.append(logprobs_json(_logprobs(reader.work.vocabulary, scored, *places)))
+        reason = hypothesis.reason or "length"
+        choice = Choice(
+            text=echoed + hypothesis.text[self._num_sent : end],
+            index=self._index,
+            finish_reason=None if not ends else "stop" if reason == "end" else reason,
+            reading=read.reading,
+            replaces=read.replaces,
+            stock=hypothesis.likeness is not None,
+        )
+        self._begun, self._ended, self._num_sent = True, ends, end
+        return choice_json(choice, *tokens)
+
+    def _score(self, hypothesis: Hypothesis, end: int, *, ends: bool) -> list[TokenScore]:
+        """Score what was decided up to a place, or, if the text ends, whatever was decided."""
+        if self._reader.after is None:
+            return []
+        self._scorer = self._scorer or self._reader.scorer(self._reader.after)
+        decided = hypothesis.text + hypothesis.cut if ends else hypothesis.text[:end]
+        ids = self._reader.work.vocabulary.encode(decided[self._num_scored :])
+        self._num_scored = len(decided)
+        if ends and hypothesis.reason == "end":
+            ids = np.append(ids, EOS)
+        return [*chain.from_iterable(self._scorer.read(ids))]
 
 
 def _decoding_options(request: CompletionRequest, length: int, n: int) -> Options:
@@ -263,80 +385,8 @@ def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dic
     return {int(name): value for name, value in given.items()}
 
 
-Updates = asyncio.Queue[tuple[int, list[TextPart] | None]]
-"""Index of a prompt and its new text, or None at the end."""
-
-
-@contextmanager
-def _generating(checked: CheckedRequest, updates: Updates | None = None) -> Generator[list[Generation]]:
-    """Generate for all prompts; abandon and count the generations at the end of the block."""
-    generations: list[Generation] = []
-    goes_on = EOS not in map(int, checked.request.logit_bias or {})  # with its end named, the model decides
-    try:
-        for i, prompt in enumerate(checked.prompts):
-            generation = Generation(
-                checked.deadline,
-                checked.loaded.completer,
-                prompt.ids,
-                checked.constraints.at(prompt.text, prompt.typed, goes_on=goes_on),
-                num_top=checked.request.logprobs,
-                echo=bool(checked.request.echo),
-                state_cache=checked.loaded.state_cache(checked.request.session),
-                on_parts=None if updates is None else partial(_put, updates, i),
-            )
-            if updates is not None:
-                generation.future.add_done_callback(lambda _, i=i: _put(updates, i, None))
-            checked.loaded.scheduler.submit(generation)
-            generations.append(generation)
-        yield generations
-    finally:
-        for generation, prompt in zip(generations, checked.prompts, strict=False):
-            generation.abandoned = True
-            checked.loaded.count_answered(generation, prompt.num_tokens)
-
-
-def _put(updates: Updates, i: int, parts: list[TextPart] | None) -> None:
-    updates.put_nowait((i, parts))
-
-
-async def completed(checked: CheckedRequest) -> bytes:
-    """Return the response as JSON."""
-    with _generating(checked) as generations:
-        await asyncio.gather(*(generation.future for generation in generations))
-    return await run_off_loop(checked.max_size, partial(_response_json, checked, generations))
-
-
-def _response_json(checked: CheckedRequest, generations: Sequence[Generation]) -> bytes:
-    vocabulary = checked.loaded.completer.vocabulary
-    choices: list[bytes] = []
-    for generation, prompt in zip(generations, checked.prompts, strict=True):
-        echoed, echoed_tokens = _echo(checked, prompt, generation)
-        for text in generation.future.result():
-            tokens = echoed_tokens
-            choice = prompt.choice(echoed + text.text, len(choices), text)
-            if checked.request.logprobs is not None:
-                found = _logprobs(vocabulary, text.tokens, len(echoed), len(choice.text))
-                tokens = (*tokens, logprobs_json(found))
-            choices.append(choice_json(choice, *tokens))
-    return checked.response_json(b",".join(choices), checked.usage(generations))
-
-
-def _echo(checked: CheckedRequest, prompt: Prompt, generation: Generation) -> tuple[str, tuple[LogprobsJson, ...]]:
-    """Return the normalised prompt and its tokens, if the request asks for an echo."""
-    if not checked.request.echo:
-        return "", ()
-    vocabulary = checked.loaded.completer.vocabulary
-    text = vocabulary.decode(generation.ids)
-    if generation.scorer is None:
-        return text, ()
-    tokens = generation.scorer.tokens
-    if prompt.has_bos:
-        tokens = [TokenLogprobs(BOS, 0.0, ()), *tokens]
-    return text, (logprobs_json(_logprobs(vocabulary, tokens, 0, len(text), unconditional=True)),)
-
-
 def _logprobs(
-    vocabulary: CharacterVocabulary, tokens: Sequence[TokenLogprobs], begin: int, end: int, unconditional: bool = False
+    vocabulary: CharacterVocabulary, tokens: Sequence[TokenScore], begin: int, end: int, unconditional: bool = False
 ) -> Logprobs:
     """Convert to OpenAI's form, with offsets from `begin` to `end`; an `unconditional` first one has no probability."""
     logprobs = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
@@ -370,85 +420,3 @@ def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
         for name in Logprobs.model_fields
     )
     return insert_json(choice, "logprobs", b"{%s}" % b",".join(fields), empty=b"null")
-
-
-async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
-    """Yield the events of a request, then close the stack."""
-    report_usage = bool(options.include_usage and options.continuous_usage_stats)
-    updates: Updates = asyncio.Queue()
-    async with stack:
-        try:
-            with _generating(checked, updates) as generations:
-                async for event in _events(checked, generations, updates, report_usage=report_usage):
-                    yield event
-                if options.include_usage:
-                    yield format_sse_event(data_str=checked.response_json(b"", checked.usage(generations)).decode())
-        except Exception as error:
-            yield format_sse_event(data_str=json.dumps(logged(error, "a stream").detail()))
-        yield DONE
-
-
-async def _events(
-    checked: CheckedRequest, generations: list[Generation], updates: Updates, *, report_usage: bool
-) -> AsyncIterator[bytes]:
-    states: list[StreamState] = []
-    for prompt, generation in zip(checked.prompts, generations, strict=True):
-        echo = cache(partial(_echo, checked, prompt, generation))
-        states += [StreamState(checked, prompt, echo) for _ in range(checked.constraints.n)]
-    num_unfinished = len(generations)
-    while num_unfinished:
-        try:
-            received = [await asyncio.wait_for(updates.get(), PING_SECONDS)]
-        except TimeoutError:
-            yield KEEPALIVE_COMMENT
-            continue
-        while not updates.empty():
-            received.append(updates.get_nowait())
-        for i, parts in received:
-            first = i * checked.constraints.n
-            for part in parts or ():
-                states[first + part.index].unsent.append(part)
-            if parts is None:
-                num_unfinished -= 1
-                for j, written in enumerate(generations[i].future.result()):
-                    states[first + j].end(written)
-        for index, state in enumerate(states):
-            if state.unsent:
-                usage = checked.usage(generations) if report_usage else None
-                size = checked.max_size if checked.request.echo and not state.started else 0
-                yield await run_off_loop(size, partial(state.event, index, usage))
-
-
-@dataclass
-class StreamState:
-    """One text of a stream; `echo` returns the echoed prompt once it is read."""
-
-    checked: CheckedRequest
-    prompt: Prompt
-    echo: Callable[[], tuple[str, tuple[LogprobsJson, ...]]]
-    unsent: list[TextPart] = field(default_factory=list[TextPart])
-    started: bool = False
-    ended: bool = False
-    num_sent: int = 0
-    """Characters, with the echoed prompt."""
-
-    def end(self, written: TextPart) -> None:
-        """Add the end of a text that was cut off or chosen among others."""
-        if not self.ended and not any(part.finish_reason for part in self.unsent):
-            is_sent = self.started or self.unsent
-            self.unsent.append(replace(written, text="", tokens=()) if is_sent else written)
-
-    def event(self, index: int, usage: Usage | None) -> bytes:
-        """Build an event of the new text."""
-        parts, self.unsent = self.unsent, []
-        new = "".join(part.text for part in parts)
-        echoed, tokens = ("", ()) if self.started else self.echo()
-        self.started, self.ended = True, parts[-1].finish_reason is not None
-        choice = self.prompt.choice(echoed + new, index, parts[-1])
-        begin = self.num_sent + len(echoed)
-        self.num_sent = begin + len(new)
-        if self.checked.request.logprobs is not None:
-            vocabulary = self.checked.loaded.completer.vocabulary
-            decided = [token for part in parts for token in part.tokens]
-            tokens = (*tokens, logprobs_json(_logprobs(vocabulary, decided, begin, self.num_sent)))
-        return format_sse_event(data_str=self.checked.response_json(choice_json(choice, *tokens), usage).decode())

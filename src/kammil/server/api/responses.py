@@ -17,10 +17,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from kammil.errors import FolderError, KammilError, OptionError, wrong_value
-from kammil.server.scheduler.requests import RoundError, SchedulerError, StoppedError
 
-MAX_INLINE = 4096
-"""Maximum size of work on the event loop, a few milliseconds: characters, or tokens and alternatives."""
 CHUNK = 256
 """List items written at once."""
 ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
@@ -93,8 +90,6 @@ def busy() -> ApiError:
 _FAILURES: tuple[tuple[type[Exception], int, str, str], ...] = (
     (TimeoutError, 503, "timeout", "this request took too long; ask for less, or try again later."),
     (MemoryError, 503, "out_of_memory", "there is not enough memory now; ask for less, or try again later."),
-    (StoppedError, 503, "model_stopped", "the model stopped and is being reopened; try again in a second."),
-    (RoundError, 500, "internal_error", "the server failed at several requests; its log says why; try again."),
     (Exception, 500, "internal_error", "the server failed; its log says why."),
 )
 
@@ -108,14 +103,13 @@ def to_api_error(error: Exception) -> ApiError:
     if isinstance(error, KammilError):
         return ApiError(400, str(error), param=error.option if isinstance(error, OptionError) else None)
     _, status, code, message = next(row for row in _FAILURES if isinstance(error, row[0]))
-    retries = code in ("out_of_memory", "model_stopped")
-    return ApiError(status, message, code=code, headers={"Retry-After": "1"} if retries else None)
+    return ApiError(status, message, code=code, headers={"Retry-After": "1"} if code == "out_of_memory" else None)
 
 
 def logged(error: Exception, what: str) -> ApiError:
-    """Convert an exception, and log failures of the server that the scheduler has not logged."""
+    """Convert an exception, and log failures of the server."""
     told = to_api_error(error)
-    if told.status >= 500 and not isinstance(error, ApiError | TimeoutError | SchedulerError):
+    if told.status >= 500 and not isinstance(error, ApiError | TimeoutError):
         log.error("%s failed", what, exc_info=error)
     return told
 
@@ -164,7 +158,7 @@ async def _handle_http_error(_request: Request, error: Exception) -> JSONRespons
     return ApiError(failed.status_code, message, headers=headers).response()
 
 
-async def while_connected(request: Request, work: Awaitable[BaseModel | bytes]) -> Response:
+async def while_connected(request: Request, work: Awaitable[Result]) -> Result:
     """Await an answer while the client is connected; `ApiError` for any failure."""
     doing = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_disconnected(request))
@@ -172,7 +166,7 @@ async def while_connected(request: Request, work: Awaitable[BaseModel | bytes]) 
         await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not doing.done():
             raise ApiError(499, "the client has left.")
-        return json_response(doing.result())
+        return doing.result()
     except ApiError:
         raise
     except Exception as error:
@@ -194,11 +188,6 @@ def json_response(answer: BaseModel | bytes) -> Response:
     """Return a JSON response; FastAPI would validate it again."""
     body = answer if isinstance(answer, bytes) else answer.model_dump_json()
     return Response(body, media_type="application/json")
-
-
-async def run_off_loop(size: int, make: Callable[[], Result]) -> Result:
-    """Call `make`, in a thread if `size` is large."""
-    return make() if size <= MAX_INLINE else await asyncio.to_thread(make)
 
 
 def items_json(values: Sequence[Any], convert: Callable[[Any], object] = lambda value: value) -> bytes:

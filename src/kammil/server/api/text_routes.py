@@ -11,14 +11,17 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from kammil.completion.completer import Completer
 from kammil.completion.learning import CANNOT_LEARN
 from kammil.completion.learning import MAX_CHARACTERS as LEARNT
+from kammil.completion.scoring import TokenScore, TokenScorer
+from kammil.completion.state_cache import STRIDE
 from kammil.errors import OptionError
 from kammil.server.api import responses, schemas
 from kammil.server.api.completions import MAX_CHARACTERS
-from kammil.server.api.responses import ApiError, json_response, run_off_loop, while_connected
+from kammil.server.api.responses import ApiError, json_response, while_connected
 from kammil.server.model_pool import LoadedModel, ModelPool
-from kammil.server.scheduler.requests import ModelUpdate, ScoreCall, SuggestCall, TokenLogprobs
+from kammil.server.workers import Work, once
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 router = APIRouter(responses=responses.ERRORS)
@@ -39,20 +42,25 @@ async def suggest(body: schemas.SuggestRequest, request: Request) -> Response:
     """Suggest the most probable next words, or endings of the word that is being typed; optionally ghost text."""
     async with _pool(request).use(body.model, body.session) as loaded:
         loaded.log_prompt(body.prefix)
-        return await while_connected(request, _suggest(body, loaded))
+        work = suggestion_work(body, loaded, loaded.completer_of(body.session))
+        return json_response(await while_connected(request, loaded.run(work)))
 
 
-async def _suggest(body: schemas.SuggestRequest, loaded: LoadedModel) -> schemas.SuggestResponse:
-    completer, ghost = loaded.completer, body.phrase > 0
-    prefix = _check_length(body.prefix, "prefix")
-    seen = await run_off_loop(len(prefix), partial(completer.normalise, prefix))
+def suggestion_work(body: schemas.SuggestRequest, loaded: LoadedModel, completer: Completer) -> Work[bytes]:
+    """Return the answer as JSON."""
+    prefix, ghost = _check_length(body.prefix, "prefix"), body.phrase > 0
     taught = loaded.learnt_texts.user_allowed_words(body.session)
-    query = completer.query(prefix, body.options, seen=seen, ghost=ghost, taught=taught)
-    call = SuggestCall(loaded.deadline(), loaded.state_cache(body.session), query, ghost=ghost)
-    suggestions, phrase = await loaded.scheduler.run(call)
-    loaded.count_answered(call, len(seen))
+    query = completer.query(prefix, body.options, ghost=ghost, taught=taught)
+    ids = query.text.ids
+    # The beginning of a long text in pieces; the rest follows the begun word.
+    yield from completer.state_cache.reading(ids[: max(0, len(ids) // STRIDE - 3) * STRIDE])
+    yield
+    suggestions = completer.suggest_for(query)
+    yield
+    phrase = completer.phrase_for(query) if ghost else None
+    loaded.workers.metrics.count_tokens(loaded.name, len(query.text.seen))
     found = {"model": loaded.name, "suggestions": suggestions, "phrase": phrase}
-    return schemas.SuggestResponse.model_validate(found, from_attributes=True)
+    return schemas.SuggestResponse.model_validate(found, from_attributes=True).model_dump_json().encode()
 
 
 @router.post("/v1/score", response_model=schemas.ScoreResponse)
@@ -60,35 +68,38 @@ async def score(body: schemas.ScoreRequest, request: Request) -> Response:
     """Score a text: how many bits each character costs, and which characters were more likely in its place."""
     async with _pool(request).use(body.model, body.session) as loaded:
         loaded.log_prompt(body.text)
-        return await while_connected(request, _score(body, loaded))
+        work = score_work(body, loaded, loaded.completer_of(body.session))
+        return json_response(await while_connected(request, loaded.run(work)))
 
 
-async def _score(body: schemas.ScoreRequest, loaded: LoadedModel) -> bytes:
-    completer, maximum = loaded.completer, loaded.settings.max_answer
+def score_work(body: schemas.ScoreRequest, loaded: LoadedModel, completer: Completer) -> Work[bytes]:
+    """Return the answer as JSON."""
+    maximum, vocabulary = loaded.settings.max_answer, completer.vocabulary
     text, given = _check_length(body.text, "text"), _check_length(body.given, "given")
-    length = len(given) + len(text)
-    size = length * (1 + body.top)
+    size = (len(given) + len(text)) * (1 + body.top)
     if size > maximum:
         message = (
             f"the answer may hold {size} characters and alternatives, (given + text) x (1 + top), "
             f"but at most {maximum} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="top")
-    before, normalised = await run_off_loop(length, partial(completer.split_prompt, text, given))
-    ids = np.concatenate([[BOS], completer.vocabulary.encode(before + normalised), [EOS]])
-    call = ScoreCall(loaded.deadline(), completer, ids, body.top)
-    tokens = await loaded.scheduler.run(call)
-    loaded.count_answered(call, len(tokens))
-    return await run_off_loop(size, partial(_scores_json, loaded, normalised, tokens[len(before) :]))
+    before, normalised = completer.split_prompt(text, given)
+    read = completer.state_cache.decoder(np.array([BOS]))
+    scorer, tokens = TokenScorer(completer.language_model, vocabulary, *read.result, body.top), list[TokenScore]()
+    for piece in scorer.read(np.concatenate([vocabulary.encode(before + normalised), [EOS]])):
+        tokens += piece
+        yield
+    loaded.workers.metrics.count_tokens(loaded.name, len(tokens))
+    return _scores_json(loaded, normalised, tokens[len(before) :])
 
 
-def _scores_json(loaded: LoadedModel, normalised: str, tokens: Sequence[TokenLogprobs]) -> bytes:
+def _scores_json(loaded: LoadedModel, normalised: str, tokens: Sequence[TokenScore]) -> bytes:
     piece = loaded.completer.vocabulary.piece
     costs = [_bits(token) for token in tokens[:-1]]
     mean = sum(costs) / len(costs) if costs else None
     response = schemas.ScoreResponse(model=loaded.name, text=normalised, bits_per_character=mean, characters=[])
 
-    def scored(pair: tuple[str, TokenLogprobs]) -> schemas.ScoredCharacter:
+    def scored(pair: tuple[str, TokenScore]) -> schemas.ScoredCharacter:
         character, token = pair
         others = [schemas.Alternative(character=piece(id), probability=math.exp(value)) for id, value in token.top]
         return schemas.ScoredCharacter(
@@ -102,7 +113,7 @@ def _scores_json(loaded: LoadedModel, normalised: str, tokens: Sequence[TokenLog
     return responses.insert_json(response, "characters", b"[%s]" % characters)
 
 
-def _bits(token: TokenLogprobs) -> float:
+def _bits(token: TokenScore) -> float:
     return -token.log_probability / math.log(2) + 0.0
 
 
@@ -156,17 +167,15 @@ async def _forget(pool: ModelPool, model: str | None, session: str | None) -> sc
     forgotten = 0
     async with pool.use(model) as loaded:
         _check_learning(loaded)
-        deadline = loaded.deadline()
         for name in list(loaded.private) if session is None else [session]:
             if name in loaded.private:
                 forgotten += loaded.private[name].learnt_texts.size[0]
-                loaded.drop_private(name)
+                del loaded.private[name]
             loaded.expired.pop(name, None)
         counts = await loaded.update(loaded.learnt_texts.counts)
         for name in counts if session is None else [session]:
             for _ in range(counts.get(name, 0)):
-                forgets = ModelUpdate(deadline, partial(loaded.learnt_texts.forget, name))
-                forgotten += await loaded.scheduler.run(forgets)
+                forgotten += await loaded.update(partial(loaded.learnt_texts.forget, name))
     return schemas.ForgetResponse(forgotten=forgotten)
 
 
@@ -214,7 +223,7 @@ async def tokenize(body: schemas.TokenizeRequest, request: Request) -> Response:
         ids = [id for id, name in schemas.SPECIAL_NAMES.items() if name == text]
         if not ids:
             completer = loaded.completer
-            encoded = await run_off_loop(len(text), lambda: completer.vocabulary.encode(completer.normalise(text)))
+            encoded = await loaded.run(once(lambda: completer.vocabulary.encode(completer.normalise(text))))
             ids = [BOS] * body.add_special_tokens + encoded.tolist()
     return json_response(schemas.TokenizeResponse(tokens=ids, count=len(ids), max_model_len=MAX_CHARACTERS))
 
@@ -228,7 +237,7 @@ async def detokenize(body: schemas.DetokenizeRequest, request: Request) -> Respo
         if wrong is not None:
             message = f"token {wrong} does not exist in this model; tokens are whole numbers below {vocabulary.size}."
             raise ApiError(400, message, param="tokens")
-        text = await run_off_loop(len(body.tokens), partial(vocabulary.decode, body.tokens))
+        text = await loaded.run(once(partial(vocabulary.decode, body.tokens)))
     return json_response(schemas.DetokenizeResponse(prompt=text, content=text))
 
 

@@ -1,1 +1,0 @@
-"""Runs each model for many clients, on a thread that never waits for the network."""
