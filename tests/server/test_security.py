@@ -21,7 +21,7 @@ from tests.server.conftest import Running, serving, until
 from kammil.completion.completer import Completer
 from kammil.server.api.responses import ApiError
 from kammil.server.metrics import Metrics
-from kammil.server.security import MAX_BODIES, BodyReader, SecurityMiddleware, replay
+from kammil.server.security import MAX_BODIES, BodyReader, guard, replay
 from kammil.server.settings import ServerSettings
 
 LONG = {"prompt": "شو", "max_tokens": 2000, "logit_bias": {"3": -100}}
@@ -241,8 +241,8 @@ def test_two_thousand_connections(server: Running) -> None:
 HEADERS = st.text(st.sampled_from("[]:/@?#%\\ .,aلE1٣½\x00\t\x85\xff"), max_size=12).map(lambda t: t.encode("utf-8"))
 
 
-def guarded(app: ASGIApp, **options: object) -> SecurityMiddleware:
-    return SecurityMiddleware(app, ServerSettings.of(**options), Metrics(()), ())
+def guarded(app: ASGIApp, **options: object) -> ASGIApp:
+    return guard(app, ServerSettings.of(**options), Metrics(()), ())
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from kammil.server.api import completions, responses, schemas, text_routes
 from kammil.server.api.responses import ApiError, json_response
 from kammil.server.metrics import MULTIPROCESS_DIR, Metrics
 from kammil.server.model_pool import ModelPool
-from kammil.server.security import SecurityMiddleware
+from kammil.server.security import guard
 from kammil.server.settings import ServerSettings
 from kammil.server.workers import trim_heap
 from kammil.views import playground
@@ -68,7 +68,7 @@ def create(settings: ServerSettings) -> FastAPI:
     public = [f"/{path}" for path in playground.assets()]
     for path in public:
         app.add_api_route(path, _asset, methods=["GET", "HEAD"], include_in_schema=False)
-    app.add_middleware(SecurityMiddleware, settings=settings, metrics=metrics, public=public)
+    app.add_middleware(guard, settings=settings, metrics=metrics, public=public)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Middleware that checks host, origin and API key, bounds bodies, queue and time, and counts requests.
+"""Middlewares before the routes, each of which keeps one promise.
 
 Any page in a browser can send requests to this machine. A foreign page is refused by its Origin header, and DNS
 rebinding by its Host header. Starlette's middlewares allow no IP addresses, and let a foreign page's POST through.
@@ -13,7 +13,7 @@ import ipaddress
 import logging
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
@@ -44,102 +44,205 @@ PUBLIC_PATHS = frozenset({"/health", "/openapi.json"})
 log = logging.getLogger("kammil.server")
 
 
-class SecurityMiddleware:
-    """Refuses requests that must not reach the routes; `public` paths need no key."""
+Check = Callable[[Scope, Headers], None]
+"""Raises `ApiError` to refuse a request."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, public: Collection[str]) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
-        self._public = PUBLIC_PATHS | set(public)
-        hosts = ("localhost", socket.gethostname(), settings.host, *settings.hosts)
-        self._hosts = {host.lower() for host in hosts}
-        self._origins = {origin.rstrip("/").lower() for origin in settings.origins}
-        self._key = _digest(settings.api_key.encode()) if settings.api_key else None
-        self._bodies = BodyReader(settings.max_body)
-        self._active = 0  # requests at work or waiting
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle HTTP requests; pass on anything else."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begun, status, started = time.monotonic(), 500, False
-        headers = Headers(raw=[(name.lower(), value) for name, value in scope["headers"]])
-        origin = headers.get("origin", "").lower()
-        extra = {"x-content-type-options": "nosniff"}
-        if origin in self._origins:
+def guard(app: ASGIApp, settings: ServerSettings, metrics: Metrics, public: Collection[str]) -> ASGIApp:
+    """Return an application behind all middlewares; `public` paths need no key."""
+    origins = frozenset(origin.rstrip("/").lower() for origin in settings.origins)
+    hosts = frozenset(map(str.lower, ("localhost", socket.gethostname(), settings.host, *settings.hosts)))
+    http = with_bodies(with_queue(app, settings.queue), BodyReader(settings.max_body))
+    if settings.api_key:
+        http = with_check(http, only_with_key(settings.api_key, PUBLIC_PATHS | {*public}))
+    http = with_check(with_preflight(with_check(http, only_from(origins)), origins), only_to(hosts))
+    http = with_errors(with_time(http, settings.timeout + BODY_SECONDS + ANSWER_SECONDS))
+    http = with_count(with_headers(http, origins), metrics)
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        await (http if scope["type"] == "http" else app)(scope, receive, send)
+
+    return guarded
+
+
+def with_count(app: ASGIApp, metrics: Metrics) -> ASGIApp:
+    """Count every request, with its status and time."""
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        begun, status = time.monotonic(), 500
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await app(scope, receive, send_on)
+        finally:
+            metrics.count_request(scope, status, time.monotonic() - begun)
+
+    return counted
+
+
+def with_headers(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
+    """Let no browser guess types, nor pages of other origins but named ones read answers."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        extra, origin = {"x-content-type-options": "nosniff"}, _headers(scope).get("origin", "").lower()
+        if origin in origins:
             extra |= {"access-control-allow-origin": origin, "vary": "origin"}
         else:
             extra |= {"cross-origin-resource-policy": "same-origin"}
 
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status, started
-            if message["type"] == "http.response.start":
-                status, started = message["status"], True
-                answered = MutableHeaders(scope=message)
-                for name, value in extra.items():
-                    answered.setdefault(name, value)
+        async def send_on(message: Message) -> None:
+            for name, value in extra.items() if message["type"] == "http.response.start" else ():
+                MutableHeaders(scope=message).setdefault(name, value)
             await send(message)
 
-        async def refuse(error: ApiError) -> None:
-            await error.response()(scope, receive, send_with_headers)
+        await app(scope, receive, send_on)
+
+    return answered
+
+
+def with_errors(app: ASGIApp) -> ASGIApp:
+    """Answer what fails before its answer begins with an error."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
 
         try:
-            async with asyncio.timeout(self._settings.timeout + BODY_SECONDS + ANSWER_SECONDS):
-                await self._check(scope, headers, origin, receive, send_with_headers)
-        except ApiError as error:
-            await refuse(error)
-        except TimeoutError as error:
-            log.warning("%r took too long and was cut off", scope["path"])
-            if not started:
-                await refuse(to_api_error(error))
+            await app(scope, receive, send_on)
         except Exception as error:
-            if started:
+            if isinstance(error, TimeoutError):
+                log.warning("%r took too long and was cut off", scope["path"])
+            elif begun:
                 raise
-            log.error("a request failed", exc_info=error)
-            await refuse(to_api_error(error))
-        finally:
-            self._metrics.count_request(scope, status, time.monotonic() - begun)
+            elif not isinstance(error, ApiError):
+                log.error("a request failed", exc_info=error)
+            if not begun:
+                await to_api_error(error).response()(scope, receive, send)
 
-    async def _check(self, scope: Scope, headers: Headers, origin: str, receive: Receive, send: Send) -> None:
+    return answered
+
+
+def with_time(app: ASGIApp, seconds: float) -> ASGIApp:
+    """Cut off what takes longer."""
+
+    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
+        async with asyncio.timeout(seconds):
+            await app(scope, receive, send)
+
+    return bounded
+
+
+def with_check(app: ASGIApp, check: Check) -> ASGIApp:
+    """Refuse what a check refuses."""
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        check(scope, _headers(scope))
+        await app(scope, receive, send)
+
+    return checked
+
+
+def only_to(hosts: Collection[str]) -> Check:
+    """Return a check that allows these names, and IP addresses, which DNS cannot rebind."""
+
+    def check(_scope: Scope, headers: Headers) -> None:
         if max(len(headers.getlist(name)) for name in ("host", "origin")) > 1:  # a proxy may believe either
             raise ApiError(400, "the request has two Host or two Origin headers; send one.")
         host = headers.get("host", "")
-        if not self._is_own_host(host):
+        name = _parse_url(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
+        if name not in hosts and not _is_address(name or ""):
             raise ApiError(403, f"{host[:100]!r} is not a name of this server; add it with --allow-host.")
-        foreign = bool(origin) and origin not in self._origins and _parse_url(origin).netloc != host.lower()
-        if foreign or (not origin and headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"):
+
+    return check
+
+
+def only_from(origins: Collection[str]) -> Check:
+    """Return a check that allows pages of the server, and of these origins."""
+
+    def check(scope: Scope, headers: Headers) -> None:
+        origin = headers.get("origin", "").lower()
+        foreign = origin not in origins and _parse_url(origin).netloc != headers.get("host", "").lower()
+        if foreign if origin else headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET":
             raise ApiError(403, f"pages of {origin[:100]!r} are not allowed here; add the origin with --allow-origin.")
-        if scope["method"] == "OPTIONS" and origin in self._origins and "access-control-request-method" in headers:
-            await Response(status_code=204, headers=PREFLIGHT)(scope, receive, send)
-            return
-        if self._key is not None and scope["path"] not in self._public and not self._has_key(headers):
+
+    return check
+
+
+def only_with_key(key: str, public: Collection[str]) -> Check:
+    """Return a check that asks for a key, but for public paths."""
+    right = _digest(key.encode())
+
+    def check(scope: Scope, headers: Headers) -> None:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        is_right = hmac.compare_digest(_digest(given.strip().encode("latin-1")), right) and scheme.lower() == "bearer"
+        if scope["path"] not in public and not is_right:
             message = "the API key is wrong or missing; send it as: Authorization: Bearer KEY"
             raise ApiError(401, message, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"})
-        if scope["method"] in ("GET", "HEAD"):
-            await self._app(scope, receive, send)
-            return
-        body = await self._bodies.read(headers, receive)
-        if self._active >= self._settings.queue:
+
+    return check
+
+
+def with_preflight(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
+    """Answer a browser that asks whether a page of these origins may send a request."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _headers(scope)
+        asks = scope["method"] == "OPTIONS" and "access-control-request-method" in headers
+        is_preflight = asks and headers.get("origin", "").lower() in origins
+        await (Response(status_code=204, headers=PREFLIGHT) if is_preflight else app)(scope, receive, send)
+
+    return answered
+
+
+def with_queue(app: ASGIApp, maximum: int) -> ASGIApp:
+    """Refuse a request that gives work where so many are at work or waiting."""
+    active = 0
+
+    async def queued(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal active
+        works = _has_body(scope)
+        if works and active >= maximum:
             raise busy()
-        self._active += 1
+        active += works
         try:
-            await self._app(scope, replay(body, receive), send)
+            await app(scope, receive, send)
         finally:
-            self._active -= 1
+            active -= works
 
-    def _is_own_host(self, host: str) -> bool:
-        """Whether a `Host` header is the server's name, or an IP address, which DNS cannot rebind."""
-        name = _parse_url(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
-        if name is None or name in self._hosts:
-            return name is not None
-        with suppress(ValueError):
-            return bool(ipaddress.ip_address(name))
-        return False
+    return queued
 
-    def _has_key(self, headers: Mapping[str, str]) -> bool:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        assert self._key is not None
-        return hmac.compare_digest(_digest(key.strip().encode("latin-1")), self._key) and scheme.lower() == "bearer"
+
+def with_bodies(app: ASGIApp, bodies: BodyReader) -> ASGIApp:
+    """Read the body before a request goes on."""
+
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        if _has_body(scope):
+            receive = replay(await bodies.read(_headers(scope), receive), receive)
+        await app(scope, receive, send)
+
+    return read
+
+
+def _has_body(scope: Scope) -> bool:
+    return scope["method"] not in ("GET", "HEAD")
+
+
+def _headers(scope: Scope) -> Headers:
+    return Headers(raw=[(name.lower(), value) for name, value in scope["headers"]])
+
+
+def _is_address(name: str) -> bool:
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(name))
+    return False
 
 
 def _parse_url(url: str) -> SplitResult:
