@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from pathlib import Path
+from threading import Lock
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import numpy as np
@@ -151,6 +152,7 @@ class Completer:
         self.state_cache = StateCache(runner)
         self._heard = ""  # the end of earlier messages
         self._in_context: dict[tuple[str, ...], tuple[int, Completer]] = {}  # with the version that was built on
+        self._lock = Lock()
 
     def fork(self, *, learnt: bool = False) -> Completer:
         """Return a completer of the same model for another thread, with nothing learnt, or, if `learnt`, with what this
@@ -247,13 +249,17 @@ class Completer:
         runner = self.language_model
         if not isinstance(runner, AdaptiveModel):
             raise OptionError(f"the context {texts[0]!r:.40} ... cannot be read: {CANNOT_LEARN}")
-        version, completer = self._in_context.pop(texts, (-1, self))
+        version, completer = self._in_context.get(texts, (-1, self))
         if version != runner.version:
             completer = self._that_learnt(texts, runner)
-        self._in_context[texts] = runner.version, completer
-        while len(self._in_context) > KEPT:
-            del self._in_context[next(iter(self._in_context))]
+        with self._lock:
+            others = [one for one in self._in_context.items() if one[0] != texts]
+            self._in_context = dict([*others[len(others) - KEPT + 1 :], (texts, (runner.version, completer))])
         return completer
+
+    def drop_contexts(self) -> None:
+        """Forget the earlier messages that are kept ready."""
+        self._in_context = {}
 
     def _that_learnt(self, texts: tuple[str, ...], model: AdaptiveModel) -> Completer:
         """Return this model after it has learnt earlier messages too, from one that knows most of them, if any."""

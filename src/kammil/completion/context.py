@@ -8,7 +8,7 @@ from kammil.errors import OptionError
 
 MAX_MESSAGES, MAX_CHARACTERS = 40, 2_000  # of the last messages, which count
 MAX_HEARD = 150  # last characters that networks hear before the text
-KEPT = 4  # contexts that a model keeps ready, each with a state cache of its own
+KEPT = 2  # contexts that a model keeps ready, each with a state cache of its own
 _STOPS = ".!?؟…،"
 
 

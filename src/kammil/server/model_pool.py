@@ -176,6 +176,13 @@ class LoadedModel:
             self._sessions.popitem(last=False)
         return own
 
+    def drop_contexts(self, session: str | None) -> None:
+        """Forget the messages before a session's texts, or, without one, before all texts."""
+        own = [*self._sessions.values(), self.completer] if session is None else [self._sessions.get(session)]
+        for completer in own:
+            if completer is not None:
+                completer.drop_contexts()
+
 
 class ModelPool:
     """Opens, finds and replaces models."""
@@ -293,6 +300,7 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
     except (OSError, KammilError):  # removed, or being replaced
         created = 0
     family = about["family"]
-    learns = settings.learning_allowed and family in FAMILIES and FAMILIES[family].can(AdaptiveModel)
-    card = schemas.Card(name=name, **about, learns=learns, learning="shared" if learns else None)
+    reads = family in FAMILIES and FAMILIES[family].can(AdaptiveModel)
+    learns = settings.learning_allowed and reads
+    card = schemas.Card(name=name, **about, reads_context=reads, learns=learns, learning="shared" if learns else None)
     return schemas.ModelEntry(id=name, created=created, card=card)

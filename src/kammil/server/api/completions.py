@@ -125,6 +125,8 @@ class CompletionWork:
 
     def run(self) -> Work[bytes]:
         """Yield events if they are asked for, else nothing, and return the whole response as JSON."""
+        self.completer = self.completer.in_context(self.request.context or ())
+        yield None
         given = self._given()
         constraints = self._constraints()
         prompts = [self._prompt(one, constraints) for one in given]

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
+from kammil.completion.context import MAX_CHARACTERS as CONTEXT
+from kammil.completion.context import MAX_MESSAGES
 from kammil.completion.learning import MAX_CHARACTERS as LEARNT
 from kammil.completion.suggestions import SuggestOptions
 from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions, FrozenOptions
@@ -49,6 +51,16 @@ class SessionRequest(ApiRequest):
 
     model: Model = None
     session: Session = None
+
+
+class ContextRequest(SessionRequest):
+    """A request about a text, which may follow others."""
+
+    context: list[str] | None = Field(
+        default=None,
+        description=f"Messages before the text, oldest first; the last {MAX_MESSAGES} count, of at most "
+        f"{CONTEXT:,} characters. Nothing of them is learnt, stored or logged.",
+    )
 
 
 class StreamOptions(ApiRequest):
@@ -92,7 +104,7 @@ def _described(option: str) -> str | None:
 
 
 @_with_options(DecodingOptions, "length", "min_length", "force", "no_copy", nullable=True)  # `length` is `max_tokens`
-class CompletionRequest(SessionRequest):
+class CompletionRequest(ContextRequest):
     """`POST /v1/completions`."""
 
     # Decoding options for which OpenAI or vLLM allow other values are declared here.
@@ -189,7 +201,7 @@ class CompletionResponse(BaseModel):
 
 
 @_with_options(SuggestOptions, "words")  # `words` is `phrase`
-class SuggestRequest(SessionRequest):
+class SuggestRequest(ContextRequest):
     """`POST /v1/suggest`."""
 
     prefix: str = Field(description="The text so far.")
@@ -241,7 +253,7 @@ class SuggestResponse(BaseModel):
     phrase: GhostTextOut | None = Field(default=None, description="Ghost text, if it was asked for.")
 
 
-class ScoreRequest(SessionRequest):
+class ScoreRequest(ContextRequest):
     """`POST /v1/score`."""
 
     text: str = Field(description="Text to score.")
@@ -355,6 +367,7 @@ class Card(BaseModel):
     figures: dict[str, float | None]
     characters: str = Field(description="The characters that the model knows.")
     faults: str | None = Field(description="What the model card says of known faults; null if it says nothing.")
+    reads_context: bool = Field(description="Whether it can read `context`.")
     learns: bool
     learning: Literal["shared"] | None = Field(description="`shared`: all clients get what one of them teaches.")
 

@@ -49,6 +49,8 @@ async def suggest(body: schemas.SuggestRequest, request: Request) -> Response:
 def suggestion_work(body: schemas.SuggestRequest, loaded: LoadedModel, completer: Completer) -> Work[bytes]:
     """Return the answer as JSON."""
     prefix, ghost = _check_length(body.prefix, "prefix"), body.phrase > 0
+    completer = completer.in_context(body.context or ())
+    yield
     taught = loaded.learnt_texts.user_allowed_words(body.session)
     query = completer.query(prefix, body.options, ghost=ghost, taught=taught)
     ids = query.text.ids
@@ -83,6 +85,8 @@ def score_work(body: schemas.ScoreRequest, loaded: LoadedModel, completer: Compl
             f"but at most {maximum} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="top")
+    completer = completer.in_context(body.context or ())
+    yield
     before, normalised = completer.split_prompt(text, given)
     read = completer.state_cache.decoder(np.array([BOS]))
     scorer, tokens = TokenScorer(completer.language_model, vocabulary, *read.result, body.top), list[TokenScore]()
@@ -167,6 +171,7 @@ async def _forget(pool: ModelPool, model: str | None, session: str | None) -> sc
     forgotten = 0
     async with pool.use(model) as loaded:
         _check_learning(loaded)
+        loaded.drop_contexts(session)
         for name in list(loaded.private) if session is None else [session]:
             if name in loaded.private:
                 forgotten += loaded.private[name].learnt_texts.size[0]
