@@ -398,3 +398,85 @@ def test_a_learnt_name_is_suggested_in_new_sentences_and_nowhere_else() -> None:
     for text in texts:
         model.forget(text)
     assert not any(listed(begun))
+
+
+PLAIN = [
+    "القهوه جاهزه والبسكوت عالطاوله",
+    "الصوره حلوه كتير",
+    "رايحه شوف الشقه الجديده اذا فاضيه",
+    "السياره قدام البنايه",
+]
+BEGUN = [
+    "",
+    "وصلت عالمدرس",
+    "بدي ",
+    "انا ",
+    "الغرف",
+    "شو ا",
+    "كانت الرحل",
+    "القهو",
+    "عم اشرب القهوه",
+    "اجيت لعندك اذا ",
+]
+Shown = tuple[list[str], str, str, str]
+
+
+def shown(model: kammil.Completer, prompt: str) -> Shown:
+    listed = [suggestion.appended_to(prompt) for suggestion in model.suggest(prompt, 12)]
+    drawn = model.complete(prompt, preset="plain", seed=1), model.complete(prompt, preset="sensible", seed=1)
+    return listed, prompt + model.phrase(prompt).added, drawn[0].whole, drawn[1].whole
+
+
+def is_careful(texts: Shown, letters: str) -> bool:
+    return any(letter in text for text in [*texts[0], *texts[1:]] for letter in letters)
+
+
+def test_who_spells_plainly_is_offered_plain_spellings() -> None:
+    model = kammil.load().fork()
+    before = [shown(model, prompt) for prompt in BEGUN]
+    assert sum(is_careful(texts, "ة") for texts in before) > len(BEGUN) / 2
+    assert any(is_careful(texts, "أإ") for texts in before)
+    for text in PLAIN:
+        model.learn(text)
+    after = [shown(model, prompt) for prompt in BEGUN]
+    assert not any(is_careful(texts, "ةأإآ") for texts in after)
+    for prompt, texts in zip(BEGUN, after, strict=True):
+        assert len({*texts[0]}) == len(texts[0]) and prompt not in texts[0]
+        assert all(text.startswith(prompt) for text in texts[1:])
+        assert "".join(model.stream(prompt, preset="plain", seed=1)) == texts[2][len(prompt) :]
+    assert [kammil.load().reading("mabsuta ")[0], model.reading("mabsuta ")[0]] == ["مبسوطة ", "مبسوطه "]
+    private, shared = model.fork(learnt=True), kammil.load().fork()
+    assert shown(private, BEGUN[1]) == after[1]
+    shared.fix_own_phrases()  # by several writers
+    for text in PLAIN:
+        shared.learn(text)
+        model.forget(text)
+    assert [shown(model, prompt) for prompt in BEGUN] == before
+    assert is_careful(shown(shared, BEGUN[1]), "ة")
+
+
+def test_a_text_and_a_call_may_be_spelled_otherwise() -> None:
+    model, careful = kammil.load().fork(), kammil.load().fork()
+    for text in PLAIN:
+        model.learn(text)
+        careful.learn(text.replace("ه", "ة"))
+    for taught in (model, careful):
+        assert is_careful(shown(taught, "القهوة جاهزة والبسكوت عالطاول"), "ة")  # as the text does
+    assert not is_careful(shown(model, "وصلت عالمدرس"), "ة") and is_careful(shown(careful, "وصلت عالمدرس"), "ة")
+    for forbid in ("مدرسه", "مدرسة"):  # is never written, in whatever spelling the model has it
+        texts = [one.text for one in model.suggest("وصلت عالمدرس", 12, forbid=[forbid])]
+        texts += [model.complete("وصلت عال", seed=seed, forbid=[forbid]).whole for seed in range(5)]
+        assert not any(
+            forbid in text for text in [*texts, "عالمدرس" + model.phrase("وصلت عالمدرس", forbid=[forbid]).added]
+        )
+
+
+@pytest.mark.parametrize(
+    ("careful", "others", "is_plain"), [(0, 12, True), (0, 11, False), (1, 18, False), (1, 19, True)]
+)
+def test_a_spelling_counts_from_a_few_letters_on(careful: int, others: int, *, is_plain: bool) -> None:
+    learning = profiles.Adaptation(kammil.load().fork().language_model, kammil.load().vocabulary.encode)
+    for letters in ("ة" * careful, "ه" * others):
+        if letters:
+            learning.learn(letters)
+    assert ("ة" in learning.unused) == is_plain

@@ -175,3 +175,14 @@ def test_counts_are_those_of_each_text() -> None:
         counts = rules.counted(counts, np.array(parents), np.array(ids))
     assert counts[:, SPECIALS:].tolist() == [[0, 2, 0], [0, 1, 1]]
     assert guide().counts(2).shape == (2, 0)
+
+
+def test_an_id_is_written_as_another_unless_strings_are_asked_for() -> None:
+    def respelt(prompt: str) -> dict[int, int]:
+        return {} if "c" in prompt else {C: B}
+
+    def pieces(prompt: str, **options: Any) -> str:
+        rules = Constraints(DecodingOptions.of(**options), LETTERS, NEVER, None, respelt=respelt).at(prompt)
+        return "".join(rules.piece(id) or "" for id in (A, B, C))
+
+    assert pieces("a") == "abb" and pieces("ac") == pieces("a", forbid=["c"]) == "abc"

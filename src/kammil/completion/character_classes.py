@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Self
 
 import numpy as np
@@ -54,6 +54,10 @@ class CharacterClasses:
     """Letters of a careful spelling -> their ids, by kind (`Language.careful`)."""
     letters: frozenset[str]
     """Characters of `words`."""
+    plain: Mapping[int, int]
+    """Id of a careful spelling -> id of the letter by which it is compared."""
+    unused: frozenset[str] = frozenset()
+    """Kinds of careful spelling that the writer does without (`Adaptation.unused`)."""
 
     @cached_property
     def has_pieces(self) -> bool:
@@ -92,6 +96,11 @@ class CharacterClasses:
         used = [ids for letters, ids in self.careful.items() if any(c in text for c in letters)]
         return frozenset[int]().union(*used)
 
+    def respelt_after(self, text: str) -> dict[int, int]:
+        """Return the ids that the writer exchanges for others: those of unused kinds, unless the text has one."""
+        kinds = (kind for kind in self.unused if not any(c in text for c in kind))
+        return {id: self.plain[id] for kind in kinds for id in self.careful[kind] & self.plain.keys()}
+
     def may_be_careful(self, ids: Ids, text: str) -> bool:
         """Return whether any id could be spelt as a text spells others."""
         folds = {self.folds[id] for id in self.careful_in(text)}
@@ -115,6 +124,9 @@ class CharacterClasses:
             total = np.bincount(script, first * letters, len(names)) * (names != "")
             foreign = ((total < MIN_SCRIPT * total.sum()) & (names != ""))[script]
         kinds = (kind for language in known().values() for kind in language.careful)
+        careful = {kind: frozenset(id for id, c in enumerate(characters) if c and c in kind) for kind in kinds}
+        folds = tuple(_fold(c) or c * bool(begin[id]) for id, c in enumerate(characters))
+        plain = {id: characters.index(folds[id]) for id in chain(*careful.values()) if folds[id] in characters}
         return cls(
             begin,
             continues=letters | marks | joiners,
@@ -125,9 +137,10 @@ class CharacterClasses:
             foreign=foreign,
             digits=np.array([c.isdecimal() for c in characters]),
             space=characters.index(" ") if " " in characters else None,
-            folds=tuple(_fold(c) or c * bool(begin[id]) for id, c in enumerate(characters)),
-            careful={kind: frozenset(id for id, c in enumerate(characters) if c and c in kind) for kind in kinds},
+            folds=folds,
+            careful=careful,
             letters=frozenset(c for c, is_letter in zip(characters, begin | marks, strict=True) if is_letter),
+            plain=plain,
         )
 
 

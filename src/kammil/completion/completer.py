@@ -146,6 +146,8 @@ class Completer:
         self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._has_messages = messages
         self._own_phrases: tuple[int, StockPhrases | None] = (-1, None)  # of a version of the model
+        self._writer_classes: CharacterClasses | None = None
+        self._unused: frozenset[str] | None = None  # in place of the adaptation's
         self._openings: tuple[Mapping[str, int], Openings] | None = None
         self._word_blocks = WordBlocks(vocabulary, block)
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
@@ -200,6 +202,14 @@ class Completer:
     def character_classes(self) -> CharacterClasses:
         """Roles of characters in words."""
         return CharacterClasses.of(self.vocabulary, first_ids(self.language_model))
+
+    @property
+    def writer_classes(self) -> CharacterClasses:
+        """`character_classes`, as the writer of the learnt texts spells."""
+        unused = self._adaptation.unused if self._unused is None else self._unused
+        if self._writer_classes is None or self._writer_classes.unused != unused:
+            self._writer_classes = replace(self.character_classes, unused=unused) if unused else self.character_classes
+        return self._writer_classes
 
     @cached_property
     def word_reader(self) -> WordReader:
@@ -385,7 +395,7 @@ class Completer:
         read = self._read(seen)  # then: `begun_word` has read up to the begun word
         search = WordSearch(
             self.language_model,
-            self.character_classes,
+            self.character_classes if options.forbid else self.writer_classes,
             options.k,
             options.threshold,
             max(MAX_STATES, options.k),
@@ -411,7 +421,7 @@ class Completer:
         model, prompt, found = self.language_model, constraints.prompt, list[StockPhrase]()
         if own := self.own_phrases:
             found = own.after(prompt)
-            search = WordSearch(model, self.character_classes, 1, refusals=constraints.refusals)
+            search = WordSearch(model, self.writer_classes, 1, refusals=constraints.refusals)
             for word in search.run([prompt], log_probabilities, state)[0]:
                 added = self.vocabulary.decode(word.ids)
                 if constraints.n == 1 and any(begins_with(phrase.text, added) for phrase in found):
@@ -421,8 +431,8 @@ class Completer:
         )
 
     def fix_own_phrases(self) -> None:
-        """Make no phrases of what is learnt from here on, by several writers."""
-        self._own_phrases = _FIXED, self.own_phrases
+        """Make no phrases of what is learnt from here on, by several writers, and spell as before."""
+        self._own_phrases, self._unused = (_FIXED, self.own_phrases), self._adaptation.unused
 
     @property
     def own_phrases(self) -> StockPhrases | None:
@@ -439,7 +449,8 @@ class Completer:
         text = TypedText.of(self.vocabulary, prompt, self.normalise(prompt))
         asked = self.language_model, self.state_cache, text.ids, text.letters, text.as_typed
         arabic, replaces = self.word_reader.reading(*asked)
-        read = self.vocabulary.decode(np.array(arabic, np.int64))
+        letters = self.writer_classes.respelt_after(text.seen)
+        read = self.vocabulary.decode(np.array([letters.get(id, id) for id in arabic], np.int64))
         silent = replaces and refusals.silent(text.seen, text.seen[: len(text.seen) - replaces] + read)
         return ("", 0) if silent else (read, replaces)
 
@@ -480,7 +491,7 @@ class Completer:
         ghost = ghost_text.phrase(
             self.language_model,
             self.vocabulary,
-            self.character_classes,
+            self.character_classes if query.options.forbid else self.writer_classes,
             seen,
             log_probabilities,
             state,
@@ -553,7 +564,15 @@ class Completer:
         exempt = self._exempt(taught, decoding.allow_offensive)
         block = self._word_blocks.get(exempt, named=not decoding.force)  # names may be forced
         return Constraints(
-            decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, unsolicited_politics, n
+            decoding,
+            self.vocabulary,
+            self.vocabulary.unwritable,
+            runs,
+            bias,
+            block,
+            unsolicited_politics,
+            n,
+            self.writer_classes.respelt_after,
         )
 
     def word_block(

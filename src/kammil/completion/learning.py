@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from kammil import storage
 from kammil.data.blocklist import BlockedWord, offensive_words
 from kammil.errors import DataError, FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Ids, LanguageModel
+from kammil.languages import known, pooled, union
 from kammil.text import words
 
 FORMAT = 1
@@ -34,6 +36,9 @@ MAX_CHARACTERS = 4_000
 MAX_OPENING = 40
 """Number of characters that are searched for a first word."""
 CANNOT_LEARN = "this model cannot learn while it runs; train one with --model blend."
+MIN_LETTERS, MAX_CAREFUL = 12, 0.05
+"""Minimum number of learnt letters of a careful spelling and of the plain one, and maximum share of the first, for
+their writer to do without it (docs/log.md#is-a-writers-own-spelling-offered)."""
 _MAX_BYTES = 16 << 20  # more than twice what `MAX_TOTAL_CHARACTERS` can take
 _FORMAT_KEY = "kammil-profile"
 HEAD = {_FORMAT_KEY: FORMAT}
@@ -290,6 +295,9 @@ class Adaptation:
         """Offensive words in learnt texts, which their writer may be shown."""
         self.first_words = Counter[str]()
         """First word -> number of learnt texts."""
+        self._letters: Counter[str] = Counter()
+        self.unused: frozenset[str] = frozenset()
+        """Kinds of careful spelling (`Language.careful`) that learnt texts do without."""
         if profile is not None:
             self._adaptive_model()
             self.sync_profile()
@@ -300,6 +308,7 @@ class Adaptation:
         if learnt:
             forked._taught, forked.user_allowed_words = self._taught.copy(), self.user_allowed_words
             forked.first_words, forked._texts = self.first_words.copy(), self._texts.copy()
+            forked._letters, forked.unused = self._letters.copy(), self.unused
         return forked
 
     @property
@@ -366,5 +375,20 @@ class Adaptation:
                     self._taught[entry] += step
                 for begin, end in words(text[:MAX_OPENING])[:1]:
                     self.first_words[text[begin:end]] += step
+                for letter, number in Counter(text).items():
+                    self._letters[letter] += step * number
         self.first_words += Counter()  # without those of forgotten texts
         self.user_allowed_words = frozenset(entry for entry, count in self._taught.items() if count > 0)
+        self.unused = frozenset(kind for kind, plain in spellings().items() if self._is_unused(kind, plain))
+
+    def _is_unused(self, kind: str, plain: str) -> bool:
+        careful, others = (sum(self._letters[letter] for letter in letters) for letters in (kind, plain))
+        return careful + others >= MIN_LETTERS and careful <= MAX_CAREFUL * (careful + others)
+
+
+@pooled
+def spellings() -> dict[str, str]:
+    """Return the letters of each kind of careful spelling -> those of a plain one."""
+    folds = union("folds")
+    kinds = chain(*(language.careful for language in known().values()))
+    return {kind: "".join({folds.get(letter, letter): None for letter in kind}) for kind in kinds}

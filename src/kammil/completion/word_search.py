@@ -9,7 +9,7 @@ vocabulary.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -173,14 +173,14 @@ class WordSearch:
         complete = classes.complete(prefixes, p) * roots.weights  # (R,)
         all_roots, whole, silent = self._with_meanings(roots, prefixes, begun, complete)
         opens = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
-        careful = [classes.careful_in(prefix) for prefix in prefixes]
         typed = [() if word is None else word.typed for word in begun]
         k = self.k + MAX_LEFT_OUT * bool(opens)
-        found, proven = self._search(all_roots, k, careful, typed)
+        found, proven = self._search_after(prefixes, all_roots, k, typed)
         for i, word in enumerate(begun):
             if word is not None and len(word.intended) > 1:
-                words = WordList(k, classes.folds, careful[i], typed[i])
-                for each in _once([*found[i], *whole.get(i, [])], word.typed, classes.space):
+                words = WordList(k, classes.folds, classes.careful_in(prefixes[i]), typed[i])
+                meant = _respelt(whole.get(i, []), classes.respelt_after(prefixes[i]), typed[i])
+                for each in _once([*found[i], *meant], word.typed, classes.space):
                     words.take(each)
                 found[i] = words.words
         for i in opens:
@@ -201,7 +201,7 @@ class WordSearch:
             spaced = [Root(i, first[row].weight, space, first[row].refusal_states) for i, row in enumerate(unfilled)]
             spaced_roots = SearchRoots(spaced, p[unfilled], select_rows(state, np.array(unfilled)))
             num_wanted = max(self.k if is_complete[i] else self.k - len(found[i]) for i in unfilled)
-            next_words, next_proven = self._search(spaced_roots, num_wanted, [careful[i] for i in unfilled])
+            next_words, next_proven = self._search_after([prefixes[i] for i in unfilled], spaced_roots, num_wanted)
             proven[unfilled] &= next_proven
         for i, next_of_one in zip(unfilled, next_words, strict=True):
             words = self._merge(next_of_one, pieces.get(i, []))
@@ -227,7 +227,7 @@ class WordSearch:
             return
         search = replace(self, threshold=self.threshold * MIN_CONTENT)
         roots = replace(roots, roots=[root._replace(allowed=root.allowed & bare[root.prefix]) for root in roots.roots])
-        longer, _ = search._search(roots, MAX_FOUND, [self.classes.careful_in(prefix) for prefix in prefixes])
+        longer, _ = search._search_after(prefixes, roots, MAX_FOUND)
         self.steps += search.steps
         for words, more in zip(found, longer, strict=True):
             last = words[PLACES - 1 :]
@@ -243,7 +243,10 @@ class WordSearch:
         """Return the words that begin a text, with openings, and without a second religious word."""
         assert self.openings is not None
         if not prefix:
-            known = self.openings.words
+            known, letters = dict[tuple[int, ...], float](), self.classes.respelt_after(prefix)
+            for ids, p in self.openings.words.items():
+                word = tuple(letters.get(id, id) for id in ids)
+                known[word] = known.get(word, 0.0) + p
             words = [FoundWord(np.array(ids), p) for ids, p in known.items() if not self._is_refused(ids)]
             words += [
                 word._replace(probability=self.openings.others * word.probability)
@@ -314,16 +317,19 @@ class WordSearch:
                 roots[row] = Root(number, weight, allowed, states, False, ids, word.num_replaced[row])
         return SearchRoots([*roots.values()], word.p[[*roots]], select_rows(word.state, np.array([*roots], np.int64)))
 
+    def _search_after(
+        self, prefixes: Sequence[str], roots: SearchRoots, k: int, typed: Sequence[tuple[int, ...]] | None = None
+    ) -> tuple[list[list[FoundWord]], _Flags]:
+        """Search after prefixes, for words as the writer spells them."""
+        typed = [()] * len(prefixes) if typed is None else typed
+        found, proven = self._search(roots, k, [*map(self.classes.careful_in, prefixes)], typed)
+        return [*map(_respelt, found, map(self.classes.respelt_after, prefixes), typed)], proven
+
     def _search(
-        self,
-        roots: SearchRoots,
-        k: int,
-        careful: Sequence[frozenset[int]],
-        typed: Sequence[tuple[int, ...]] | None = None,
+        self, roots: SearchRoots, k: int, careful: Sequence[frozenset[int]], typed: Sequence[tuple[int, ...]]
     ) -> tuple[list[list[FoundWord]], _Flags]:
         """Return the k best words and pieces of each prefix, and whether they are proven, (R,): by the engine in one
         call for each prefix, or, where it cannot, level by level."""
-        typed = [()] * len(careful) if typed is None else typed
         engine, arrays = getattr(self.model, "engine", None), self.classes.arrays
         largest = max(self.width, k, self.max_characters)
         if not isinstance(engine, NativeEngine) or arrays is None or largest > MAX_NATIVE:
@@ -444,6 +450,14 @@ class WordSearch:
                 p, copied = (p if copied else p.copy()), True
                 p[row, refused] = -1
         return p
+
+
+def _respelt(words: list[FoundWord], letters: Mapping[int, int], typed: tuple[int, ...]) -> list[FoundWord]:
+    """Return words with some ids exchanged, without those that are then as typed."""
+    if not letters:
+        return words
+    new = (word._replace(ids=np.array([letters.get(id, id) for id in word.ids.tolist()])) for word in words)
+    return [word for word in new if not word.replaced or tuple(word.ids.tolist()) != typed]
 
 
 def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None) -> list[FoundWord]:

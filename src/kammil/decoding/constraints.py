@@ -39,6 +39,7 @@ class Constraints:
         never: ids that are never written.
         bias: added to log-probabilities of ids before anything else.
         unwanted: tells, given the prompt, completions that are chosen last.
+        respelt: tells, given the prompt, ids that are written as others; none in a call with strings or copies.
         runs: of the training texts, for `no_copy`.
         n: number of texts that are kept.
     """
@@ -53,6 +54,7 @@ class Constraints:
         block: WordBlock | None = None,
         unwanted: Callable[[str], Callable[[str], bool]] | None = None,
         n: int = 1,
+        respelt: Callable[[str], Mapping[int, int]] | None = None,
     ) -> None:
         for string in options.force:
             if block is not None and block.blocklist.find(string):
@@ -85,6 +87,7 @@ class Constraints:
             parts.append(NoCopy(options.no_copy, runs, self.pieces))
         self.static_mask = not (parts or self.bias is not None or self.counting or options.min_length)
         """Whether `apply` only adds `mask` and refuses blocked words."""
+        self._respelt = None if parts else respelt
         self.refusals = Refusals(parts if block is None else [*parts, block], self.pieces)
         self._start, self._least = self.refusals.start(""), options.min_length
         self._check_possible()
@@ -103,6 +106,8 @@ class Constraints:
             begun = typed[: typed.rfind(" ") + 1] + prompt[prompt.rfind(" ") + 1 :]
             for text in (begun, typed):
                 there._start = self.refusals.either(there._start, self.refusals.start(text))
+        if self._respelt is not None and (exchanged := self._respelt(prompt)):
+            there.pieces = [self.pieces[exchanged.get(id, id)] for id in range(len(self.pieces))]
         there._check_possible()
         return there
 
