@@ -6,8 +6,9 @@ import { Contexts } from "./contexts.js";
 import { build, Engine } from "./engine.js";
 import { blend } from "./folder.js";
 import { Random } from "./random.js";
+import { sum } from "./begun.js";
 import { compiled, Session } from "./suggest.js";
-import { checkedText, cutGrapheme, textRules, wordsOf } from "./text.js";
+import { checkedText, cutGrapheme, holds, textRules, wordsOf } from "./text.js";
 import { PROFILE_LIMITS } from "./ui/facts.js";
 
 const UNK = 1, BOS = 2, EOS = 3, SPECIALS = 4;
@@ -49,12 +50,13 @@ export default { load };
 export class Model {
   /** Grows with what is learnt or forgotten. */
   version = 0;
-  #contexts; #ids; #pieces; #blocked; #rulers; #forbidden; #taught = new Map(); #openings; #firstWords = new Map();
+  #contexts; #ids; #pieces; #blocked; #rulers; #forbidden; #given;
+  #taught = new Map(); #firstWords = new Map(); #letters = new Map(); // learnt
 
   constructor(engine, contexts, characters, rules, blocked, tables) {
     this.engine = engine;
     this.tables = tables.words && compiled(tables, engine);
-    this.#openings = tables.openings;
+    this.#given = tables;
     /** Normalise a text as the model sees it. */
     this.normalise = textRules(rules);
     this.#contexts = contexts;
@@ -140,21 +142,35 @@ export class Model {
 
   /** Words that a text may begin with, by their ids, and the probability that it begins as the model says: `Openings`. */
   openings() {
-    const { WORTH, TWICE } = this.tables, words = new Map(), counts = [...this.#firstWords];
+    const { WORTH, TWICE } = this.tables, { openings } = this.#given, words = new Map(), counts = [...this.#firstWords];
     const texts = counts.reduce((sum, [, count]) => sum + count, 0), known = WORTH / (WORTH + texts);
-    for (const [ids, p] of this.#openings.words) words.set(ids.join(), { ids, probability: known * p });
-    for (const [ids, count] of counts.map(([word, count]) => [this.encode(word), count])) {
-      if (count < TWICE || ids.includes(UNK)) continue;
-      const before = words.get(ids.join())?.probability ?? 0;
-      words.set(ids.join(), { ids, probability: before + count / (WORTH + texts) });
-    }
-    return { words, others: known * this.#openings.others };
+    const respelt = this.respeltAfter("");
+    const add = (spelt, p) => {
+      const ids = spelt.map(respelt), before = words.get(ids.join())?.probability ?? 0;
+      words.set(ids.join(), { ids, probability: before + p });
+    };
+    for (const [ids, p] of openings.words) add(ids, known * p);
+    for (const [ids, count] of counts.map(([word, count]) => [this.encode(word), count]))
+      if (count >= TWICE && !ids.includes(UNK)) add(ids, count / (WORTH + texts));
+    return { words, others: known * openings.others };
+  }
+
+  /** Ids behind a text -> those that the writer of the learnt texts spells in their place. */
+  respeltAfter(text) {
+    const learnt = (letters) => sum([...letters].map((letter) => this.#letters.get(letter) ?? 0));
+    const { spellings, constants } = this.#given;
+    const unused = spellings.filter(({ careful, letters }) => {
+      const all = learnt(letters);
+      return all >= constants.MIN_LETTERS && learnt(careful) <= constants.MAX_CAREFUL * all && !holds(text, careful);
+    });
+    const ids = new Map(unused.flatMap(({ ids }) => ids));
+    return (id) => ids.get(id) ?? id;
   }
 
   /** Write a text after a state; see `Session.complete`. */
   write(state, seen, { length, temperature, seed, stop, allowOffensive }) {
     const random = new Random([seed, 0]), characters = [], bits = [];
-    const lists = [this.blocked(allowOffensive), this.#rulers];
+    const lists = [this.blocked(allowOffensive), this.#rulers], respelt = this.respeltAfter(seen);
     const refusedLengths = new Set(); // at which a blocked word would end
     let states = lists.map((list) => list.start(seen)), reason = length ? "" : "length", chances = [];
     const end = (why, size) => {
@@ -164,9 +180,10 @@ export class Model {
     const add = (id, logProbability) => {
       if (!Number.isFinite(logProbability)) throw new Error("the model gives no probabilities; export it again");
       if (id === EOS) return end("end", characters.length);
-      characters.push(this.#pieces[id]);
+      const character = this.#pieces[respelt(id)];
+      characters.push(character);
       bits.push(-logProbability / Math.LN2);
-      states = lists.map((list, i) => list.after(states[i], this.#pieces[id]));
+      states = lists.map((list, i) => list.after(states[i], character));
       if (lists.some((list, i) => list.blocked(states[i]))) refusedLengths.add(characters.length);
       const text = stop.length ? characters.join("") : "";
       const found = stop.map((some) => text.indexOf(some)).filter((at) => at >= 0);
@@ -204,13 +221,14 @@ export class Model {
 
   #encodeLearnt = (text) => this.encode(this.normalise(text).replace(/[\p{White_Space}\x1c-\x1f]+$/v, ""));
 
-  /** Allow the blocked words that learnt texts hold, and count their first words. */
+  /** Allow the blocked words that learnt texts hold, and count their first words and letters. */
   #teach(texts, times) {
     const taught = this.#taught, add = (counts, name) => counts.set(name, (counts.get(name) ?? 0) + times);
     for (const text of texts) {
       for (const number of this.#blocked[0].entriesIn(text)) add(taught, number);
       const begin = [...text.slice(0, 2 * MAX_OPENING)].slice(0, MAX_OPENING).join(""), [first] = wordsOf(begin);
       if (first) add(this.#firstWords, this.normalise(begin.slice(...first)));
+      for (const letter of text) add(this.#letters, letter);
     }
     this.#blocked[0].forget();
     this.version++;

@@ -2,7 +2,7 @@
 // `word_list`, `suggestions`, `unsolicited` and `ghost_text` in `kammil/completion`, and `tables.py` beside this file.
 
 import { BegunWords, dot, Latin, sum } from "./begun.js";
-import { endsUnspaced, foldSpelling, isSeparate, keysSaved, lastLetter, openWord, wordsOf } from "./text.js";
+import { endsUnspaced, foldSpelling, holds, isSeparate, keysSaved, lastLetter, openWord, wordsOf } from "./text.js";
 
 const BOS = 2, PIECE = 64, MAX_STOPS = 256;
 const COMPLETE = { length: 30, temperature: 0.7, seed: 0, stop: [], allowOffensive: false };
@@ -113,7 +113,8 @@ export class Session {
     const read = word?.meanings.slice(word.typed.length ? word.variants.length : 1) ?? [];
     if (sum(read.map(({ posterior }) => posterior)) <= 0.5) return none;
     const best = read.reduce((one, other) => (other.posterior > one.posterior ? other : one));
-    const reading = this.#model.decode(best.ids), before = [...this.#seen].slice(0, -best.replaced).join("");
+    const reading = this.#model.decode(best.ids.map(this.#model.respeltAfter(this.#seen)));
+    const before = [...this.#seen].slice(0, -best.replaced).join("");
     if (blocked.silent(before + reading)) return { ...none, silent: true };
     return { ...none, reading, replaces: best.replaced };
   }
@@ -178,7 +179,7 @@ export class Session {
     const { space, close, foreign, MAX_LEFT_OUT, MAX_STATES, MIN_ENDING_OF_COMPLETE } = this.#t;
     const weight = word ? word.meanings[0].posterior : 1, open = openWord(seen);
     const careful = this.#carefulIn(seen), width = Math.max(MAX_STATES, k);
-    const search = { threshold, blocked, careful, width, typed: [] };
+    const search = { threshold, blocked, careful, width, typed: [], respelt: this.#model.respeltAfter(seen) };
     const first = { p, state, weight, allowed: this.#firstIds(seen, open, p), refused: blocked.start(seen) };
     Object.assign(first, { replacement: [], replaced: 0 });
     const complete = open ? weight * dot(p, close) : 0;
@@ -186,7 +187,10 @@ export class Session {
     if (silent) return [];
     const wanted = k + MAX_LEFT_OUT * opens, typed = word?.typed ?? [];
     let found = this.#search([first, ...roots], wanted, { ...search, typed });
-    if (word?.meanings.length > 1) found = this.#listed(this.#once([...found, ...whole], typed), wanted, careful, typed);
+    if (word?.meanings.length > 1) {
+      const words = [...found, ...this.#respelt(whole, typed, search)];
+      found = this.#listed(this.#once(words, typed), wanted, careful, typed);
+    }
     if (opens) found = this.#withOpenings(found, seen, search);
     found = found.slice(0, k);
     const isComplete = complete > 0.5;
@@ -200,17 +204,25 @@ export class Session {
     return word?.isEnglish ? found.filter(({ ids }) => foreign[ids.at(-1)]) : found;
   }
 
-  #search(roots, k, { threshold, blocked, careful, width, typed }) {
+  #search(roots, k, search) {
+    const { threshold, blocked, careful, width, typed } = search;
     const { classes, MAX_CHARACTERS: maxCharacters, careful: bit } = this.#t;
     const found = this.#model.engine.search(roots, {
       ...{ k, threshold, typed, blocked, maxCharacters, width },
       minForeign: this.#minForeign(threshold),
       classes: careful.size ? classes.map((bits, id) => (careful.has(id) ? bits | bit : bits)) : classes,
     });
-    return found.map(({ root, ids, ...rest }) => {
+    const words = found.map(({ root, ids, ...rest }) => {
       const { replacement, replaced } = roots[root];
       return { ids: [...replacement, ...ids], replaced, ...rest };
     });
+    return this.#respelt(words, typed, search);
+  }
+
+  /** Words as the writer spells them, without those that are then as typed. */
+  #respelt(words, typed, { respelt }) {
+    const spelt = words.map(({ ids, ...rest }) => ({ ids: ids.map(respelt), ...rest }));
+    return spelt.filter(({ ids, replaced }) => !replaced || ids.join() !== typed.join());
   }
 
   #minForeign = (threshold) => Math.max(threshold, Math.min(this.#t.FOREIGN * threshold, this.#t.MIN_FOREIGN));
@@ -339,8 +351,8 @@ export class Session {
 
   /** The ids of careful spellings that a text uses. */
   #carefulIn(text) {
-    const used = this.#t.spellings.filter(([letters]) => [...letters].some((letter) => text.includes(letter)));
-    return new Set(used.flatMap(([, ids]) => ids));
+    const used = this.#t.spellings.filter(({ careful }) => holds(text, careful));
+    return new Set(used.flatMap(({ ids }) => ids.map(([id]) => id)));
   }
 
   #mayBeCareful(ids, text) {

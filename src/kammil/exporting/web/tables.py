@@ -31,7 +31,7 @@ _CONSTANTS = {
     channel: "MAX_DROPPED CORRECTION_PRIOR UNLIKELY NEVER",
     ghost_text: "MAX_WORDS GHOST",
     lattice: "WIDTH MIN_SHARE",
-    learning: "MAX_OPENING",
+    learning: "MAX_OPENING MIN_LETTERS MAX_CAREFUL",
     suggestions: "MAX_REPLACED",
     transliteration: "MAX_SILENT LISTED ODD",
     unsolicited: "LETTERS",
@@ -54,7 +54,14 @@ def tables(model: Completer) -> dict[str, Any]:
         "folds": classes.folds,
         "masks": {name: getattr(classes, name).astype(int).tolist() for name in masks},
         "space": classes.space,
-        "spellings": [[letters, sorted(ids)] for letters, ids in classes.careful.items()],
+        "spellings": [  # careful letters, these and plain ones, and id -> id in a plain spelling
+            {
+                "careful": kind,
+                "letters": kind + plain,
+                "ids": [(id, classes.plain.get(id, id)) for id in sorted(classes.careful[kind])],
+            }
+            for kind, plain in learning.spellings().items()
+        ],
         "spelling": union("folds"),
         "longVowels": "".join(language.long_vowels for language in known().values()),
         "channel": _channel(reader.channel),

@@ -84,6 +84,8 @@ export function openWord(text) {
   return characters.slice(begin).join("");
 }
 
+export const holds = (text, letters) => [...letters].some((letter) => text.includes(letter));
+
 /** Begin and end of each word. */
 export const wordsOf = (text) => Array.from(text.matchAll(WORDS), ({ index, 0: word }) => [index, index + word.length]);
 
