@@ -56,7 +56,8 @@ def leaves_nothing(folder: Path, requests: int) -> None:
         for number in range(requests):
             session = generator.choice([None, "a", "b", "c", "d", "e"])
             if session == "a":
-                server.ask("/v1/suggest", {"prefix": "وين زمخشر", "session": "a", "context": [f"شفت {canary} {number}"]})
+                said = {"session": "a", "context": [f"شفت {canary} {number}"]}
+                server.ask("/v1/suggest", {"prefix": "وين زمخشر", **said})
                 continue
             kind = generator.choice(["suggest", "completions", "score"])
             body: dict[str, Any] = {"prefix": "وين زمخشر", "prompt": "وين زمخشر", "text": "وين", "max_tokens": 8}
