@@ -175,6 +175,72 @@ def test_it_spells_as_the_writer_does_and_python_too(site: Path, lines: list[str
     _, *answers, reading = run(site, calls)
     assert answers == [*expected, *(phrased(ours, prompt, **NO_STOCK) for prompt in prompts)]
     assert reading["reading"] == ours.reading("mabsuta ")[0] == "مبسوطه "
+NO_STOCK: dict[str, Any] = {"words": MAX_WORDS - 1}
+"""One word less than stock phrases need."""
+GHOST = ("phrase", {**NO_STOCK, "threshold": 0.03})
+"""So that there is much."""
+TAUGHT = "القطة نطت عالبراد وما رضيت تنزل"
+CONTEXTS = [
+    ["وين بدنا نتعشى الليلة؟", "سمعت في مطعم جديد اسمه زعرور، بالجميزة", "حلو، وبعرف الطريق لعند زعرور"],
+    [" ", "\x1f\x85", "x" * 3000, "@rana https://a.b", "\ud800 شو؟", "🔗" * 300, "نفس الحكي", "نفس الحكي"],
+    [],
+]
+
+
+def scored(model: Completer, text: str, given: str, context: Sequence[str]) -> dict[str, Any]:
+    score = model.score(text, given, context=context)
+    return {"text": score.text, "bits": pytest.approx(list(score.bits), abs=NEAR)}
+
+
+def test_earlier_messages_are_read_as_in_python(site: Path, lines: list[str]) -> None:
+    """Too many of them as well, what was learnt before, and one context after another."""
+    ours = kammil.load()
+    for text in (TAUGHT, "بدي روح عالسوق"):
+        ours.learn(text)
+    calls: list[list[Any]] = [["learn", TAUGHT, "بدي روح عالسوق"]]
+    expected: list[Any] = [None]
+    for context in (*CONTEXTS, lines[:90], lines[:91], CONTEXTS[0]):
+        for text in ("", "خلينا نروح ع", "زع", "shu a5", "نفس ", lines[88][:12]):
+            calls += [["score", text, "", 0, context], ["complete", text, {"seed": 7, "context": context}]]
+            calls += [[name, text, {**options, "context": context}] for name, options in (("suggest", {}), GHOST)]
+            expected += [scored(ours, text, "", context), written(ours, text, seed=7, context=context)]
+            expected += [suggested(ours, text, context=context), phrased(ours, text, **GHOST[1], context=context)]
+    assert run(site, calls) == expected
+    alone, *others = (
+        ours.score("زعرور", "نروح لعند ", context=some).bits_per_character for some in ([], *CONTEXTS[:2])
+    )
+    assert alone - others[0] > 0.5 > abs(alone - others[1])
+
+
+def test_sessions_do_not_see_each_others_context(site: Path, lines: list[str]) -> None:
+    texts = [lines[90][:n] for n in range(4, 16, 3)]
+    turns, *fresh = run(
+        site,
+        [
+            ["turns", texts, [CONTEXTS[0], lines[:30], []]],
+            *(["suggest", text, {"context": context}] for text in texts for context in (CONTEXTS[0], lines[:30], [])),
+        ],
+    )
+    assert json.loads(json.dumps(turns), parse_float=rounded) == json.loads(json.dumps(fresh), parse_float=rounded)
+
+
+def test_a_context_is_not_learnt(site: Path) -> None:
+    """Neither its first words nor its offensive ones; it cannot be forgotten, and a learnt text is not taken back with it."""
+    word = next(spellings(entry)[0] for entry in offensive_words().entries if entry.language == "levantine")
+    context = [f"يا {word} شو عملت", TAUGHT, "زعرور زعرور", "زعرور"]
+    asked = [["after", "القطة "], ["suggest", f"يا {word[:-1]}"], ["suggest", ""]]
+    calls = [
+        *asked,
+        ["suggest", "", {"context": context}],
+        *asked,
+        ["suggest", f"يا {word[:-1]}", {"context": context}],
+    ]
+    calls += [["forget", TAUGHT], ["learn", TAUGHT], ["suggest", "القطة ", {"context": context}], ["forget", TAUGHT]]
+    answers = run(site, [*calls, *asked])
+    assert answers[:3] == answers[4:7] == answers[-3:]
+    assert word not in [each["text"] for each in answers[7]]
+    assert "not learnt" in answers[8]["error"]
+    assert answers[9] is answers[11] is None
 
 
 def mixed_prompts(lines: Sequence[str], number: int) -> list[str]:
@@ -230,16 +296,11 @@ def phrased(model: Completer, prompt: str, **options: Any) -> dict[str, Any]:
     return {"completion": ghost.added, "probability": pytest.approx(ghost.probability, abs=NEAR)}
 
 
-NO_STOCK: dict[str, Any] = {"words": MAX_WORDS - 1}
-"""One word less than stock phrases need."""
-
-
 def assert_same_words(site: Path, model: Completer, prompts: Sequence[str]) -> None:
-    phrase = {**NO_STOCK, "threshold": 0.03}  # so that there is much
-    calls = [[name, prompt, options] for prompt in prompts for name, options in (("suggest", {}), ("phrase", phrase))]
+    calls = [[name, prompt, options] for prompt in prompts for name, options in (("suggest", {}), GHOST)]
     answers = run(site, calls)
     lists, ghosts = answers[::2], answers[1::2]
-    assert ghosts == [phrased(model, prompt, **phrase) for prompt in prompts]
+    assert ghosts == [phrased(model, prompt, **GHOST[1]) for prompt in prompts]
     for prompt, words in zip(prompts, lists, strict=True):
         assert_ranked_alike(
             [((word["completion"], word["text"], word["replaces"]), word["probability"]) for word in words],
@@ -475,9 +536,11 @@ def test_wrong_options_get_a_sentence(site: Path) -> None:
         ["learn", " "],
         ["learn", "ب" * 4001],
         ["suggest", "", {"k": 0}],
+        ["suggest", "", {"context": "شو"}],
+        ["score", "شو", "", 0, [5]],
     ]
     answers = run(site, [*calls, ["phrase", "", {"ghost": "shy"}]])
-    named = ["lenght", "seed", "seed", "length", "temperature", "stop", "empty", "4000", "k", "ghost"]
+    named = ["lenght", "seed", "seed", "length", "temperature", "stop", "empty", "4000", "k", "context", "5", "ghost"]
     for name, answer in zip(named, answers, strict=True):
         assert name in answer["error"]
 
@@ -684,7 +747,7 @@ def test_counts_as_other_models_have_them_are_read_as_in_python(site: Path, prom
 
 def test_the_module_is_small(site: Path) -> None:
     code = [path for path in site.iterdir() if path.is_file()]
-    assert sum(len(gzip.compress(path.read_bytes())) for path in code) < 90_500
+    assert sum(len(gzip.compress(path.read_bytes())) for path in code) < 91_500
 
 
 @pytest.mark.parametrize("family", ["gru", "ngram"])

@@ -15,6 +15,10 @@ const others = {
   },
   typed: (texts, options) => texts.map((text) => session.update(text).complete(options).text),
   suggested: (texts) => texts.map((text) => session.update(text).suggest()),
+  turns: (texts, contexts) => {
+    const sessions = contexts.map((context) => model.session(context));
+    return texts.flatMap((text) => sessions.map((each) => each.update(text).suggest()));
+  },
   grows: (text, times) => {
     const type = () => [...text].forEach((_, i) => (session.update(text.slice(0, i + 1)).suggest(), session.phrase()));
     type();

@@ -9,7 +9,8 @@ from kammil.errors import OptionError
 MAX_MESSAGES, MAX_CHARACTERS = 40, 2_000  # of the last messages, which count
 MAX_HEARD = 150  # last characters that networks hear before the text
 KEPT = 2  # contexts that a model keeps ready, each with a state cache of its own
-_STOPS = ".!?؟…،"
+STOPS = ".!?؟…،"
+"""Ends of a message behind which no full stop is put."""
 
 
 def recent(messages: Sequence[object], normalise: Callable[[str], str]) -> tuple[str, ...]:
@@ -30,4 +31,4 @@ def recent(messages: Sequence[object], normalise: Callable[[str], str]) -> tuple
 
 def heard(messages: Sequence[str]) -> str:
     """Return the end of messages as one text, a stop behind each."""
-    return "".join(message + (" " if message[-1] in _STOPS else ". ") for message in messages)[-MAX_HEARD:]
+    return "".join(message + (" " if message[-1] in STOPS else ". ") for message in messages)[-MAX_HEARD:]

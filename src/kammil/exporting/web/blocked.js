@@ -46,8 +46,8 @@ export class Blocked {
     return this.#state(positions, recent, silent ? "silent" : ended.length && !ended.some(isSilent) ? "typed" : "");
   }
 
-  /** Whether nothing may follow one of some typed texts. */
-  silent = (...texts) => texts.some((text) => this.start(text).typed === "silent");
+  /** Whether nothing may follow a typed text. */
+  silent = (text) => this.start(text).typed === "silent";
 
   #blocks = (number) => !this.#isExempt(number) && !this.#harmless.has(number);
 
@@ -71,8 +71,8 @@ export class Blocked {
   }
 
   /** The state of a text that is either of two. */
-  either(state, other) {
-    const [one, two] = [state, other], typed = two.typed === "silent" ? two.typed : one.typed;
+  either(one, two) {
+    const typed = two.typed === "silent" ? two.typed : one.typed;
     return this.#state([...one.positions, ...two.positions], [...one.recent, ...two.recent], typed);
   }
 

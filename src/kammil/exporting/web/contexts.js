@@ -6,6 +6,17 @@ const BOS = 2, EOS = 3;
 const MIX_A = 0x9e3779b97f4a7c15n, MIX_B = 0xc2b2ae3d27d4eb4fn, MIX_C = 0x165667b19e3779f9n, MASK = (1n << 64n) - 1n;
 const LAYER = { o4: 10, l: 10, l1: 3, o12: 0.3 }; // context types of the writer's layer, and their weights
 
+/** The texts that a list holds more often than another does. */
+export function lacking(texts, others) {
+  const counts = new Map();
+  for (const text of others) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return texts.filter((text) => {
+    const count = counts.get(text) ?? 0;
+    counts.set(text, count - 1);
+    return count <= 0;
+  });
+}
+
 function mix(number) {
   let x = number & MASK;
   x = ((x ^ (x >> 33n)) * MIX_A) & MASK;

@@ -4,6 +4,7 @@
 const SIMD = "0061736d010000000105016000017b030201000a0a0108004100fd0ffd620b"; // a program of such instructions
 const BOS = 2, EOS = 3;
 const UNKNOWN_STATES = -3;
+const HIDDEN = 3; // part of a state: the networks'
 export const TRUST = [0.3, 0.05]; // in the writer's layer at first, and what of it is shared at each id
 const FAILURES = ["there is no memory left", "an id or a state is unknown", "the blocked words are too many"];
 
@@ -16,7 +17,7 @@ export function build() {
 }
 
 export class Engine {
-  #code; #layout = new Map(); #model = 0; #sizes; #words; #learnt = { pairs: 0, counts: 0, size: 0 };
+  #code; #layout = new Map(); #model = 0; #sizes; #words; #learnt = { pairs: 0, counts: 0, size: 0 }; #heard;
 
   /** The engine of compiled code. */
   static async of(wasm) {
@@ -75,8 +76,21 @@ export class Engine {
   }
 
   initialState() {
-    const [, ...others] = this.#stateParts(0, 0), recent = new BigInt64Array(this.#sizes.max_order).fill(BigInt(BOS));
-    return [bytesOf(recent), ...others.map((bytes) => new Uint8Array(bytes))];
+    const parts = this.#stateParts(0, 0).map((bytes) => new Uint8Array(bytes));
+    parts[0] = bytesOf(new BigInt64Array(this.#sizes.max_order).fill(BigInt(BOS)));
+    parts[HIDDEN] = this.#heard ?? parts[HIDDEN];
+    return parts;
+  }
+
+  /** Let texts begin at a share of the networks' state after ids, if there are any. */
+  hear(ids, share) {
+    const learnt = this.#learnt;
+    this.#heard = null;
+    if (!ids.length) return;
+    this.#learnt = { ...learnt, size: 0 }; // so the networks read alone
+    const [state] = this.forward([[BOS, ...ids]], [this.initialState()], 0).states;
+    this.#learnt = learnt;
+    this.#heard = bytesOf(new Float32Array(state[HIDDEN].buffer).map((value) => share * value));
   }
 
   /** Read ids of N texts, as many of each; return the natural log-probabilities after the last `last` of them, (N, last, V),

@@ -1,5 +1,12 @@
 // A Kammil model in a browser or in Node.
 
+/** What was said before a text: earlier messages, or lines, oldest first. Of the last 40 at most 2,000 characters count, for
+ * this text alone. A change costs a few ms, so that sessions with different ones take turns seldom. */
+export type Context = readonly string[];
+export interface InContext {
+  context?: Context;
+}
+
 /** How `complete` writes. The values in brackets hold where an option is left out. */
 export interface CompletionOptions {
   /** Maximum number of characters (30). */
@@ -93,17 +100,17 @@ export interface Phrase {
 /** A model ready to complete, suggest and score texts, and to learn. */
 export interface Model {
   /** Open a session for a text that is being typed. */
-  session(): Session;
+  session(context?: Context): Session;
   /** Complete a prompt. */
-  complete(prompt: string, options?: CompletionOptions): Completion;
+  complete(prompt: string, options?: CompletionOptions & InContext): Completion;
   /** Suggest words after a text, the most probable first. */
-  suggest(text: string, options?: SuggestOptions): Suggestion[];
+  suggest(text: string, options?: SuggestOptions & InContext): Suggestion[];
   /** Predict ghost text after a text, without the stock phrases that Kammil has in Python. */
-  phrase(text: string, options?: PhraseOptions): Phrase;
+  phrase(text: string, options?: PhraseOptions & InContext): Phrase;
   /** Read Arabic in Latin letters. */
-  reading(text: string, options?: ReadingOptions): Reading;
+  reading(text: string, options?: ReadingOptions & InContext): Reading;
   /** How surprised the model is by each character of a text after `given`, and by its end; `top` alternatives for each. */
-  score(text: string, given?: string, top?: number): Score;
+  score(text: string, given?: string, top?: number, context?: Context): Score;
   /** The natural log-probabilities of what follows a text, by id. */
   after(text: string): Float32Array;
   /** Learn texts, for all sessions of this model; no weight changes. Many at once take much less time. */
@@ -116,6 +123,8 @@ export interface Model {
 
 /** One text that is being typed: a keystroke costs what it changed. */
 export interface Session {
+  /** Holds from the next call on. */
+  context: Context;
   /** Set the whole text so far, after any edit. */
   update(text: string): Session;
   /** Go on with the text. */

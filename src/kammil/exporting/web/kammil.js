@@ -2,17 +2,20 @@
 // and what the functions mean: kammil.d.ts.
 
 import { Blocked } from "./blocked.js";
-import { Contexts } from "./contexts.js";
+import { Contexts, lacking } from "./contexts.js";
 import { build, Engine } from "./engine.js";
 import { blend } from "./folder.js";
 import { Random } from "./random.js";
 import { sum } from "./begun.js";
 import { compiled, Session } from "./suggest.js";
 import { checkedText, cutGrapheme, holds, textRules, wordsOf } from "./text.js";
-import { PROFILE_LIMITS } from "./ui/facts.js";
+import { CONTEXT, PROFILE_LIMITS } from "./ui/facts.js";
 
 const UNK = 1, BOS = 2, EOS = 3, SPECIALS = 4;
 const BULK = 32, PIECE = 64, MAX_OPENING = 40;
+const [MAX_MESSAGES, MAX_CHARACTERS, MAX_HEARD, STOPS, HEARD] = CONTEXT; // as of Python's contexts
+const BEGIN = /^[\p{White_Space}\x1c-\x1f]+/v, END = /[\p{White_Space}\x1c-\x1f]+$/v; // which Python strips
+const last = (text, length) => [...text.slice(-2 * length)].slice(-length).join("");
 
 // Node's own modules, in a way that no bundler follows.
 const node = (name) => globalThis.process.getBuiltinModule(name);
@@ -48,9 +51,9 @@ export default { load };
 
 /** A model ready to complete and score texts, and to learn. */
 export class Model {
-  /** Grows with what is learnt or forgotten. */
+  /** Grows with what is learnt or forgotten, and whenever another context is read. */
   version = 0;
-  #contexts; #ids; #pieces; #blocked; #rulers; #forbidden; #given;
+  #heard = { name: "[]", texts: [] }; #contexts; #ids; #pieces; #blocked; #rulers; #forbidden; #given;
   #taught = new Map(); #firstWords = new Map(); #letters = new Map(); // learnt
 
   constructor(engine, contexts, characters, rules, blocked, tables) {
@@ -68,18 +71,45 @@ export class Model {
     this.#rulers = without(() => false, { ...blocked.rulers, folds: blocked.folds });
   }
 
-  session = () => new Session(this);
-  complete = (prompt, options) => this.session().update(prompt).complete(options);
-  suggest = (text, options) => this.session().update(text).suggest(options);
-  phrase = (text, options) => this.session().update(text).phrase(options);
-  reading = (text, options) => this.session().update(text).reading(options);
+  session = (context) => new Session(this, context);
+  complete = this.#inSession("complete");
+  suggest = this.#inSession("suggest");
+  phrase = this.#inSession("phrase");
+  reading = this.#inSession("reading");
+
+  #inSession(method) {
+    return (text, { context, ...options } = {}) => this.session(context).update(text)[method](options);
+  }
+
+  /** Let texts follow these messages alone, until others are heard: see `completion/context.py`. */
+  hear(messages) {
+    if (!Array.isArray(messages)) throw new TypeError(`the context is ${messages}, but it must be an array of texts, oldest first`);
+    const recent = messages.slice(-MAX_MESSAGES).map((text) => last(checkedText(text), MAX_CHARACTERS)).reverse();
+    const before = this.#heard, name = JSON.stringify(recent), texts = [];
+    if (name === before.name) return;
+    let room = MAX_CHARACTERS;
+    for (const message of recent) {
+      const text = this.normalise(message).replace(BEGIN, "").replace(END, "");
+      if ((room -= [...text].length) < 0) break;
+      if (text) texts.unshift(text);
+    }
+    this.#heard = { name, texts };
+    const count = (some, others, times) => this.#contexts.count(lacking(some, others).map(this.encode), times, this.engine);
+    count(texts, before.texts, 1);
+    count(before.texts, texts, -1);
+    const whole = texts.map((text) => text + (STOPS.includes(text.at(-1)) ? " " : ". ")).join("");
+    this.engine.hear(this.encode(last(whole, MAX_HEARD)), HEARD);
+    this.version++;
+  }
 
   after(text) {
+    this.hear([]);
     const ids = [BOS, ...this.encode(this.normalise(text))];
     return this.engine.forward([ids], [this.engine.initialState()], 1).logProbabilities;
   }
 
-  score(text, given = "", top = 0) {
+  score(text, given = "", top = 0, context = []) {
+    this.hear(context);
     const before = this.normalise(given), both = this.normalise(given + checkedText(text));
     const seen = both.startsWith(before) ? both.slice(before.length) : this.normalise(text);
     const ids = this.encode(before + seen), read = [BOS, ...ids], targets = [...ids, EOS], bits = [], others = [];
@@ -115,11 +145,13 @@ export class Model {
 
   learn(...texts) {
     for (const text of texts) this.checked(text);
+    this.hear([]);
     this.#contexts.count(texts.map(this.#encodeLearnt), 1, this.engine);
     this.#teach(texts, 1);
   }
 
   forget(...texts) {
+    this.hear([]);
     if (!this.#contexts.count(texts.map(this.#encodeLearnt), -1, this.engine))
       throw new Error("the text was not learnt, so it cannot be forgotten");
     this.#teach(texts, -1);
@@ -219,7 +251,7 @@ export class Model {
     return { text: characters.join(""), finishReason: reason, bits: bits.slice(0, characters.length) };
   }
 
-  #encodeLearnt = (text) => this.encode(this.normalise(text).replace(/[\p{White_Space}\x1c-\x1f]+$/v, ""));
+  #encodeLearnt = (text) => this.encode(this.normalise(text).replace(END, ""));
 
   /** Allow the blocked words that learnt texts hold, and count their first words and letters. */
   #teach(texts, times) {

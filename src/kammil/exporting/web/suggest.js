@@ -60,8 +60,10 @@ function checked(given, defaults) {
 export class Session {
   #model; #t; #text = ""; #seen = ""; #stops = new Map(); #version = 0; #begun; // stops: what follows texts, by their ids
 
-  constructor(model) {
+  constructor(model, context = []) {
     [this.#model, this.#t] = [model, model.tables];
+    /** Earlier messages, oldest first. */
+    this.context = context;
     this.#begun = new BegunWords(model, (ids) => this.#read(ids));
   }
 
@@ -83,7 +85,12 @@ export class Session {
     return { ...asked, blocked: this.#model.blocked(asked.allowOffensive) };
   }
 
-  #ids = () => [BOS, ...this.#model.encode(this.#seen)];
+  /** The ids of the text, once the model has heard what was said before. */
+  #ids() {
+    this.#model.hear(this.context);
+    return [BOS, ...this.#model.encode(this.#seen)];
+  }
+
   #after = () => this.#read(this.#ids());
 
   /** Read ids from where a text that was read before ends; those that were not asked for longest are forgotten. */

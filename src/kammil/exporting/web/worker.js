@@ -1,6 +1,7 @@
 // A model in a thread of its own: it answers [folder, method, body] with [result], or with null, a message and whether
 // the model could not be loaded, in order. A model that is loaded learns the kept texts again.
 
+import { lacking } from "./contexts.js";
 import { load } from "./kammil.js";
 import { change, hasChanged, newest } from "./learnt.js";
 
@@ -14,26 +15,25 @@ async function open(folder) {
 
 /** Edit the list of learnt texts; teach a model those that it lacks, and let it forget those that are gone. */
 async function edit(one, changed) {
-  const texts = await change(changed), counts = new Map(), { model } = one;
-  for (const [some, step] of [[texts, 1], [one.known ?? [], -1]])
-    for (const text of some) counts.set(text, (counts.get(text) ?? 0) + step);
-  const some = [...counts].filter(([text]) => model.normalise(text).trim()); // the text rules leave nothing of others
-  const times = (sign) => some.flatMap(([text, count]) => Array(Math.max(0, sign * count)).fill(text));
-  model.learn(...times(1));
-  model.forget(...times(-1));
+  const texts = await change(changed), { model, known } = one;
+  const some = (texts) => texts.filter((text) => model.normalise(text).trim()); // the text rules leave nothing of others
+  model.learn(...some(lacking(texts, known ?? [])));
+  model.forget(...some(lacking(known ?? [], texts)));
   return (one.known = texts);
 }
 
 /** The answers of a server, as the page reads them; learning returns all texts that were learnt. */
 const methods = {
-  suggest({ session }, { prefix, phrase = 0, ghost, model: _, allow_offensive: allowOffensive = false, ...options }) {
+  suggest({ session }, { prefix, context = [], phrase = 0, ghost, model: _, allow_offensive: allowOffensive = false, ...options }) {
+    session.context = context;
     session.update(prefix.slice(Math.max(0, STEP * Math.floor((prefix.length - READ) / STEP))));
     return {
       suggestions: session.suggest({ ...options, allowOffensive }),
       phrase: phrase ? session.phrase({ words: phrase, ...(ghost && { ghost }), allowOffensive }) : null,
     };
   },
-  complete({ session }, { prompt, seed, temperature, max_tokens: length, allow_offensive: allowOffensive }) {
+  complete({ session }, { prompt, context = [], seed, temperature, max_tokens: length, allow_offensive: allowOffensive }) {
+    session.context = context;
     const { reading, replaces, silent } = session.update(prompt).reading({ allowOffensive }); // of Latin letters
     if (silent) return { text: "", reading, replaces };
     if (replaces) session.update([...prompt].slice(0, -replaces).join("") + reading);
@@ -41,8 +41,8 @@ const methods = {
     const isCut = finishReason === "length"; // perhaps within a word
     return { text: isCut ? text.replace(/(?<=\S)\s+\S*$/u, "") : text, reading, replaces };
   },
-  score({ model }, { text: given, top }) {
-    const { text, bits, alternatives } = model.score(given, "", top);
+  score({ model }, { text: given, top, context }) {
+    const { text, bits, alternatives } = model.score(given, "", top, context);
     const of = [...text], sum = bits.slice(0, of.length).reduce((all, one) => all + one, 0);
     return {
       text,

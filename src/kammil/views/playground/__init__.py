@@ -12,9 +12,10 @@ from functools import cache, cached_property
 from importlib import resources
 
 from kammil import text
-from kammil.completion import learning
+from kammil.completion import context, learning
 from kammil.completion.ghost_text import GHOST, GHOST_RULES, MAX_WORDS
 from kammil.decoding.options import PRESETS
+from kammil.models.blend.model import HEARD
 from kammil.views.page import colours, resource
 
 _MEDIA = {
@@ -93,6 +94,7 @@ def _facts_module() -> str:
         "GHOST_WORDS": MAX_WORDS,
         "PROFILE": learning.HEAD,
         "PROFILE_LIMITS": [learning.MAX_TEXTS, learning.MAX_CHARACTERS, learning.MAX_TOTAL_CHARACTERS],
+        "CONTEXT": [context.MAX_MESSAGES, context.MAX_CHARACTERS, context.MAX_HEARD, context.STOPS, HEARD],
         "PRESETS": {
             name: {} if "beams" in options else {"temperature": options["temperature"], "top_p": 1}
             for name, options in PRESETS.items()
