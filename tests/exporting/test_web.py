@@ -225,7 +225,7 @@ def test_sessions_do_not_see_each_others_context(site: Path, lines: list[str]) -
 
 
 def test_a_context_is_not_learnt(site: Path) -> None:
-    """Neither its first words nor its offensive ones; it cannot be forgotten, and a learnt text is not taken back with it."""
+    """Neither first words nor offensive ones; it cannot be forgotten, and no learnt text is taken back with it."""
     word = next(spellings(entry)[0] for entry in offensive_words().entries if entry.language == "levantine")
     context = [f"يا {word} شو عملت", TAUGHT, "زعرور زعرور", "زعرور"]
     asked = [["after", "القطة "], ["suggest", f"يا {word[:-1]}"], ["suggest", ""]]

@@ -34,6 +34,16 @@ OWN = f"""<!doctype html><html lang="AR" dir="rtl"><meta charset="utf-8"><title>
 <main><h1>نموذج</h1><form><label for="one">رسالة</label>
 <kammil-text src="model/"><textarea id="one" name="one"></textarea></kammil-text>
 <p><label for="line">عنوان</label> <input id="line"></p></form></main>"""
+THREADS = [
+    ["مسا الخير، في موعد عند الدكتورة رندلى بكرا؟", "إيه، الدكتورة رندلى فاضية الساعة عشرة", "تمام، منيح"],
+    ["شو رقم الدكتورة ريهام؟", "الدكتورة ريهام مسافرة هالأسبوع"],
+]
+ASKED = "طيب خبر الدكتورة ر"
+CHAT = f"""<!doctype html><html lang="ar" dir="rtl"><meta charset="utf-8"><title>محادثة</title>
+<script type="module" src="kammil-text.js"></script><main>
+<div id="thread">{"".join(f"<p>{text}</p>" for text in THREADS[0])}</div>
+<kammil-text id="one" src="model/" context="thread"><textarea aria-label="رسالة"></textarea></kammil-text>
+<kammil-text id="two" src="model/"><textarea aria-label="أخرى"></textarea></kammil-text></main>"""
 ATTACH = """import { attach } from "./kammil-text.js"; window.attached = attach(document.querySelector("#line"));"""
 EXPECTED = (
     *("Service Worker registration blocked", "Failed to load resource: the server responded with a status of"),
@@ -84,6 +94,7 @@ def address(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     for path in site.iterdir():
         (folder / path.name).symlink_to(path)
     (folder / "own.html").write_text(OWN, "utf-8")
+    (folder / "chat.html").write_text(CHAT, "utf-8")
     (folder / "own.js").write_text(ATTACH, "utf-8")
     (folder / "favicon.ico").touch()
     with served(folder, Shared) as url:
@@ -340,6 +351,88 @@ def test_an_element_completes_any_field(visit: Open, words: list[str]) -> None:
     page.evaluate("attached.remove()")
     write(page, " كيف", "#line")
     assert page.locator("p > kammil-text").count() == 0
+
+
+def suggested(context: list[str]) -> list[str]:
+    return [word.text for word in kammil.load().suggest(ASKED, context=context)]
+
+
+def test_each_element_reads_what_was_said_above_it(visit: Open) -> None:
+    page = visit("chat.html")
+
+    def shows(host: str, context: list[str]) -> None:
+        page.wait_for_function(
+            """([host, words]) => {
+              const { shadowRoot } = document.querySelector(host), shown = shadowRoot.querySelectorAll("button:not([hidden]) bdi");
+              return [...shown].map((one) => one.textContent).join() === words;
+            }""",
+            arg=[host, ",".join(suggested(context))],
+        )
+
+    def ask(host: str) -> None:
+        page.locator(f"{host} textarea").fill("")
+        write(page, ASKED, f"{host} textarea")
+
+    assert len({str(suggested(context)) for context in ([], *THREADS)}) == 3
+    ask("#one")
+    shows("#one", THREADS[0])
+    for given, read in (
+        ("null", []),
+        (json.dumps(THREADS[1]), THREADS[1]),
+        (f"() => {json.dumps(THREADS[0])}", THREADS[0]),
+    ):
+        page.evaluate(f"document.querySelector('#two').context = {given}")
+        ask("#two")
+        shows("#two", read)
+    # Messages that come are read without a key.
+    ask("#one")
+    page.evaluate(
+        """(texts) => document.querySelector("#thread").replaceChildren(
+          ...texts.map((text) => Object.assign(document.createElement("p"), { textContent: text })))""",
+        THREADS[1],
+    )
+    shows("#one", THREADS[1])
+    page.evaluate("document.querySelector('#thread').id = 'other'")
+    ask("#one")
+    shows("#one", [])
+    assert page.evaluate("document.querySelector('#one').learnt()") == []
+    page.evaluate(
+        """(context) => import("./kammil-text.js").then(({ attach }) => {
+          const field = document.body.appendChild(document.createElement("textarea"));
+          attach(field, { context }).id = "three";
+          document.querySelector("#three").after(field);
+        })""",
+        THREADS[1],
+    )
+    write(page, ASKED, "body > textarea")
+    shows("#three", THREADS[1])
+
+
+def test_the_page_reads_what_was_entered_before_until_it_is_cleared(visit: Open) -> None:
+    page = visit()
+
+    def shows(context: list[str]) -> None:
+        words = ",".join(suggested(context))
+        shown = "[...document.querySelectorAll('#chips button:not([hidden]) bdi')].map((one) => one.textContent).join()"
+        until(page, f"() => {shown} === {words!r}")
+
+    assert page.locator("#thread").is_hidden()
+    for text in THREADS[0]:
+        write(page, text)
+        page.locator("#done").click()
+    write(page, ASKED)
+    shows(THREADS[0])
+    assert page.locator("#written p").all_text_contents() == THREADS[0]
+    nothing_is_wider(page)
+    page.locator("#readThread").press("Space")
+    shows([])
+    page.locator("#readThread").press("Space")
+    shows(THREADS[0])
+    page.locator("#clearThread").press("Enter")
+    shows([])
+    assert page.locator("#thread").is_hidden()
+    assert page.evaluate("document.activeElement.id") == "text"
+    assert page.evaluate("JSON.stringify(localStorage)").count("رندلى") == 0
 
 
 def test_an_element_offers_nothing_for_a_text_that_is_gone_nor_where_nothing_may_be_typed(

@@ -345,6 +345,43 @@ def test_the_page_says_that_there_is_no_room_to_learn(page: Playground) -> None:
     expect(page.one("#learnt")).to_be_empty()
 
 
+def test_what_was_entered_before_is_sent_where_it_is_read(
+    visit: Callable[..., Playground], api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CARD, "reads_context", True)
+    page = visit()
+    for text in (TAUGHT, "قبل"):
+        page.type(text)
+        page.one("#done").press("Enter")
+    page.type(MID)
+    page.one("#write").click()
+    page.one("#colour").click()
+    expect(page.one("#heat p")).to_be_visible()
+    for path in ("suggest", "completions", "score"):
+        assert api.of(f"POST v1/{path}")[-1]["context"] == [TAUGHT, "قبل"]
+    page.one("#written button").last.click()  # which leaves the thread
+    page.has_text("قبل")
+    expect(page.one("#written p")).to_have_text([TAUGHT])
+    page.until(lambda: api.of("POST v1/suggest")[-1].get("context") == [TAUGHT])
+    page.one("#readThread").press("Space")
+    page.until(lambda: "context" not in api.of("POST v1/suggest")[-1])
+    page.one("#readThread").press("Space")
+    page.one("#clearThread").press("Enter")
+    expect(page.one("#text")).to_be_focused()
+    expect(page.one("#thread")).to_be_hidden()
+    page.until(lambda: "context" not in api.of("POST v1/suggest")[-1])
+
+
+def test_a_model_that_reads_no_context_gets_none(page: Playground, api: Api) -> None:
+    page.type(TAUGHT)
+    page.one("#done").press("Enter")
+    page.type(MID)
+    expect(page.one("#chips button:visible")).to_have_count(3)
+    expect(page.one("#written p")).to_have_text([TAUGHT])
+    expect(page.one("#readThread")).to_be_hidden()
+    assert [body for body in api.of("POST v1/suggest") if "context" in body] == []
+
+
 def test_examples_type_themselves(visit: Callable[..., Playground]) -> None:
     page = visit(reduced_motion="no-preference")
     page.type("قبل")

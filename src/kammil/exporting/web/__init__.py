@@ -93,7 +93,7 @@ def _builds() -> dict[str, Path]:
 
 def _page(folder: Path, module: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the files, by path, of the page of `kammil serve`, where a model in the browser answers."""
-    about = {"name": folder.resolve().name, **folders.about(folder), "learns": True}
+    about = {"name": folder.resolve().name, **folders.about(folder), "learns": True, "reads_context": True}
     html = re.sub("<link rel=.preload.+\n", "", playground.assets()[""].content.decode())
     html = re.sub(r'(src|href)="(?=[^"]+\.)', r'\1="ui/', html)
     html = html.replace('<p id="intro">', f'<p id="intro"><span>{OPENED_AS_FILE}</span>', 1)

@@ -150,7 +150,24 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
       if (told && this.dispatchEvent(told)) console.error(error.message);
       if (error) completed.say((none.textContent = message(error.kind ?? "refused", { message: error.message })));
     };
-    const suggest = (...request) => this.#ask("suggest", ...request);
+    let thread = null, heard = [];
+    const read = () => (heard = Array.from(thread.children, ({ textContent }) => textContent));
+    const watch = new MutationObserver(() => {
+      read();
+      completed.renew();
+    });
+    signal.addEventListener("abort", () => watch.disconnect());
+    /** The messages above: given, or read in the element that the attribute names, anew once it has changed. */
+    const context = () => {
+      if (this.context) return typeof this.context === "function" ? this.context() : this.context;
+      const found = root.getElementById(this.getAttribute("context"));
+      if (found === thread) return heard;
+      watch.disconnect();
+      [thread, heard] = [found, []];
+      if (thread) watch.observe(thread, { childList: true, subtree: true, characterData: true });
+      return thread ? read() : heard;
+    };
+    const suggest = (body, signal) => this.#ask("suggest", { ...body, context: context() }, signal);
     const completed = createField(
       { field, mirror, caret, title, group, none, live },
       { suggest, report, onRender: place, direction: () => getComputedStyle(this).direction, onlyFocused: true, signal },
@@ -167,11 +184,11 @@ export class KammilText extends (globalThis.HTMLElement ?? Object) {
 
 const hosts = new WeakMap(); // by the fields that `attach` was given
 /** Complete what is typed into a text area by a model in a folder, `model/` beside this module by default; `remove()` ends it. */
-export function attach(field, { model } = {}) {
+export function attach(field, { model, context } = {}) {
   if (hosts.get(field)?.isConnected) return hosts.get(field);
   const host = document.createElement("kammil-text");
   if (model) host.setAttribute("src", model);
-  host.field = field;
+  Object.assign(host, { field, context });
   hosts.set(field, host);
   field.after(host);
   return host;

@@ -8,7 +8,7 @@ import { say } from "./i18n.js";
 import { model, onModel } from "./models.js";
 import { readOptions } from "./options.js";
 import * as problem from "./problem.js";
-import { allowed, editor, onInput } from "./text.js";
+import { allowed, context, editor, onInput } from "./text.js";
 
 const MOST_TRIES = 10; // of a busy server, after the first
 
@@ -21,7 +21,7 @@ let prompt = "";
 $("writing").addEventListener("submit", async (event) => {
   event.preventDefault();
   latest.abort();
-  const { signal } = (latest = new AbortController()), options = { model: model.id, ...readOptions(), ...allowed() };
+  const { signal } = (latest = new AbortController()), options = { model: model.id, ...readOptions(), ...allowed(), ...context() };
   prompt = editor.text;
   cards = Array.from({ length: options.n }, () => createCard(prompt));
   list.replaceChildren(...cards.map((card) => card.item));

@@ -1,9 +1,8 @@
 // Examples to tap, which type themselves into the text field.
 
 import { $, element } from "./elements.js";
-import { keep } from "./learning.js";
 import { model, onModel } from "./models.js";
-import { editor } from "./text.js";
+import { editor, keep } from "./text.js";
 
 const EXAMPLES = ["صباح ال", "عيد ميلاد سع", "انا بالطريق، خمس دق", "sba7 el kh"]; // the Arabic ones are followed by ghost text
 const KEY_DELAY = 70; // milliseconds between two characters

@@ -8,7 +8,7 @@ import { letters } from "./letters.js";
 import { model, onModel } from "./models.js";
 import { createSwitch } from "./options.js";
 import { report } from "./problem.js";
-import { editor, onInput } from "./text.js";
+import { context, editor, onInput } from "./text.js";
 
 const DELAY = 300; // milliseconds without a keystroke
 const ALTERNATIVES = 8; // of a character, some of which are not shown
@@ -19,7 +19,7 @@ const levelOf = (bits) => Math.min(Math.max(Math.floor(bits), 0), LEVELS - 1);
 
 let shown = null; // a score
 let selected = -1;
-const ask = (text, signal) => score({ model: model.id, text, top: ALTERNATIVES }, signal);
+const ask = (text, signal) => score({ model: model.id, text, top: ALTERNATIVES, ...context() }, signal);
 const requestScore = debounced(DELAY, ask, show, report);
 const coloursLive = createSwitch("liveHeat", () => coloursLive() && follow(editor.text));
 $("colour").addEventListener("click", () => requestScore(editor.text));

@@ -7,7 +7,7 @@ import { countLearnt, forget, HERE, learn, learntTexts, onForgotten, suggest } f
 import { $, element, saveLines } from "./elements.js";
 import { ApiError } from "./errors.js";
 import { PROFILE } from "./facts.js";
-import { decimal, message, onLanguage, say } from "./i18n.js";
+import { decimal, message, onLanguage } from "./i18n.js";
 import { model, onModel } from "./models.js";
 import { reportErrors } from "./problem.js";
 import { editor, field, onInput } from "./text.js";
@@ -107,13 +107,6 @@ onModel(async () => {
     $("wipe").hidden = false;
   }
 });
-
-/** List the text, which is to leave the field. */
-export function keep() {
-  const text = editor.text.trimEnd(); // without an automatic space
-  const reopen = say(element("button", { type: "button", onclick: () => editor.replaceText(text) }), "reopen");
-  $("written").prepend(element("li", {}, element("p", { dir: "auto" }, text), reopen));
-}
 
 /** Return the places of a text: at the start of a word, and in the middle of a long one. */
 function places(text) {

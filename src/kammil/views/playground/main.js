@@ -9,10 +9,10 @@ import "./examples.js";
 import "./feedback.js";
 import "./heatmap.js";
 import { message, messageNodes, onLanguage, setUpLanguage } from "./i18n.js";
-import { keep } from "./learning.js";
+import "./learning.js";
 import { loadModels } from "./models.js";
 import { report } from "./problem.js";
-import { editor, onInput } from "./text.js";
+import { editor, keep, onInput } from "./text.js";
 
 const isLocal = HERE || ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 const renderKeys = () => {

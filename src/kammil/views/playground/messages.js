@@ -154,6 +154,8 @@ export const MESSAGES = {
   ],
   finishedTexts: ["Texts you wrote", "نصوص كتبتها"],
   reopen: ["Reopen", "استعادة"],
+  readThread: ["Read what was said before", "قراءة ما قيل من قبل"],
+  clearThread: ["Clear all", "محو الكلّ"],
   cannotLearn: [
     "This model cannot learn while it runs; a blend can (kammil train --model blend), where the server allows it.",
     "هذا النموذج لا يتعلّم أثناء الاستعمال؛ المزيج يتعلّم (kammil train --model blend)، إن سمح الخادم.",

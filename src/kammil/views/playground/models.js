@@ -28,6 +28,10 @@ export const model = {
   get learns() {
     return chosen()?.learns === true;
   },
+  /** Whether it reads what was said before. */
+  get reads() {
+    return chosen()?.reads_context === true;
+  },
   /** Whether it knows all characters of a text. */
   knows: (text) => [...text].every((character) => chosen()?.characters?.includes(character) ?? true),
 };

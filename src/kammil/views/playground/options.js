@@ -73,10 +73,10 @@ export function createGhostDial(onChange) {
   return () => select.value;
 }
 
-/** Let a switch work, which is off at first and stored under its id; return whether it is on. */
-export function createSwitch(id, onChange) {
+/** Let a switch work, which is stored under its id; return whether it is on. */
+export function createSwitch(id, onChange, atFirst = "off") {
   const input = $(id);
-  input.checked = load(id) === "on";
+  input.checked = (load(id) ?? atFirst) === "on";
   input.addEventListener("change", () => {
     store(id, input.checked ? "on" : "off");
     onChange();

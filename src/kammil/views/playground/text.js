@@ -6,6 +6,7 @@ import { createField } from "./field.js";
 import { model, onModel } from "./models.js";
 import { createGhostDial, createSwitch } from "./options.js";
 import { report } from "./problem.js";
+import { createThread } from "./thread.js";
 
 const listeners = { text: [], phrase: [] };
 let known = ""; // the last text that they were told
@@ -16,6 +17,8 @@ export const onPhrase = (listener) => listeners.phrase.push(listener);
 
 const allowsOffensive = createSwitch("offensive", () => field.renew());
 export const allowed = () => ({ allow_offensive: allowsOffensive() });
+const thread = createThread({ use: (text) => editor.replaceText(text), onChange: () => field.renew() });
+export const { context } = thread;
 export const field = createField(
   {
     ...{ field: $("text"), mirror: $("mirror"), caret: $("caret"), live: $("live") },
@@ -24,7 +27,7 @@ export const field = createField(
   {
     suggest,
     report,
-    options: () => ({ model: model.id, ...allowed() }),
+    options: () => ({ model: model.id, ...allowed(), ...context() }),
     level: createGhostDial(() => field.renewGhost()),
     percentages: createSwitch("percentages", () => field.suggestions.update(editor.prefix)),
     onInput(text) {
@@ -36,6 +39,8 @@ export const field = createField(
   },
 );
 export const editor = field.editor;
+/** Add the text, which is to leave the field, to the thread. */
+export const keep = () => thread.add(editor.text.trimEnd()); // without an automatic space
 onModel(() => {
   field.suggestions.reset();
   field.renew();
