@@ -89,6 +89,23 @@ def test_a_page_of_the_guide_suggests_accepts_and_undoes(visit: Open, name: str)
     assert page.locator("html").get_attribute("lang") and page.locator("html").get_attribute("dir")
 
 
+def test_the_box_of_the_chat_reads_the_bubbles(visit: Open) -> None:
+    page = visit("site/chat.html", viewport={"width": 390, "height": 800})
+    field, chips = page.get_by_role("textbox", name="رسالة"), page.locator("kammil-text").get_by_role("button")
+    name = chips.get_by_text("رندلى", exact=True)
+    field.press_sequentially("انا بخبر الدكتورة ")
+    name.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    name.click()
+    assert field.input_value() == "انا بخبر الدكتورة رندلى "
+    page.get_by_role("button", name="إرسال").click()
+    assert page.locator("#thread li").count() == 4 and field.input_value() == ""
+    page.evaluate("document.getElementById('thread').replaceChildren()")
+    field.press_sequentially("انا بخبر الدكتورة ")
+    chips.first.wait_for()
+    name.wait_for(state="hidden")
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_key_of_a_phone_is_lost_in_a_page_of_the_guide(visit: Open, name: str) -> None:
     page = visit(name, **OPTIONS)

@@ -363,8 +363,9 @@ def test_each_element_reads_what_was_said_above_it(visit: Open) -> None:
     def shows(host: str, context: list[str]) -> None:
         page.wait_for_function(
             """([host, words]) => {
-              const { shadowRoot } = document.querySelector(host), shown = shadowRoot.querySelectorAll("button:not([hidden]) bdi");
-              return [...shown].map((one) => one.textContent).join() === words;
+              const root = document.querySelector(host).shadowRoot;
+              const shown = [...root.querySelectorAll("button:not([hidden]) bdi")];
+              return shown.map((one) => one.textContent).join() === words;
             }""",
             arg=[host, ",".join(suggested(context))],
         )
