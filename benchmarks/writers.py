@@ -2,33 +2,30 @@
 
 usage: writers.py [--model NAME] [--json FILE] FILE...   (messages of one writer in each file, in the order sent)
 
-Without files, those of `benchmarks/writers`. Bits and keys are of the second half. About 20 seconds a writer.
+Without files, those of `benchmarks/writers`. Bits and keys are what `kammil profile report` says of the last hundred;
+own words those used three times or more, listed if they were suggested at the third use or before. Half a minute a
+writer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.text import words
+from kammil.evaluation.prequential import SPAN, Effect, learning_report
 
 HERE = Path(__file__).with_suffix("")
 STRANGERS, REPEATED = 100, 30  # messages that are learnt before another writer's; that are sent once more
+TAUGHT = 3  # uses of a word of their own, two of which were learnt at the third
 
 
-def bits(model: Completer, messages: list[str], *, learn: bool) -> list[tuple[float, ...]]:
+def bits(model: Completer, messages: list[str]) -> list[tuple[float, ...]]:
     """Return the bits of each character of each message."""
-    found: list[tuple[float, ...]] = []
-    for message in messages:
-        found.append(model.score(message).bits)
-        if learn:
-            model.learn(message)
-    return found
+    return [model.score(message).bits for message in messages]
 
 
 def mean(rows: list[tuple[float, ...]]) -> float:
@@ -45,28 +42,9 @@ def repeated(model: Completer, messages: list[str]) -> float:
     return mean(found)
 
 
-def keys(model: Completer, plain: Completer, messages: list[str]) -> dict[str, Any]:
-    """Type the second half: an accepted word takes one key, its space included."""
-    pressed, size, own, hits = {"plain": 0, "learning": 0}, 0, 0, 0
-    used = Counter[str]()
-    for place, message in enumerate(messages):
-        for begin, end in words(message) if place >= len(messages) // 2 else ():
-            text, word, full = message[:begin], message[begin:end], end - begin + (end < len(message))
-            size, shown = size + full, dict[str, int]()
-            for name, one in (("plain", plain), ("learning", model)):
-                shown[name] = len(word)
-                for typed in range(len(word)):
-                    listed = [suggestion.text for suggestion in one.suggest(text + word[:typed])]
-                    if word in listed:
-                        shown[name] = typed
-                        break
-                pressed[name] += min(full, shown[name] + 1)
-            if len(word) > 2 and used[word] > 1 and shown["plain"] > 2:
-                own, hits = own + 1, hits + (shown["learning"] <= 2)
-        used.update(message[begin:end] for begin, end in words(message))
-        model.learn(message)
-    saved = {name: 100 * (1 - number / size) for name, number in pressed.items()}
-    return {"saved": saved, "own_words": own, "own_words_listed": hits}
+def values(effect: Effect, scale: float = 1) -> dict[str, float]:
+    """Return a measure without and with learning."""
+    return {"plain": scale * effect.without.value, "learning": scale * effect.learnt.value}
 
 
 def measure(name: str, files: list[Path]) -> dict[str, Any]:
@@ -77,17 +55,18 @@ def measure(name: str, files: list[Path]) -> dict[str, Any]:
     }
     found: dict[str, Any] = {}
     for file, other in zip(files, [*files[1:], files[0]], strict=True):
-        messages, half = texts[file], len(texts[file]) // 2
-        plain = bits(model, messages, learn=False)
-        learning = bits(model.fork(), messages, learn=True)
-        stranger = model.fork()
+        messages, stranger = texts[file], model.fork()
         for message in texts[other][:STRANGERS]:
             stranger.learn(message)
+        report, last = learning_report(model, messages), messages[-SPAN:]
+        own = [word for word in report.words if word.used >= TAUGHT]
         found[file.stem] = {
-            "bits": {"plain": mean(plain[half:]), "learning": mean(learning[half:])},
-            "strangers": mean(bits(stranger, messages[half:], learn=False)) - mean(plain[half:]),
+            "bits": values(report.last.bits),
+            "strangers": mean(bits(stranger, last)) - mean(bits(model, last)),
             "repeated": repeated(model.fork(), messages[:REPEATED]),
-            **keys(model.fork(), model, messages),
+            "saved": values(report.last.keystrokes, 100),
+            "own_words": len(own),
+            "own_words_listed": sum(word.offered_from is not None and word.offered_from <= TAUGHT for word in own),
         }
         print(file.stem, json.dumps(found[file.stem]), flush=True)
     return found

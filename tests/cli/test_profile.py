@@ -26,7 +26,8 @@ def test_a_profile_is_learnt_shown_used_forgotten_and_wiped(run: Run, folder_of:
         for more in ((), ("--profile", "me"))
     ]
     assert bits[1] < bits[0]
-    assert run("profile", "show", "me").out == f"   4  {text}\n   1  هلا␛[2J\n"
+    listed = run("profile", "show", "me", "--model", model)
+    assert listed.out == f"   4  {text}\n   1  هلا␛[2J\n" and "learnt" in listed.err and "قطايف 4" in listed.err
     shown = json.loads(run("profile", "show", "me", "--json").out)
     assert shown == [{"text": text, "learnt": 4}, {"text": "هلا\x1b[2J", "learnt": 1}]
     assert run("profile", "forget", "me", text, text, text, text) == Result(0, "me: 1 text\n", "")
@@ -42,6 +43,17 @@ def test_a_table_is_learnt_by_its_column(run: Run, tmp_path: Path) -> None:
     assert run("profile", "learn", "me", "t.csv", "--column", "reply", "--where", "n = 2").code == 0
     assert kammil.Profile("me").texts == ("تمام",)
     refused(run("profile", "learn", "me", "شو", "--from", "Rana"), "--from")
+
+
+def test_of_a_chat_one_sender_alone_is_learnt_and_reported(run: Run, tmp_path: Path) -> None:
+    chat = "31/12/2023, 23:59 - Rana: كيفك\n31/12/2023, 23:59 - Samer: منيح\n"
+    (tmp_path / "chat.txt").write_text(chat, "utf-8")
+    for refusal in (run("profile", "learn", "me", "chat.txt"), run("profile", "learn", "me", stdin=chat.encode())):
+        refused(refusal, "--from NAME")
+    refused(run("profile", "report", "chat.txt"), "Rana (1) and Samer (1)")
+    assert not Path("me").exists()
+    assert run("profile", "learn", "me", "chat.txt", "--from", "rana").code == 0
+    assert kammil.Profile("me").texts == ("كيفك",)
 
 
 def test_what_stdin_holds_is_recognised(run: Run) -> None:
@@ -64,18 +76,20 @@ def test_a_full_profile_says_that_the_oldest_went(run: Run) -> None:
 @pytest.mark.long
 def test_a_report_says_whether_learning_helped(run: Run) -> None:
     texts = [f"بكرا منطلع عالزعرورية {end}" for end in ("مع سامر", "سوا", "الصبح", "بكير", "كلنا")]
-    few = run("profile", "report", "me")
-    refused(few, "there is no profile at me")
+    refused(run("profile", "report", "me"), "me does not exist")
     run("profile", "learn", "me", *texts, texts[0])
     few = run("profile", "report", "me")
     assert few.code == 0 and few.err == ""
     assert few.out.startswith("5 texts, ") and "1 left out, which repeats an earlier one" in few.out
     assert few.out.endswith("Not yet known: the difference may be chance; more texts will tell.\n")
-    run("profile", "learn", "me", *(f"{text} {end}" for text in texts for end in ("هلق", "يا زلمي")))
-    more = run("profile", "report", "me", "--typing")
-    assert more.out.endswith("Learning helped.\n") and "keystrokes saved" in more.out
-    found = json.loads(run("profile", "report", "me", "--json").out)
-    assert found == json.loads(json.dumps(kammil.learning_report(kammil.load(), kammil.Profile("me").texts).to_dict()))
+    more = [*texts, texts[0], *(f"{text} {end}" for text in texts for end in ("هلق", "يا زلمي"))]
+    Path("mine.txt").write_text("\n".join(more), "utf-8")
+    said = run("profile", "report", "mine.txt")
+    assert said.out.endswith("Learning helped.\n") and "keystrokes saved" in said.out and "عالزعرورية" in said.out
+    found = json.loads(run("profile", "report", "mine.txt", "--json").out)
+    assert found == json.loads(json.dumps(kammil.learning_report(kammil.load(), more).to_dict()))
+    assert {file.name for file in Path().iterdir()} <= {"me", ".me.lock", "mine.txt"}
+    refused(run("profile", "report", "me", "--column", "text"), "--column")
 
 
 def test_a_profile_needs_a_model_that_learns(run: Run, counter: Path) -> None:

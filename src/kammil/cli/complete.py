@@ -15,7 +15,7 @@ import typer
 from typer import Argument, Option
 
 from kammil.cli import flags
-from kammil.cli._output import for_stdout, new_app, print_json, tell
+from kammil.cli._output import for_stdout, new_app, print_json, tell, tell_learnt
 
 if TYPE_CHECKING:
     from kammil.completion.completer import Completer
@@ -200,8 +200,8 @@ def type_(
 ) -> None:
     """Type on the terminal, with ghost text behind the caret and three suggestions below. Tab or the right arrow takes
     a word of the ghost text, End all of it. 1 to 3 takes a suggestion (Backspace then types the digit), F1 to F3 where
-    a digit is a letter, Tab the first where there is no ghost text. Enter ends a text, Esc leaves. On a pipe every line
-    of stdin is a text, and its ghost text is printed."""
+    a digit is a letter, Tab the first where there is no ghost text. Enter ends a text, Esc leaves; in the end it says
+    which words it learnt. On a pipe every line of stdin is a text, and its ghost text is printed."""
     from kammil.completion.completer import load
     from kammil.completion.learning import CANNOT_LEARN
     from kammil.errors import MissingExtraError, OptionError
@@ -240,6 +240,8 @@ def type_(
         line = terminal.Typing(offer)
         while (text := line.read()) is not None:
             learnt(text)
+    if learn:
+        tell_learnt(completer)
 
 
 @app.command(cls=flags.command(partial(flags.rows_of, "kammil.completion.suggestions:EditorOptions")))

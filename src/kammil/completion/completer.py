@@ -439,7 +439,7 @@ class Completer:
         """Phrases of the learnt texts, if any."""
         version = self.language_model.version
         if self._own_phrases[0] not in (version, _FIXED):
-            self._own_phrases = version, own_phrases([*map(self.normalise, self._adaptation.texts[-MAX_OWN:])])
+            self._own_phrases = version, own_phrases([*map(self.normalise, self.learnt_texts[-MAX_OWN:])])
         return self._own_phrases[1]
 
     def reading(self, prompt: str, *, refusals: Refusals = NO_REFUSALS) -> tuple[str, int]:
@@ -517,6 +517,11 @@ class Completer:
     def forget(self, text: str) -> None:
         """Undo one `learn` of the same text; `OptionError` if it was not learnt."""
         self._adaptation.forget(text)
+
+    @property
+    def learnt_texts(self) -> Sequence[str]:
+        """Learnt texts, oldest first."""
+        return self._adaptation.texts
 
     @property
     def user_allowed_words(self) -> frozenset[BlockedWord]:

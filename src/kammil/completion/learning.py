@@ -278,6 +278,16 @@ def _json(line: bytes) -> dict[str, Any] | None:
     return cast(dict[str, Any], value) if isinstance(value, dict) else None
 
 
+def is_profile(path: Path) -> bool:
+    """Return whether a file begins as a profile does, of whichever format."""
+    try:
+        with path.open("rb") as file:
+            head = _json(file.readline(1000))
+    except OSError:
+        return False
+    return head is not None and head.keys() == {_FORMAT_KEY}
+
+
 class Adaptation:
     """Teaches a language model the texts of its user; `OptionError` for a profile with a model that cannot learn.
 

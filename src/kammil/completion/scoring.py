@@ -22,8 +22,10 @@ from kammil.language_model import (
     max_rows,
     select_rows,
 )
+from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
+MAX_BATCH = 64
 _ROWS = 8  # read together, of similar lengths, since they are padded
 _PIECE = 64  # positions scored in one call
 
@@ -58,6 +60,24 @@ def score_texts(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Se
     bits[unknown] += vocabulary.unknown_bits
     ranks[unknown] = vocabulary.size
     return [TokenScores(bits[i, : len(ids) + 1], ranks[i, : len(ids) + 1]) for i, ids in enumerate(encoded)]
+
+
+def score_in_batches(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
+    """Score texts with `score_texts`, in batches of similar length."""
+    scores: dict[int, TokenScores] = {}
+    for batch in tracked(by_length(texts), "scoring"):
+        scores |= zip(batch, score_texts(model, vocabulary, [texts[i] for i in batch]), strict=True)
+    return [scores[i] for i in range(len(texts))]
+
+
+def by_length(texts: Sequence[str]) -> list[Sequence[int]]:
+    """Return the numbers of texts in batches of similar length."""
+    return batches(sorted(range(len(texts)), key=lambda i: len(texts[i])), MAX_BATCH)
+
+
+def batches(order: Sequence[int], max_size: int) -> list[Sequence[int]]:
+    """Cut an order into pieces of at most `max_size`."""
+    return [order[begin : begin + max_size] for begin in range(0, len(order), max_size)]
 
 
 def score_continuations(

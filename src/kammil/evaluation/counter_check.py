@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kammil.completion.scoring import score_in_batches
 from kammil.evaluation.bootstrap import Array
-from kammil.evaluation.metrics import score_in_batches
 from kammil.language_model import Artifacts, Ids, LanguageModel, Settings
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
-from kammil.completion.scoring import TokenScores, score_texts
+from kammil.completion.scoring import MAX_BATCH, TokenScores, batches, by_length, score_in_batches
 from kammil.decoding.filters import forbid, greedy
 from kammil.errors import DataError, OptionError
 from kammil.evaluation import text_overlap
@@ -36,7 +36,6 @@ RANDOM = "random"
 """Baseline that guesses among all ids alike."""
 _BITS = ("target_bits_per_character", "bits_per_character", "bits_per_character_with_end", "perplexity")
 """Metrics that need probabilities."""
-_MAX_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -118,22 +117,6 @@ def predict(
     """Score texts, and complete their first halves."""
     written = continuations(model, vocabulary, [text[: half(text)] for text in texts], target)
     return score_in_batches(model, vocabulary, texts), written
-
-
-def score_in_batches(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
-    """Score texts with `score_texts`, in batches of similar length."""
-    scores: dict[int, TokenScores] = {}
-    for batch in tracked(_by_length(texts), "scoring"):
-        scores |= zip(batch, score_texts(model, vocabulary, [texts[i] for i in batch]), strict=True)
-    return [scores[i] for i in range(len(texts))]
-
-
-def _by_length(texts: Sequence[str]) -> list[Sequence[int]]:
-    return _batches(sorted(range(len(texts)), key=lambda i: len(texts[i])), _MAX_BATCH)
-
-
-def _batches(order: Sequence[int], max_size: int) -> list[Sequence[int]]:
-    return [order[begin : begin + max_size] for begin in range(0, len(order), max_size)]
 
 
 def metric_columns(
@@ -271,7 +254,7 @@ def greedy_predictions(
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     ending = CharacterClasses.of(vocabulary).close > 0  # (V,)
     predictions: dict[int, GreedyPredictions] = {}
-    for group in tracked(_by_length(texts), "guessing"):
+    for group in tracked(by_length(texts), "guessing"):
         encoded = [vocabulary.encode(texts[i]) for i in group]
         inputs = np.full((len(group), max(map(len, encoded)) + 1), PAD, np.int64)
         for row, ids in zip(inputs, encoded, strict=True):
@@ -294,7 +277,7 @@ def continuations(
     step = steps("completing", len(prompts))
     for size in sorted({len(prompt) for prompt in prompts}):
         same = [i for i, prompt in enumerate(prompts) if len(prompt) == size]
-        for group in _batches(same, max_rows(model, _MAX_BATCH, size + 1 + length)):
+        for group in batches(same, max_rows(model, MAX_BATCH, size + 1 + length)):
             inputs = np.array([[BOS, *vocabulary.encode(prompts[i])] for i in group], np.int64)
             predicted = np.full((len(group), length), EOS, np.int64)
             live, state = np.arange(len(group)), model.initial_state(len(group))

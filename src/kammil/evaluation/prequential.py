@@ -11,15 +11,22 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
-from kammil.completion.scoring import TokenScores, score_texts
+from kammil.completion.own_words import BEGUN, own_words
+from kammil.completion.scoring import TokenScores, score_in_batches, score_texts
+from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.errors import DataError, OptionError
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
-from kammil.evaluation.keystrokes import keystrokes_saved, type_with_model
-from kammil.evaluation.metrics import score_in_batches
+from kammil.evaluation.keystrokes import Help, keystrokes_saved, type_texts
+from kammil.evaluation.suggestion_hits import SuggestionHits, suggestion_hits
 from kammil.progress import tracked
 
 Verdict = Literal["helped", "harmed", "mixed", "not yet known"]
+SPAN = 100
+"""Texts at the beginning that are compared with as many at the end."""
+WIDTH = 3
+"""Size of the list of suggestions."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +48,40 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class LearningReport:
-    """The effect of learning on the texts of one user."""
+class Effects:
+    """The effect of learning on some texts."""
 
     texts: int
-    repeats: int
-    """Texts left out, since they were learnt before."""
     characters: int
     bits: Effect
     """Bits per character and end of text."""
     right: Effect
     """Share of characters and ends that were the most probable."""
-    keystrokes: Effect | None
-    """Share of keystrokes that three suggestions save; None if not asked for."""
+    keystrokes: Effect
+    """Share of keystrokes that a writer saves who takes every right word of three suggestions."""
+
+
+@dataclass(frozen=True)
+class LearntWord:
+    """A word that the model hardly expected (`own_words`), and that it learnt."""
+
+    word: str
+    used: int
+    offered_from: int | None
+    """The first use, counted from 1, at which it was suggested after at most two letters, if any."""
+
+
+@dataclass(frozen=True)
+class LearningReport(Effects):
+    """The effect of learning on the texts of one user."""
+
+    repeats: int
+    """Texts left out, since they were learnt before."""
+    first: Effects
+    """Of the first hundred texts; of the first half of fewer than two hundred."""
+    last: Effects
+    words: tuple[LearntWord, ...]
+    """Words of the user's own, the most used ones first."""
 
     @property
     def verdict(self) -> Verdict:
@@ -69,7 +97,7 @@ class LearningReport:
         return {"verdict": self.verdict} | asdict(self)
 
 
-def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = False) -> LearningReport:
+def learning_report(model: Completer, texts: Sequence[str]) -> LearningReport:
     """Measure what a model would have gained by learning texts in their order.
 
     A repeated text is learnt again but not measured, since it would flatter.
@@ -77,7 +105,6 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
     Args:
         model: one that can learn, used without what it has learnt and left unchanged.
         texts: of one user, oldest first.
-        typing: also measure keystrokes, which takes longer.
 
     Raises: `OptionError` for a model that cannot learn, `DataError` without a text.
     """
@@ -89,24 +116,64 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
         raise DataError("there is no text to report on; learn some first.")
     fresh = [text not in normalised[:i] for i, text in enumerate(normalised)]
     measured = [text for text, new in zip(normalised, fresh, strict=True) if new]
+    channel = Channel.of(model.vocabulary)
     scores = score_in_batches(plain.language_model, model.vocabulary, measured)
-    taught: list[TokenScores] = []
-    saved: list[Array] = []
+    lists = _lists(plain, measured, channel)
+    taught, taught_lists = list[TokenScores](), list[SuggestionHits]()
     for text, new in tracked([*zip(normalised, fresh, strict=True)], "learning"):
         if new:
             taught += score_texts(learner.language_model, model.vocabulary, [text])
-            if typing:
-                saved.append(keystrokes_saved(type_with_model(learner, [text]).lists[3].writing))
+            taught_lists += _lists(learner, [text], channel)
         learner.learn(text)
-    bits = _effect(*(np.array([[s.bits.sum(), len(s.bits)] for s in each]) for each in (scores, taught)))
-    right = _effect(*(np.array([[(s.ranks == 0).sum(), len(s.bits)] for s in each]) for each in (scores, taught)))
-    keystrokes = None
-    if typing:
-        keystrokes = _effect(keystrokes_saved(type_with_model(plain, measured).lists[3].writing), np.concatenate(saved))
-    characters = sum(map(len, measured))
-    return LearningReport(len(measured), len(normalised) - len(measured), characters, bits, right, keystrokes)
+    columns = [_columns(measured, *each) for each in ((scores, lists), (taught, taught_lists))]
+    span = min(SPAN, max(1, len(measured) // 2))
+    whole, first, last = (
+        _effects(measured[part], *([rows[part] for rows in each] for each in columns))
+        for part in (slice(None), slice(span), slice(-span, None))
+    )
+    found = own_words(measured, scores)
+    words = tuple(
+        LearntWord(
+            word, len(uses), next((n for n, use in enumerate(uses, 1) if _offered(taught_lists, word, *use)), None)
+        )
+        for word, uses in found.items()
+    )
+    return LearningReport(**vars(whole), repeats=len(normalised) - len(measured), first=first, last=last, words=words)
+
+
+def _lists(model: Completer, texts: Sequence[str], channel: Channel) -> list[SuggestionHits]:
+    refusals, openings = model.refusals(), model.openings
+    return suggestion_hits(
+        model.language_model,
+        model.vocabulary,
+        texts,
+        WIDTH,
+        MIN_PROBABILITY,
+        channel=channel,
+        refusals=refusals,
+        openings=openings,
+    ).texts
+
+
+def _offered(lists: Sequence[SuggestionHits], word: str, text: int, begin: int) -> bool:
+    places = slice(begin, begin + BEGUN + 1)
+    right = lists[text].right[places] & (lists[text].ends[places] == begin + len(word))
+    return bool(right.any())
+
+
+def _columns(texts: Sequence[str], scores: Sequence[TokenScores], lists: Sequence[SuggestionHits]) -> list[Array]:
+    """Return the summands of bits, right guesses and keystrokes, (N, 2) each."""
+    typed = type_texts(texts, [Help.lists(hits, WIDTH) for hits in lists])
+    bits = [[score.bits.sum(), len(score.bits)] for score in scores]
+    right = [[(score.ranks == 0).sum(), len(score.bits)] for score in scores]
+    return [np.array(bits, np.float64), np.array(right, np.float64), keystrokes_saved(typed)]
+
+
+def _effects(texts: Sequence[str], without: Sequence[Array], learnt: Sequence[Array]) -> Effects:
+    bits, right, keystrokes = map(_effect, without, learnt)
+    return Effects(len(texts), sum(map(len, texts)), bits, right, keystrokes)
 
 
 def _effect(without: Array, learnt: Array) -> Effect:
-    plain, taught = estimates([Statistic(columns.astype(np.float64), quotient) for columns in (without, learnt)])
+    plain, taught = estimates([Statistic(columns, quotient) for columns in (without, learnt)])
     return Effect(*filter(None, (each.interval() for each in (plain, taught, taught.minus(plain)))))

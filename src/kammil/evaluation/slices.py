@@ -16,10 +16,11 @@ import regex
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
+from kammil.completion.scoring import score_in_batches
 from kammil.data.audit import script
 from kammil.data.dialects import DIALECTS, UNCLEAR, likely
 from kammil.evaluation.bootstrap import MIN_TEXTS, Array, Interval, Statistic, estimates, quotient
-from kammil.evaluation.metrics import normalised_texts, score_in_batches
+from kammil.evaluation.metrics import normalised_texts
 
 _NO_LETTERS = frozenset({"digits", "emoji", "punctuation", "space", "other"})
 """Classes of `audit.script` other than scripts."""
