@@ -3,8 +3,8 @@
 usage: writers.py [--model NAME] [--json FILE] FILE...   (messages of one writer in each file, in the order sent)
 
 Without files, those of `benchmarks/writers`. Bits and keys are what `kammil profile report` says of the last hundred;
-own words those used three times or more, listed if they were suggested at the third use or before. Half a minute a
-writer.
+own words are the uses, from the third on, of those that the model hardly expected; listed, if suggested after at most
+two letters. Half a minute a writer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kammil.evaluation.prequential import SPAN, Effect, learning_report
 
 HERE = Path(__file__).with_suffix("")
 STRANGERS, REPEATED = 100, 30  # messages that are learnt before another writer's; that are sent once more
-TAUGHT = 3  # uses of a word of their own, two of which were learnt at the third
+LEARNT = 2  # uses of a word, after which it should be suggested
 
 
 def bits(model: Completer, messages: list[str]) -> list[tuple[float, ...]]:
@@ -59,14 +59,13 @@ def measure(name: str, files: list[Path]) -> dict[str, Any]:
         for message in texts[other][:STRANGERS]:
             stranger.learn(message)
         report, last = learning_report(model, messages), messages[-SPAN:]
-        own = [word for word in report.words if word.used >= TAUGHT]
         found[file.stem] = {
             "bits": values(report.last.bits),
             "strangers": mean(bits(stranger, last)) - mean(bits(model, last)),
             "repeated": repeated(model.fork(), messages[:REPEATED]),
             "saved": values(report.last.keystrokes, 100),
-            "own_words": len(own),
-            "own_words_listed": sum(word.offered_from is not None and word.offered_from <= TAUGHT for word in own),
+            "own_words": sum(max(0, word.used - LEARNT) for word in report.words),
+            "own_words_listed": sum(use > LEARNT for word in report.words for use in word.offered),
         }
         print(file.stem, json.dumps(found[file.stem]), flush=True)
     return found

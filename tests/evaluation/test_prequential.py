@@ -99,7 +99,7 @@ def test_learnt_words_are_suggested_where_the_report_says(model: Completer) -> N
     words = {word.word: word for word in learning_report(model, texts).words}
     assert "بكرا" not in words and "بالزعرورية" not in words  # known before; used once
     word = words["عالزعرورية"]
-    assert word.used == len(ALIKE) and word.offered_from == 2
+    assert word.used == len(ALIKE) and word.offered == tuple(range(2, len(ALIKE) + 1))
     learner, place = model.fork(), ALIKE[0].index(word.word)
     for known in (False, True):
         listed = [each.text for n in range(3) for each in learner.suggest(ALIKE[1][: place + n])]

@@ -126,9 +126,13 @@ def report(
     ]
     note = "95 % intervals in brackets: bootstrap over texts, paired"
     Table(["", "without learning", "with what was learnt before", "difference"], rows, note=note).print()
-    if words := [[word.word, f"{word.used:,}", str(word.offered_from)] for word in found.words if word.offered_from]:
+    if words := [
+        [word.word, f"{word.used:,}", f"{len(word.offered):,}", f"{word.offered[0]:,}"]
+        for word in found.words
+        if word.offered
+    ]:
         note = f"and {len(words) - _MOST_WORDS:,} more, which --json lists" if len(words) > _MOST_WORDS else ""
-        Table(["learnt word", "used", "suggested from this use on"], words[:_MOST_WORDS], note=note).print()
+        Table(["learnt word", "used", "suggested", "first at use"], words[:_MOST_WORDS], note=note).print()
     typer.echo(f"{_VERDICTS[found.verdict]}.")
 
 

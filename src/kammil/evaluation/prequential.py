@@ -67,8 +67,8 @@ class LearntWord:
 
     word: str
     used: int
-    offered_from: int | None
-    """The first use, counted from 1, at which it was suggested after at most two letters, if any."""
+    offered: tuple[int, ...]
+    """The uses, counted from 1, at which it was suggested after at most two letters."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,7 @@ def learning_report(model: Completer, texts: Sequence[str]) -> LearningReport:
     )
     found = own_words(measured, scores)
     words = tuple(
-        LearntWord(
-            word, len(uses), next((n for n, use in enumerate(uses, 1) if _offered(taught_lists, word, *use)), None)
-        )
+        LearntWord(word, len(uses), tuple(n for n, use in enumerate(uses, 1) if _offered(taught_lists, word, *use)))
         for word, uses in found.items()
     )
     return LearningReport(**vars(whole), repeats=len(normalised) - len(measured), first=first, last=last, words=words)
