@@ -210,8 +210,13 @@ def test_what_it_learnt_stays_is_shown_saved_and_wiped(visit: Open, tmp_path: Pa
         page.locator("#teach:enabled").click()
         until(page, f"() => document.querySelector('#learnt').textContent.includes('{count}')")
     page.wait_for_selector("#lesson .named")
+    said = page.locator("#own")
+    until(page, "() => document.querySelector('#own').textContent.includes('عالبراد ×٢')")
+    before = said.inner_text()
     page.reload()
     until(page, "() => document.querySelector('#learnt').textContent.includes('٢')")
+    until(page, "() => !document.querySelector('#own').hidden")
+    assert said.inner_text() == before  # counted by the model without what it learnt
     write(page, "القطة نطت عال")
     until(page, "() => [...document.querySelectorAll('#chips bdi')].some((one) => one.textContent === 'عالبراد')")
     page.locator("#memory summary").click()

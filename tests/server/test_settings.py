@@ -15,6 +15,8 @@ ELSEWHERE = ["0.0.0.0", "::", "192.168.1.5", "8.8.8.8", "fe80::1", "localhost.ex
 def test_clients_may_teach_a_server_that_only_this_machine_reaches(host: str) -> None:
     assert ServerSettings.of(host=host).learning_allowed
     assert not ServerSettings.of(host=host, learn=False).learning_allowed
+    assert not ServerSettings.of(host=host, hosts=["kammil.example.org"]).learning_allowed  # behind a proxy
+    assert ServerSettings.of(host=host, hosts=["kammil.example.org"], learn=True).learning_allowed
     assert not ServerSettings.of(host=host, workers=2).learning_allowed  # the other worker would not know the text
 
 

@@ -59,7 +59,7 @@ class ServerSettings(FrozenOptions):
     profile: Path | None = None
     """A profile whose texts every model knows; it is read when a model is opened, and never written."""
     learn: bool | None = None
-    """Allow clients to teach the models texts; by default if only this machine can reach the server."""
+    """Allow clients to teach the models texts; by default if only this machine reaches the server, by no other name."""
     access_log: bool = True
     """Log every request: address, method, path, status."""
     log_prompts: bool = False
@@ -86,7 +86,8 @@ class ServerSettings(FrozenOptions):
     @property
     def learning_allowed(self) -> bool:
         """Whether clients may teach the models texts."""
-        return self.workers == 1 and (self.learn if self.learn is not None else _is_loopback(self.host))
+        alone = _is_loopback(self.host) and not self.hosts  # a proxy hands on the requests for other names
+        return self.workers == 1 and (alone if self.learn is None else self.learn)
 
     @property
     def warning(self) -> str | None:

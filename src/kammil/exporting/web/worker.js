@@ -10,15 +10,18 @@ let opening;
 
 async function open(folder) {
   const model = await load(folder);
-  return { model, session: model.session(), known: null };
+  return { model, session: model.session() };
 }
 
-/** Edit the list of learnt texts; teach a model those that it lacks, and let it forget those that are gone. */
-async function edit(one, changed) {
-  const texts = await change(changed), { model, known } = one;
+/** Edit the list of learnt texts. */
+const edit = async (one, changed) => know(one, await change(changed));
+
+/** Teach a model the texts that it lacks, and let it forget those that are gone. */
+function know(one, texts) {
+  const { model, known = [] } = one;
   const some = (texts) => texts.filter((text) => model.normalise(text).trim()); // the text rules leave nothing of others
-  model.learn(...some(lacking(texts, known ?? [])));
-  model.forget(...some(lacking(known ?? [], texts)));
+  model.learn(...some(lacking(texts, known)));
+  model.forget(...some(lacking(known, texts)));
   return (one.known = texts);
 }
 
@@ -53,6 +56,13 @@ const methods = {
   learn: (one, { text }) => edit(one, (texts) => newest([...texts, one.model.checked(text)])),
   wipe: (one) => edit(one, () => []),
   learnt: ({ known }) => known,
+  unlearnt(one, texts) {
+    const { known } = one;
+    know(one, []);
+    const scores = texts.map((text) => one.model.score(text));
+    know(one, known);
+    return scores;
+  },
 };
 
 onmessage = async ({ data: [folder, method, body] }) => {

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from importlib import resources
 
 from kammil import text
-from kammil.completion import context, learning
+from kammil.completion import context, learning, own_words
 from kammil.completion.ghost_text import GHOST, GHOST_RULES, MAX_WORDS
 from kammil.decoding.options import PRESETS
 from kammil.models.blend.model import HEARD
@@ -92,6 +92,7 @@ def _facts_module() -> str:
         "GHOST": GHOST,
         "GHOST_LEVELS": list(GHOST_RULES),
         "GHOST_WORDS": MAX_WORDS,
+        "OWN_WORDS": [own_words.BEGUN, own_words.UNEXPECTED, own_words.NAMED],
         "PROFILE": learning.HEAD,
         "PROFILE_LIMITS": [learning.MAX_TEXTS, learning.MAX_CHARACTERS, learning.MAX_TOTAL_CHARACTERS],
         "CONTEXT": [context.MAX_MESSAGES, context.MAX_CHARACTERS, context.MAX_HEARD, context.STOPS, HEARD],

@@ -4,8 +4,9 @@ import { ApiError } from "./errors.js";
 import { browserName } from "./storage.js";
 
 export const HERE = false; // whether the model runs in this browser
-/** Return the learnt texts; a server does not hand them out. */
-export const learntTexts = async () => [];
+let taught = []; // since the page was loaded: a server does not hand texts out
+/** Return the learnt texts that are known here. */
+export const learntTexts = async (model) => taught.filter((one) => one.model === model).map(({ text }) => text);
 
 let key = "";
 let told = () => {};
@@ -52,9 +53,25 @@ export const listModels = () => requestJson("GET", "v1/models");
 export const complete = async (body, signal) => (await post("v1/completions", body, signal)).choices[0];
 export const suggest = (body, signal) => post("v1/suggest", body, signal);
 export const score = (body, signal) => post("v1/score", body, signal);
-export const learn = (body) => post("v1/learn", { private: true, ...body });
 export const countLearnt = (model) => learntBy("GET", model);
-export const forget = (model) => learntBy("DELETE", model);
+
+export async function learn(body) {
+  const answer = await post("v1/learn", { private: true, ...body });
+  taught.push(body);
+  return answer;
+}
+
+export function forget(model) {
+  taught = taught.filter((one) => one.model !== model);
+  return learntBy("DELETE", model);
+}
+
+/** Return texts and the bits of their characters for a model without what it learnt here. */
+export async function unlearnt(texts, model) {
+  const scores = [];
+  for (const text of texts) scores.push(await post("v1/score", { model, text, session: undefined }));
+  return scores.map(({ text, characters }) => ({ text, bits: characters.map(({ bits }) => bits) }));
+}
 
 /** Yield the choices of a completion while it is generated. */
 export async function* streamCompletion(body, signal) {

@@ -9,7 +9,7 @@ import "./examples.js";
 import "./feedback.js";
 import "./heatmap.js";
 import { message, messageNodes, onLanguage, setUpLanguage } from "./i18n.js";
-import "./learning.js";
+import { finish } from "./learning.js";
 import { loadModels } from "./models.js";
 import { report } from "./problem.js";
 import { editor, keep, onInput } from "./text.js";
@@ -29,6 +29,7 @@ onInput((text) => {
   renderKeys();
 });
 $("done").addEventListener("click", () => {
+  finish(editor.text.trimEnd());
   keep();
   editor.replaceText("");
 });

@@ -138,6 +138,8 @@ export const MESSAGES = {
   saveProfile: ["Save as a profile", "حفظ في ملفّ يقرؤه كمّل"],
   learntFrom: ["I learnt from you: {word}", "تعلّمتُ منك: {word}"],
   learntText: ["I learnt your text; its words I knew before.", "تعلّمتُ نصّك، وكنت أعرف كلماته من قبل."],
+  ownWords: ["Words it learnt from you ({n}):", "كلمات تعلّمها منك ({n}):"],
+  learnSetting: ["Learn each text that I finish", "تعلُّم كلّ نصّ أنهيه"],
   before: ["before", "قبل"],
   after: ["after", "بعد"],
   nothing: ["no suggestion", "لا اقتراح"],

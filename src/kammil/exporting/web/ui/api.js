@@ -25,6 +25,7 @@ export const suggest = (body, signal) => ask("suggest", body, signal);
 export const complete = (body, signal) => ask("complete", body, signal);
 export const score = (body, signal) => ask("score", body, signal);
 export const learntTexts = () => ask("learnt");
+export const unlearnt = (texts) => ask("unlearnt", texts);
 export const learn = async (body) => ({ learnt: (await ask("learn", body)).length });
 export const countLearnt = async () => ({ learnt: (await learntTexts()).length });
 export const forget = () => ask("wipe");
