@@ -382,11 +382,24 @@ def test_a_model_that_cannot_learn_takes_no_profile(folder_of: FolderOf, tmp_pat
         kammil.load(folder_of("blend"), profile=tmp_path / "me.jsonl")
 
 
+UNRELATED = {
+    "Arab": (
+        "حضرة المدير المحترم |قديش سعر |الطقس اليوم |مبروك |عظم الله |كيف |بدي اشتري |صباح |شكرا |المحاضرة |فاتورة |"
+        "عيد |الامتحان |وين اقرب |سيارة |الماتش |طبخة |السلام "
+    ),
+    "Latin": (
+        "Dear Sir, |The price of |The weather today |Happy birthday |Thank you for |Please find |I would like |sho |"
+        "keef |kam se3r |el taqs elyom |mabrook |badi eshtri |saba7 |shukran |el mo7adara |wein agrab |tab5et el"
+    ),
+}
+"""Eighteen beginnings that name nobody, in each script."""
+
+
 def test_a_learnt_name_is_suggested_in_new_sentences_and_nowhere_else() -> None:
     model, name = kammil.load().fork(), "رودي"
     texts = ["رودي جاي بكرا عالغدا", "حكيت مع رودي مبارح", "وين رودي؟", "رودي ما رد علي", "شفت رودي بالسوق"]
     begun = ["وصل رو", "اشتقت ل رو", "اليوم عيد ميلاد رو", "سلملي ع رو"]
-    unrelated = ["حضرة المدير المحترم ", "قديش سعر ", "الطقس اليوم ", "مبروك ", "عظم الله ", "كيف ", "بدي اشتري "]
+    unrelated = UNRELATED["Arab"].split("|")
 
     def listed(prompts: list[str]) -> list[bool]:
         return [name in [suggestion.text for suggestion in model.suggest(prompt)] for prompt in prompts]
@@ -398,6 +411,44 @@ def test_a_learnt_name_is_suggested_in_new_sentences_and_nowhere_else() -> None:
     for text in texts:
         model.forget(text)
     assert not any(listed(begun))
+
+
+@pytest.mark.parametrize(
+    ("writer", "script", "before", "names"),
+    [
+        ("beekeeper", "Arab", "وصل ", "جومانا ريتا وسيم"),
+        ("cooperative", "Arab", "وصل ", "ماهر سهاد"),
+        ("recruiter", "Latin", "وصل ", "Karim Nuwwar Mishmish"),  # mixes English
+        ("soundguy", "Arab", "وصل ", "تمارا ماريا"),  # mixes English
+        ("diver", "Latin", "shuft ", "Laith Saif Morjan"),  # Arabizi
+        ("florist", "Latin", "shefet ", "Georges Zeina Mimosa"),  # Arabizi
+    ],
+)
+def test_names_of_a_writer_come_after_two_letters_and_neither_leak_nor_stick(
+    writer: str, script: str, before: str, names: str
+) -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "writers" / f"{writer}.txt"
+    texts = path.read_text("utf-8").splitlines()
+    model = kammil.load().fork()
+
+    def listed() -> list[str]:
+        found = [(name, model.suggest(before + name[:2])) for name in names.split()]
+        return [name for name, words in found if name in [word.text for word in words]]
+
+    assert listed() == []
+    for text in texts:
+        model.learn(text)
+    assert listed() == names.split()
+    for some in UNRELATED.values():
+        prompts = some.split("|")
+        shown = [word.text for prompt in prompts for word in model.suggest(prompt)]
+        assert len(prompts) == 18 and not [word for word in shown for name in names.split() if name in word]
+    assert not [
+        name for prompt in UNRELATED[script].split("|") for name in names.split() if name in model.phrase(prompt).added
+    ]
+    for text in texts:
+        model.forget(text)
+    assert listed() == []
 
 
 PLAIN = [
