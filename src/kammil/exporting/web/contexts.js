@@ -71,23 +71,32 @@ export class Contexts {
     return true;
   }
 
-  /** Merge ascending pairs, each of which counts `times`, with those of before. */
+  /** Merge ascending pairs, each of which counts `times`, with those of before, which are copied in runs. */
   #add(pairs, times) {
-    const merged = new Float64Array(this.#pairs.length + pairs.length), counts = new Int32Array(merged.length);
-    let size = 0;
-    const push = (pair, count) => {
-      if (size && merged[size - 1] === pair) counts[size - 1] += count;
-      else {
-        if (size && !counts[size - 1]) size--; // no count is left of the pair before
-        merged[size] = pair;
-        counts[size++] = count;
+    const [known, knownCounts] = [this.#pairs, this.#counts], merged = new Float64Array(known.length + pairs.length);
+    const counts = new Int32Array(merged.length);
+    let size = 0, from = 0;
+    const copy = (to) => {
+      if (to > from) {
+        merged.set(known.subarray(from, to), size);
+        counts.set(knownCounts.subarray(from, to), size);
       }
+      [size, from] = [size + to - from, to];
     };
-    for (let i = 0, j = 0; i < this.#pairs.length || j < pairs.length; ) {
-      if (!(this.#pairs[i] > pairs[j]) && i < this.#pairs.length) push(this.#pairs[i], this.#counts[i++]);
-      else push(pairs[j++], times);
+    for (let i = 0; i < pairs.length; ) {
+      const begin = i, pair = pairs[begin];
+      while (pairs[i] === pair) i++;
+      let low = from, high = known.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (known[middle] < pair) low = middle + 1;
+        else high = middle;
+      }
+      copy(low);
+      const count = times * (i - begin) + (known[from] === pair ? knownCounts[from++] : 0);
+      if (count) [merged[size], counts[size++]] = [pair, count];
     }
-    if (size && !counts[size - 1]) size--;
+    copy(known.length);
     [this.#pairs, this.#counts] = [merged.slice(0, size), counts.slice(0, size)];
   }
 

@@ -62,10 +62,10 @@ export class Engine {
     this.#code.free(this.#learnt.pairs);
     this.#code.free(this.#learnt.counts);
     const words = new Uint32Array(2 * pairs.length);
-    pairs.forEach((pair, i) => {
-      words[2 * i] = pair % 2 ** 32;
-      words[2 * i + 1] = Math.floor(pair / 2 ** 32);
-    });
+    for (let i = 0; i < pairs.length; i++) {
+      words[2 * i] = pairs[i]; // its last 32 bits
+      words[2 * i + 1] = pairs[i] / 2 ** 32;
+    }
     this.#learnt = { pairs: this.#put(words), counts: this.#put(counts), size: pairs.length };
   }
 

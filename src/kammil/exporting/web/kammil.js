@@ -53,7 +53,8 @@ export default { load };
 export class Model {
   /** Grows with what is learnt or forgotten, and whenever another context is read. */
   version = 0;
-  #heard = { name: "[]", texts: [] }; #contexts; #ids; #pieces; #blocked; #rulers; #forbidden; #given;
+  #contexts; #ids; #pieces; #blocked; #rulers; #forbidden; #given;
+  #heard = { name: "[]", texts: [] };
   #taught = new Map(); #firstWords = new Map(); #letters = new Map(); // learnt
 
   constructor(engine, contexts, characters, rules, blocked, tables) {
@@ -83,7 +84,8 @@ export class Model {
 
   /** Let texts follow these messages alone, until others are heard: see `completion/context.py`. */
   hear(messages) {
-    if (!Array.isArray(messages)) throw new TypeError(`the context is ${messages}, but it must be an array of texts, oldest first`);
+    if (!Array.isArray(messages))
+      throw new TypeError(`the context is ${`${messages}`.slice(0, 60)}, but it must be an array of texts, oldest first`);
     const recent = messages.slice(-MAX_MESSAGES).map((text) => last(checkedText(text), MAX_CHARACTERS)).reverse();
     const before = this.#heard, name = JSON.stringify(recent), texts = [];
     if (name === before.name) return;

@@ -18,7 +18,7 @@ export const onPhrase = (listener) => listeners.phrase.push(listener);
 const allowsOffensive = createSwitch("offensive", () => field.renew());
 export const allowed = () => ({ allow_offensive: allowsOffensive() });
 const thread = createThread({ use: (text) => editor.replaceText(text), onChange: () => field.renew() });
-export const { context } = thread;
+export const context = thread.context;
 export const field = createField(
   {
     ...{ field: $("text"), mirror: $("mirror"), caret: $("caret"), live: $("live") },
