@@ -41,6 +41,15 @@ def test_one_draw_for_who_asks_for_it(model: Any) -> None:
     assert model.prompt("شو حلو", best_of=1, whole_words=False, clause=False, seed=3).text() == wanted
 
 
+def test_the_conversation_so_far_is_the_context(model: Any) -> None:
+    talk, said, alone = model.conversation(), list[str](), kammil.load()
+    for text in ("رودي رجع من السفر مبارح", "بدنا نعزم رودي عالعشا", "حكيت مع رو"):
+        written = talk.prompt(text, system="Be kind.", seed=3).text()
+        assert written == alone.complete(text, context=said, preset="sensible", seed=3).text
+        said += [text, written]
+    assert written != alone.complete(text, preset="sensible", seed=3).text
+
+
 def test_what_is_wrong_is_said(model: Any) -> None:
     with pytest.raises(OptionError, match="preset is 'no'"):
         model.prompt("شو", preset="no").text()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lsprotocol import types
 import kammil
 from kammil import lsp
 from kammil.completion.completer import Completer
+from kammil.completion.context import MAX_MESSAGES
 from kammil.lsp import READ, Document
 
 URI = "file:///message.txt"
@@ -194,13 +196,13 @@ def test_lists_are_those_of_suggest_and_ghost_text_is_phrase(editor: Editor, lev
         for end in range(0, len(line) + 1):
             before, at = line[:end], units(line[:end])
             inside = line[end : end + 1].isalnum() or line[end : end + 1] == "\u200d"
-            expected = [] if inside else levantine.suggest(before)
+            expected = [] if inside else levantine.suggest(before, context=TYPED[:number])
             found = editor.items(number, at)
             shown = [each.added if each.replaces else each.text for each in expected]  # all that would be written
             assert [item["label"] for item in found] == shown, before
             assert [taken(before, item) for item in found] == [each.appended_to(before) for each in expected]
             assert all(item["textEdit"]["range"]["end"] == {"line": number, "character": at} for item in found)
-            added = "" if line[end:].strip() else levantine.phrase(before).added
+            added = "" if line[end:].strip() else levantine.phrase(before, context=TYPED[:number]).added
             assert "".join(item["insertText"] for item in editor.ghost(number, at)) == added, before
 
 
@@ -251,9 +253,10 @@ def test_edits_of_parts_reach_the_model(editor: Editor, levantine: Completer) ->
     editor.open("سلام 😀 كيف\nتاني سطر")
     editor.change(edit((0, 5), (0, 7), "يا"), edit((1, 0), (9, 9), "بدي رو"))
     editor.change(edit((0, 0), (0, 0), "😀 "))
-    for number, line in enumerate(("😀 سلام يا كيف", "بدي رو")):
-        found = editor.items(number, units(line))
-        assert [taken(line, item) for item in found] == [one.appended_to(line) for one in levantine.suggest(line)]
+    lines = "😀 سلام يا كيف", "بدي رو"
+    for number, line in enumerate(lines):
+        found, expected = editor.items(number, units(line)), levantine.suggest(line, context=lines[:number])
+        assert [taken(line, item) for item in found] == [one.appended_to(line) for one in expected]
 
 
 def test_positions_are_counted_as_the_editor_asks(start: Start, levantine: Completer) -> None:
@@ -284,6 +287,42 @@ def test_of_a_long_line_the_end_is_read(editor: Editor, levantine: Completer) ->
     editor.open(line)
     found = editor.items(0, units(line))
     assert [item["label"] for item in found] == [one.text for one in levantine.suggest(line[-2 * READ + 200 :])]
+
+
+SAID = "رودي رجع من السفر مبارح\r\nبدنا نعزم رودي عالعشا\r\n"
+NAME = "حكيت مع رو"
+
+
+@pytest.mark.parametrize(
+    ("between", "read"),
+    [("", True), ("\r\n", True), ("#رودي\r\n", True), ("\r\n \r\n", False), ("## خبر\r\n", False), ("#\n\n", False)],
+)
+def test_the_lines_above_are_the_context(editor: Editor, between: str, read: bool) -> None:
+    line = (SAID + between).count("\n")
+    editor.open(f"{SAID}{between}{NAME}\n{SAID}")
+    editor.open(SAID, uri="file:///other.txt")
+    labels = [item["label"] for item in editor.items(line, len(NAME))]
+    assert ("رودي" in labels) == read
+    editor.change(edit((0, 0), (line, 0), ""))
+    assert "رودي" not in [item["label"] for item in editor.items(0, len(NAME))]
+
+
+@given(st.lists(st.sampled_from(["a", "b c", "", " ", "# d"]), max_size=2 * MAX_MESSAGES + 3))
+def test_what_stands_above_ends_at_a_heading_or_two_empty_lines(lines: list[str]) -> None:
+    above = Document("\n".join([*lines, "here"])).above(len(lines))
+    assert len(above) <= 2 * MAX_MESSAGES
+    stripped = [line.strip() for line in above]
+    assert stripped == [line.strip() for line in lines[len(lines) - len(above) :]]
+    assert "# d" not in stripped and ("", "") not in pairwise(stripped)
+    whole = len(above) in (len(lines), 2 * MAX_MESSAGES)
+    before = lines[: len(lines) - len(above)][-1:]
+    assert whole or before == ["# d"] or (not before[0].strip() and not stripped[0])
+
+
+def test_a_model_that_reads_no_context_serves_editors(start: Start, folder_of: Callable[[str], Path]) -> None:
+    editor, model = start("--model", folder_of("gru")), kammil.load(folder_of("gru"))
+    editor.open(f"{SAID}{NAME}")
+    assert [item["label"] for item in editor.items(2, len(NAME))] == [word.text for word in model.suggest(NAME)]
 
 
 def test_flags_and_options_of_the_editor(start: Start, tmp_path: Path, levantine: Completer) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import llm
+from llm.parts import TextPart
 from pydantic import Field
 
 from kammil.completion.completer import Completer, load
@@ -37,7 +38,6 @@ class Kammil(llm.Model):
 
     model_id = "kammil"
     can_stream = True
-    supports_conversation = False
 
     class Options(llm.Options):  # pyright: ignore[reportIncompatibleVariableOverride]  # so llm asks for it
         """The main options of `kammil complete`, with the same defaults."""
@@ -60,7 +60,7 @@ class Kammil(llm.Model):
     def execute(
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: llm.Conversation | None
     ) -> Iterator[str]:
-        """Yield the completion, in pieces if streamed; earlier prompts of a conversation are not read."""
+        """Yield the completion, in pieces if streamed; the conversation so far is its context."""
         del conversation
         given: dict[str, object] = prompt.options.model_dump(exclude_none=True)
         model = _load(Path(str(given.pop("folder"))))
@@ -68,6 +68,9 @@ class Kammil(llm.Model):
             given["stop"] = (given["stop"],)
         options: Options = given  # pyright: ignore[reportAssignmentType]  # llm has checked the types
         text = str(prompt.prompt or "")
+        turns = [turn for turn in prompt.messages if turn.role in ("user", "assistant")]
+        said = ["".join(part.text for part in turn.parts if isinstance(part, TextPart)) for turn in turns]
+        model = model.in_context(said[: len(said) - bool(text)])
         written = ""
         checked = DecodingOptions.of(**options)
         refusals = model.refusals(allow_offensive=checked.allow_offensive)

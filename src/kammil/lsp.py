@@ -1,7 +1,7 @@
 """A language server: suggestions and ghost text in editors, over standard input and output.
 
-A document is a session, and its line up to the cursor is the text. Lines of saved documents are learnt only if asked
-for, into a profile.
+A document is a session: its line up to the cursor is the text, and the lines above are the context. Lines of saved
+documents are learnt only if asked for, into a profile.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from pygls.exceptions import FeatureRequestError
 from pygls.lsp.server import LanguageServer
 
 from kammil.completion.completer import Completer, Session
+from kammil.completion.context import MAX_MESSAGES
 from kammil.completion.learning import MAX_CHARACTERS, MAX_TEXTS, Profile
 from kammil.completion.suggestions import EditorOptions
 from kammil.errors import DataError, KammilError, OptionError
+from kammil.language_model import AdaptiveModel
 from kammil.text import open_word, role, shortened
 
 READ = 1_000
@@ -35,6 +37,7 @@ MAX_MESSAGE = 64 << 20
 """Maximum number of bytes of a message; a longer one is skipped."""
 _CODECS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 _LINE_START = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+_HEADING = re.compile(r"#+\s")
 _HEADER = re.compile(rb"Content-Length: \d+\r\n\Z")
 """It stands behind the rest of a message, in one line, if the length of that was wrong."""
 _REFUSALS = {"forbid", "allow_offensive"}
@@ -89,6 +92,16 @@ class Document:
         codec, size = _CODECS[self._encoding]
         before = line.encode(codec)[: position.character * size].decode(codec, "ignore")  # no half characters
         return position.line, len(before)
+
+    def above(self, line: int) -> list[str]:
+        """Return the lines above one, oldest first, up to a heading or two empty lines: the last ones."""
+        found, blank = list[str](), False
+        for text in reversed(self.lines[max(0, line - 2 * MAX_MESSAGES) : line]):
+            if _HEADING.match(text) or (blank and text.isspace()):
+                break
+            blank = text.isspace()
+            found.append(text)
+        return found[::-1]
 
     def own_lines(self) -> Counter[str]:
         """Return the lines that may be learnt."""
@@ -247,6 +260,8 @@ class Server(LanguageServer):
         self._sessions.move_to_end(uri)
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
+        if isinstance(self._completer.language_model, AdaptiveModel):
+            session.context = document.above(line)
         session.update(begin)
         return Cursor(
             session, begin, text[end:].rstrip("\r\n"), types.Position(line, units(text[:end], self._encoding))

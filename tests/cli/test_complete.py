@@ -368,8 +368,43 @@ def test_what_is_learnt_is_known_in_the_next_line(run: Run) -> None:
     lines = f"{begun}\n{text}\n{begun}\n".encode()
     before, _, after = run("type", "--learn", stdin=lines).out.splitlines()
     assert (before, after) == (unknown, known)
-    before, _, after = run("type", stdin=lines).out.splitlines()
-    assert (before, after) == (unknown, unknown)
+
+
+def test_the_texts_before_are_the_context_of_the_next(run: Run, counter: Path) -> None:
+    texts = ["رودي رجع من السفر مبارح", "", "بدنا نعزم رودي عالعشا", "حكيت مع رودي رجع من ال"]
+    model, lines = kammil.load(), "\n".join(texts).encode()
+    expected = [model.phrase(text, ghost="eager", context=texts[:i]).added for i, text in enumerate(texts)]
+    assert run("type", "--ghost", "eager", stdin=lines).out.splitlines() == expected
+    assert expected[-1] != model.phrase(texts[-1], ghost="eager").added
+    assert run("type", "--model", counter, stdin=lines).code == 0  # which cannot read one
+
+
+SAID = ["رودي رجع من السفر مبارح", "بدنا نعزم رودي عالعشا", "وين رودي؟"]
+
+
+def test_messages_before_the_text_count_for_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "chat.txt").write_text("\n".join(SAID), "utf-8")
+    model, text = kammil.load(), "حكيت مع رو"
+    words = [word.text for word in model.suggest(text, context=SAID)]
+    assert "رودي" in words and "رودي" not in run("suggest", text).out
+    assert run("suggest", text, "--context", "chat.txt").out.splitlines() == words
+    assert run("suggest", "--context", "chat.txt", stdin=text.encode()).out.splitlines() == words
+    assert run("suggest", text, "--context", "-", stdin="\n".join(SAID).encode()).out.splitlines() == words
+    written = model.complete(text, context=SAID, preset="sensible", seed=2).text
+    assert run("complete", text, "--seed", 2, "--context", "chat.txt").out == written + "\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["chat.txt"]
+
+
+def test_a_context_that_cannot_be_read_is_said(run: Run, counter: Path, tmp_path: Path) -> None:
+    (tmp_path / "blank.txt").write_text("\n \n", "utf-8")
+    (tmp_path / "chat.txt").write_text("\n".join(SAID), "utf-8")
+    for command in ("suggest", "complete", "explain"):
+        refused(run(command, "شو", "--context", "nowhere.txt"), "nowhere.txt does not exist")
+        refused(run(command, "شو", "--context", "blank.txt"), "no text")
+        refused(run(command, "شو", "--context", "-", stdin=b"\xff"), "stdin")
+        refused(run(command, "شو", "--context", "chat.txt", "--model", counter), "cannot learn")
+    for command in ("suggest", "complete"):
+        refused(run(command, "--context", "-", stdin=b"a"), "--context -")
 
 
 def test_what_cannot_be_done_is_said(run: Run, counter: Path) -> None:

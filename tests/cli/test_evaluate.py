@@ -258,6 +258,14 @@ def test_explain_for_programs(run: Run, trained: Path) -> None:
     assert json.loads(run("explain", trained, "", "--json").out)["bits_per_character"] is None
 
 
+def test_explain_reads_what_was_said_before(run: Run, tmp_path: Path) -> None:
+    said = ["رودي رجع من السفر مبارح", "بدنا نعزم رودي عالعشا"]
+    (tmp_path / "chat.txt").write_text("\n".join(said), "utf-8")
+    made = kammil.explain(kammil.load(), "حكيت مع رودي", context=said)
+    shown = run("explain", "حكيت مع رودي", "--context", "chat.txt", "--json").out
+    assert json.loads(shown) == json.loads(json.dumps(asdict(made)))
+
+
 def test_explain_into_a_page(run: Run, network: Path, tmp_path: Path) -> None:
     assert run("explain", network, "شو رأيك", "--html", "a.html") == Result(0, "a.html\n", "")
     assert (tmp_path / "a.html").read_text("utf-8").startswith("<!DOCTYPE html>")

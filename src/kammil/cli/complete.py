@@ -47,6 +47,7 @@ def suggest(
     ] = None,
     *,
     model: flags.Model = flags.BUNDLED,
+    earlier: flags.ContextFile = None,
     block: flags.BlockFile = None,
     profile: flags.ProfileFile = None,
     json: flags.Json = False,
@@ -60,7 +61,8 @@ def suggest(
 
     asked: dict[str, Any] = context.obj
     SuggestOptions.of(**asked)  # before the model is opened
-    completer = load(model, profile=profile and flags.open_profile(profile), block=block)
+    said = flags.read_context(earlier, text)
+    completer = load(model, profile=profile and flags.open_profile(profile), block=block).in_context(said)
     of_ghost_text = {name: value for name, value in asked.items() if name not in ("k", "correct")}
     for i, prefix in enumerate(_prompts(completer, text)):
         if "ghost" in asked:
@@ -104,6 +106,7 @@ def complete(
     *,
     model: flags.Model = flags.BUNDLED,
     n: Annotated[int, Option("-n", help="Number of completions, 1,000 at most.")] = 1,
+    earlier: flags.ContextFile = None,
     profile: flags.ProfileFile = None,
     block: flags.BlockFile = None,
     show_probabilities: Annotated[
@@ -126,7 +129,8 @@ def complete(
         options = DecodingOptions.of(**decoding)
         if options.temperature and options.beams == 1:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
-    completer = load(model, profile=profile and flags.open_profile(profile), block=block)
+    said = flags.read_context(earlier, text)
+    completer = load(model, profile=profile and flags.open_profile(profile), block=block).in_context(said)
     for prompt in _prompts(completer, text):
         if json:
             answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]
@@ -201,8 +205,10 @@ def type_(
     """Type on the terminal, with ghost text behind the caret and three suggestions below. Tab or the right arrow takes
     a word of the ghost text, End all of it. 1 to 3 takes a suggestion (Backspace then types the digit), F1 to F3 where
     a digit is a letter, Tab the first where there is no ghost text. Enter ends a text, Esc leaves; in the end it says
-    which words it learnt. On a pipe every line of stdin is a text, and its ghost text is printed."""
+    which words it learnt. On a pipe every line of stdin is a text, and its ghost text is printed. The texts before are
+    the context of the next, as in a chat, where the model can read one."""
     from kammil.completion.completer import load
+    from kammil.completion.context import MAX_MESSAGES
     from kammil.completion.learning import CANNOT_LEARN
     from kammil.errors import MissingExtraError, OptionError
     from kammil.language_model import AdaptiveModel
@@ -214,7 +220,8 @@ def type_(
         except ModuleNotFoundError as error:
             raise MissingExtraError("typing on a terminal needs prompt_toolkit", "type") from error
     completer = load(model, profile=profile and flags.open_profile(profile), block=block)
-    if learn and not isinstance(completer.language_model, AdaptiveModel):
+    adaptive = isinstance(completer.language_model, AdaptiveModel)
+    if learn and not adaptive:
         raise OptionError(CANNOT_LEARN)
     asked: dict[str, Any] = context.obj
     session, refusing = completer.session(), {name: value for name, value in asked.items() if name != "ghost"}
@@ -227,19 +234,21 @@ def type_(
         found, suggestions = after(text), session.suggest(**refusing)
         return for_stdout(found.sure if found.stock else found.added), suggestions, for_stdout(found.added)
 
-    def learnt(text: str) -> None:
+    def ended(text: str) -> None:
         if learn and text.strip():
             completer.learn(text)
+        elif adaptive and not learn:  # what is learnt need not be read again
+            session.context = [*session.context, text][-MAX_MESSAGES:]
 
     if terminal is None:
         for text in flags.texts_or_stdin(None):
             typer.echo(for_stdout(after(text).added))
-            learnt(text)
+            ended(text)
     else:
         typer.echo(terminal.HELP, err=True)
         line = terminal.Typing(offer)
         while (text := line.read()) is not None:
-            learnt(text)
+            ended(text)
     if learn:
         tell_learnt(completer)
 
@@ -253,7 +262,8 @@ def lsp(
     profile: flags.ProfileFile = None,
 ) -> None:
     """Serve an editor that speaks the Language Server Protocol, over standard input and output: suggestions, and ghost
-    text where the editor has inline completion. The line up to the cursor is the text. The editor starts it."""
+    text where the editor has inline completion. The line up to the cursor is the text, the lines above are its
+    context. The editor starts it."""
     from kammil.completion.completer import load
     from kammil.completion.suggestions import EditorOptions
     from kammil.errors import MissingExtraError

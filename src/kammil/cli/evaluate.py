@@ -226,6 +226,7 @@ def explain(
         Path | None, Option(metavar="FOLDER", help="A model folder, or a bundled model.  [default: levantine]")
     ] = None,
     given: Annotated[str, Option(metavar="TEXT", help="Text before TEXT, which is read but not explained.")] = "",
+    earlier: flags.ContextFile = None,
     k: Annotated[int, Option("-k", help="Number of alternatives to show for each character.")] = 3,
     html: Annotated[Path | None, Option(metavar="FILE", help="Write one HTML page that needs no other file.")] = None,
     profile: flags.ProfileFile = None,
@@ -242,9 +243,9 @@ def explain(
     if len(first) > (model is None):
         raise OptionError(f"there are {len(texts)} texts; give one, in quotes if it has spaces.")
     folder = Path(first[0]) if first else model or flags.BUNDLED
-    explanation = explaining.explain(
-        load(folder, profile=profile and flags.open_profile(profile)), text, given=given, k=k
-    )
+    said = flags.read_context(earlier, text)
+    opened = load(folder, profile=profile and flags.open_profile(profile))
+    explanation = explaining.explain(opened, text, given=given, k=k, context=said)
     if html is not None:
         heatmap.save(explanation, folder.resolve().name, html)
     if json:

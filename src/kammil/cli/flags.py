@@ -29,6 +29,14 @@ ProfileFile = Annotated[Path | None, Option("--profile", metavar="FILE", help="L
 BlockFile = Annotated[
     Path | None, Option("--block", metavar="FILE", help="Never write the words of this file, one a line.")
 ]
+ContextFile = Annotated[
+    str | None,
+    Option(
+        "--context",
+        metavar="FILE",
+        help="Messages before the text, oldest first, which count for it alone: a file of texts, or - for stdin.",
+    ),
+]
 UNSEEN = Argument(metavar="FILE", help="Texts the model has not seen, of any kind that train reads.")
 Target = Annotated[
     int, Option(metavar="N", help="Maximum number of characters to predict, from the middle of a text on.")
@@ -53,6 +61,18 @@ def open_profile(path: Path) -> Profile:
     if not profile.exists():
         raise OptionError(f"there is no profile at {path}; begin one with: kammil profile learn {path} TEXT")
     return profile
+
+
+def read_context(file: str | None, text: str | None) -> list[str]:
+    """Return the messages of a file, if any; `OptionError` where the texts come from stdin, too."""
+    if file is None:
+        return []
+    from kammil.data import sources
+    from kammil.errors import OptionError
+
+    if file == sources.STDIN and text is None:
+        raise OptionError("--context - reads standard input, and so do the texts; give TEXT, or a file of messages.")
+    return sources.texts(file)
 
 
 def file_names(files: Sequence[str]) -> str | list[Path]:
