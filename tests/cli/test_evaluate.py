@@ -31,6 +31,20 @@ def test_evaluate_for_people(run: Run, trained: Path, held_out: Path) -> None:
         assert result.out.count(f"\n{label}") == 2
 
 
+def test_evaluate_a_conversation(run: Run, tmp_path: Path) -> None:
+    talk = ["رودي رجع من السفر مبارح", "بدنا نعزم رودي عالعشا", "وين رودي؟", "حكيت مع رودي"]
+    (tmp_path / "chat.txt").write_text("\n".join(talk), "utf-8")
+    common = "evaluate", "levantine", "chat.txt", "--context", 3, "--samples", 1
+    result = run(*common)
+    assert (result.code, result.err) == (0, "") and "after the 3 texts before" in result.out
+    found = json.loads(run(*common, "--json", "--typing").out)
+    assert found["context"] == found["typing"]["context"] == 3
+    assert found["model"] == asdict(kammil.evaluate(kammil.load(), talk, context=3).model)
+    refused(run(*common[:3], "chat.txt", *common[3:]), "one conversation")
+    refused(run("evaluate", "levantine", tmp_path, "--context", 3), "one conversation")
+    refused(run("evaluate", "levantine", "chat.txt", "--context", -1), "context is -1")
+
+
 @pytest.mark.parametrize("value", ["many", None, {"texts": []}, [1]])
 def test_foreign_records_are_refused_in_a_sentence(
     run: Run, counter: Path, held_out: Path, tmp_path: Path, value: object

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kammil
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores
 from kammil.errors import DataError, OptionError
@@ -53,6 +55,33 @@ def test_texts_come_as_they_come_to_training(model: Completer, texts: list[str],
         evaluate(model, frame)
     with pytest.raises(DataError, match="row 1"):
         evaluate(model, [texts[0], 5])
+
+
+TALK = ["رودي رجع من السفر مبارح", "منيح", "بدنا نعزم رودي عالعشا", "طيب", "حكيت مع رودي اليوم؟"]
+
+
+def test_each_text_is_predicted_after_those_before_it() -> None:
+    model = kammil.load()
+    alone, read = (evaluate(model, TALK, context=number, min_length=5) for number in (0, 2))
+    assert (read.context, read.texts, read.short_texts, read.characters) == (2, 3, 2, alone.characters)
+    assert read.baselines == alone.baselines
+    for found, context in ((alone, 0), (read, 2)):
+        bits = [
+            sum(model.score(text, context=TALK[max(0, i - context) : i]).bits[:-1])
+            for i, text in enumerate(TALK)
+            if len(text) >= 5
+        ]
+        assert found.model.bits_per_character is not None
+        assert found.model.bits_per_character.value == pytest.approx(sum(bits) / found.characters, rel=1e-3)
+        assert found.model.free_running is not None
+
+
+def test_a_context_that_cannot_be_read_is_said(folder_of: Callable[[str], Path]) -> None:
+    model = kammil.load(folder_of("gru"))
+    with pytest.raises(OptionError, match="context is -1"):
+        evaluate(model, TALK, context=-1)
+    with pytest.raises(OptionError, match="cannot learn"):
+        evaluate(model, TALK, context=1)
 
 
 def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> None:

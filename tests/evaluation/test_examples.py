@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kammil
 from kammil.completion.completer import Completer
 from kammil.data.bloom import BloomFilter
 from kammil.errors import DataError, OptionError
@@ -91,6 +92,13 @@ def test_texts_are_spread_evenly_and_none_comes_twice(model: Completer, n: int) 
     assert len(initials) == min(max(n, 0), len(texts))
     if n == 3:
         assert initials == ["ا", "ت", "ج"]
+
+
+def test_a_sample_follows_the_texts_before_it() -> None:
+    levantine, talk = kammil.load(), ["رودي رجع من السفر مبارح", "بدنا نعزم رودي عالعشا", "حكيت مع رودي مبارح"]
+    *_, last = samples(levantine, talk, 3, context=2)
+    greedy = levantine.complete(last.input, context=talk[:2], length=TARGET, temperature=0).text
+    assert last.written[0].text == greedy
 
 
 def test_no_prompt_comes_twice(model: Completer) -> None:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import kammil
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST
 from kammil.errors import DataError, OptionError
 from kammil.evaluation.keystrokes import (
     WIDTHS,
+    TypingRuns,
     keystrokes_saved,
     precision,
     type_with_help,
@@ -42,6 +44,31 @@ def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str])
         assert helped.calibration.bins
         assert 0 <= helped.proven <= 1
     assert report.model.lists.keys() == set(WIDTHS)
+
+
+def test_typing_texts_one_by_one_changes_nothing(model: Completer, texts: list[str]) -> None:
+    sample = [model.normalise(text) for text in begun(texts)]
+    whole = type_with_help(model.language_model, model.vocabulary, sample, LEAST)
+    runs = [type_with_help(model.language_model, model.vocabulary, some, LEAST) for some in ([text] for text in sample)]
+    joined = TypingRuns.joined(runs)
+    found, expected = ([*each.lists.values(), *each.ghosts.values()] for each in (joined, whole))
+    for one_by_one, together in zip(found, expected, strict=True):
+        for name in ("writing", "timed", "places"):
+            assert (getattr(one_by_one, name) == getattr(together, name)).all()
+    assert (joined.suggested.steps, joined.suggested.proven) == pytest.approx(
+        (whole.suggested.steps, whole.suggested.proven), rel=0.01
+    )
+
+
+def test_a_name_that_was_said_saves_keys() -> None:
+    talk = ["رودي رجع من السفر مبارح", "بدنا نعزم رودي عالعشا", "وين رودي؟", "حكيت مع رودي"]
+    levantine, saved = kammil.load(), list[float]()
+    for context in (0, 3):
+        report = simulate(levantine, talk, context=context)
+        keystrokes = report.model.lists[3].keystrokes
+        assert report.context == context and keystrokes is not None
+        saved.append(keystrokes.value)
+    assert saved[1] > saved[0]
 
 
 def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> None:

@@ -34,6 +34,14 @@ def evaluate(
     samples: Annotated[int, Option(min=0, help="Number of texts to show with their completions.")] = 5,
     target: flags.Target = 30,
     min_length: flags.MinLength = 0,
+    earlier: Annotated[
+        int,
+        Option(
+            "--context",
+            metavar="N",
+            help="Predict each text after the N texts before it: FILE is a conversation, oldest first.",
+        ),
+    ] = 0,
     plot_positions: Annotated[
         Path | None, Option(metavar="FILE", help="Draw and print accuracy by position in a target.")
     ] = None,
@@ -50,7 +58,7 @@ def evaluate(
     from kammil.completion.suggestions import SuggestOptions
     from kammil.data import sources
     from kammil.errors import OptionError
-    from kammil.evaluation import evaluate, metrics, plots, typing_report
+    from kammil.evaluation import evaluate, plots, typing_report
     from kammil.evaluation.examples import samples as write_samples
     from kammil.evaluation.model_card import cautions, position_table, table
     from kammil.evaluation.suggestion_hits import check_slips
@@ -61,7 +69,7 @@ def evaluate(
         raise OptionError(f"{option} is about suggestions; give --typing too.")
     share_of_slips = check_slips(0.0 if slips is None else slips)
     least = (SuggestOptions.of() if threshold is None else SuggestOptions.of(threshold=threshold)).threshold
-    metrics.check_task(target, min_length)
+    _check_task(target, min_length, earlier, files)
     if plot is not None or plot_positions is not None:
         plots.ready()
     model = load(folder)
@@ -69,11 +77,11 @@ def evaluate(
     with shown_progress():
         texts = sources.texts(flags.file_names(files), **context.obj)
         with phase("evaluating", evaluate.LOOPS):
-            evaluation = evaluate.evaluate(model, texts, target=target, min_length=min_length)
-        written = write_samples(model, texts, samples, seed=seed, target=target, min_length=min_length)
+            evaluation = evaluate.evaluate(model, texts, target=target, min_length=min_length, context=earlier)
+        written = write_samples(model, texts, samples, seed=seed, target=target, min_length=min_length, context=earlier)
         if typing:
             with phase("typing", 4):  # lists and ghost text, with the model and with its baseline
-                typed = typing_report.simulate(model, texts, threshold=least, slips=share_of_slips)
+                typed = typing_report.simulate(model, texts, threshold=least, slips=share_of_slips, context=earlier)
     if typed is not None and plot is not None:
         charts = plots.reliability({folder.name: typed.model.calibration}, folder.name)
         plots.save(plots.figure(charts, f"{folder.name}: as often right as said?"), plot)
@@ -107,6 +115,15 @@ def evaluate(
             typer.echo(f"{label:<12} [{for_stdout(one.text)}]  {one.novelty}")
 
 
+def _check_task(target: int, min_length: int, context: int, files: Sequence[str]) -> None:
+    from kammil.errors import OptionError
+    from kammil.evaluation import metrics
+
+    metrics.check_task(target, min_length, context)
+    if context and (len(files) > 1 or Path(files[0]).is_dir()):
+        raise OptionError(f"--context {context} reads one conversation; give one FILE, and the next in another call.")
+
+
 def print_size(evaluation: Evaluation, cautions: Sequence[str] = ()) -> None:
     """Print how much was measured, and what limits the meaning of the figures."""
     from kammil.data.bloom import RUN
@@ -119,6 +136,8 @@ def print_size(evaluation: Evaluation, cautions: Sequence[str] = ()) -> None:
         typer.echo(
             f"left out: {counted(evaluation.short_texts, 'text')} of fewer than {evaluation.min_length} characters"
         )
+    if n := evaluation.context:
+        typer.echo(f"each text is predicted after the {counted(n, 'text')} before it; baselines read each alone")
     if evaluation.seen_texts:
         one = evaluation.seen_texts == 1
         stand = f"{'stands' if one else 'stand'} in the training texts"

@@ -60,6 +60,8 @@ class Evaluation:
     min_length: int = 0
     short_texts: int = 0
     """Texts left out."""
+    context: int = 0
+    """Number of texts before each that the model has read, and the baselines have not."""
 
     def to_dict(self) -> dict[str, Any]:
         """Convert for JSON."""
@@ -67,7 +69,13 @@ class Evaluation:
 
 
 def evaluate(
-    model: Completer, texts: sources.Texts, *, column: str | None = None, target: int = TARGET, min_length: int = 0
+    model: Completer,
+    texts: sources.Texts,
+    *,
+    column: str | None = None,
+    target: int = TARGET,
+    min_length: int = 0,
+    context: int = 0,
 ) -> Evaluation:
     """Evaluate a model on texts it has not seen, given as for `train`.
 
@@ -76,22 +84,30 @@ def evaluate(
         column: of the texts, if they come as a table.
         target: maximum number of characters to predict, from the middle of each text on.
         min_length: texts of fewer characters, as the model sees them, are left out.
+        context: number of texts before each, left out or not, that the model reads (`Completer.in_context`), where the
+            texts are a conversation, oldest first; the baselines cannot.
 
-    Raises: `DataError` without any character to predict, `OptionError` for a target or length out of range.
+    Raises: `DataError` without any character to predict, `OptionError` for a target or length out of range, or a model
+    that reads no context.
     """
-    metrics.check_task(target, min_length)
+    metrics.check_task(target, min_length, context)
     if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
         rows = cast(Sequence[str], texts)  # unchanged: for a model of raw texts, white space counts
     else:
         rows = sources.texts(texts, column=column)
     all_texts = metrics.normalised_texts(model, rows)
     normalised, vocabulary = metrics.long_enough(all_texts, min_length), model.vocabulary
-    baselines = _baselines(model, normalised, target)
     seen = model.model.seen if model.model is not None else {}
     exact = ExactTexts(seen)
     by_runs = BloomFilter(seen) if model.model is not None and not exact.available else None
     spans = [metrics.target_span(text, target) for text in normalised]
-    scores, written = metrics.predict(model.language_model, vocabulary, normalised, target)
+
+    def predict(one: Completer, some: slice) -> tuple[list[TokenScores], list[Ids]]:
+        return metrics.predict(one.language_model, vocabulary, normalised[some], target)
+
+    chosen = [i for i, text in enumerate(all_texts) if len(text) >= min_length]
+    found = metrics.in_context(model, all_texts, chosen, context, predict)
+    scores, written = [score for each, _ in found for score in each], [ids for _, each in found for ids in each]
     true = [vocabulary.encode(text[span]) for text, span in zip(normalised, spans, strict=True)]
     return Evaluation(
         texts=len(normalised),
@@ -103,11 +119,12 @@ def evaluate(
         else sum(by_runs.novelty(text) == "seen" for text in normalised),
         seen_by="texts" if by_runs is None else "runs",
         model=metrics.estimated(metrics.metric_columns(scores, written, vocabulary, normalised, target)),
-        baselines=baselines,
+        baselines=_baselines(model, normalised, target),
         by_position=accuracy_by_position(scores, written, true, spans),
         target=target,
         min_length=min_length,
         short_texts=len(all_texts) - len(normalised),
+        context=context,
     )
 
 

@@ -118,17 +118,27 @@ def examples(
 
 
 def samples(
-    model: Completer, texts: Sequence[str], n: int, *, seed: int = 0, target: int = TARGET, min_length: int = 0
+    model: Completer,
+    texts: Sequence[str],
+    n: int,
+    *,
+    seed: int = 0,
+    target: int = TARGET,
+    min_length: int = 0,
+    context: int = 0,
 ) -> list[Sample]:
-    """Complete `n` evenly spread texts of at least `min_length` characters, with different prompts."""
+    """Complete `n` evenly spread texts of at least `min_length` characters, with different prompts, each after the
+    `context` texts before it."""
     seen = BloomFilter(model.model.seen) if model.model is not None else None
-    long = [text for text in normalised_texts(model, texts) if len(text) >= min_length]
-    different = list({text[: half(text)]: text for text in reversed(long)}.values())[::-1]
+    all_texts = normalised_texts(model, texts)
+    long = [i for i, text in enumerate(all_texts) if len(text) >= min_length]
+    different = list({all_texts[i][: half(all_texts[i])]: i for i in reversed(long)}.values())[::-1]
     completed: list[Sample] = []
-    for pair in tracked(pairs(spread(different, n), target=target), "completing samples"):
+    for i in tracked(spread(different, n), "completing samples"):
+        (pair,), said = pairs([all_texts[i]], target=target), all_texts[max(0, i - context) : i]
         written: list[SampledText] = []
         for temperature in TEMPERATURES:
-            answer = model.complete(pair.prompt, length=target, temperature=temperature, seed=seed).text
+            answer = model.complete(pair.prompt, context=said, length=target, temperature=temperature, seed=seed).text
             written.append(SampledText(temperature, answer, seen.novelty(answer, pair.prompt) if seen else "new"))
         completed.append(Sample(pair.prompt, pair.target, tuple(written)))
     return completed

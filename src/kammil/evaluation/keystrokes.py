@@ -160,6 +160,26 @@ class TypingRuns:
     """By step of the dial."""
     suggested: SuggestedTexts
 
+    @classmethod
+    def joined(cls, runs: Sequence[Self]) -> Self:
+        """Return runs of some texts each, at least one, as one of all."""
+
+        def together(typed: Sequence[TypedTexts]) -> TypedTexts:
+            parts = zip(*((each.writing, each.timed, each.places) for each in typed), strict=True)
+            return TypedTexts(*map(np.concatenate, parts))
+
+        suggested = [run.suggested for run in runs]
+        places = [sum(len(hits.complete) for hits in each.texts) for each in suggested]
+        steps, proven = (
+            float(np.average(means, weights=places))
+            for means in ([each.steps for each in suggested], [each.proven for each in suggested])
+        )
+        return cls(
+            {width: together([run.lists[width] for run in runs]) for width in runs[0].lists},
+            {level: together([run.ghosts[level] for run in runs]) for level in runs[0].ghosts},
+            SuggestedTexts([hits for each in suggested for hits in each.texts], steps, proven),
+        )
+
 
 def type_with_help(
     model: LanguageModel,

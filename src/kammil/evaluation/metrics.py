@@ -9,9 +9,9 @@ Shapes: N texts, T characters, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,11 @@ from kammil.evaluation.baselines import uniform
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates
 from kammil.evaluation.measures import MEASURES, Columns
 from kammil.language_model import Ids, LanguageModel, forward_in_pieces, max_rows, select_rows
-from kammil.progress import steps, tracked
+from kammil.progress import ignore, listening, steps, tracked
 from kammil.text import words
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+
+T = TypeVar("T")
 
 TARGET = 30
 MAX_TARGET = 1_000
@@ -61,12 +63,14 @@ class Metrics:
     """0 where no completion shares 4 consecutive words with its target, None without sacrebleu."""
 
 
-def check_task(target: int, min_length: int) -> None:
-    """Raise `OptionError` for lengths out of range."""
+def check_task(target: int, min_length: int, context: int = 0) -> None:
+    """Raise `OptionError` for lengths, or a number of earlier texts, out of range."""
     if not 1 <= target <= MAX_TARGET:
         raise OptionError(f"target is {target}, but it must be a number of characters from 1 to {MAX_TARGET:,}.")
     if min_length < 0:
         raise OptionError(f"min_length is {min_length}, but it must be a number of characters, such as 60.")
+    if context < 0:
+        raise OptionError(f"context is {context}, but it must be a number of earlier texts, such as 20.")
 
 
 def long_enough(texts: Sequence[str], min_length: int) -> list[str]:
@@ -87,7 +91,25 @@ def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
     return [text for text in (model.normalise(text).rstrip() for text in texts) if text]
 
 
-def spread(texts: Sequence[str], number: int) -> list[str]:
+def in_context(
+    model: Completer,
+    texts: Sequence[str],
+    chosen: Sequence[int],
+    context: int,
+    measure: Callable[[Completer, slice], T],
+) -> list[T]:
+    """Measure a part of the chosen texts at a time: all, or, in a `context`, each with the model after that number of
+    texts before it."""
+    if not context:
+        return [measure(model, slice(None))]
+    found: list[T] = []
+    for at, i in enumerate(tracked(chosen, "reading on")):
+        with listening(ignore):  # to the loops of a single text
+            found.append(measure(model.in_context(texts[max(0, i - context) : i]), slice(at, at + 1)))
+    return found
+
+
+def spread(texts: Sequence[T], number: int) -> list[T]:
     """Return `number` evenly spread texts, or all if there are fewer."""
     number = min(number, len(texts))
     return [texts[i * len(texts) // number] for i in range(number)]

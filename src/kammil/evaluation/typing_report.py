@@ -23,13 +23,14 @@ from kammil.evaluation.baselines import ORDER, load_baselines
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient, ratio
 from kammil.evaluation.keystrokes import (
     TypedTexts,
+    TypingRuns,
     keystrokes_saved,
     precision,
     type_with_help,
     type_with_oracle,
     type_with_random_words,
 )
-from kammil.evaluation.metrics import normalised_texts, spread
+from kammil.evaluation.metrics import in_context, normalised_texts, spread
 from kammil.evaluation.suggestion_hits import with_slips
 from kammil.language_model import LanguageModel
 
@@ -150,6 +151,8 @@ class TypingReport:
     baselines: dict[str, TypingSavings]
     random: dict[int, Savings]
     """With lists of words drawn from the texts."""
+    context: int = 0
+    """See `Evaluation`."""
 
 
 def simulate(
@@ -160,6 +163,7 @@ def simulate(
     slips: float = 0.0,
     correct: bool = True,
     max_texts: int | None = MAX_TEXTS,
+    context: int = 0,
 ) -> TypingReport:
     """Simulate a writer who types texts with the help of a model, and with that of its baseline.
 
@@ -168,21 +172,27 @@ def simulate(
         slips: share of letters typed wrong and left so.
         correct: whether begun words are corrected.
         max_texts: maximum number of evenly spread texts; None types all.
+        context: number of texts before each that the model has read, where they are a conversation, oldest first.
 
-    Raises: `DataError` without any text, `OptionError` for slips outside 0 to 1.
+    Raises: `DataError` without any text, `OptionError` for slips outside 0 to 1, or a model that reads no context.
     """
-    normalised = normalised_texts(model, texts)
-    if not normalised:
+    all_texts = normalised_texts(model, texts)
+    if not all_texts:
         raise DataError("there is no text to type; name a file that has some.")
-    if max_texts is not None:
-        normalised = spread(normalised, max_texts)
+    chosen = spread(range(len(all_texts)), len(all_texts) if max_texts is None else max_texts)
+    normalised = [all_texts[i] for i in chosen]
     typed, channel = with_slips(normalised, slips), model.word_reader.channel if correct else None
     baselines = {} if model.model is None else load_baselines(model.model.baselines, model.vocabulary.size)
     ceiling = keystrokes_saved(type_with_oracle(normalised))
 
-    def savings(language_model: LanguageModel, openings: Openings | None = None) -> TypingSavings:
-        shown = threshold, typed, channel, model.refusals(), openings
-        runs = type_with_help(language_model, model.vocabulary, normalised, *shown)
+    def type_some(one: LanguageModel, some: slice, openings: Openings | None = None) -> TypingRuns:
+        shown = threshold, typed[some], channel, model.refusals(), openings
+        return type_with_help(one, model.vocabulary, normalised[some], *shown)
+
+    def type_with(one: Completer, some: slice) -> TypingRuns:
+        return type_some(one.language_model, some, model.openings)
+
+    def savings(runs: TypingRuns) -> TypingSavings:
         ghosts = _estimated(runs.ghosts, ghost=True)
         best = [(hits.probabilities[:, 0], hits.right[:, 0]) for hits in runs.suggested.texts]
         return TypingSavings(
@@ -201,9 +211,10 @@ def simulate(
         slips=slips,
         unaided={name: device.words_a_minute for name, device in DEVICES.items()},
         ceiling=ratio(*ceiling.T),
-        model=savings(model.language_model, model.openings),
-        baselines={name: savings(baseline) for name, baseline in baselines.items() if name == BASELINE},
+        model=savings(TypingRuns.joined(in_context(model, all_texts, chosen, context, type_with))),
+        baselines={n: savings(type_some(one, slice(None))) for n, one in baselines.items() if n == BASELINE},
         random=_estimated(type_with_random_words(normalised), ghost=False),
+        context=context,
     )
 
 
