@@ -62,6 +62,7 @@ SITE: Pages = {
         "The playground": "playground.md",
         "Editors and terminals": "editors.md",
         "Adapt to a user": "profiles.md",
+        "What was said before": "context.md",
         "Choose how it writes": "decoding.md",
         "Offensive words": "offensive-words.md",
         "The models": {"levantine": "models/levantine.md", "levantine-all": "models/levantine-all.md"},

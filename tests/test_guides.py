@@ -26,12 +26,14 @@ GUIDES = (
     "report.md",
     "decoding.md",
     "profiles.md",
+    "context.md",
     "serving.md",
     "playground.md",
     "editors.md",
     "family.md",
     "ar/index.md",
     "ar/start.md",
+    "ar/context.md",
     "ar/lesson.md",
 )
 LONG = ("spreadsheet.md", "chat.md", "train.md", "report.md", "editors.md", "your-language.md")
