@@ -164,6 +164,8 @@ class Completer:
         runner = self._language_model.fork(learnt=learnt)
         forked = Completer(runner, self.vocabulary, self.rules, self.model, messages=self._has_messages)
         forked._word_blocks, forked._adaptation = self._word_blocks, self._adaptation.fork(runner, learnt=learnt)
+        for name in {"character_classes", "word_reader"} & vars(self).keys():  # found once
+            setattr(forked, name, getattr(self, name))
         return forked
 
     @property

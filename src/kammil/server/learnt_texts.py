@@ -44,21 +44,13 @@ class LearntTexts:
 
     def learn(self, session: Session, text: str) -> int:
         """Teach a text and return the session's number of texts; `ApiError` as in `check_fits`."""
-        self._add(session, text, self.check_fits(text), frozenset(offensive_words().entries_in(text)))
-        return len(self._texts[session])
-
-    def restore(self, other: LearntTexts) -> None:
-        """Learn all texts of another model."""
-        for session, texts in other._texts.items():
-            for learnt in texts:
-                self._add(session, *learnt)
-
-    def _add(self, session: Session, text: str, size: int, words: frozenset[BlockedWord]) -> None:
+        size, words = self.check_fits(text), frozenset(offensive_words().entries_in(text))
         self._completer.learn(text)
         self._texts.setdefault(session, deque()).append((text, size, words))
         self.size = (self.size[0] + 1, self.size[1] + size)
         if words:
             self._allowed[session] = self._allowed.get(session, frozenset()) | words
+        return len(self._texts[session])
 
     def forget(self, session: Session) -> bool:
         """Forget the oldest text of a session; return False if it has none."""

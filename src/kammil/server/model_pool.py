@@ -58,9 +58,8 @@ class LoadedModel:
     def __init__(
         self, name: str, completer: Completer, settings: ServerSettings, workers: Workers, fingerprint: str
     ) -> None:
-        self.name, self.settings, self.fingerprint = name, settings, fingerprint
+        self.name, self.completer, self.settings, self.fingerprint = name, completer, settings, fingerprint
         self.workers = workers
-        self.completer = completer.with_own_cache(SHARED_MEGABYTES)
         self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
         self._as_opened = completer.fork(learnt=True) if self.can_learn else None
         """The model as no client has taught it."""
@@ -289,6 +288,7 @@ def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
     for allowed in (False, True):  # make their lists of blocked words now
         completer.word_block(allow_offensive=allowed)
         completer.constraints({"allow_offensive": allowed}, 1)
+    completer = completer.with_own_cache(SHARED_MEGABYTES)
     return completer, f"kammil-{version('kammil')}-{hashlib.sha256(described.encode()).hexdigest()[:12]}"
 
 

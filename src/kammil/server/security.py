@@ -56,7 +56,7 @@ def guard(app: ASGIApp, settings: ServerSettings, metrics: Metrics, public: Coll
     if settings.api_key:
         http = with_check(http, only_with_key(settings.api_key, PUBLIC_PATHS | {*public}))
     http = with_check(with_preflight(with_check(http, only_from(origins)), origins), only_to(hosts))
-    http = with_errors(with_time(http, settings.timeout + BODY_SECONDS + ANSWER_SECONDS))
+    http = with_errors(http, settings.timeout + BODY_SECONDS + ANSWER_SECONDS)
     http = with_count(with_headers(http, origins), metrics)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,8 +104,8 @@ def with_headers(app: ASGIApp, origins: Collection[str]) -> ASGIApp:
     return answered
 
 
-def with_errors(app: ASGIApp) -> ASGIApp:
-    """Answer what fails before its answer begins with an error."""
+def with_errors(app: ASGIApp, seconds: float) -> ASGIApp:
+    """Answer what fails, or takes longer than so many seconds, with an error, unless its answer has begun."""
 
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -116,7 +116,8 @@ def with_errors(app: ASGIApp) -> ASGIApp:
             await send(message)
 
         try:
-            await app(scope, receive, send_on)
+            async with asyncio.timeout(seconds):
+                await app(scope, receive, send_on)
         except Exception as error:
             if isinstance(error, TimeoutError):
                 log.warning("%r took too long and was cut off", scope["path"])
@@ -128,16 +129,6 @@ def with_errors(app: ASGIApp) -> ASGIApp:
                 await to_api_error(error).response()(scope, receive, send)
 
     return answered
-
-
-def with_time(app: ASGIApp, seconds: float) -> ASGIApp:
-    """Cut off what takes longer."""
-
-    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
-        async with asyncio.timeout(seconds):
-            await app(scope, receive, send)
-
-    return bounded
 
 
 def with_check(app: ASGIApp, check: Check) -> ASGIApp:

@@ -124,26 +124,24 @@ def logprobs(tokens: Sequence[tuple[str, float | None, dict[str, float] | None, 
     return Logprobs.model_construct(tokens=names, token_logprobs=values, top_logprobs=tops, text_offset=offsets)
 
 
-@given(st.lists(st.tuples(TEXTS, st.lists(TOKENS, max_size=3)), max_size=3), TEXTS)
-def test_chunks_make_the_json_that_pydantic_writes(texts: list[tuple[str, list[Any]]], name: str) -> None:
+@given(st.lists(st.tuples(TEXTS, TOKENS | st.none()), max_size=3), TEXTS, st.integers(1, 3))
+def test_chunks_make_the_json_that_pydantic_writes(texts: list[tuple[str, Any]], name: str, chunk: int) -> None:
     choices = [Choice(text=text, index=i) for i, (text, _) in enumerate(texts)]
-    made = [
-        completions.choice_json(choice, *(completions.logprobs_json(logprobs(part)) for part in parts))
-        for choice, (_, parts) in zip(choices, texts, strict=True)
-    ]
+    found = [None if tokens is None else logprobs(tokens) for _, tokens in texts]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(responses, "CHUNK", chunk)
+        made = [completions.choice_json(*pair) for pair in zip(choices, found, strict=True)]
     whole = CompletionResponse(id=name, created=1, model=name, system_fingerprint="a", choices=[])
     got = responses.insert_json(whole, "choices", b"[%s]" % b",".join(made))
-    for choice, (_, parts) in zip(choices, texts, strict=True):
-        choice.logprobs = logprobs([token for part in parts for token in part]) if parts else None
+    for choice, tokens in zip(choices, found, strict=True):
+        choice.logprobs = tokens
     whole.choices = choices
     assert got == whole.model_dump_json().encode()
 
 
 def test_a_long_list_is_written_whole() -> None:
     many = [("ا", -1.5, {"ا": -1.5, "ب": -math.inf}, i) for i in range(3 * responses.CHUNK + 1)]
-    got = json.loads(completions.choice_json(Choice(text="", index=0), completions.logprobs_json(logprobs(many))))[
-        "logprobs"
-    ]
+    got = json.loads(completions.choice_json(Choice(text="", index=0), logprobs(many)))["logprobs"]
     assert got["text_offset"] == list(range(len(many)))
     assert got["top_logprobs"] == [{"ا": -1.5, "ب": None}] * len(many)
 
@@ -169,7 +167,7 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
         monkeypatch.setattr(TextRules, "normalise", watched("normalise", TextRules.normalise))
-        for room, name in ((completions, "logprobs_json"), (completions, "items_json"), (responses, "items_json")):
+        for room, name in ((completions, "choice_json"), (completions, "items_json"), (responses, "items_json")):
             monkeypatch.setattr(room, name, watched(name, getattr(room, name)))
         text = "شو حلو " * 800
         asked = {"prompt": text, "echo": True, "logprobs": 5, "max_tokens": 0, "n": 2}
@@ -183,7 +181,7 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
         ]
         for path, body in asks:
             assert client.post(path, json=body).status_code == 200
-    assert not on_the_loop and calls == {"normalise", "logprobs_json", "items_json"}
+    assert not on_the_loop and calls == {"normalise", "choice_json", "items_json"}
 
 
 @pytest.mark.parametrize(

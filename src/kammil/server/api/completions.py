@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
@@ -55,9 +54,6 @@ _SAME_MEANING = DecodingOptions.model_fields.keys() & (
     CompletionRequest.model_fields.keys() - {"top_k", "stop", "seed", "best_of"}
 )
 
-LogprobsJson = dict[str, bytes]
-"""Lists of `Logprobs` as JSON without brackets."""
-
 router = APIRouter(responses=ERRORS)
 _STREAM = {
     "description": "The completion; with `stream`, server-sent events whose data are parts of it, then [DONE].",
@@ -93,22 +89,6 @@ async def _to_the_end(first: bytes, events: AsyncGenerator[bytes], stack: AsyncE
         yield DONE
 
 
-@dataclass(frozen=True)
-class AskedPrompt:
-    """A prompt as a client sent it."""
-
-    read: Prompt
-    ids: Ids
-    """(T,), with BOS."""
-    has_bos: bool
-    """Whether the client sent BOS."""
-
-    @property
-    def num_tokens(self) -> int:
-        """Number of the client's tokens."""
-        return len(self.ids) - (not self.has_bos)
-
-
 class CompletionWork:
     """The work of one request, for `Workers`."""
 
@@ -127,8 +107,7 @@ class CompletionWork:
         """Yield events if they are asked for, else nothing, and return the whole response as JSON."""
         self.completer = self.completer.in_context(self.request.context or ())
         yield None
-        given = self._given()
-        constraints = self._constraints()
+        given, constraints = self._given(), self._constraints()
         prompts = [self._prompt(one, constraints) for one in given]
         self._check(prompts, constraints)
         self._num_read = sum(prompt.num_tokens for prompt in prompts)
@@ -137,32 +116,31 @@ class CompletionWork:
             choices += yield from self._complete(prompt, constraints, number * self.n)
         if self.request.stream:
             if self._reports_usage:
-                yield self._event(b"", self._usage())
+                yield self._event(b"", usage=True)
             return b""
-        return self._response(b",".join(choices), self._usage())
+        return self._response(b",".join(choices), usage=True)
 
     def _complete(
-        self, prompt: AskedPrompt, constraints: Constraints, first: int
+        self, prompt: PromptReader, constraints: Constraints, first: int
     ) -> Generator[bytes | None, None, list[bytes]]:
         """Yield events of a prompt's texts, whose first has this index in the answer, and return the last parts."""
         request, metrics, begun = self.request, self.loaded.workers.metrics, time.monotonic()
         goes_on = EOS not in map(int, request.logit_bias or {})  # with its end named, the model decides
-        constraints = constraints.at(prompt.read.text, prompt.read.typed, goes_on=goes_on)
-        reader, written, writing = PromptReader(self, prompt), self._num_written, None
-        choices = [ChoiceState(reader, first + i) for i in range(self.n)]
+        constraints = constraints.at(prompt.prompt.text, prompt.prompt.typed, goes_on=goes_on)
+        choices, written, writing = [ChoiceState(prompt, first + i) for i in range(self.n)], self._num_written, None
         try:
             if self._late:
                 raise TimeoutError
-            step = yield from reader.read()
-            assert reader.after is not None
-            writing = self.completer.write_after(constraints, *reader.after, step=step)
+            step = yield from prompt.read()
+            assert prompt.after is not None
+            writing = self.completer.write_after(constraints, *prompt.after, step=step)
             metrics.live.inc(len(writing.drawn))
             for _ in writing:
                 self._num_written = written + sum(one.num_decisions for one in writing.drawn)
                 yield
                 for choice, hypothesis in zip(choices, () if writing.chooses else writing.drawn, strict=False):
                     if request.stream and (part := choice.part(hypothesis)) is not None:
-                        yield self._event(part, self._usage() if self._reports_always else None)
+                        yield self._event(part, usage=self._reports_always)
         except TimeoutError:
             self._late = True
         finally:
@@ -174,7 +152,7 @@ class CompletionWork:
         parts = [choice.part(text, ends=True) for choice, text in zip(choices, texts, strict=False)]
         last = [part for part in parts if part is not None]
         for part in last if request.stream else ():
-            yield self._event(part, self._usage() if self._reports_always else None)
+            yield self._event(part, usage=self._reports_always)
         return last
 
     def _given(self) -> list[str | list[int]]:
@@ -219,10 +197,10 @@ class CompletionWork:
             raise ApiError(400, message, param="logprobs")
         return constraints
 
-    def _prompt(self, given: str | list[int], constraints: Constraints) -> AskedPrompt:
+    def _prompt(self, given: str | list[int], constraints: Constraints) -> PromptReader:
         if isinstance(given, str):
             read = self.completer.read_prompt(given, constraints)
-            return AskedPrompt(read, np.concatenate([[BOS], self.vocabulary.encode(read.text)]), False)
+            return PromptReader(self, read, np.concatenate([[BOS], self.vocabulary.encode(read.text)]))
         ids = np.array(given, np.int64)
         wrong = ids[ids >= self.vocabulary.size]
         if len(wrong):
@@ -232,9 +210,9 @@ class CompletionWork:
         # The model never saw special tokens inside a text.
         characters = np.where(characters < SPECIALS, UNK, characters)
         text = self.vocabulary.decode(characters)
-        return AskedPrompt(Prompt(text, text), np.concatenate([[BOS], characters]), has_bos)
+        return PromptReader(self, Prompt(text, text), np.concatenate([[BOS], characters]), has_bos=has_bos)
 
-    def _check(self, prompts: Sequence[AskedPrompt], constraints: Constraints) -> None:
+    def _check(self, prompts: Sequence[PromptReader], constraints: Constraints) -> None:
         """Check the size of the answer; `ApiError` where it is too large."""
         request, maximum, decoding = self.request, self.loaded.settings.max_answer, constraints.options
         num_tokens, most = sum(prompt.num_tokens for prompt in prompts), max(self.n, decoding.best_of)
@@ -254,24 +232,22 @@ class CompletionWork:
             )
             raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
 
-    def _usage(self) -> Usage:
-        read, written = self._num_read, self._num_written
-        return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
-
-    def _response(self, choices: bytes, usage: Usage | None) -> bytes:
+    def _response(self, choices: bytes, *, usage: bool) -> bytes:
         """Write a response, or what an event holds."""
+        read, written = self._num_read, self._num_written
+        used = Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
         response = CompletionResponse(
             id=self._id,
             created=self._created,
             model=self.loaded.name,
             system_fingerprint=self.loaded.fingerprint,
             choices=[],
-            usage=usage,
+            usage=used if usage else None,
         )
         return insert_json(response, "choices", b"[%s]" % choices)
 
-    def _event(self, choices: bytes, usage: Usage | None) -> bytes:
-        return format_sse_event(data_str=self._response(choices, usage).decode())
+    def _event(self, choices: bytes, *, usage: bool) -> bytes:
+        return format_sse_event(data_str=self._response(choices, usage=usage).decode())
 
 
 def _too_long() -> ApiError:
@@ -281,35 +257,34 @@ def _too_long() -> ApiError:
 class PromptReader:
     """Reads a prompt, and scores it if the answer is to hold that."""
 
-    def __init__(self, work: CompletionWork, prompt: AskedPrompt) -> None:
-        self.work, self.prompt = work, prompt
-        self.text = work.vocabulary.decode(prompt.ids) if work.request.echo else ""
-        """What is echoed."""
-        self.tokens: list[LogprobsJson] = []
-        """Its tokens, if they are reported."""
+    def __init__(self, work: CompletionWork, prompt: Prompt, ids: Ids, *, has_bos: bool = False) -> None:
+        self.work, self.prompt, self.ids, self._has_bos = work, prompt, ids, has_bos
+        self.num_tokens = len(ids) - (not has_bos)
+        """Number of the client's tokens; `ids`, (T,), begin with BOS, which a client may have sent."""
+        self.echoed = work.vocabulary.decode(ids) if work.request.echo else ""
+        self.tokens: list[TokenScore] = []
+        """Of what is echoed, if they are reported."""
         self.after: Result | None = None
         """What follows it, once it is read."""
 
     def scorer(self, after: Result) -> TokenScorer:
         """Return the scorer of what follows."""
-        return TokenScorer(
-            self.work.completer.language_model, self.work.vocabulary, *after, self.work.request.logprobs or 0
-        )
+        model, num_top = self.work.completer.language_model, self.work.request.logprobs or 0
+        return TokenScorer(model, self.work.vocabulary, *after, num_top)
 
     def read(self) -> Generator[None, None, Step | None]:
         """Yield between its pieces, and return what reads the next character."""
-        cache, ids, request = self.work.completer.state_cache, self.prompt.ids, self.work.request
+        cache, request = self.work.completer.state_cache, self.work.request
         if not request.echo or request.logprobs is None:
-            prefill = yield from cache.reading(ids)
+            prefill = yield from cache.reading(self.ids)
             self.after = prefill.result
             return prefill.step
-        scorer = self.scorer(cache.decoder(ids[:1]).result)
-        tokens = [TokenScore(BOS, 0.0, ())] * self.prompt.has_bos
-        for piece in scorer.read(ids[1:]):
-            tokens += piece
+        scorer = self.scorer(cache.decoder(self.ids[:1]).result)
+        self.tokens = [TokenScore(BOS, 0.0, ())] * self._has_bos
+        for piece in scorer.read(self.ids[1:]):
+            self.tokens += piece
             yield
         self.after = scorer.after
-        self.tokens = [logprobs_json(_logprobs(self.work.vocabulary, tokens, 0, len(self.text), unconditional=True))]
         return None
 
 
@@ -327,23 +302,24 @@ class ChoiceState:
         ends, end = ends or hypothesis.reason is not None, hypothesis.safe()
         if self._ended or (not ends and end == self._num_sent):
             return None
-        reader, read, request = self._reader, self._reader.prompt.read, self._reader.work.request
-        echoed, tokens = ("", list[LogprobsJson]()) if self._begun else (reader.text, [*reader.tokens])
-        if request.logprobs is not None:
-            scored = self._score(hypothesis, end, ends=ends)
-            places = len(reader.text) + self._num_sent, len(reader.text) + end
-            tokens.append(logprobs_json(_logprobs(reader.work.vocabulary, scored, *places)))
-        reason = hypothesis.reason or "length"
+        reader, prompt, reason = self._reader, self._reader.prompt, hypothesis.reason or "length"
+        echoed, tokens = ("", []) if self._begun else (reader.echoed, reader.tokens)
+        begin = len(reader.echoed) + self._num_sent - len(echoed)
         choice = Choice(
             text=echoed + hypothesis.text[self._num_sent : end],
             index=self._index,
             finish_reason=None if not ends else "stop" if reason == "end" else reason,
-            reading=read.reading,
-            replaces=read.replaces,
+            reading=prompt.reading,
+            replaces=prompt.replaces,
             stock=hypothesis.likeness is not None,
         )
+        logprobs = None
+        if reader.work.request.logprobs is not None:
+            scored, is_first = [*tokens, *self._score(hypothesis, end, ends=ends)], bool(tokens)
+            last = begin + len(choice.text)
+            logprobs = _logprobs(reader.work.vocabulary, scored, begin, last, unconditional=is_first)
         self._begun, self._ended, self._num_sent = True, ends, end
-        return choice_json(choice, *tokens)
+        return choice_json(choice, logprobs)
 
     def _score(self, hypothesis: Hypothesis, end: int, *, ends: bool) -> list[TokenScore]:
         """Score what was decided up to a place, or, if the text ends, whatever was decided."""
@@ -408,17 +384,9 @@ def _token_name(vocabulary: CharacterVocabulary, id: int) -> str:
     return SPECIAL_NAMES.get(id) or vocabulary.piece(id)
 
 
-def logprobs_json(logprobs: Logprobs) -> LogprobsJson:
-    """Write each list as JSON."""
-    return {name: items_json(getattr(logprobs, name)) for name in Logprobs.model_fields}
-
-
-def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
-    """Write a choice with its tokens, given in parts."""
-    if not tokens:
+def choice_json(choice: Choice, logprobs: Logprobs | None) -> bytes:
+    """Write a choice, its tokens piece by piece."""
+    if logprobs is None:
         return choice.model_dump_json().encode()
-    fields = (
-        b'"%s":[%s]' % (name.encode(), b",".join(part[name] for part in tokens if part[name]))
-        for name in Logprobs.model_fields
-    )
-    return insert_json(choice, "logprobs", b"{%s}" % b",".join(fields), empty=b"null")
+    lists = (b'"%s":[%s]' % (name.encode(), items_json(getattr(logprobs, name))) for name in Logprobs.model_fields)
+    return insert_json(choice, "logprobs", b"{%s}" % b",".join(lists), empty=b"null")
