@@ -1,11 +1,11 @@
-"""How much a server bears: closed-loop and open-loop load on loopback, with and without micro-batching, in one or more
+"""How much a server bears: closed-loop and open-loop load on loopback, with a thread a core or one alone, in one or more
 processes; a soak; and a worker that is killed.
 
 Closed loop: so many clients each ask for a completion of 30 characters, wait for it, and ask for the next one. Open
 loop: people who type five characters a second want three suggestions after each, whether the last answer has come or
 not; a time counts from when the key was pressed. Every prompt is another piece of a text, so little of it was read
-before. Three servers, one with micro-batching, one with it in a process a core and one without, run side by side and
-take turns.
+before. Three servers, one with a thread a core, one with a process a core and one with a single thread, run side by
+side and take turns.
 
 A soak (`--soak 10`) asks the first one, at random times, for 80 % of the completions a second that it gave to 32
 clients, for so many minutes, and watches errors and the server's memory. Then a worker of the second one is killed
@@ -48,7 +48,7 @@ TYPISTS, KEYS = 20, 5.0
 """People, and keystrokes a second of each."""
 IDLE = 3.0
 """Seconds after which a client hangs up a connection: the server does so after five, perhaps while a request comes."""
-ONE = "micro-batching"
+ONE = "a thread a core"
 SHARE = 0.8
 """Of the throughput with the usual number of clients, while soaking."""
 
@@ -373,9 +373,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with (
         serving("--no-access-log") as many,
         serving("--no-access-log", "--workers", str(cores)) as several,
-        serving("--no-access-log", "--rows", "1") as single,
+        serving("--no-access-log", "--threads", "1") as single,
     ):
-        servers = {ONE: many, f"{ONE}, {cores} workers": several, "one at a time": single}
+        servers = {ONE: many, f"{cores} workers": several, "one thread": single}
         for concurrency in CONCURRENCY:
             for name, server in servers.items():
                 load = asyncio.run(closed(server, concurrency, options.seconds)).summary()
