@@ -1,5 +1,5 @@
-"""How much a server bears: closed-loop and open-loop load on loopback, with a thread a core or one alone, in one or more
-processes; a soak; and a worker that is killed.
+"""How much a server bears: closed-loop and open-loop load on loopback, with a thread a core or one alone, in one or
+more processes; a soak; and a worker that is killed.
 
 Closed loop: so many clients each ask for a completion of 30 characters, wait for it, and ask for the next one. Open
 loop: people who type five characters a second want three suggestions after each, whether the last answer has come or
