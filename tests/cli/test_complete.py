@@ -407,6 +407,12 @@ def test_a_context_that_cannot_be_read_is_said(run: Run, counter: Path, tmp_path
         refused(run(command, "--context", "-", stdin=b"a"), "--context -")
 
 
+def test_learnt_words_are_named_in_the_end(run: Run) -> None:
+    texts = "رودي جاي بكرا\nوين رودي؟\n".encode()
+    assert "رودي 2" in run("type", "--learn", stdin=texts).err
+    assert run("type", stdin=texts).err == ""
+
+
 def test_what_cannot_be_done_is_said(run: Run, counter: Path) -> None:
     refused(run("type", "--model", counter, "--learn"), "this model cannot learn while it runs")
     refused(run("type", "--model", "nowhere"), "there is no model folder at nowhere")

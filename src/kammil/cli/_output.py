@@ -7,15 +7,12 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import typer
 import typer.core
 
 from kammil.views.tables import COMMAND, harmless
-
-if TYPE_CHECKING:
-    from kammil.completion.completer import Completer
 
 
 class CommandGroup(typer.core.TyperGroup):
@@ -41,14 +38,6 @@ def for_stdout(text: str) -> str:
 def tell(text: object) -> None:
     """Print a line for people on stderr."""
     print(harmless(str(text)), file=sys.stderr, flush=True)
-
-
-def tell_learnt(model: Completer) -> None:
-    """Print which words a model learnt of its user, if any, as `tell` does."""
-    from kammil.completion.own_words import learnt_words, told
-
-    if used := learnt_words(model):
-        tell(f"kammil: {told(used)}.")
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:

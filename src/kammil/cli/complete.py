@@ -15,7 +15,7 @@ import typer
 from typer import Argument, Option
 
 from kammil.cli import flags
-from kammil.cli._output import for_stdout, new_app, print_json, tell, tell_learnt
+from kammil.cli._output import for_stdout, new_app, print_json, tell
 
 if TYPE_CHECKING:
     from kammil.completion.completer import Completer
@@ -210,6 +210,7 @@ def type_(
     from kammil.completion.completer import load
     from kammil.completion.context import MAX_MESSAGES
     from kammil.completion.learning import CANNOT_LEARN
+    from kammil.completion.own_words import learnt_words, told
     from kammil.errors import MissingExtraError, OptionError
     from kammil.language_model import AdaptiveModel
 
@@ -249,8 +250,8 @@ def type_(
         line = terminal.Typing(offer)
         while (text := line.read()) is not None:
             ended(text)
-    if learn:
-        tell_learnt(completer)
+    if learn and (used := learnt_words(completer)):
+        tell(f"kammil: {told(used)}.")
 
 
 @app.command(cls=flags.command(partial(flags.rows_of, "kammil.completion.suggestions:EditorOptions")))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 import typer
 from typer import Argument
 
-from kammil.cli._output import new_app, print_json, shown_progress, tell, tell_learnt
+from kammil.cli._output import new_app, print_json, shown_progress, tell
 from kammil.cli.flags import BUNDLED, READING, Json, Model, ask_for_lines, command, open_profile
 from kammil.views.tables import Table
 
@@ -86,8 +86,10 @@ def show(file: File, model: Model = BUNDLED, json: Json = False) -> None:
     for text, n in counts.items():
         typer.echo(f"{n:>4}  {visible(text)}")
     from kammil.completion.completer import load
+    from kammil.completion.own_words import learnt_words, told
 
-    tell_learnt(load(model, profile=opened))
+    if used := learnt_words(load(model, profile=opened)):
+        typer.echo(told(used))
 
 
 @app.command(cls=command(READING))
