@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwr
 
 ADDRESS = "http://127.0.0.1:8000"
 DOCS = Path(__file__).resolve().parent
-TAUGHT, ARABIC, LATIN = "بكرا منطلع عالجبل ومنتغدى سوا", "رح نتأخر شوي لأنو الطري", "ya 7abi"
+TAUGHT, ARABIC, LATIN = "حكيت مع رودي مبارح", "رح نتأخر شوي لأنو الطري", "ya 7abi"
 WIDTH, HEIGHT, SCALE, COLOURS = 410, 600, 1.75, 64
 
 
