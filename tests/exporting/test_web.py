@@ -175,6 +175,8 @@ def test_it_spells_as_the_writer_does_and_python_too(site: Path, lines: list[str
     _, *answers, reading = run(site, calls)
     assert answers == [*expected, *(phrased(ours, prompt, **NO_STOCK) for prompt in prompts)]
     assert reading["reading"] == ours.reading("mabsuta ")[0] == "مبسوطه "
+
+
 NO_STOCK: dict[str, Any] = {"words": MAX_WORDS - 1}
 """One word less than stock phrases need."""
 GHOST = ("phrase", {**NO_STOCK, "threshold": 0.03})
