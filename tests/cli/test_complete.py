@@ -27,7 +27,7 @@ from kammil.completion.completer import Session
 from kammil.completion.ghost_text import Phrase
 from kammil.completion.suggestions import SuggestOptions
 from kammil.completion.word_search import MIN_PROBABILITY
-from kammil.decoding.options import PRESETS, DecodingOptions, Options
+from kammil.decoding.options import PRESETS, DecodingOptions, Options, nth_seed
 
 
 def test_every_decoding_option_has_a_flag() -> None:
@@ -54,7 +54,8 @@ def test_every_line_of_stdin_is_a_prompt(run: Run, counter: Path) -> None:
     prompts = ["شو", "", "ما في ", "\ufffd x"]
     result = run("complete", "--model", counter, stdin="شو\r\n\nما في \n".encode() + b"\xff x")
     assert result.err.count("\n") == 1 and "x" in result.err
-    assert result.out.split("\n") == [*(model.complete(prompt, preset="sensible").text for prompt in prompts), ""]
+    answers = [model.complete(prompt, preset="sensible", seed=nth_seed(0, i)).text for i, prompt in enumerate(prompts)]
+    assert result.out.split("\n") == [*answers, ""]
 
 
 @pytest.mark.parametrize("command", ["complete", "suggest"])
@@ -75,9 +76,10 @@ def test_several_completions(run: Run, counter: Path) -> None:
 
 def test_json_for_programs(run: Run, counter: Path) -> None:
     result = run("complete", "--model", counter, "-n", 2, "--json", "--seed", 3, stdin="شو\nما\n".encode())
-    wanted = partial(kammil.load(counter).samples, n=2, preset="sensible", seed=3)
+    wanted = partial(kammil.load(counter).samples, n=2, preset="sensible")
     lines = [json.loads(line) for line in result.out.splitlines()]
-    assert lines == [json.loads(json.dumps([asdict(a) for a in wanted(p)])) for p in ("شو", "ما")]
+    prompts = (("شو", 3), ("ما", nth_seed(3, 1)))
+    assert lines == [json.loads(json.dumps([asdict(a) for a in wanted(p, seed=seed)])) for p, seed in prompts]
     assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits", "mean_bits", "reading", "replaces", "stock"}
 
 
@@ -156,6 +158,14 @@ def test_seeds(run: Run, counter: Path) -> None:
     assert len(set(outs)) > 1
     greedy = {run("complete", "شو", "--model", counter, "--temperature", 0, "--seed", seed).out for seed in (1, 2)}
     assert len(greedy) == 1
+
+
+@pytest.mark.parametrize("preset", ["sensible", "plain"])
+def test_equal_lines_are_drawn_apart(run: Run, counter: Path, preset: str) -> None:
+    arguments = ("complete", "--model", counter, "--preset", preset, "--temperature", 1.5, "--seed", 3)
+    first, *others = run(*arguments, stdin="شو\n".encode() * 4).out.splitlines()
+    assert [first] == run(*arguments, "شو").out.splitlines()
+    assert len({first, *others}) == 4
 
 
 @pytest.mark.parametrize("prompt", ["", " ", "\udcff\udcfe", "\ud800", "a\x01b", "🇱🇧👩‍👧", "x" * 5000, "شو\nما"])

@@ -6,9 +6,20 @@ from collections.abc import Sequence
 from typing import Any, get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kammil.data.bloom import RUN
-from kammil.decoding.options import MAX_BEAMS, MAX_FORCED, MAX_LENGTH, MAX_PATTERNS, PRESETS, DecodingOptions, Options
+from kammil.decoding.options import (
+    MAX_BEAMS,
+    MAX_FORCED,
+    MAX_LENGTH,
+    MAX_PATTERNS,
+    PRESETS,
+    DecodingOptions,
+    Options,
+    nth_seed,
+)
 from kammil.errors import OptionError
 
 
@@ -148,3 +159,15 @@ def test_every_option_is_described_and_refuses_with_its_reason(name: str) -> Non
     with pytest.raises(OptionError) as caught:
         DecodingOptions.of(**{name: "wrong"})
     assert str(caught.value) == f"{name} is 'wrong', but {field.json_schema_extra['reason']}."
+
+
+SEEDS = st.integers(0, 2**64 - 1)
+
+
+@given(SEEDS, SEEDS, st.lists(st.integers(0, 2**32), unique=True))
+def test_a_seed_gives_each_text_one_of_its_own(seed: int, other: int, numbers: list[int]) -> None:
+    made = {nth_seed(seed, number) for number in numbers}
+    assert len(made) == len(numbers) and all(DecodingOptions(seed=each).seed == each for each in made)
+    assert nth_seed(seed, 0) == seed
+    if other != seed:
+        assert nth_seed(other, 1) not in {nth_seed(seed, 1), seed}

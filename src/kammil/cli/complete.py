@@ -120,7 +120,7 @@ def complete(
     text, drawn with another seed at each call unless one is given. A text that ends in Arabic in Latin letters goes on
     from their Arabic reading, which is printed too."""
     from kammil.completion.completer import load
-    from kammil.decoding.options import DecodingOptions
+    from kammil.decoding.options import DecodingOptions, nth_seed
     from kammil.views.heatmap import print_explanation
 
     decoding: dict[str, Any] = {"preset": DEFAULT_PRESET} | context.obj
@@ -129,9 +129,10 @@ def complete(
         options = DecodingOptions.of(**decoding)
         if options.temperature and options.beams == 1:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
-    said = flags.read_context(earlier, text)
+    said, seed = flags.read_context(earlier, text), decoding.get("seed", 0)
     completer = load(model, profile=profile and flags.open_profile(profile), block=block).in_context(said)
-    for prompt in _prompts(completer, text):
+    for number, prompt in enumerate(_prompts(completer, text)):
+        decoding["seed"] = nth_seed(seed, number)
         if json:
             answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]
             if show_probabilities:

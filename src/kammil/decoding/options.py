@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypedDict
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.data.bloom import RUN
@@ -214,6 +215,12 @@ def _preset(name: object, given: Mapping[str, object], n: int) -> Mapping[str, A
 
 
 PRESET = f"Options for a purpose: {', '.join(PRESETS)}; other options win over it."
+
+
+def nth_seed(seed: int, number: int) -> int:
+    """Return the seed of a text among several, by its number, so that each has random numbers of its own: the first
+    keeps the seed."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]) if number else seed
 
 
 class Options(TypedDict, total=False):

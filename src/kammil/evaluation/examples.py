@@ -11,6 +11,7 @@ from typing import Any
 from kammil.completion.completer import Completer
 from kammil.data import sources
 from kammil.data.bloom import BloomFilter, Novelty
+from kammil.decoding.options import nth_seed
 from kammil.errors import OptionError
 from kammil.evaluation.metrics import TARGET, check_task, half, long_enough, normalised_texts, spread, target_span
 from kammil.progress import tracked
@@ -127,18 +128,19 @@ def samples(
     min_length: int = 0,
     context: int = 0,
 ) -> list[Sample]:
-    """Complete `n` evenly spread texts of at least `min_length` characters, with different prompts, each after the
-    `context` texts before it."""
+    """Complete `n` evenly spread texts of at least `min_length` characters, with different prompts, each by random
+    numbers of its own, and after the `context` texts before it."""
     seen = BloomFilter(model.model.seen) if model.model is not None else None
     all_texts = normalised_texts(model, texts)
     long = [i for i, text in enumerate(all_texts) if len(text) >= min_length]
     different = list({all_texts[i][: half(all_texts[i])]: i for i in reversed(long)}.values())[::-1]
     completed: list[Sample] = []
-    for i in tracked(spread(different, n), "completing samples"):
+    for number, i in enumerate(tracked(spread(different, n), "completing samples")):
         (pair,), said = pairs([all_texts[i]], target=target), all_texts[max(0, i - context) : i]
         written: list[SampledText] = []
         for temperature in TEMPERATURES:
-            answer = model.complete(pair.prompt, context=said, length=target, temperature=temperature, seed=seed).text
+            own = nth_seed(seed, number)
+            answer = model.complete(pair.prompt, context=said, length=target, temperature=temperature, seed=own).text
             written.append(SampledText(temperature, answer, seen.novelty(answer, pair.prompt) if seen else "new"))
         completed.append(Sample(pair.prompt, pair.target, tuple(written)))
     return completed
