@@ -88,6 +88,16 @@ class ModelFiles:
     card: str = ""
 
 
+def target_bits(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the bits that a target character of the validation texts costs the `model` and each baseline; those that
+    were not measured are left out."""
+    with reading_records("the folder"):
+        validation: dict[str, Any] = metrics.get("validation") or {}
+        rows: dict[str, Any] = {"model": validation.get("model"), **(validation.get("baselines") or {})}
+        figures = {name: (row or {}).get("target_bits_per_character") for name, row in rows.items()}
+        return {name: float(figure["value"]) for name, figure in figures.items() if figure}
+
+
 def check_free(path: Path, *, replace: bool = False) -> None:
     """Raise `FolderError` unless `path` is free, an empty folder, or a model folder to `replace`."""
     if not os.path.isfile(path) and not storage.entries(path):  # noqa: PTH113  # false for a name too long

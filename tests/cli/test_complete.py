@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import termios
@@ -28,6 +29,7 @@ from kammil.completion.ghost_text import Phrase
 from kammil.completion.suggestions import SuggestOptions
 from kammil.completion.word_search import MIN_PROBABILITY
 from kammil.decoding.options import PRESETS, DecodingOptions, Options, nth_seed
+from kammil.model_folder import METRICS, write_metrics
 
 
 def test_every_decoding_option_has_a_flag() -> None:
@@ -46,7 +48,9 @@ def test_complete_prints_what_follows_and_nothing_else(run: Run, trained: Path, 
     prompt = texts[0][:12]
     expected = kammil.load(trained).complete(prompt, preset="sensible", length=20, temperature=0.9, top_k=5, seed=4)
     arguments = ["--length", "20", "--temperature", "0.9", "--top-k", "5", "--seed", "4"]
-    assert run("complete", prompt, "--model", trained, *arguments) == Result(0, expected.text + "\n", "")
+    result = run("complete", prompt, "--model", trained, *arguments)
+    assert (result.code, result.out) == (0, expected.text + "\n")
+    assert result.err == "" or ("worse" in result.err and result.err.count("\n") == 1)
 
 
 def test_every_line_of_stdin_is_a_prompt(run: Run, counter: Path) -> None:
@@ -160,6 +164,21 @@ def test_seeds(run: Run, counter: Path) -> None:
     assert len(greedy) == 1
 
 
+def test_a_model_that_counting_beats_says_so(run: Run, counter: Path, tmp_path: Path) -> None:
+    figures = json.loads((counter / METRICS).read_text("utf-8"))
+    shutil.copytree(counter, behind := tmp_path / "behind")
+    for own, counted in ((2.0, 3.0), (3.0, 2.0), (2.0, None)):
+        rows = {"model": own, "3-gram": counted}
+        model, gram = ({"target_bits_per_character": bits and {"value": bits}} for bits in rows.values())
+        changed = {"validation": {**figures["validation"], "model": model, "baselines": {"3-gram": gram}}}
+        write_metrics(behind, figures | changed)
+        told = run("complete", "شو", "--model", behind)
+        assert (told.code, "worse" in told.err) == (0, own == 3.0)
+    for damaged in ("x", {"model": {"target_bits_per_character": 3}}, {"baselines": ["x"]}):
+        write_metrics(behind, {"validation": damaged})
+        refused(run("complete", "شو", "--model", behind), "copy the folder again")
+
+
 @pytest.mark.parametrize("preset", ["sensible", "plain"])
 def test_equal_lines_are_drawn_apart(run: Run, counter: Path, preset: str) -> None:
     arguments = ("complete", "--model", counter, "--preset", preset, "--temperature", 1.5, "--seed", 3)
@@ -171,7 +190,7 @@ def test_equal_lines_are_drawn_apart(run: Run, counter: Path, preset: str) -> No
 @pytest.mark.parametrize("prompt", ["", " ", "\udcff\udcfe", "\ud800", "a\x01b", "🇱🇧👩‍👧", "x" * 5000, "شو\nما"])
 def test_any_prompt_is_completed(run: Run, trained: Path, prompt: str) -> None:
     result = run("complete", "--model", trained, "--length", 5, "--", prompt)
-    assert result.code == 0 and (result.err == "" or "no letter" in result.err)
+    assert result.code == 0 and all("no letter" in line or "worse" in line for line in result.err.splitlines())
     assert result.out.endswith("\n") and len(result.out) <= 6
     (answer,) = json.loads(run("complete", "--model", trained, "--json", "--length", 5, "--", prompt).out)
     assert answer["text"] == result.out[:-1]

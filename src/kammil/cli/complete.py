@@ -131,6 +131,7 @@ def complete(
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
     said, seed = flags.read_context(earlier, text), decoding.get("seed", 0)
     completer = load(model, profile=profile and flags.open_profile(profile), block=block).in_context(said)
+    _tell_if_behind(completer)
     for number, prompt in enumerate(_prompts(completer, text)):
         decoding["seed"] = nth_seed(seed, number)
         if json:
@@ -158,6 +159,18 @@ def complete(
                 print_explanation(_explain(completer, before + reading, completion), stderr=True)
     if drawn is not None:
         tell(f"drawn with --seed {drawn}")
+
+
+def _tell_if_behind(completer: Completer) -> None:
+    """Say whether a model guesses worse than counts of a few letters did."""
+    from kammil.model_folder import target_bits
+
+    bits = target_bits(completer.model.metrics) if completer.model is not None else {}
+    counted = next((bits[name] for name in bits if name.endswith("-gram")), None)
+    if counted is not None and (own := bits.get("model", 0.0)) > counted:
+        figures = f"a character of texts kept aside cost it {own:.2f} bits in place of {counted:.2f}"
+        more = "train it for longer, or on more texts"
+        tell(f"kammil: {completer.name} guesses worse than counts of three letters do: {figures}; {more}")
 
 
 def _prompts(completer: Completer, text: str | None) -> Iterator[str]:

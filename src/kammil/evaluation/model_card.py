@@ -13,7 +13,7 @@ from kammil.evaluation.bootstrap import MIN_TEXTS
 from kammil.evaluation.evaluate import Evaluation
 from kammil.evaluation.measures import MEASURES, show
 from kammil.evaluation.metrics import Metrics
-from kammil.model_folder import ModelFiles, reading_records, section
+from kammil.model_folder import ModelFiles, reading_records, section, target_bits
 from kammil.views.tables import Table
 
 INTERVAL = "In brackets stand 95 % confidence intervals, by bootstrap over texts."
@@ -107,17 +107,17 @@ def reproducing(card: str, language: Literal["", "toml"]) -> str:
 def quality(metrics: Mapping[str, Any], *, on: str = "texts that chose its settings") -> str:
     """Describe the figures on the validation texts, named `on`, in lines; empty without figures."""
     validation: dict[str, Any] = metrics.get("validation") or {}
-    counted: dict[str, Any] = (validation.get("baselines") or {}).get(f"{ORDER}-gram") or {}
-    names = ("target_top1", "target_top3", "target_bits_per_character")
-    right, among, bits = (((validation.get("model") or {}).get(name) or {}).get("value") for name in names)
+    names = ("target_top1", "target_top3")
+    right, among = (((validation.get("model") or {}).get(name) or {}).get("value") for name in names)
+    bits = target_bits(metrics)
     lines: list[str] = []
     if right is not None:
         also = "" if among is None else f", and {100 * among:.0f} are among its first three guesses"
         lines.append(f"Of 100 next characters its first guess is right for {100 * right:.0f}{also}.")
-    if bits is not None:
-        counter = (counted.get("target_bits_per_character") or {}).get("value")
+    if own := bits.get("model"):
+        counter = bits.get(f"{ORDER}-gram")
         beside = "" if counter is None else f"; counting three letters at a time needs {counter:.2f}"
-        lines.append(f"A character costs it {bits:.2f} bits, yes/no questions on average (fewer is better){beside}.")
+        lines.append(f"A character costs it {own:.2f} bits, yes/no questions on average (fewer is better){beside}.")
     if lines:
         lines.append(f"Measured on {validation['texts']:,} {on}; on new texts expect a little less.")
     return "\n".join(lines)
