@@ -56,6 +56,7 @@ SITE: Pages = {
     "Start": {
         "Five-minute start": "start.md",
         "From a spreadsheet": "spreadsheet.md",
+        "You have the notebook": "you-have-the-notebook.md",
         "FAQ": "faq.md",
     },
     "Use": {

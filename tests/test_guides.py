@@ -19,6 +19,7 @@ GUIDES = (
     "index.md",
     "start.md",
     "spreadsheet.md",
+    "you-have-the-notebook.md",
     "chat.md",
     "train.md",
     "your-language.md",
@@ -35,8 +36,10 @@ GUIDES = (
     "ar/start.md",
     "ar/context.md",
     "ar/lesson.md",
+    "ar/you-have-the-notebook.md",
 )
-LONG = ("spreadsheet.md", "chat.md", "train.md", "report.md", "editors.md", "your-language.md")
+NOTEBOOK = ("you-have-the-notebook.md", "ar/you-have-the-notebook.md")
+LONG = (*NOTEBOOK, "spreadsheet.md", "chat.md", "train.md", "report.md", "editors.md", "your-language.md")
 TESTED_BY = {
     "publish-a-model.md": "test_publish_a_model.py",
     "embed.md": "exporting/test_embed.py",
@@ -53,6 +56,7 @@ TEXTS = {"report.md": ("posts.txt", "new-posts.txt"), "your-language.md": ("malt
 """Pages that begin with files of the reader's texts, which they do not show."""
 
 MADE = {
+    **dict.fromkeys(NOTEBOOK, ("my-notebook/training.png", "chance-test.txt")),
     "train.md": ("my-model/training.png", "my-counter/model.json", "my-comparison/README.md", "from-python/README.md"),
     "spreadsheet.md": ("texts/test.txt", "my-model/README.md"),
 }
@@ -100,6 +104,13 @@ def test_what_a_page_says_works(
         shutil.copytree(folder_of("ngram"), tmp_path / MODELS[page])
     for at, name in enumerate(TEXTS.get(page, ())):
         (tmp_path / name).write_text("\n".join(texts[at::8]) + "\n", "utf-8")
+    if page in NOTEBOOK:
+        rows = [
+            "Tweet\tCountry\tTopic",
+            *(f"{text * 2}\tlebanon\tweather" for text in texts[:120]),
+            "x\tsyria\tweather",
+        ]
+        (tmp_path / "ArSenTD-LEV.tsv").write_text("\n".join(rows) + "\n", "utf-8")
     assert reader(files).follow(DOCS / page) > 0
     for made in MADE.get(page, ()):
         assert (tmp_path / made).stat().st_size > 0, made
