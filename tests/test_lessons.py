@@ -27,7 +27,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from matplotlib.figure import Figure
 from tests import needs
 
+import kammil
 from kammil import lesson
+from kammil.data.bloom import ExactTexts
 from kammil.decoding.filters import filters, log_softmax
 from kammil.decoding.options import DecodingOptions
 
@@ -49,6 +51,21 @@ def test_there_are_seven_parts() -> None:
     assert [part[0] for part in PARTS] == list("1234567")
 
 
+def run(program: Path, folder: Path, corpus: str) -> str:
+    """Run a part with the texts of a corpus; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", "-W", "ignore", program],
+        cwd=folder,
+        env=os.environ | {"MPLBACKEND": "Agg", "KAMMIL_LESSON_CORPUS": corpus},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Traceback" not in done.stdout
+    return done.stdout
+
+
 SOLUTIONS = {path.stem: path.read_text("utf-8") for path in (LESSONS / "solutions").glob("[1-7]_*.py")}
 
 
@@ -60,20 +77,65 @@ def test_a_part_runs_in_any_folder_leaves_its_figures_and_its_solutions_hold(par
     program = tmp_path / "with solutions" / f"{part}.py"
     text = (LESSONS / f"{part}.py").read_text("utf-8")
     program.write_text(text + "\nprint('the solutions:')\n" + SOLUTIONS.get(part, ""), "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-X", "utf8", "-W", "ignore", program],
-        cwd=tmp_path,
-        env=os.environ | {"MPLBACKEND": "Agg", "KAMMIL_LESSON_CORPUS": "sample"},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "Traceback" not in done.stdout
-    assert "no answer yet" not in done.stdout.partition("the solutions:")[2]
+    said = run(program, tmp_path, "sample")
+    assert "no answer yet" not in said.partition("the solutions:")[2]
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}
-    assert written == set(re.findall(r"^figure: (.*)", done.stdout, re.MULTILINE))
+    assert written == set(re.findall(r"^figure: (.*)", said, re.MULTILINE))
     assert written == {path.name for path in (LESSONS / "figures").glob(f"{part}_*.png")}
+
+
+NOT_SO = "With these texts it is not so"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", PROGRAMS)
+def test_a_part_runs_to_its_end_with_english_sentences(part: str, tmp_path: Path) -> None:
+    pages = [path.read_text("utf-8") for path in sorted(LESSONS.parent.glob("*.md"))]
+    prose = re.sub(r"(?ms)^```.*?^```|^\s*[|#<].*?$|[`*\[\]]|\(\S+\)", "", "\n\n".join(pages))
+    sentences = {re.sub(r"\s+", " ", each).strip("- ") for each in re.split(r"(?<=[.?!:;])\s+", prose)}
+    long = sorted(each for each in sentences if 60 <= len(each) <= 200)
+    assert len(long) >= 600
+    corpus = tmp_path / "english.txt"
+    corpus.write_text("".join(f"{each}\n" for each in long[:: len(long) // 600][:600]), "utf-8")
+    said = run(LESSONS / f"{part}.py", tmp_path, str(corpus))
+    assert (NOT_SO in said) >= (part[0] in "156")  # what `levantine` does with Arabic
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", PROGRAMS)
+def test_a_part_runs_to_its_end_with_the_tweets_of_the_notebook(part: str, tmp_path: Path, data_dir: Path) -> None:
+    run(LESSONS / f"{part}.py", tmp_path, "arsentd-lev")
+
+
+def test_a_claim_fails_for_the_sample_and_says_elsewhere_that_it_is_not_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lesson.claim(True, "it is so")
+    with pytest.raises(AssertionError, match="it is so"):
+        lesson.claim(False, "it is so")
+    monkeypatch.setattr(lesson, "CORPUS", "my.txt")
+    lesson.claim(True, "it is so")
+    assert capsys.readouterr().out == ""
+    lesson.claim(np.bool_(False), "it is so")
+    assert capsys.readouterr().out == f"{NOT_SO}: it is so.\n"
+
+
+def test_a_split_keeps_copies_on_one_side_and_a_fair_test_part_unread(capsys: pytest.CaptureFixture[str]) -> None:
+    model = kammil.load()
+    assert model.model is not None
+    read = ExactTexts(model.model.seen)
+    texts = lesson.posts()[:300] * 2
+    were_read = read.contains([*map(model.normalise, texts)])
+    unread = [text for text, was_read in zip(texts, were_read, strict=True) if not was_read]
+    for fair, among in ((True, unread), (False, texts)):
+        train, test = lesson.split(texts, 0.1, fair=fair)
+        assert train and test and not {*train} & {*test} and len({*test}) == len(test)
+        assert {*test} <= {*among} and {*train, *test} <= {*texts}
+    assert capsys.readouterr().out == ""
+    known = [text for text, was_read in zip(texts, were_read, strict=True) if was_read]
+    assert lesson.split(known)[1] and "levantine" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -65,7 +65,7 @@ lesson.say(
     f"A yes/no classifier has 2 answers. A generator of 30 characters has about 10^{30 * math.log10(V):.0f}. "
     "(Astronomers guess 10^24 stars.)"
 )
-assert 30 * math.log10(V) > 24
+lesson.claim(30 * math.log10(V) > 24, "there are more answers than stars")
 
 # %% [markdown]
 # No list can hold them. All text generators, the largest ones included, use the same trick: **a generator is a
@@ -531,7 +531,7 @@ lesson.table(
     ("total", "", f"{sum(numbers.values()):,}"),
 )
 assert numbers["GRU"] == 3 * H * (E + H + 2)  # r, z and n each read the character and the state, and have two biases
-assert numbers["GRU"] > sum(numbers.values()) / 2
+lesson.claim(numbers["GRU"] > sum(numbers.values()) / 2, "most parameters are in the GRU")
 
 # %% [markdown]
 # Most parameters are in the GRU. Its largest matrix is three times the state by the state, so with twice the state
@@ -575,8 +575,8 @@ lesson.table(
     ),
     ("random (1/V): ln V, log2 V", f"{math.log(V):.3f}", f"{math.log2(V):.3f}", ""),
 )
-assert all(abs(mean - math.log(V)) < 0.1 for mean in means.values())
-assert all(mean > math.log(V) - 0.01 for mean in means.values())
+lesson.claim(all(abs(mean - math.log(V)) < 0.1 for mean in means.values()), "the loss at birth is near ln V")
+lesson.claim(all(mean > math.log(V) - 0.01 for mean in means.values()), "the loss at birth is not below ln V")
 
 # %% [markdown]
 # Very near: slightly more, on average. A newborn network does not spread its probability quite evenly, and that
@@ -594,7 +594,7 @@ with torch.no_grad():
 lesson.say(
     f"With output weights 50 times too large the loss is {loss_at_birth(broken):.2f} nats instead of {math.log(V):.2f}."
 )
-assert loss_at_birth(broken) > math.log(V) + 0.5
+lesson.claim(loss_at_birth(broken) > math.log(V) + 0.5, "too large weights are seen in the loss at birth")
 
 # %% [markdown]
 # ## What to keep

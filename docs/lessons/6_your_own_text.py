@@ -85,8 +85,9 @@ lesson.table(
     ("a model that guesses blindly (1/V)", f"{math.log2(V):.2f}", V),
 )
 lesson.say(f"Backwards, a character costs {costs['the same, backwards'] / costs['a greeting']:.1f} times as many bits.")
-assert costs["a greeting"] < costs["the same, backwards"] < costs["random letters"]
-assert costs["random letters"] > math.log2(V)  # worse than a blind guess
+assert costs["a greeting"] < costs["the same, backwards"]
+lesson.claim(costs["the same, backwards"] < costs["random letters"], "random letters cost more than a text backwards")
+lesson.claim(costs["random letters"] > math.log2(V), "random letters cost more than a blind guess")
 
 # %% [markdown]
 # The last column is called **perplexity**. A model with perplexity 3 is as unsure as if it chose among 3 equally good
@@ -130,7 +131,10 @@ lesson.table(
     *((name, f"{bits:.2f}") for name, bits in zip(("first", "second", "third", "fourth"), mean_bits, strict=True)),
     ("random (1/V)", f"{math.log2(V):.2f}"),
 )
-assert mean_bits == sorted(mean_bits, reverse=True)  # each letter is less of a surprise than the one before
+lesson.claim(
+    mean_bits == sorted(mean_bits, reverse=True),
+    "each letter of a word is less of a surprise than the one before",
+)
 
 # %% [markdown]
 # The more of a word you have typed, the surer the model is which word it will be. That is why a model of letters can
@@ -183,8 +187,8 @@ lesson.say(
     f"The last 25 letters alone save {lesson.percent((context[1] - context[25]) / gained)} of that, "
     f"and the last 6 save {lesson.percent((context[1] - context[6]) / gained)}."
 )
-assert (context[1] - context[25]) / gained > 0.8
-assert (context[1] - context[6]) / gained > 0.5
+lesson.claim((context[1] - context[25]) / gained > 0.8, "the last 25 letters do nearly all the work")
+lesson.claim((context[1] - context[6]) / gained > 0.5, "the last six letters do more than half of the work")
 
 # %% [markdown]
 # The last letters do nearly all the work. Whatever the post was about at its beginning, the model expects almost the
@@ -256,10 +260,16 @@ near = min(bins(confidence, hit), key=lambda b: abs(b[0] - 0.6))
 lesson.say(
     f"Where `levantine` says {lesson.percent(near[0])} on average, it is right {lesson.percent(near[1])} of the time."
 )
-assert error(confidence, hit) < 0.05 < error(boasting, hit)
-assert all(0 < p - q < 0.1 for p, q, _ in bins(confidence, hit))  # a little below the line
-assert np.mean([p - q for p, q, _ in bins(boasting, hit)]) > 0.1
-assert bits_of["levantine"] < bits_of["the boaster"] < math.log2(V)
+lesson.claim(error(confidence, hit) < 0.05 < error(boasting, hit), "`levantine` is well calibrated, the boaster is not")
+lesson.claim(
+    all(0 < p - q < 0.1 for p, q, _ in bins(confidence, hit)), "`levantine`'s dots lie a little below the line"
+)
+lesson.claim(
+    np.mean([p - q for p, q, _ in bins(boasting, hit)]) > 0.1, "the boaster's dots lie far below the line on average"
+)
+lesson.claim(
+    bits_of["levantine"] < bits_of["the boaster"] < math.log2(V), "boasting costs bits, and fewer than a blind guess"
+)
 
 # %% [markdown]
 # All of `levantine`'s dots lie a little below the line: it is a little too sure. The boaster's lie far below, on
@@ -294,8 +304,8 @@ lesson.table(
     *((name, len(offers), int(w.sum()), lesson.percent(float(words_right[w].mean()))) for name, w in shown.items()),
 )
 rightly = {name: float(words_right[w].mean()) for name, w in shown.items()}
-assert rightly["levantine"] > rightly["the boaster"]
-assert rightly["levantine"] > 0.5
+lesson.claim(rightly["levantine"] > rightly["the boaster"], "a smaller share of the boaster's words is right")
+lesson.claim(rightly["levantine"] > 0.5, "a word that `levantine` shows is right more often than not")
 
 # %% [markdown]
 # The boaster shows more words, and a smaller share of them is right.
@@ -367,8 +377,11 @@ lesson.table(
     ),
     note=f"{len(some)} test posts",
 )
-assert listed[0] < ghost[0] < letters
-assert ghost[1] / (letters - ghost[0]) < listed[1] / (letters - listed[0]) / 2
+lesson.claim(listed[0] < ghost[0] < letters, "both kinds of help save keys, and the list saves more")
+lesson.claim(
+    ghost[1] / (letters - ghost[0]) < listed[1] / (letters - listed[0]) / 2,
+    "ghost text costs less than half the reading",
+)
 
 # %% [markdown]
 # A list saves many more keys, and for each of them the writer reads several words. Ghost text saves few keys and costs
@@ -429,14 +442,14 @@ lesson.table(
 assert not rows[0][4]
 assert rows[1][4]  # once is enough
 assert word_bits == sorted(word_bits, reverse=True)
-assert max(other_bits) - min(other_bits) < 0.03  # other texts cost what they cost before
+lesson.claim(max(other_bits) - min(other_bits) < 0.03, "other texts cost hardly more than before")
 for _ in range(6):
     learner.forget(news)
 assert [word.text for word in learner.suggest(begun, k=3)] == rows[0][1].split("، ")  # it can forget, too
 
 # %% [markdown]
 # Once. A counter needs to read a word once; a network learns by many small steps (part 4). `levantine` is a *blend* of
-# both (part 7), so its counter can learn at once. And other posts cost what they cost before.
+# both (part 7), so its counter can learn at once. And other posts cost hardly more than before.
 #
 # Now a week of messages from one person, who speaks of the same places again and again. Each message is typed with
 # three words on offer. One model stays as it is. The other learns each message after it has been typed.
@@ -491,7 +504,10 @@ lesson.table(
 )
 assert fixed[0] == learning[0]  # nothing has been learnt yet
 assert 1 - learning.sum() / fixed.sum() > 0.1
-assert abs(1 - strangers[1] / strangers[0]) < 0.05
+lesson.claim(
+    abs(1 - strangers[1] / strangers[0]) < 0.05,
+    "for posts of different people learning changes next to nothing",
+)
 
 # %% [markdown]
 # Learning while you type helps with what you repeat: names, and phrases of your own. With posts that have nothing in
