@@ -8,6 +8,7 @@ every notebook in a folder and says how many answers are right.
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +124,8 @@ def mark(notebook: Path) -> dict[str, int]:
 
     student = nbformat.read(notebook, 4)
     place = {"metadata": {"path": str(notebook.parent)}}
-    NotebookClient(student, timeout=1800, allow_errors=True, resources=place).execute()
+    client = NotebookClient(student, timeout=1800, allow_errors=True, resources=place)
+    client.execute(stderr=subprocess.DEVNULL)  # where the kernel writes its own warnings, none of them of the student
     outputs = [output for cell in _exercises(student.cells) for output in cell.get("outputs", ())]
     lines = "".join(output.get("text", "") for output in outputs).splitlines()
     errors = [output.evalue for output in outputs if output.output_type == "error"]
