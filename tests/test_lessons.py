@@ -109,6 +109,18 @@ def test_a_part_runs_to_its_end_with_the_tweets_of_the_notebook(part: str, tmp_p
     run(LESSONS / f"{part}.py", tmp_path, "arsentd-lev")
 
 
+def test_a_program_prints_its_headings_and_questions_before_its_answers(tmp_path: Path) -> None:
+    program = tmp_path / "part.py"
+    program.write_text(
+        "# %% [markdown]\n# # A part\n#\n# Prose.\n#\n# > **Guess first.** How\n# > many?\n"
+        "# %%\nfrom kammil import lesson\ndef answer():\n    lesson.say('Two.')\nanswer()\n"
+        "# %% [markdown]\n# ## Later\n# %%\nlesson.table(('a', 'b'))\n# # Never run up to\n",
+        "utf-8",
+    )
+    printed = run(program, tmp_path, "sample").split("\n")
+    assert [line for line in printed if line] == ["# A part", "Guess first. How many?", "Two.", "## Later", "a  b"]
+
+
 def test_a_claim_fails_for_the_sample_and_says_elsewhere_that_it_is_not_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,8 +6,10 @@ Nothing here is the subject of a part, so it may be skipped at a first reading.
 from __future__ import annotations
 
 import html
+import inspect
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -27,6 +29,7 @@ from kammil.data.bloom import ExactTexts
 
 CORPUS = os.environ.get("KAMMIL_LESSON_CORPUS", "sample")
 """Name of the texts: `sample` comes with the package; `arsentd-lev` are the notebook's tweets, if you have them."""
+_introduced = 0
 NAMES = {" ": "space", "\n": "newline", "\u200c": "joiner"}
 """Labels on an axis for characters that are not seen."""
 
@@ -143,10 +146,25 @@ def check(answer: Any, expected: Any, hint: str = "look again at what the exerci
     print("right")
 
 
+def introduce() -> None:
+    """In a program, print the headings and questions of its prose that stand above the line that runs now."""
+    global _introduced  # noqa: PLW0603  # lines of the program, which runs once
+    file, line = getattr(sys.modules["__main__"], "__file__", None), 0
+    for frame in inspect.stack(0):
+        line = frame.lineno if frame.filename == file else line  # the outermost one, of the program itself
+    if file is None or line <= _introduced:
+        return
+    above = Path(file).read_text("utf-8").splitlines()[_introduced:line]
+    _introduced = line
+    for told in re.findall(r"^# (##? .*|> (?:.*\n# > )*.*)$", "\n".join(above), re.MULTILINE):
+        print("\n" + textwrap.fill(" ".join(re.sub(r"^(# )?> |\*\*", "", told, flags=re.MULTILINE).split()), 100))
+
+
 def display(value: Any) -> None:
     """Show a value as the output of a cell; outside a notebook print it."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None:
+        introduce()
         print(value)
     else:
         from IPython.display import display as show
@@ -164,6 +182,7 @@ def show(figure: Figure) -> None:
     else:
         name = f"{Path(getattr(sys.modules['__main__'], '__file__', 'figure.py')).stem}_{figure.number}.png"
         figure.savefig(name)
+        introduce()
         print("figure:", name)
 
 
