@@ -1086,7 +1086,7 @@ lesson.check(answer_2, (1.53, 3.0), "bits are the logarithm to base 2; a word sh
 #    and `decode`. It has learnt for seconds, and greedy texts repeat: do not expect sense.)
 
 # %%
-prompt = transformer.normalise(test[5])[:40]
+prompt = transformer.normalise(test[10])[:40]
 answer_3 = ...
 lesson.check(
     answer_3,
