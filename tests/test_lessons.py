@@ -87,9 +87,11 @@ def test_a_part_runs_in_any_folder_leaves_its_figures_and_its_solutions_hold(par
 NOT_SO = "With these texts it is not so"
 
 
-@pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("part", PROGRAMS)
+@pytest.mark.parametrize(
+    "part",
+    [pytest.param(part, marks=getattr(pytest.mark, "corpora" if part[0] in "47" else "long")) for part in PROGRAMS],
+)
 def test_a_part_runs_to_its_end_with_english_sentences(part: str, tmp_path: Path) -> None:
     pages = [path.read_text("utf-8") for path in sorted(LESSONS.parent.glob("*.md"))]
     prose = re.sub(r"(?ms)^```.*?^```|^\s*[|#<].*?$|[`*\[\]]|\(\S+\)", "", "\n\n".join(pages))
@@ -102,7 +104,7 @@ def test_a_part_runs_to_its_end_with_english_sentences(part: str, tmp_path: Path
     assert (NOT_SO in said) >= (part[0] in "156")  # what `levantine` does with Arabic
 
 
-@pytest.mark.long
+@pytest.mark.corpora
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", PROGRAMS)
 def test_a_part_runs_to_its_end_with_the_tweets_of_the_notebook(part: str, tmp_path: Path, data_dir: Path) -> None:
