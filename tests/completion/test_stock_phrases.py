@@ -209,7 +209,7 @@ def test_a_model_of_ones_own_has_no_phrases(model: Completer) -> None:
 
 
 def stock(text: str, sure: float) -> Hypothesis:
-    one = Hypothesis(DecodingOptions.of(clause=True), SURE_PROMPT, text, [1.0] * len(text))
+    one = Hypothesis(DecodingOptions.of(clause=True), SURE_PROMPT, text, bits=[1.0] * len(text))
     one.likeness, one.sureness, one.reason = 0.2, sure, "stop"
     return one
 
