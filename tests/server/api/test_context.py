@@ -78,4 +78,4 @@ def test_nothing_of_a_context_is_kept_or_shown_to_others(tmp_path: Path) -> None
 
 @pytest.mark.long
 def test_nothing_of_a_context_is_kept_in_thousands_of_requests(tmp_path: Path) -> None:
-    leaves_nothing(tmp_path, 2_000)
+    leaves_nothing(tmp_path, 10_000)
