@@ -21,7 +21,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
     "train",
-    "tune",
     "complete",
     "suggest",
     "type",
@@ -74,7 +73,7 @@ SITE: Pages = {
         "In your language": "your-language.md",
         "From a chat": "chat.md",
         "Publish a model": "publish-a-model.md",
-        "Tune": "tuning.md",
+        "Find settings": "tuning.md",
         "Fine-tune a pretrained model": "pretrained.md",
         "Several machines": "distributed.md",
     },

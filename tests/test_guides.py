@@ -44,7 +44,7 @@ TESTED_BY = {
     "publish-a-model.md": "test_publish_a_model.py",
     "embed.md": "exporting/test_embed.py",
     "export.md": "exporting/test_onnx.py",
-    "tuning.md": "training",
+    "tuning.md": "training/test_search.py",
     "pretrained.md": "models",
     "distributed.md": "training",
     "deploy.md": "server/test_deploy.py",

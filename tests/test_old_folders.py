@@ -22,10 +22,6 @@ COMPARE = [
     *("compare", "texts.txt", "--minutes", "0.05", "--families", "ngram,gru", "--out", "comparison", "--no-report"),
     *("--set", "embedding=4", "--set", "hidden=8", "--set", "order=3", "--set", "epochs=1"),
 ]
-TUNE = [
-    *("tune", "texts.txt", "--trials", "2", "--model", "gru", "--epochs", "1", "--out", "study"),
-    *("--set", "embedding=4", "--set", "hidden=8", "--set", "threads=1"),
-]
 
 
 def log_probability(model: Completer, text: str) -> float:
@@ -73,9 +69,3 @@ def test_an_old_comparison_is_gone_on_with(tmp_path: Path) -> None:
     for name in ("ngram", "gru"):  # nothing was trained
         before, after = (folder / "comparison" / name / "model.json" for folder in (FOLDERS, tmp_path))
         assert after.read_bytes() == before.read_bytes()
-
-
-def test_an_old_study_is_gone_on_with(tmp_path: Path) -> None:
-    said = again(tmp_path, *TUNE)
-    assert "2 complete" in said and "trial 0" in said
-    assert (tmp_path / "study" / "best.toml").read_text("utf-8") == (FOLDERS / "study" / "best.toml").read_text("utf-8")

@@ -17,7 +17,7 @@ from kammil.engine import build
 COMMANDS = (
     [],
     *(["suggest"], ["complete"], ["type"], ["lsp"], ["serve"], ["explain"], ["info"]),
-    *(["train"], ["tune"], ["evaluate"], ["compare"], ["curve"], ["report"], ["verify"], ["plot"], ["export"]),
+    *(["train"], ["evaluate"], ["compare"], ["curve"], ["report"], ["verify"], ["plot"], ["export"]),
     *(["profile"], ["profile", "learn"], ["profile", "forget"], ["profile", "show"]),
     *(["profile", "report"], ["profile", "wipe"]),
     *(["data"], ["data", "list"], ["data", "get"], ["data", "show"], ["data", "check"], ["data", "split"]),

@@ -93,7 +93,6 @@ curve texts.txt --model ngram --out curve --shares 1/2,1 --json
 curve texts.txt --model ngram --out curve --shares 1/2,1 --json
 compare texts.txt --minutes 0.05 --families ngram --out both --no-report --set order=3 --json
 compare texts.txt --minutes 0.05 --families nothing --out both2
-tune texts.txt --model ngram --trials 2 --out study --seed 1
 train texts.txt --model ngram --out made --no-report --set order=3
 train texts.txt --model ngram --out made --no-report
 train texts.txt --model ngram --out made --no-report --replace --set order=2

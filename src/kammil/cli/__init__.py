@@ -9,7 +9,7 @@ import sys
 import warnings
 from contextlib import suppress
 
-_LONG = {"serve", "train", "tune", "compare", "curve", "type", "lsp"}  # commands whose garbage must not wait
+_LONG = {"serve", "train", "compare", "curve", "type", "lsp"}  # commands whose garbage must not wait
 _STOPPED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 

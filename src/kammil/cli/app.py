@@ -14,7 +14,7 @@ from kammil.cli._output import CommandGroup
 MODULES = {
     **dict.fromkeys(("suggest", "complete", "type", "lsp", "serve"), "complete"),
     **{"profile": "profile", "explain": "evaluate", "info": "evaluate"},
-    **{"train": "train", "tune": "train", "evaluate": "evaluate", "compare": "train", "curve": "train"},
+    **{"train": "train", "evaluate": "evaluate", "compare": "train", "curve": "train"},
     **{"report": "evaluate", "verify": "train", "data": "data", "plot": "train", "export": "evaluate"},
 }
 """Command -> its module, in the order of `--help`."""

@@ -130,35 +130,6 @@ def what_is_kept(out: Path) -> str:
     return f"{' and '.join(what)} {'are' if len(what) > 1 else 'is'} kept; the same command goes on from there"
 
 
-@app.command(cls=flags.command(flags.TRAINING))
-def tune(
-    context: typer.Context,
-    files: flags.TextFiles,
-    trials: Annotated[int, Option(help="Trials in all, those of earlier calls included.")] = 20,
-    out: Annotated[Path | None, Option(help="Folder of the search.  [default: FILE-family-tuning]")] = None,
-) -> None:
-    """Search for the settings of a family that cost the fewest bits on validation texts. The same command goes on with
-    an earlier search, and several may work on one at the same time. An option that is given is not searched for."""
-    from kammil.training import tuning
-
-    def kept(folder: Path) -> str:
-        begun = (folder / tuning.STUDY).exists()
-        return f"the trials of {folder} are kept; the same command goes on" if begun else ""
-
-    tuned, _ = _run(tuning.tune, files, out, context.obj | {"trials": trials}, "-{}-tuning", kept)
-    defaults = {name: tuning.shown(value) for name, value in tuned.defaults.items()}
-    rows = [[name, tuning.shown(value), defaults.get(name, "")] for name, value in tuned.options.items()]
-    width = 3 if defaults else 2
-    Table(["", "best", "default"][:width], [row[:width] for row in rows], words=True).print()
-    counts = f"{tuned.complete} complete, {tuned.pruned} pruned, {tuned.failed} failed or stopped"
-    typer.echo(f"{tuned.bits:.3f} bits per character on the validation texts, trial {tuned.trial}; {counts}")
-    if tuned.default_bits is not None:
-        gain = tuned.default_bits - tuned.bits
-        more = f", {gain:.3f} more" if gain else ": nothing better was found"
-        typer.echo(f"{tuned.default_bits:.3f} with the defaults{more}")
-    typer.echo(f"best: {tuned.best}")
-
-
 @app.command(cls=flags.command(flags.RECIPE | _SPLIT | _REPORT))
 def compare(
     context: typer.Context,
