@@ -66,7 +66,6 @@ RIVALS: dict[str, Callable[[LogWeights], LogWeights]] = {
 
 WAYS: dict[str, dict[str, Any]] = {
     "greedy": {"temperature": 0},
-    **{f"beams {b}": {"beams": b} for b in (2, 4, 8, 16)},
     **{f"best of {n}, t {t}": {"best_of": n, "temperature": t} for t in (0.5, 0.7) for n in (4, 16)},
     **{f"t {t}": {"temperature": t} for t in (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)},
     **{f"top-p {p}": {"temperature": 1, "top_p": p} for p in (0.5, 0.7, 0.8, 0.9, 0.95)},
@@ -124,7 +123,7 @@ def _written(model: Completer, texts: Sequence[str], name: str, asked: dict[str,
     """The completions of each text."""
     options = cast(Options, {"length": TARGET, **asked})
     decoding = DecodingOptions.of(**options)
-    draws = 1 if decoding.temperature == 0 or decoding.beams > 1 or decoding.best_of > 1 else DRAWS
+    draws = 1 if decoding.temperature == 0 or decoding.best_of > 1 else DRAWS
     rival = patch("kammil.decoding.sampling.filters", _instead(RIVALS[name])) if name in RIVALS else None
     with rival or contextlib.nullcontext():
         return [model.samples(text[: half(text)], draws, **options) for text in texts]
@@ -141,7 +140,7 @@ def _times(model: Completer, prompts: Sequence[str]) -> dict[str, float]:
 
     The processor's time, which other programs lengthen less than the clock's.
     """
-    named = ("greedy", "t 0.7", "beams 2", "beams 4", "beams 8", "best of 4, t 0.7", "greedy, no copy 16")
+    named = ("greedy", "t 0.7", "best of 4, t 0.7", "greedy, no copy 16")
     chosen: dict[str, dict[str, Any]] = {name: WAYS[name] for name in named}
     chosen |= {f"preset {name}": {"preset": name} for name in PRESETS}
     least = {name: [float("inf")] * len(prompts) for name in chosen}

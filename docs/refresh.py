@@ -128,7 +128,6 @@ DECODING = {
     "t 1.0": "temperature 1",
     "preset predictive": "`--preset predictive`",
     "preset creative": "`--preset creative`",
-    "preset exact": "`--preset exact`",
 }
 """Names of the ways of decoding, from top to bottom."""
 FINISHED = {"tweets": "`recipes/tweets.toml`, the first release's `levantine`", "levantine": "`levantine`, bundled"}

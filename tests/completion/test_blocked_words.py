@@ -60,11 +60,9 @@ OPTIONS = st.sampled_from(
         {"temperature": 0},
         {"temperature": 1.5, "top_p": 0.8},
         {"temperature": 1, "typical_p": 0.5, "min_length": 3},
-        {"beams": 3},
         {"best_of": 3},
         {"stop": ("b",)},
         {"stop": ("ba", " a")},
-        {"force": ("-",)},
         {"forbid": ("bb",), "presence_penalty": 0.5},
     ]
 )
@@ -79,9 +77,9 @@ def test_no_completion_ends_a_blocked_word(
     words = Blocklist(model.own_blocked_words)
     asked: Any = {"length": length, "seed": seed} | options
     try:
-        written = [one.text for one in model.samples(prompt, min(2, asked.get("beams", 2)), **asked)]
+        written = [one.text for one in model.samples(prompt, 2, **asked)]
     except OptionError:
-        assert "force" in asked or asked.get("min_length", 0) > length
+        assert asked.get("min_length", 0) > length
         return
     streamed = "".join(model.stream(prompt, **asked))
     assert streamed == model.complete(prompt, **asked).text
@@ -152,7 +150,7 @@ def test_the_bundled_model_finishes_no_begun_word_as_an_offensive_one(bundled: C
     words = offensive_words()
     assert suggested(words, prompt, bundled.suggest(prompt, 8, threshold=0.0)) == []
     outputs = [bundled.phrase(prompt).added]
-    outputs += [bundled.complete(prompt, temperature=0).text, bundled.complete(prompt, beams=3).text]
+    outputs += [bundled.complete(prompt, temperature=0).text, bundled.complete(prompt, best_of=3).text]
     outputs += [one.text for one in bundled.samples(prompt, 20, length=12)]
     assert [new_words(words, prompt, added) for added in outputs] == [[]] * len(outputs)
 
@@ -223,7 +221,7 @@ def test_whoever_allows_offensive_words_gets_them(bundled: Completer) -> None:
 PROMPT_FILE = Path(__file__).parents[2] / "benchmarks" / "silence.tsv"
 LINES = [line.split("\t") for line in PROMPT_FILE.read_text("utf-8").splitlines() if not line.startswith("#")]
 SILENT, HARMLESS = ([prompt for kind, prompt in LINES if kind == wanted] for wanted in ("silent", "harmless"))
-WRITTEN: list[Any] = [{"preset": "sensible"}, {"temperature": 0}, {"beams": 3}, {"min_length": 3}, {"force": ("شو",)}]
+WRITTEN: list[Any] = [{"preset": "sensible"}, {"temperature": 0}, {"min_length": 3}]
 """Ways to write a text."""
 
 
@@ -295,13 +293,12 @@ def test_no_ruler_comes_unasked(request: pytest.FixtureRequest, name: str, promp
     shown = [model.phrase(prompt, threshold=threshold).added for threshold in (None, 0.01)]
     shown += [one.text for one in model.samples(prompt, 10, length=14)]
     shown += [one.text for one in model.samples(prompt, 3, preset="sensible")]
-    shown += [model.complete(prompt, **way).text for way in ({"temperature": 0}, {"beams": 2})]
+    shown += [model.complete(prompt, **way).text for way in ({"temperature": 0}, {"temperature": 1})]
     assert [new_words(words, prompt, text) for text in shown] == [[]] * len(shown)
 
 
-def test_a_list_holds_the_ruler_that_the_letters_say_and_a_name_may_be_forced(bundled: Completer) -> None:
+def test_a_list_holds_the_ruler_that_the_letters_say(bundled: Completer) -> None:
     assert "باسيل" in [one.text for one in bundled.suggest("جبران با")]
-    assert "بوتين" in bundled.complete("قال ", force=["بوتين"], length=30).text
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -336,11 +333,6 @@ def test_forbidden_strings_hold_for_suggestions_and_over_the_seam(bundled: Compl
         with pytest.raises(OptionError, match="forbid is 'حلو'"):
             call("شو حل", forbid="حلو")
     assert bundled.session().suggest(3, forbid=["ا"]) == bundled.suggest("", 3, forbid=["ا"])
-
-
-def test_a_forced_string_must_hold_no_blocked_word(careful: Completer) -> None:
-    with pytest.raises(OptionError, match="blocked word"):
-        careful.complete("شو", force=["x في y"])
 
 
 @pytest.mark.parametrize(

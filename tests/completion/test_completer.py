@@ -86,8 +86,6 @@ def rules(draw: st.DrawFn, alphabet: str) -> Options:
         presence_penalty=draw(st.sampled_from([0.0, 1.0, -2.0])),
         frequency_penalty=draw(st.sampled_from([0.0, 0.3, -2.0])),
         forbid=draw(strings),
-        force=draw(strings),
-        beams=draw(st.sampled_from([1, 1, 2, 5])),
         best_of=draw(st.sampled_from([1, 1, 3])),
         whole_words=draw(st.booleans()),
         clause=draw(st.booleans()),
@@ -107,7 +105,7 @@ def check_writing(model: Completer, prompt: str, asked: Options) -> None:
         decoding = DecodingOptions.of(**asked)
         completion = model.complete(prompt, **asked)
     except OptionError as error:
-        assert str(error).startswith(("force is", "min_length is", "best_of is"))
+        assert str(error).startswith(("min_length is", "best_of is"))
         with pytest.raises(OptionError):
             model.stream(prompt, **asked)
         return
@@ -124,17 +122,15 @@ def check_writing(model: Completer, prompt: str, asked: Options) -> None:
     # Where all is forbidden that may follow, a text ends before its time; else it holds what was asked for.
     if not decoding.forbid:
         assert len(completion.text) >= decoding.min_length
-    assert all(string in completion.text for string in decoding.force)
     assert not [string for string in decoding.forbid if string in completion.text]
-    floor = max([decoding.min_length, *(completion.text.find(string) + len(string) for string in decoding.force)])
-    assert not [stop for stop in decoding.stop if stop in completion.text[floor:]]
+    assert not [stop for stop in decoding.stop if stop in completion.text[decoding.min_length :]]
     assert completion.finish_reason in (
         {"length", "end", "stop"} if decoding.stop or decoding.clause else {"length", "end"}
     )
     again = model.complete(prompt, **asked)
     assert (again.text, again.finish_reason) == (completion.text, completion.finish_reason)
     assert again.bits == pytest.approx(completion.bits, abs=1e-5)  # BLAS may round by where an array lies in memory
-    if decoding.best_of > 1 or decoding.beams > 1 or decoding.clause:
+    if decoding.best_of > 1 or decoding.clause:
         return
     if decoding.whole_words:
         plain = model.complete(prompt, **(asked | {"whole_words": False}))
@@ -142,8 +138,7 @@ def check_writing(model: Completer, prompt: str, asked: Options) -> None:
         assert plain.finish_reason == completion.finish_reason
         assert bool(plain.text) == bool(completion.text)
         completion, decoding = plain, decoding.model_copy(update={"whole_words": False})
-    if not decoding.force:
-        check_against_no_stop(model, completion, decoding)
+    check_against_no_stop(model, completion, decoding)
 
 
 def check_against_no_stop(model: Completer, completion: Completion, decoding: DecodingOptions) -> None:

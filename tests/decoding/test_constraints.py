@@ -64,7 +64,6 @@ def test_a_filter_needs_no_rules_but_a_step_for_each_character(options: dict[str
         {"presence_penalty": 0.1},
         {"frequency_penalty": -0.1},
         {"forbid": ["a"]},
-        {"force": ["a"]},
         {"no_copy": 12},
         {"min_length": 1},
     ],
@@ -80,20 +79,13 @@ def test_a_bias_is_added_before_all_else() -> None:
     assert np.exp(weights[0]) == pytest.approx(np.where(np.isin(np.arange(len(expected)), NEVER), 0, expected))
 
 
-def test_the_end_waits_for_the_shortest_length_and_for_what_is_forced() -> None:
+def test_the_end_waits_for_the_shortest_length() -> None:
     assert allowed(guide(), "") == {None, "a", "b", "c"}
     short = guide(min_length=2)
     assert [None in allowed(short, text) for text in ("", "a", "ab", "abc")] == [False, False, True, True]
-    forced = guide(force=["ab"], length=3)
-    assert [allowed(forced, text) for text in ("", "c", "a", "ab")] == [
-        {"a", "b", "c"},
-        {"a"},
-        {"a", "b"},
-        {None, "a", "b", "c"},
-    ]
 
 
-@pytest.mark.parametrize("options", [{}, {"top_k": 3}, {"forbid": ["a"]}, {"stop": ["a"]}, {"beams": 2}])
+@pytest.mark.parametrize("options", [{}, {"top_k": 3}, {"forbid": ["a"]}, {"stop": ["a"]}])
 def test_a_text_that_goes_on_may_end_at_once_only_behind_the_mark_of_an_end(options: dict[str, Any]) -> None:
     rules = guide(**options)
     for prompt in ("", "شو", "شو ", "شو،", "شو. ", "1:"):
@@ -105,18 +97,6 @@ def test_a_text_that_goes_on_may_end_at_once_only_behind_the_mark_of_an_end(opti
     assert None not in allowed(guide(min_length=2, **options).at("شو.", goes_on=True), "b")
     nothing = guide(forbid=["a", "b", "c"]).at("شو", goes_on=True)
     assert allowed(nothing, "") == {None}  # where nothing may follow
-
-
-def test_what_is_forced_may_be_as_long_as_the_text() -> None:
-    rules = guide(force=["ab"], length=2)
-    assert [allowed(rules, text) for text in ("", "a")] == [{"a"}, {"b"}]
-    for force, forbid, message in (
-        (["abc"], [], "force is 'abc', which needs 3 characters, but length is 2; raise one of them."),
-        (["ab"], ["b"], "force is 'ab', but what forbid names leaves no way to write it in 2 characters."),
-    ):
-        with pytest.raises(OptionError) as caught:
-            guide(force=force, forbid=forbid, length=2)
-        assert str(caught.value) == message
 
 
 def test_without_the_runs_of_the_training_texts_no_copy_is_promised() -> None:
@@ -162,9 +142,7 @@ def test_each_text_of_a_batch_keeps_its_own_rules(options: dict[str, Any]) -> No
         assert np.array_equal(weights[i], alone[0]) and ends[i] == ended[0]
 
 
-def test_a_character_that_is_never_written_cannot_be_forced() -> None:
-    with pytest.raises(OptionError, match=r"force is 'b', .*'b'"):
-        Constraints(DecodingOptions(force=("b",)), LETTERS, (*NEVER, B), None)
+def test_a_character_that_is_never_written_has_no_piece() -> None:
     assert Constraints(DecodingOptions(), LETTERS, (*NEVER, B), None).piece(B) == ""
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.options import DecodingOptions
-from kammil.decoding.refusals import Refusals, StringAutomaton
 from kammil.text import MAX_OPEN_WORD, graphemes, open_word, words
 
 FLAG, JOINER = "\U0001f1f1\U0001f1e7", "\N{ZERO WIDTH JOINER}"  # two halves
@@ -26,14 +25,6 @@ def draft(text: str = "", **options: Any) -> Hypothesis:
     return made
 
 
-def forcing(string: str, letters: str = "abcdex ", **options: Any) -> Hypothesis:
-    """A draft that must write a string of these letters."""
-    pieces = ["", "", "", "", *letters]
-    refusals = Refusals([StringAutomaton((), [string], pieces)], pieces)
-    decoding = DecodingOptions.of(force=[string], **options)
-    return Hypothesis(decoding, refusals=refusals, refusal_states=refusals.start(""))
-
-
 def test_nothing_is_asked_for() -> None:
     assert draft(length=0).reason == "length"
     assert draft().reason is None
@@ -46,15 +37,6 @@ def test_the_mean_counts_every_decision() -> None:
     assert made.mean_bits == 2
     made.add(None, 6.0)
     assert (made.mean_bits, made.text, made.reason, made.end_bits) == (3, "abc", "end", 6.0)
-
-
-def test_a_copy_goes_on_alone() -> None:
-    one = draft("ab")
-    other = one.extended("c", 2.0)
-    assert (one.text, one.bits) == ("ab", [1, 1])
-    assert (other.text, other.bits) == ("abc", [1, 1, 2])
-    forced = forcing("x").extended("a", 1.0)
-    assert (forced.forced_left, forced.protected) == (True, 1)
 
 
 def test_the_length_is_reached() -> None:
@@ -141,10 +123,6 @@ def test_a_word_before_a_grapheme_that_was_cut_is_whole() -> None:
 def test_a_whole_word_leaves_what_was_asked_for() -> None:
     assert draft("ab cd ef", length=8, min_length=5, whole_words=True).text == "ab cd"
     assert draft("ab cd ef", length=8, min_length=6, whole_words=True).text == "ab cd ef"
-    forced = forcing("cd", length=7, whole_words=True)
-    for character in "ab cd e":
-        forced.add(character, 1.0)
-    assert (forced.text, forced.protected) == ("ab cd", 5)
 
 
 def test_the_mean_is_that_of_what_is_left() -> None:
@@ -166,20 +144,12 @@ OPENING = regex.compile(
     st.text(st.sampled_from(WORDS), min_size=1, max_size=14),
     st.lists(st.text("ab ", min_size=1, max_size=2), max_size=2),
     st.integers(0, 6),
-    st.integers(0, 6),
 )
-@example("a (\u0600a", [], 0, 0)  # the sign joins what follows, so that the bracket comes to stand at the end
-def test_whole_words_of_any_text(text: str, stop: list[str], least: int, due_until: int) -> None:
+@example("a (\u0600a", [], 0)  # the sign joins what follows, so that the bracket comes to stand at the end
+def test_whole_words_of_any_text(text: str, stop: list[str], least: int) -> None:
     """A beginning of the text as it is without; streamed pieces are never taken back."""
     options: dict[str, Any] = {"length": len(text), "stop": stop, "min_length": min(least, len(text))}
-    forced, letters = (
-        text[:due_until].ljust(due_until, "x"),
-        "".join({*text, "x"}),
-    )  # it stands after so many characters
-    plain, whole = (
-        forcing(forced, letters, **options, whole_words=on) if forced else draft(**options, whole_words=on)
-        for on in (False, True)
-    )
+    plain, whole = (draft(**options, whole_words=on) for on in (False, True))
     sent = ""
     for character in text:
         if whole.reason is not None:
@@ -194,7 +164,7 @@ def test_whole_words_of_any_text(text: str, stop: list[str], least: int, due_unt
     if whole.reason == "stop":
         assert whole.text == plain.text
     elif whole.text != plain.text:
-        assert len(whole.text) >= max(1, whole.protected)
+        assert len(whole.text) >= max(1, options["min_length"])
         rest = plain.text[len(whole.text) :]  # spaces and one unfinished word; a grapheme may hold what was before them
         # A sign that is one grapheme with the space behind it, or signs that open something.
         assert open_word(rest) or not rest.strip(' \r\n\u0600#(«"')
@@ -204,7 +174,7 @@ def test_whole_words_of_any_text(text: str, stop: list[str], least: int, due_unt
         finished = text.removesuffix(open_word(text)).rstrip()[: len(plain.text)]
         while OPENING.search(finished):
             finished = OPENING.sub("", finished).rstrip()
-        assert finished in ("", plain.text) or len(finished) < whole.protected or "\u0600" in text
+        assert finished in ("", plain.text) or len(finished) < options["min_length"] or "\u0600" in text
 
 
 @given(st.text(st.sampled_from(WORDS), min_size=1, max_size=14), st.integers(0, 6))
@@ -234,12 +204,6 @@ def test_the_first_stop_string_ends_the_text_before_it() -> None:
 
 def test_no_stop_string_counts_before_what_is_asked_for() -> None:
     assert draft("aba", stop=["a"], min_length=2).text == "ab"
-    made = forcing("b", stop=("a",))
-    for character in "abc":
-        made.add(character, 1.0)
-    assert (made.text, made.reason, made.protected) == ("abc", None, 2)
-    made.add("a", 1.0)
-    assert (made.text, made.reason) == ("abc", "stop")
 
 
 @pytest.mark.parametrize(
@@ -337,6 +301,6 @@ def test_clauses_of_any_text(text: str, prompt: str, whole: bool, least: int) ->
             sent = made.text[: made.safe()]
     assert text.startswith(made.text) and sent == made.text
     if made.reason == "stop":
-        assert made.has_new_word() and len(made.text) >= made.protected
-        assert made.text[-1:] not in (",", "،") or len(made.text) == made.protected
+        assert made.has_new_word() and len(made.text) >= made.decoding.min_length
+        assert made.text[-1:] not in (",", "،") or len(made.text) == made.decoding.min_length
         assert len(made.bits) - len(made.text) in (0, 1) or text[len(made.text) : len(made.bits) - 1].isspace()

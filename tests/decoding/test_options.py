@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from kammil.data.bloom import RUN
 from kammil.decoding.options import (
-    MAX_BEAMS,
-    MAX_FORCED,
+    MAX_BEST_OF,
     MAX_LENGTH,
     MAX_PATTERNS,
     PRESETS,
@@ -39,18 +38,15 @@ from kammil.errors import OptionError
         ({"stop": ("",)}, "stop"),
         ({"typical_p": 0}, "typical_p"),
         ({"forbid": ("",)}, "forbidden"),
-        ({"force": ("a", "")}, "forced"),
-        ({"force": ("a",) * 5}, "force"),
-        ({"force": "ab"}, "force"),
+        ({"forbid": "ab"}, "forbid"),
         ({"min_length": -1}, "min_length"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
         ({"repetition_penalty": float("nan")}, "repetition_penalty"),
         ({"presence_penalty": 2.1}, "presence_penalty"),
         ({"frequency_penalty": -2.1}, "frequency_penalty"),
         ({"no_copy": 11}, "no_copy"),
-        ({"beams": 0}, "beams"),
-        ({"beams": 65}, "beams"),
         ({"best_of": 0}, "best_of"),
+        ({"best_of": 65}, "best_of"),
     ],
 )
 def test_options_out_of_range_get_one_sentence(options: dict[str, Any], name: str) -> None:
@@ -72,14 +68,10 @@ def test_options_out_of_range_get_one_sentence(options: dict[str, Any], name: st
         {"top_p": 1e-9, "typical_p": 1e-9, "min_p": 0},
         {"repetition_penalty": 100, "presence_penalty": 2, "frequency_penalty": 2},
         {"repetition_penalty": 1e-9, "presence_penalty": -2, "frequency_penalty": -2},
-        {"force": ["a"] * MAX_FORCED},
-        {"forbid": ["a" * (MAX_PATTERNS - 1)], "force": ["b"]},
+        {"forbid": ["a" * (MAX_PATTERNS - 1), "b"]},
         {"no_copy": RUN},
         {"no_copy": MAX_LENGTH},
-        {"beams": MAX_BEAMS},
-        {"best_of": MAX_BEAMS},
-        {"beams": 1, "best_of": 2},
-        {"beams": 2, "best_of": 1},
+        {"best_of": MAX_BEST_OF},
         {"seed": 2**64 - 1},
     ],
 )
@@ -97,11 +89,10 @@ def test_the_bounds_themselves_are_allowed(options: dict[str, Any]) -> None:
         ({"no_copy": MAX_LENGTH + 1}, f"no_copy is {MAX_LENGTH + 1}, but "),
         ({"seed": 2**64}, f"seed is {2**64}, but it must be a whole number from 0 to {2**64 - 1}."),
         (
-            {"forbid": ["a" * MAX_PATTERNS], "force": ["b"]},
-            f"forbid and force hold more than {MAX_PATTERNS} characters; ",
+            {"forbid": ["a" * MAX_PATTERNS, "b"]},
+            f"forbid holds more than {MAX_PATTERNS} characters; ",
         ),
         ({"length": 3, "min_length": 4}, "min_length is 4, but length is 3; it must not be more."),
-        ({"beams": 2, "best_of": 2}, "best_of is 2, but beams draw nothing to choose from; leave one of them out."),
         ({"top_l": 3}, "there is no option 'top_l'; did you mean 'top_p'?"),
         ({"xyz": 3}, "there is no option 'xyz'; there are: length, temperature, seed, "),
     ],
@@ -128,10 +119,8 @@ def test_a_preset_chooses_where_it_can() -> None:
 
     assert [drawn(n) for n in (1, 2, 63, 64, 200)] == [64, 64, 64, 1, 1]
     assert drawn(3, best_of=5) == 5 and drawn(3, best_of=1) == 1
-    assert drawn(1, beams=2) == drawn(1, temperature=0) == 1  # there is nothing to choose from
-    assert drawn(1, beams=1, temperature=0.1) == 64
-    with pytest.raises(OptionError, match="leave one of them out"):
-        drawn(1, beams=2, best_of=2)
+    assert drawn(1, temperature=0) == 1  # there is nothing to choose from
+    assert drawn(1, temperature=0.1) == 64
     for name in PRESETS:
         for n in (1, 100):
             if name != "sensible":
@@ -139,9 +128,7 @@ def test_a_preset_chooses_where_it_can() -> None:
 
 
 def test_no_preset_of_that_name() -> None:
-    with pytest.raises(
-        OptionError, match=r"preset is 'best', .*sensible, predictive, creative, exact, plain"
-    ) as caught:
+    with pytest.raises(OptionError, match=r"preset is 'best', .*sensible, predictive, creative, plain") as caught:
         DecodingOptions.of(preset="best")
     assert caught.value.option == "preset"
 

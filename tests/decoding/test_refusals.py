@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +12,7 @@ from kammil.completion.completer import Completer
 from kammil.data import bloom
 from kammil.data.blocklist import BlockedWord, Blocklist, Form
 from kammil.data.bloom import RUN, BloomFilter
-from kammil.decoding.refusals import NoCopy, Refusals, RefusalTable, StringAutomaton, WordBlock
+from kammil.decoding.refusals import ForbiddenStrings, NoCopy, Refusals, RefusalTable, WordBlock
 from kammil.errors import OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
@@ -107,7 +105,7 @@ def test_the_last_character_must_not_complete_a_word() -> None:
     st.text("ab-", max_size=5), st.text("ab-", max_size=5), st.lists(st.text("ab-", min_size=1, max_size=3), max_size=3)
 )
 def test_forbidden_strings_are_refused_where_they_end(prompt: str, added: str, strings: list[str]) -> None:
-    forbidden = StringAutomaton(strings, (), PIECES)
+    forbidden = ForbiddenStrings(strings, PIECES)
     state, text = forbidden.start(prompt), prompt
     for character in added:
         ids = forbidden.refused(state)
@@ -120,7 +118,7 @@ def test_forbidden_strings_are_refused_where_they_end(prompt: str, added: str, s
 
 
 def test_several_refusals_add_up() -> None:
-    both = Refusals([block("ab"), StringAutomaton(["ba"], (), PIECES)], PIECES)
+    both = Refusals([block("ab"), ForbiddenStrings(["ba"], PIECES)], PIECES)
     state = both.after_id(both.start("a"), IDS["b"])
     assert both.blocked(state) and both.after_ids(both.start("a"), [IDS["b"], IDS["a"]]) is None
     ids = both.refused(state)
@@ -129,67 +127,9 @@ def test_several_refusals_add_up() -> None:
 
 @pytest.mark.parametrize("prompt", ["", "a", "xa", "aa"])
 def test_a_string_may_begin_with_what_the_model_cannot_write(prompt: str) -> None:
-    strings = StringAutomaton(["xab"], (), PIECES)
+    strings = ForbiddenStrings(["xab"], PIECES)
     ids = strings.refused(strings.start(prompt))
     assert (ids is not None and IDS["b"] in ids) == (prompt == "xa")
-
-
-CODES = ["", "", "", "", "a", "b", "c", "d"]
-STRINGS = st.lists(st.text("abc", min_size=1, max_size=3), max_size=3)
-
-
-def can_end_well(text: str, room: int, forbid: list[str], force: list[str]) -> bool:
-    """Whether the text, with at most `room` characters more, can hold all that is forced and nothing forbidden."""
-    for length in range(room + 1):
-        for more in itertools.product("abcd", repeat=length):
-            whole = text + "".join(more)
-            if all(s in whole for s in force) and not any(s in whole for s in forbid):
-                return True
-    return False
-
-
-@given(STRINGS, STRINGS, st.text("abcd", max_size=5), st.integers(1, 4))
-def test_a_character_is_allowed_if_a_text_goes_on_with_it(
-    forbid: list[str], force: list[str], text: str, room: int
-) -> None:
-    strings = StringAutomaton(forbid, force, CODES)
-    state = 0
-    for i, letter in enumerate(text):
-        if any(s in text[: i + 1] for s in forbid):
-            return
-        before, state = state, strings.after(state, letter)
-        assert strings.missing_after([before])[0, CODES.index(letter)] == strings.missing(state)
-    allowed = set(range(len(CODES))).difference(map(int, strings.refused(state, room)))
-    ends = {EOS} if can_end_well(text, 0, forbid, force) else set[int]()
-    assert allowed == ends | {
-        id for id, piece in enumerate(CODES) if piece and can_end_well(text + piece, room - 1, forbid, force)
-    }
-    missing = strings.missing(state)
-    assert (missing == 0) == can_end_well(text, 0, forbid, force)
-    if missing <= room:
-        assert can_end_well(text, missing, forbid, force)
-        assert missing == 0 or not can_end_well(text, missing - 1, forbid, force)
-
-
-def test_what_a_model_cannot_write() -> None:
-    StringAutomaton(["x", "ax"], [], CODES)  # it never will
-    with pytest.raises(OptionError, match=r"force is 'ax', .*'x'"):
-        StringAutomaton([], ["ax"], CODES)
-
-
-def test_a_model_of_the_forced_letters_alone() -> None:
-    strings = StringAutomaton(["bb"], ["aba"], CODES[:6])
-    assert strings.missing(0) == 3
-    a, b = CODES.index("a"), CODES.index("b")
-    assert b in strings.refused(0, 3) and a not in strings.refused(0, 3)
-    assert not {a, b} & set(strings.refused(0, 4).tolist())
-    assert len(StringAutomaton(["a"], [], CODES[:5]).refused(0, 9)) == 4  # all but the end
-
-
-def test_what_must_stand_apart_needs_a_character_between() -> None:
-    forbid, force = ["ba", "aab"], ["ab", "aa"]  # neither may follow the other, and "aab" holds both
-    assert StringAutomaton(forbid, force, CODES[:7]).missing(0) == 5
-    assert StringAutomaton(forbid, force, CODES[:6]).missing(0) > 1e9
 
 
 # Letters, a double letter, marks that compose with what stands before them, vowel points, half a Korean syllable,
@@ -267,7 +207,7 @@ def test_no_more_than_k_letters_of_a_training_text_are_written(texts: list[str],
     for text in texts[:6]:
         free = fold(model.complete(text[:8], temperature=0, length=60).text)
         recited += any(free[i : i + k + 1] in t for t in known for i in range(len(free) - k))
-        for options in ({"temperature": 0.0}, {"temperature": 0.7}, {"beams": 4}, {"best_of": 3}):
+        for options in ({"temperature": 0.0}, {"temperature": 0.7}, {"best_of": 3}):
             letters = fold(model.complete(text[:8], length=60, no_copy=k, **options).text)  # pyright: ignore[reportArgumentType]
             parts = [letters[i : i + k + 1] for i in range(len(letters) - k)]
             assert not [part for part in parts if any(part in t for t in known)]

@@ -27,15 +27,13 @@ COMMANDS = """
 complete 'شو حلو' --seed 1
 complete 'شو حلو' -n 3 --preset plain --seed 2 --length 15 --json
 complete 'شو حلو' --model blend --temperature 0 --json
-complete 'شو' --model ngram --beams 3 --length 8
-complete 'شو' --model ngram --beams 3 --best-of 2
 complete 'شو' --model ngram --length -1
 complete 'شو' --model nothing
 complete 'شو' --preset nothing
 complete 'kifak el' --seed 4 --json
 complete 'دوار' --profile profile.jsonl --seed 1
 complete 'شو' --model gru --profile profile.jsonl
-complete 'شو' --block block.txt --seed 3 --forbid ا --force ك
+complete 'شو' --block block.txt --seed 3 --forbid ا
 suggest 'شو حل'
 suggest 'شو حل' -k 5 --json
 suggest 'shu a5b' --json

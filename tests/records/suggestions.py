@@ -100,7 +100,7 @@ _SPELLINGS = (
     ("ض", "ظ"),
     ("ا", "أ"),
 )
-_PRESETS = ("sensible", "creative", "predictive", "exact", "plain")
+_PRESETS = ("sensible", "creative", "predictive", "plain")
 _OPTIONS: tuple[dict[str, Any], ...] = (
     {},
     {},
@@ -108,13 +108,11 @@ _OPTIONS: tuple[dict[str, Any], ...] = (
     {"length": 60},
     {"stop": ["،", " ال"]},
     {"forbid": ["ال", "يا"]},
-    {"force": ["بكرا"]},
     {"min_length": 10, "length": 20},
     {"top_k": 5, "repetition_penalty": 1.3},
     {"min_p": 0.1, "top_p": 0.9},
     {"no_copy": 14},
     {"whole_words": True, "temperature": 0},
-    {"beams": 3},
 )
 _WRONG: tuple[dict[str, Any], ...] = ({"best_of": 0}, {"temperature": -1}, {"length": 5, "min_length": 6}, {"lenth": 3})
 

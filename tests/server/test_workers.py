@@ -264,7 +264,7 @@ OPTIONS: list[Options] = [
     {"presence_penalty": 1.0, "top_k": 5},
     {"min_p": 0.05, "typical_p": 0.8},
     {"best_of": 3},
-    {"beams": 3},
+    {"frequency_penalty": 0.5},
     {"min_length": 4, "forbid": ("ا",)},
     {"preset": "sensible", "best_of": 4},
 ]

@@ -127,7 +127,7 @@ def complete(
     drawn = None
     if "seed" not in decoding and not json and sys.stdout.isatty():  # programs want repeatable output
         options = DecodingOptions.of(**decoding)
-        if options.temperature and options.beams == 1:
+        if options.temperature:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
     said, seed = flags.read_context(earlier, text), decoding.get("seed", 0)
     completer = load(model, profile=profile and flags.open_profile(profile), block=block).in_context(said)

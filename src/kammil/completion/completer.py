@@ -308,8 +308,7 @@ class Completer:
     ) -> list[Completion]:
         """Write `n` completions of one prompt; where each is one draw, the first is that of `complete`.
 
-        With `best_of` they are the best of all draws, which begin with different words where possible; with beams the
-        `n` best texts, all different, or fewer.
+        With `best_of` they are the best of all draws, which begin with different words where possible.
         """
         if context:
             return self.in_context(context).samples(prompt, n, **options)
@@ -334,7 +333,7 @@ class Completer:
 
     def stream(self, prompt: str, *, context: Sequence[str] = (), **options: Unpack[Options]) -> Iterator[str]:
         """Stream the text of `complete` in whole graphemes that no later character can change, without its `reading`;
-        in one piece with beams or `best_of`."""
+        in one piece with `best_of`."""
         if context:
             return self.in_context(context).stream(prompt, **options)
         constraints = self.constraints(options, 1)  # not in the generator: wrong options fail now
@@ -563,13 +562,11 @@ class Completer:
         decoding = DecodingOptions.for_texts(n, options)
         if not 1 <= n <= MAX_COMPLETIONS:
             raise OptionError(f"n is {n}, but it must be a number of completions from 1 to {MAX_COMPLETIONS:,}.")
-        if n > decoding.beams > 1:
-            raise OptionError(f"n is {n}, but {decoding.beams} beams find no more than {decoding.beams}; raise beams.")
         if n > decoding.best_of > 1:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
         exempt = self._exempt(taught, decoding.allow_offensive)
-        block = self._word_blocks.get(exempt, named=not decoding.force)  # names may be forced
+        block = self._word_blocks.get(exempt, named=True)
         return Constraints(
             decoding,
             self.vocabulary,

@@ -1,4 +1,4 @@
-"""The texts of one call while they are written: drawn, searched by beams, or chosen among draws and stock phrases."""
+"""The texts of one call while they are written: drawn, or chosen among draws and stock phrases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from kammil.completion.stock_phrases import are_enough, choose
-from kammil.decoding.beam_search import beam_search
 from kammil.decoding.constraints import Constraints
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.sampling import Step, generate
@@ -40,12 +39,11 @@ class Writing:
         self._stock: list[Hypothesis] = []
         self._find_stock = partial(find_stock, constraints, *after)
         self._generate = partial(generate, model, constraints, *after, len(self.drawn), step=step)
-        self._search = partial(beam_search, model, constraints, *after, constraints.n)
 
     @property
     def chooses(self) -> bool:
         """Return whether it is known only at the end which texts are given."""
-        return self._options.beams > 1 or self._options.best_of > 1
+        return self._options.best_of > 1
 
     def __iter__(self) -> Iterator[None]:
         """Write on; yield after every step."""
@@ -54,7 +52,7 @@ class Writing:
             if are_enough(self._stock, self._constraints):
                 self.drawn = []
                 return
-        for drawn in self._search() if self._options.beams > 1 else self._generate():
+        for drawn in self._generate():
             self.drawn = drawn
             yield
 

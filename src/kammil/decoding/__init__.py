@@ -1,2 +1,2 @@
 """From log-probabilities to text: `constraints` say what may follow and add penalties, `filters` and samplers choose, a
-`hypothesis` takes the character. `sampling` draws texts, `beam_search` searches for them."""
+`hypothesis` takes the character."""

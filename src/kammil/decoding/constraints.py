@@ -16,7 +16,7 @@ from kammil.data.bloom import BloomFilter
 from kammil.decoding.filters import LogWeights, active, apply_penalties, filters
 from kammil.decoding.hypothesis import SENTENCE_END, Hypothesis
 from kammil.decoding.options import DecodingOptions
-from kammil.decoding.refusals import NoCopy, Refusal, Refusals, StringAutomaton, WordBlock
+from kammil.decoding.refusals import ForbiddenStrings, NoCopy, Refusal, Refusals, WordBlock
 from kammil.engine.reference import log_softmax
 from kammil.errors import OptionError
 from kammil.language_model import Ids
@@ -56,9 +56,6 @@ class Constraints:
         n: int = 1,
         respelt: Callable[[str], Mapping[int, int]] | None = None,
     ) -> None:
-        for string in options.force:
-            if block is not None and block.blocklist.find(string):
-                raise OptionError(f"force is {string!r}, which holds a blocked word; leave it out or allow such words.")
         self.options, self.vocabulary, self.prompt, self.n = options, vocabulary, "", n
         self._unwanted_after = unwanted
         self._unwanted: Callable[[str], bool] | None = None  # after this prompt
@@ -75,10 +72,8 @@ class Constraints:
             self.bias[list(bias)] = list(bias.values())
         self.counting = options.repetition_penalty != 1 or options.presence_penalty or options.frequency_penalty
         parts = list[Refusal[Any]]()
-        self.strings: StringAutomaton | None = None
-        if options.forbid or options.force:
-            self.strings = StringAutomaton(options.forbid, options.force, self.pieces)
-            parts.append(self.strings)
+        if options.forbid:
+            parts.append(ForbiddenStrings(options.forbid, self.pieces))
         if options.no_copy is not None:
             if runs is None:
                 raise OptionError(
@@ -90,15 +85,13 @@ class Constraints:
         self._respelt = None if parts else respelt
         self.refusals = Refusals(parts if block is None else [*parts, block], self.pieces)
         self._start, self._least = self.refusals.start(""), options.min_length
-        self._check_possible()
         self.filters = filters(options)
         self.only_temperature = self.static_mask and not active(options)
         """Whether, beside those, only the temperature decides: a model may sample many characters at once."""
 
     def at(self, prompt: str, typed: str = "", *, goes_on: bool = False) -> Constraints:
-        """Return the constraints after a prompt, in which, as it is or was `typed`, refused strings may have begun;
-        `OptionError` if a forced string has no room. If it `goes_on`, the text may end at once only behind a mark that
-        ends a sentence."""
+        """Return the constraints after a prompt, in which, as it is or was `typed`, refused strings may have begun.
+        If it `goes_on`, the text may end at once only behind a mark that ends a sentence."""
         there = copy(self)
         there._least = max(self._least, goes_on and SENTENCE_END.match(prompt[-1:]) is None)
         there.prompt, there._unwanted, there._start = prompt, None, self.refusals.start(prompt)
@@ -108,7 +101,6 @@ class Constraints:
                 there._start = self.refusals.either(there._start, self.refusals.start(text))
         if self._respelt is not None and (exchanged := self._respelt(prompt)):
             there.pieces = [self.pieces[exchanged.get(id, id)] for id in range(len(self.pieces))]
-        there._check_possible()
         return there
 
     def unwanted(self, text: str) -> bool:
@@ -147,17 +139,6 @@ class Constraints:
         may_end = np.isfinite(self.apply(row, [hypothesis], counts)[0][0, EOS])
         return hypothesis if may_end and len(hypothesis.text) not in hypothesis.refused_lengths else None
 
-    def _check_possible(self) -> None:
-        length, force = self.options.length, self.options.force
-        if self.strings is None or self.strings.missing(self._start[0]) <= length:
-            return
-        alone, named = StringAutomaton((), force, self.pieces).missing(0), ", ".join(map(repr, force))
-        if alone > length:
-            raise OptionError(
-                f"force is {named}, which needs {alone} characters, but length is {length}; raise one of them."
-            )
-        raise OptionError(f"force is {named}, but what forbid names leaves no way to write it in {length} characters.")
-
     def counts(self, batch: int) -> Counts:
         """Return the counts of B empty texts."""
         return np.zeros((batch, self.vocabulary.size if self.counting else 0), np.int64)
@@ -168,12 +149,6 @@ class Constraints:
         if self.counting:
             counts[np.arange(len(ids)), ids] += 1
         return counts
-
-    def missing_after(self, hypotheses: Sequence[Hypothesis]) -> Ids | None:
-        """Return `StringAutomaton.missing_after` each id, (B, V); None without forced strings."""
-        if self.strings is None or not self.options.force:
-            return None
-        return self.strings.missing_after([hypothesis.refusal_states[0] for hypothesis in hypotheses])
 
     def apply(
         self, rows: LogWeights, hypotheses: Sequence[Hypothesis], counts: Counts

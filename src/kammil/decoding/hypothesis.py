@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -40,9 +39,6 @@ class Hypothesis:
     """Bits of the end that the model wrote."""
     reason: FinishReason | None = None
     final: int = 0
-    protected: int = 0
-    """Number of characters that are never cut off, for `min_length` and forced strings."""
-    forced_left: bool = False
     refusals: Refusals = field(default=NO_REFUSALS, compare=False)
     refusal_states: States = ()
     refused_lengths: tuple[int, ...] = ()
@@ -54,8 +50,6 @@ class Hypothesis:
 
     def __post_init__(self) -> None:
         """Begin; a length of 0 ends at once."""
-        self.protected = self.decoding.min_length
-        self.forced_left = bool(self.decoding.force)
         if self.decoding.length == 0:
             self.reason = "length"
 
@@ -72,13 +66,6 @@ class Hypothesis:
     def num_decisions(self) -> int:
         """Number of decided characters, and the end if it was decided."""
         return len(self.bits) + (self.reason == "end")
-
-    def extended(self, character: str | None, bits: float) -> Hypothesis:
-        """Return a copy with one more character."""
-        longer = copy.copy(self)
-        longer.bits = self.bits.copy()
-        longer.add(character, bits)
-        return longer
 
     def add(self, character: str | None, bits: float) -> None:
         """Append a character; None ends the text."""
@@ -97,25 +84,23 @@ class Hypothesis:
             self.refusal_states = self.refusals.after(self.refusal_states, character)
             if self.refusals.blocked(self.refusal_states):
                 self.refused_lengths = (*self.refused_lengths, len(self.text))
-        if self.forced_left:
-            self.protected = max(self.protected, len(self.text))
-            self.forced_left = self.refusals.missing(self.refusal_states)
-        stops = self.decoding.stop
-        if stops and (found := [at for at in (self.text.find(stop, self.protected) for stop in stops) if at >= 0]):
+        stops, first = self.decoding.stop, self.decoding.min_length  # the first `first` characters are never cut off
+        found = [at for stop in stops if (at := self.text.find(stop, first)) >= 0]
+        if found:
             self.text, self.reason = self.text[: self._fitting(min(found))], "stop"
-        elif self.decoding.clause and len(self.text) > self.protected and self._ends_clause(character):
+        elif self.decoding.clause and len(self.text) > first and self._ends_clause(character):
             kept = self.text if SENTENCE_END.match(character) else self.text[:-1]
-            end = max(self.protected, len(kept.rstrip()))
+            end = max(first, len(kept.rstrip()))
             self.text, self.reason = kept[: self._fitting(end)], "stop"
         elif len(self.text) >= self.decoding.length:
-            cut = max(self.protected, _last_whole_grapheme(self.text))
+            cut = max(first, _last_whole_grapheme(self.text))
             end = self._fitting(cut)
             if self.decoding.whole_words:
                 # A word before a cut grapheme is whole, and may have been sent.
                 whole = min(cut, self._whole_words(len(self.text)))
                 whole = self._whole_words(self._fitting(whole)) if whole in self.refused_lengths else whole
                 whole = self._closed(whole)
-                end = whole if whole >= max(1, self.protected) else end
+                end = whole if whole >= max(1, first) else end
             self.text, self.reason = self.text[:end], "length"
 
     def has_new_word(self) -> bool:
@@ -136,11 +121,11 @@ class Hypothesis:
         and, with `whole_words`, before a word that may grow or the sign that opens it."""
         if self.reason is not None:
             return len(self.text)
-        open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
+        open_ = max((_overlap(self.text[self.decoding.min_length :], s) for s in self.decoding.stop), default=0)
         limit = self._fitting((len(self.text.rstrip()) if self.decoding.clause else len(self.text)) - open_)
         asked = limit
         if self.decoding.whole_words:
-            asked = self._fitting(self.protected)
+            asked = self._fitting(self.decoding.min_length)
             limit = min(limit, max(self._whole_words(len(self.text)), asked))
             if limit <= self.final:
                 return self.final

@@ -13,14 +13,12 @@ from kammil.data.bloom import RUN
 from kammil.errors import OptionError, unknown_option
 
 MAX_LENGTH = 100_000
-MAX_BEAMS = 64
-"""Maximum number of beams, and of `best_of`: all are stepped in one batch."""
+MAX_BEST_OF = 64
+"""Maximum of `best_of`: all draws are stepped in one batch."""
 MAX_COMPLETIONS = 1000
 """Maximum number of completions of a prompt."""
-MAX_FORCED = 4
-"""Maximum number of forced strings, each subset of which makes states."""
 MAX_PATTERNS = 20_000
-"""Maximum number of characters of forbidden and forced strings."""
+"""Maximum number of characters of forbidden strings."""
 
 
 class FrozenOptions(BaseModel):
@@ -77,14 +75,14 @@ def _reason(
 
 
 class DecodingOptions(FrozenOptions):
-    """How a text is decoded: by sampling, or, with beams, by searching.
+    """How a text is drawn.
 
     Flags, fields of the API and the reasons of errors are made of these fields; `Options` repeats them for type
     checkers.
 
-    Strings are matched code point by code point: `stop` and `force` on the generated text, `forbid` also across the
-    seam with the prompt. Refusals (`forbid`, `no_copy`, blocked words) win over `min_length` and `force`: where no
-    character may follow, the text ends.
+    Strings are matched code point by code point: `stop` on the generated text, `forbid` also across the seam with the
+    prompt. Refusals (`forbid`, `no_copy`, blocked words) win over `min_length`: where no character may follow, the text
+    ends.
     """
 
     length: int = option(30, "Maximum number of characters to write.", ge=0, le=MAX_LENGTH)
@@ -119,8 +117,6 @@ class DecodingOptions(FrozenOptions):
         0.0, "Subtract this for each time that a character was written before.", ge=-2, le=2
     )
     forbid: tuple[str, ...] = option((), "Never write this string.")
-    # In any order, wherever they fit best; they may overlap.
-    force: tuple[str, ...] = option((), "Write this string somewhere.", max_length=MAX_FORCED)
     allow_offensive: bool = option(False, "Write words of the list of offensive words too.")
     no_copy: int | None = option(  # letters as `text.fold` counts them
         None,
@@ -128,16 +124,13 @@ class DecodingOptions(FrozenOptions):
         ge=RUN,
         le=MAX_LENGTH,
     )
-    beams: int = option(
-        1, "Beam search: follow this many candidates and keep the most probable text.", ge=1, le=MAX_BEAMS
-    )
     best_of: int = option(  # see `sampling.keep_best`
         1,
         "Draw this many completions and keep the most probable per character, of those that write no word twice.",
         ge=1,
-        le=MAX_BEAMS,
+        le=MAX_BEST_OF,
     )
-    # A single word stays, and what `min_length` and `force` ask for.
+    # A single word stays, and what `min_length` asks for.
     whole_words: bool = option(
         False, "End with a whole word: leave out the word that is unfinished at the length limit."
     )
@@ -163,20 +156,13 @@ class DecodingOptions(FrozenOptions):
         """Return the options of a call for n texts; a preset chooses only where it can."""
         options = dict(options)
         made = cls.checked({**_preset(options.pop("preset", None), options, n), **options})
-        for kind, name in (("stop", "stop"), ("forbidden", "forbid"), ("forced", "force")):
+        for kind, name in (("stop", "stop"), ("forbidden", "forbid")):
             if not all(getattr(made, name)):
                 raise OptionError(f"a {kind} string is empty, but it must hold at least one character.", option=name)
-        if sum(map(len, made.forbid + made.force)) > MAX_PATTERNS:
-            raise OptionError(
-                f"forbid and force hold more than {MAX_PATTERNS} characters; give fewer or shorter strings."
-            )
+        if sum(map(len, made.forbid)) > MAX_PATTERNS:
+            raise OptionError(f"forbid holds more than {MAX_PATTERNS} characters; give fewer or shorter strings.")
         if made.min_length > made.length:
             raise OptionError(f"min_length is {made.min_length}, but length is {made.length}; it must not be more.")
-        if made.beams > 1 and made.best_of > 1:
-            raise OptionError(
-                f"best_of is {made.best_of}, but beams draw nothing to choose from; leave one of them out.",
-                option="best_of",
-            )
         return made
 
 
@@ -194,8 +180,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "predictive": {"temperature": 0.0, "presence_penalty": 0.5, "read_latin": True},
     # Writes like people, with few repetitions, and rare but real words.
     "creative": {"temperature": 1.0, "typical_p": 0.2, "read_latin": True},
-    # The most probable text. More beams find likelier texts, a third of which only repeat.
-    "exact": {"beams": 4, "read_latin": True},
     # One draw: the defaults by a name, for programs with another one.
     "plain": {"temperature": 0.7},
 }
@@ -208,8 +192,8 @@ def _preset(name: object, given: Mapping[str, object], n: int) -> Mapping[str, A
     if name not in PRESETS:
         raise OptionError(f"preset is {name!r}, but it must be one of: {', '.join(PRESETS)}.", option="preset")
     options = dict(PRESETS[str(name)])
-    # Nothing to choose from: with beams, at temperature 0, or where n is all that would be drawn.
-    if given.get("beams", 1) != 1 or given.get("temperature") == 0 or n >= options.get("best_of", n + 1):
+    # Nothing to choose from: at temperature 0, or where n is all that would be drawn.
+    if given.get("temperature") == 0 or n >= options.get("best_of", n + 1):
         options.pop("best_of", None)
     return options
 
@@ -240,10 +224,8 @@ class Options(TypedDict, total=False):
     presence_penalty: float
     frequency_penalty: float
     forbid: Sequence[str]
-    force: Sequence[str]
     allow_offensive: bool
     no_copy: int | None
-    beams: int
     best_of: int
     whole_words: bool
     read_latin: bool

@@ -31,7 +31,6 @@ from kammil.data.blocklist import (
     silent_words,
 )
 from kammil.data.bloom import RUN, BloomFilter
-from kammil.errors import OptionError
 from kammil.language_model import Ids
 from kammil.text import fold
 from kammil.vocabulary import EOS, CharacterVocabulary
@@ -43,7 +42,6 @@ MAX_WORD_BLOCKS = 64
 """Maximum number of word blocks that are kept."""
 MAX_TABLE_STATES, MAX_TABLE_CELLS = 1 << 12, 1 << 22
 """Maximum number of states, and of states times ids, in a table."""
-_NEVER = 1 << 30  # more characters than any completion has
 _NONE = np.zeros(0, np.int64)
 
 
@@ -116,11 +114,6 @@ class Refusals(Refusal[States]):
         """Return whether nothing may follow one of some typed texts."""
         lists = [part.blocklist for part in self.parts if isinstance(part, WordBlock)]
         return any(words.silent(words.start(text)) for words in lists for text in texts)
-
-    def missing(self, state: States) -> bool:
-        """Return whether a forced string is missing."""
-        parts = zip(self.parts, state, strict=True)
-        return any(isinstance(part, StringAutomaton) and part.missing(one) for part, one in parts)
 
     def table(self) -> RefusalTable:
         """Return the refusals as a table with room for a search."""
@@ -265,7 +258,7 @@ class WordBlocks:
         if block is not None:
             parts.append(block)
         if forbid:
-            parts.append(StringAutomaton(forbid, (), self._pieces))
+            parts.append(ForbiddenStrings(forbid, self._pieces))
         return Refusals(parts, self._pieces)
 
     def _get(self, exempt: frozenset[BlockedWord] | None, *, named: bool) -> WordBlock | None:
@@ -279,105 +272,51 @@ class WordBlocks:
         return block if block and block.blocklist.entries else None
 
 
-class StringAutomaton(Refusal[int]):
-    """Forbidden and forced strings as one automaton over code points; `OptionError` for a forced string that cannot be
-    written.
+class ForbiddenStrings(Refusal[int]):
+    """Strings that are never written, as an automaton: a state is the longest end of the text that begins one of them
+    (Aho & Corasick 1975)."""
 
-    A state is the longest suffix of the text that begins one of the strings (Aho & Corasick 1975), and which forced
-    ones stand. A character is refused if the characters missing after it no longer fit: no choice leads into a dead
-    end.
-    """
-
-    def __init__(self, forbid: Sequence[str], force: Sequence[str], pieces: Sequence[str]) -> None:
-        for string in force:
-            lost = sorted(set(string) - set(pieces))
-            if lost:
-                raise OptionError(f"force is {string!r}, but this model cannot write {lost[0]!r}; leave it out.")
-        wanted, writable = set("".join([*forbid, *force])), set(pieces) - {""}
-        letters = sorted(wanted & writable)
-        number = {letter: i for i, letter in enumerate(letters)}
-        usable = len(letters) + bool(writable - wanted)  # classes that can be written
-        self._class: Ids = np.array([number.get(piece, len(letters)) for piece in pieces], np.int64)  # (V,)
-        self._writable = np.array([piece != "" for piece in pieces])  # (V,)
-        # Letters that can only be typed come after the class of all others.
-        number |= {letter: i for i, letter in enumerate(sorted(wanted - writable), len(letters) + 1)}
-        self._refused: dict[tuple[bytes, bool], Ids] = {}
-        self._number, self._other, self._longest = number, len(letters), max(map(len, forbid), default=0)
-        refused, bad = _tree(forbid, number, self._other)
-        wanted_to, found = _tree(force, number, self._other)
-        self._after_typed = refused
-        # Reachable states: a node of each tree, the forced strings that stand, whether a forbidden one was written.
-        # The prompt may end with any beginning of a forbidden string.
-        complete = (1 << len(force)) - 1
-        states: dict[tuple[int, int, int, bool], int] = {(node, 0, 0, False): node for node in range(len(refused))}
-        table, queue = list[list[int]](), deque(states)
-        while queue:
-            node, wish, have, _ = queue.popleft()
-            row: list[int] = []
-            for symbol in range(len(letters) + 1):
-                to, below = refused[node][symbol], wanted_to[wish][symbol]
-                after = (to, below, have | found[below], bad[to] != 0)
-                if after not in states:
-                    states[after] = len(states)
-                    queue.append(after)
-                row.append(states[after])
-            table.append(row)
-        listed = list(states)
-        self._next: Ids = np.array(table, np.int64)  # (S, C)
-        wrong = np.array([written for *_, written in listed])
-        self._needs = np.where(
-            wrong, _NEVER, np.where([have == complete for _, _, have, _ in listed], 0, _NEVER)
-        )  # (S,)
-        while True:  # shortest ways back from where nothing is missing
-            below = self._needs[self._next[:, :usable]].min(axis=1, initial=_NEVER)
-            shorter = np.where(wrong, _NEVER, np.minimum(self._needs, below + 1))
-            if (shorter == self._needs).all():
-                break
-            self._needs = shorter
+    def __init__(self, strings: Sequence[str], pieces: Sequence[str]) -> None:
+        number = {letter: i for i, letter in enumerate(sorted(set("".join(strings))))}
+        self._number, self._other, self._longest = number, len(number), max(map(len, strings), default=0)
+        self._class: Ids = np.array([number.get(piece, self._other) for piece in pieces], np.int64)  # (V,)
+        to, found = _tree(strings, number)
+        self._next: Ids = np.array(to, np.int64)  # (S, C)
+        self._writes = np.array(found)[self._next]  # (S, C): whether a letter ends a forbidden string
+        self._refused: dict[int, Ids | None] = {}
 
     def start(self, text: str) -> int:
-        """Return the state after a typed text."""
+        """Return the state after a typed text, which may end with any beginning of a forbidden string."""
         node = 0
         for letter in text[max(0, len(text) - self._longest) :]:
-            node = self._after_typed[node][self._number.get(letter, self._other)]
+            node = self.after(node, letter)
         return node
 
     def after(self, state: int, character: str) -> int:
         """See `Refusal`."""
         return int(self._next[state, self._number.get(character, self._other)])
 
-    def refused(self, state: int, room: int = NO_LIMIT) -> Ids:
+    def refused(self, state: int, room: int = NO_LIMIT) -> Ids | None:
         """See `Refusal`."""
-        needs = self._needs[self._next[state]]  # (C,)
-        key = (needs <= room - 1).tobytes(), bool(self._needs[state])
-        if key not in self._refused:
-            allowed = (needs <= room - 1)[self._class] & self._writable
-            allowed[EOS] = not self._needs[state]
-            self._refused[key] = np.flatnonzero(~allowed)
-        return self._refused[key]
-
-    def missing(self, state: int) -> int:
-        """Return the minimum number of characters until every forced string stands."""
-        return int(self._needs[state])
-
-    def missing_after(self, states: Sequence[int]) -> Ids:
-        """Return `missing` after each id, (B, V), in states, (B,)."""
-        return self._needs[self._next[list(states)]][:, self._class]
+        del room
+        if state not in self._refused:
+            ids = np.flatnonzero(self._writes[state][self._class])
+            self._refused[state] = ids if len(ids) else None
+        return self._refused[state]
 
 
-def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[list[list[int]], list[int]]:
-    """Return each node's transitions by class, and the strings that end there (bits)."""
-    width = max([other, *number.values()]) + 1
-    to, found = [[-1] * width], [0]
-    for i, string in enumerate(strings):
+def _tree(strings: Sequence[str], number: dict[str, int]) -> tuple[list[list[int]], list[bool]]:
+    """Return each node's transitions by class, and whether a string ends there."""
+    to, found = [[-1] * (len(number) + 1)], [False]
+    for string in strings:
         node = 0
         for letter in string:
             if to[node][number[letter]] < 0:
                 to[node][number[letter]] = len(to)
-                to.append([-1] * width)
-                found.append(0)
+                to.append([-1] * len(to[0]))
+                found.append(False)
             node = to[node][number[letter]]
-        found[node] |= 1 << i
+        found[node] = True
     suffix, queue = [0] * len(to), deque([0])
     while queue:  # breadth first: a node's suffix is complete before it
         node = queue.popleft()

@@ -140,7 +140,7 @@ def test_more_fields(client: Any, bundled: Completer) -> None:
     got = client.completions.create(model="levantine", prompt="شو", max_tokens=20, seed=4, extra_body=extra)
     wanted = bundled.complete("شو", length=20, temperature=1, seed=4, top_k=4, min_p=0.02, repetition_penalty=1.2)
     assert got.choices[0].text == wanted.text
-    for preset in ("sensible", "predictive", "creative", "exact", "plain"):
+    for preset in ("sensible", "predictive", "creative", "plain"):
         got = client.completions.create(
             model="levantine", prompt="شو", max_tokens=12, seed=4, extra_body={"preset": preset}
         )
@@ -186,7 +186,6 @@ def test_a_preset_that_chooses(server: Running, client: Any, bundled: Completer)
         ({"best_of": 1}, {"whole_words": True, "clause": True}),
         ({"best_of": 1, "whole_words": False}, {"clause": True}),
         ({"temperature": 0}, {"whole_words": True, "clause": True, "temperature": 0}),
-        ({"use_beam_search": True}, {"whole_words": True, "clause": True, "beams": 2}),
         ({"preset": None, "whole_words": True, "temperature": 0.7}, {"whole_words": True}),
     ):
         got = server.ask("/v1/completions", body | more)
@@ -275,15 +274,6 @@ def test_specials_within_a_prompt_of_tokens_are_unknown_characters(client: Any) 
     assert ask([BOS, 70]).choices[0].text == ask([70]).choices[0].text  # at the start, BOS is BOS
 
 
-def test_beam_search_by_another_name(client: Any, bundled: Completer) -> None:
-    for more, n, beams in (({"n": 2}, 2, 2), ({}, 1, 2), ({"best_of": 4}, 1, 4), ({"n": 2, "best_of": 3}, 2, 3)):
-        got = client.completions.create(
-            model="levantine", prompt="شو", max_tokens=8, extra_body={"use_beam_search": True} | more
-        )
-        wanted = bundled.samples("شو", n, length=8, beams=beams)
-        assert [choice.text for choice in got.choices] == [one.text for one in wanted]
-
-
 @pytest.mark.parametrize(
     ("change", "param"),
     [
@@ -300,13 +290,12 @@ def test_beam_search_by_another_name(client: Any, bundled: Completer) -> None:
         ({"best_of": 2, "stream": True}, "best_of"),
         ({"stop": ["a"] * 5}, "stop"),
         ({"logprobs": 21}, "logprobs"),
-        ({"logprobs": 1, "beams": 2}, "logprobs"),
         ({"logit_bias": {"100000": 1}}, "logit_bias"),
         ({"logit_bias": {"5": 101}}, "logit_bias"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream_options": {}, "stream": False}, "stream_options"),
         ({"stream_options": {"include_usage": 5}, "stream": True}, "stream_options"),
-        ({"use_beam_search": True, "logprobs": 1}, "logprobs"),
+        ({"use_beam_search": True}, "use_beam_search"),
         ({"prompt": [10**6]}, "prompt"),
         ({"prompt": []}, "prompt"),
         ({"prompt": {"a": 1}}, "prompt"),
@@ -315,7 +304,6 @@ def test_beam_search_by_another_name(client: Any, bundled: Completer) -> None:
         ({"seed": 1.5}, "seed"),
         ({"stop": [""]}, "stop"),
         ({"preset": "nothing"}, "preset"),
-        ({"best_of": 2, "beams": 2}, "best_of"),
     ],
 )
 def test_what_is_wrong_is_said(server: Running, change: dict[str, Any], param: str | None) -> None:
@@ -345,7 +333,7 @@ def test_of_a_field_of_several_types_what_fits_best_is_spoken_of(
 
 
 def test_null_is_the_default(server: Running) -> None:
-    nothing = dict.fromkeys(["prompt", "temperature", "top_p", "n", "best_of", "stop", "presence_penalty", "beams"])
+    nothing = dict.fromkeys(["prompt", "temperature", "top_p", "n", "best_of", "stop", "presence_penalty"])
     nothing |= dict.fromkeys(UNSUPPORTED) | {"response_format": {"type": "text"}, "tools": [], "min_tokens": 0}
     told = [server.ask("/v1/completions", {"seed": 1, "max_tokens": 20} | more) for more in ({}, nothing)]
     assert [got.status for got in told] == [200, 200]

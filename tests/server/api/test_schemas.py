@@ -31,7 +31,7 @@ def test_every_request_is_listed_here() -> None:
 
 def test_every_decoding_option_is_a_field_or_left_out_on_purpose() -> None:
     left_out = DecodingOptions.model_fields.keys() - schemas.CompletionRequest.model_fields.keys()
-    assert left_out == {"length", "min_length", "force", "no_copy"}
+    assert left_out == {"length", "min_length", "no_copy"}
 
 
 @pytest.mark.parametrize("request_type", LEAST, ids=lambda t: t.__name__)

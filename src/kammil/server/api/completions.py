@@ -186,16 +186,12 @@ class CompletionWork:
         if length > settings.max_tokens:
             message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
             raise ApiError(400, message, param="max_tokens")
-        constraints = self.completer.constraints(
+        return self.completer.constraints(
             _decoding_options(request, length, self.n),
             self.n,
             bias=_logit_bias(request.logit_bias or {}, self.vocabulary),
             taught=self.loaded.learnt_texts.user_allowed_words(request.session),
         )
-        if constraints.options.beams > 1 and request.logprobs is not None:
-            message = "logprobs are not available with beams; leave one of them out."
-            raise ApiError(400, message, param="logprobs")
-        return constraints
 
     def _prompt(self, given: str | list[int], constraints: Constraints) -> PromptReader:
         if isinstance(given, str):
@@ -218,7 +214,7 @@ class CompletionWork:
         num_tokens, most = sum(prompt.num_tokens for prompt in prompts), max(self.n, decoding.best_of)
         if num_tokens > MAX_CHARACTERS:
             raise _too_long()
-        if len(prompts) * max(most, decoding.beams) > MAX_TEXTS:
+        if len(prompts) * most > MAX_TEXTS:
             message = f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time."
             raise ApiError(400, message, param="n")
         if request.logprobs is None and not request.echo:
@@ -348,9 +344,7 @@ def _decoding_options(request: CompletionRequest, length: int, n: int) -> Option
         options["stop"] = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop)
     options["seed"] = secrets.randbits(32) if request.seed is None else request.seed % (1 << 64)
     best_of = request.best_of or n
-    if request.use_beam_search:  # vLLM's best_of is the number of beams
-        options["beams"] = options.get("beams") or max(2, best_of)
-    elif request.best_of:
+    if request.best_of:
         options["best_of"] = best_of if best_of > n else 1
     return cast(Options, options)
 

@@ -14,7 +14,7 @@ from kammil.completion.context import MAX_CHARACTERS as CONTEXT
 from kammil.completion.context import MAX_MESSAGES
 from kammil.completion.learning import MAX_CHARACTERS as LEARNT
 from kammil.completion.suggestions import SuggestOptions
-from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions, FrozenOptions
+from kammil.decoding.options import MAX_BEST_OF, PRESET, DecodingOptions, FrozenOptions
 from kammil.server.api.responses import ApiError
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -27,7 +27,7 @@ SPECIAL_NAMES = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS
 UNSUPPORTED = frozenset(
     {"suffix", "messages", "tools", "functions", "response_format", "structured_outputs", "json_schema", "grammar"}
     | {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "allowed_token_ids", "bad_words"}
-    | {"stop_token_ids", "include_stop_str_in_output", "ignore_eos", "min_tokens"}
+    | {"stop_token_ids", "include_stop_str_in_output", "ignore_eos", "min_tokens", "use_beam_search"}
 )
 """Options of other servers that would change a completion."""
 
@@ -103,7 +103,7 @@ def _described(option: str) -> str | None:
     return DecodingOptions.model_fields[option].description
 
 
-@_with_options(DecodingOptions, "length", "min_length", "force", "no_copy", nullable=True)  # `length` is `max_tokens`
+@_with_options(DecodingOptions, "length", "min_length", "no_copy", nullable=True)  # `length` is `max_tokens`
 class CompletionRequest(ContextRequest):
     """`POST /v1/completions`."""
 
@@ -120,7 +120,7 @@ class CompletionRequest(ContextRequest):
         default=1.0, description=_described("top_p")
     )
     n: Annotated[int, Field(ge=1, le=128)] | None = Field(default=1, description="Texts per prompt.")
-    best_of: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = Field(default=None, description=_described("best_of"))
+    best_of: Annotated[int, Field(ge=1, le=MAX_BEST_OF)] | None = Field(default=None, description=_described("best_of"))
     stop: str | Annotated[list[str], Field(max_length=4)] | None = Field(
         default=None, description="Up to 4 strings; the text ends before the first of them."
     )
@@ -137,9 +137,6 @@ class CompletionRequest(ContextRequest):
     user: str | None = Field(default=None, description="Ignored.")
     preset: str | None = Field(default=None, description=PRESET)
     top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
-    use_beam_search: bool | None = Field(
-        default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
-    )
 
     @model_validator(mode="before")
     @classmethod

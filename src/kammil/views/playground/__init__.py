@@ -87,7 +87,7 @@ export const givesWay = (typed) => /{text.GIVES_WAY}/u.test(typed);
 
 
 def _facts_module() -> str:
-    # Beam search samples nothing, so it leaves the sliders; `plain` is for programs.
+    # `plain` is for programs.
     facts = {
         "GHOST": GHOST,
         "GHOST_LEVELS": list(GHOST_RULES),
@@ -97,7 +97,7 @@ def _facts_module() -> str:
         "PROFILE_LIMITS": [learning.MAX_TEXTS, learning.MAX_CHARACTERS, learning.MAX_TOTAL_CHARACTERS],
         "CONTEXT": [context.MAX_MESSAGES, context.MAX_CHARACTERS, context.MAX_HEARD, context.STOPS, HEARD],
         "PRESETS": {
-            name: {} if "beams" in options else {"temperature": options["temperature"], "top_p": 1}
+            name: {"temperature": options["temperature"], "top_p": 1}
             for name, options in PRESETS.items()
             if name != "plain"
         },

@@ -66,7 +66,6 @@ export const MESSAGES = {
   sensible: ["Sensible", "الأوضح معنى"],
   predictive: ["Predictive, step by step", "متوقَّع، حرفًا بعد حرف"],
   creative: ["Creative", "إبداعي"],
-  exact: ["Most probable whole text", "النصّ الأعلى احتمالًا"],
   custom: ["Custom", "مخصّص"],
   sensibleHelp: [
     "Draws many completions and shows the most probable ones that end with a clause and repeat no word.",
@@ -79,10 +78,6 @@ export const MESSAGES = {
   creativeHelp: [
     "Draws more freely, closer to how varied people write.",
     "اختيار عشوائي أوسع، أقرب إلى تنوّع كلام الناس.",
-  ],
-  exactHelp: [
-    "Compares whole completions and takes the most probable one.",
-    "يقارن بين تكملات كاملة، ويأخذ أعلاها احتمالًا.",
   ],
   customHelp: ["Draws as you set it here.", "اختيار عشوائي كما تضبطه هنا."],
   temperature: ["Temperature", "الجرأة (درجة الحرارة)"],

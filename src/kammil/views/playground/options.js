@@ -12,8 +12,6 @@ const radios = $("options").elements.preset;
 const value = (name) => Number($(name).value);
 
 function render() {
-  // `exact` searches for the most probable text, so it samples nothing.
-  for (const name of ["temperature", "top_p"]) $(name).disabled = radios.value === "exact";
   $("preset-help").textContent = message(radios.value + "Help");
   for (const [name, digits] of Object.entries(SLIDERS)) {
     const shown = decimal(value(name), digits);
@@ -54,7 +52,7 @@ export function readOptions() {
   return {
     max_tokens: value("length"),
     // At temperature 0 all texts would be the same, so there is only one.
-    n: sampling.temperature === 0 && preset !== "exact" ? 1 : 3,
+    n: sampling.temperature === 0 ? 1 : 3,
     seed: Math.floor(Math.random() * SEEDS), // another one each time
     whole_words: true,
     ...(preset === "custom" ? sampling : { preset }),
