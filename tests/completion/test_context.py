@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 import kammil
+from kammil.completion import context as earlier
 from kammil.completion.completer import Completer
 from kammil.completion.context import KEPT, MAX_CHARACTERS, MAX_HEARD, MAX_MESSAGES, heard, recent
 from kammil.completion.explain import explain
 from kammil.data.blocklist import offensive_words
 from kammil.errors import OptionError
+from kammil.language_model import Ids
+from kammil.models.blend.model import BlendModel
 from kammil.vocabulary import BOS
 
 FolderOf = Callable[[str], Path]
@@ -27,6 +33,10 @@ MESSAGES = st.lists(st.sampled_from([*SAID, "كيفك اليوم", "وين كن�
 @pytest.fixture(scope="module")
 def levantine() -> Completer:
     return kammil.load()
+
+
+def kept(model: Completer) -> dict[tuple[str, ...], tuple[int, Completer]]:
+    return model._contexts.of(model.state_cache)  # pyright: ignore[reportPrivateUsage]
 
 
 def listed(model: Completer, text: str, context: Sequence[str] = ()) -> list[str]:
@@ -138,5 +148,95 @@ def test_few_contexts_are_kept(levantine: Completer) -> None:
     model = levantine.with_own_cache(8)
     for number in range(3 * KEPT):
         assert model.in_context([f"رقم {number}"]).state_cache.megabytes == pytest.approx(8 / KEPT)
-    assert len(model._in_context) == KEPT  # pyright: ignore[reportPrivateUsage]
-    assert not model.with_own_cache()._in_context and not model.fork()._in_context  # pyright: ignore[reportPrivateUsage]
+    assert len(kept(model)) == KEPT and not kept(model.with_own_cache()) and not kept(model.fork())
+
+
+SECRET, BEGUN = "وين زقفطلون يا معلم", "وين زق"
+
+
+def test_what_is_forgotten_while_messages_are_read_stays_forgotten(
+    levantine: Completer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, after = levantine.fork(), BlendModel.after
+    model.learn(SECRET)
+
+    def meanwhile(self: BlendModel, end: Ids) -> BlendModel:
+        forked = after(self, end)
+        model.forget(SECRET)
+        return forked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BlendModel, "after", meanwhile)
+        model.suggest(BEGUN, context=SAID)
+    assert model.suggest(BEGUN, context=SAID) == levantine.suggest(BEGUN, context=SAID)
+    assert model.own_phrases is None is model.in_context(SAID).own_phrases
+
+
+def test_threads_that_teach_and_forget_leave_no_word_in_a_context(levantine: Completer) -> None:
+    model = levantine.fork()
+    with ThreadPoolExecutor(1) as others:
+        for number in range(12):
+            context = [f"كيفك اليوم رقم {number}", *SAID]
+            for _ in range(3):
+                model.learn(SECRET)
+            asked = others.submit(model.suggest, BEGUN, context=context)
+            for _ in range(3):
+                model.forget(SECRET)
+            asked.result()
+            assert "زقفطلون" not in listed(model, BEGUN, context)
+
+
+def test_contexts_of_all_sessions_together_are_bounded(levantine: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier, "MAX_MEGABYTES", 1.0)
+    model = levantine.with_own_cache(1)
+    sessions = [model.session(megabytes=1, context=[f"رقم {number} " + "كلمة " * 300]) for number in range(8)]
+    for session in sessions:
+        session.update("وين")
+    built = [len(kept(session._alone)) for session in sessions]  # pyright: ignore[reportPrivateUsage]
+    assert built[-1] == 1 and built[0] == 0 < sum(built) < 8
+    model.drop_contexts()
+    assert not any(kept(session._alone) for session in sessions)  # pyright: ignore[reportPrivateUsage]
+
+
+class Taught(RuleBasedStateMachine):
+    """A model that was taught, and asked in contexts, says what a new one that knows as much says."""
+
+    levantine: Completer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model, self.texts = self.levantine.fork(), Counter[str]()
+        self.session = self.model.session()
+
+    @rule(text=st.sampled_from([SECRET, *SAID]))
+    def learn(self, text: str) -> None:
+        self.model.learn(text)
+        self.texts[text] += 1
+
+    @precondition(lambda self: self.texts.total())
+    @rule(data=st.data())
+    def forget(self, data: st.DataObject) -> None:
+        text = data.draw(st.sampled_from(sorted(+self.texts)))
+        self.model.forget(text)
+        self.texts[text] -= 1
+
+    @rule(messages=MESSAGES)
+    def ask(self, messages: list[str]) -> None:
+        fresh = self.levantine.fork()
+        for text in (+self.texts).elements():
+            fresh.learn(text)
+        expected = fresh.in_context(messages).score(SECRET).bits
+        self.session.context = messages
+        assert self.model.in_context(messages).score(SECRET).bits == expected == self.session.model.score(SECRET).bits
+        assert self.model.own_phrases == fresh.own_phrases or self.texts.total()
+        assert (
+            self.levantine.score(SECRET, context=messages).bits
+            == self.levantine.fork().in_context(messages).score(SECRET).bits
+        )
+
+
+def test_whatever_is_learnt_forgotten_and_said_only_what_is_known_counts(levantine: Completer) -> None:
+    Taught.levantine = levantine
+    run_state_machine_as_test(  # pyright: ignore[reportUnknownMemberType]
+        Taught, settings=settings(deadline=None, max_examples=8, stateful_step_count=12)
+    )

@@ -243,3 +243,27 @@ def test_what_cannot_be_learnt_is_said_in_one_sentence(folder_of: Callable[[str]
         model.learn(" ")
     with pytest.raises(OptionError, match="was not learnt"):
         model.forget("شو")
+
+
+def test_a_fork_copies_nothing_that_it_shares_and_teaches_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adaptive, "_MAX_RECENT_PAIRS", 30)
+    model = counted(TEXTS[:2])
+    for text in TEXTS:
+        model.learn(VOCABULARY.encode(text))
+    shared, before = model._adaptive.levels, log_probabilities(model, inputs(TEXTS[2]))  # pyright: ignore[reportPrivateUsage]
+    first = model.fork(learnt=True)
+    forks = [first, first.fork(learnt=True), first.fork(learnt=True).fork(learnt=True)]
+    for fork in forks:
+        for text in TEXTS * 3:
+            fork.learn(VOCABULARY.encode(text))
+        ours = fork._adaptive.levels  # pyright: ignore[reportPrivateUsage]
+        assert ours[0] is shared[0] and ours[1] is shared[1]
+        assert not model.forget(VOCABULARY.encode("شو"))
+    assert len(model._adaptive) == len(TEXTS)  # pyright: ignore[reportPrivateUsage]
+    assert (log_probabilities(model, inputs(TEXTS[2])) == before).all()
+    for fork in forks:
+        for text in TEXTS * 4:
+            assert fork.forget(VOCABULARY.encode(text))
+        assert not fork.forget(VOCABULARY.encode(TEXTS[0])) and len(fork._adaptive) == 0  # pyright: ignore[reportPrivateUsage]
+        empty = counted(TEXTS[:2])
+        assert log_probabilities(fork, inputs(TEXTS[2])) == pytest.approx(log_probabilities(empty, inputs(TEXTS[2])))

@@ -12,7 +12,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from pathlib import Path
-from threading import Lock
 from typing import Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import numpy as np
@@ -22,7 +21,7 @@ from kammil.completion import ghost_text
 from kammil.completion.begun_word import BegunWord, WordReader
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
-from kammil.completion.context import KEPT, heard, recent
+from kammil.completion.context import KEPT, Contexts, heard, recent
 from kammil.completion.learning import CANNOT_LEARN, Adaptation, Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, Prefill, StateCache
@@ -153,8 +152,7 @@ class Completer:
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
         self._heard = ""  # the end of earlier messages
-        self._in_context: dict[tuple[str, ...], tuple[int, Completer]] = {}  # with the version that was built on
-        self._lock = Lock()
+        self._contexts = Contexts[StateCache, Completer](lambda one: one.state_cache.bytes)
 
     def fork(self, *, learnt: bool = False) -> Completer:
         """Return a completer of the same model for another thread, with nothing learnt, or, if `learnt`, with what this
@@ -243,7 +241,7 @@ class Completer:
         """Return the same model with an empty cache."""
         completer = copy(self)
         completer.character_classes, completer.word_reader = self.character_classes, self.word_reader  # found once
-        completer.state_cache, completer._in_context = StateCache(self._language_model, megabytes), {}
+        completer.state_cache = StateCache(self._language_model, megabytes)
         return completer
 
     def in_context(self, messages: Sequence[str]) -> Completer:
@@ -260,25 +258,24 @@ class Completer:
             return self
         runner = self.language_model
         if not isinstance(runner, AdaptiveModel):
-            raise OptionError(f"the context {texts[0]!r:.40} ... cannot be read: {CANNOT_LEARN}")
-        version, completer = self._in_context.get(texts, (-1, self))
-        if version != runner.version:
-            completer = self._that_learnt(texts, runner)
-        with self._lock:
-            others = [one for one in self._in_context.items() if one[0] != texts]
-            self._in_context = dict([*others[len(others) - KEPT + 1 :], (texts, (runner.version, completer))])
+            raise OptionError(f"the context cannot be read: {CANNOT_LEARN}")
+        version = runner.version  # first: what is learnt or forgotten from here on makes what is built out of date
+        completer = self._contexts.get(self.state_cache, texts, version)
+        if completer is None:
+            completer = self._with_messages(texts, runner, version)
+            self._contexts.put(self.state_cache, texts, version, completer)
         return completer
 
     def drop_contexts(self) -> None:
-        """Forget the earlier messages that are kept ready."""
-        self._in_context = {}
+        """Forget the earlier messages that are kept ready, of all sessions."""
+        self._contexts.clear()
 
-    def _that_learnt(self, texts: tuple[str, ...], model: AdaptiveModel) -> Completer:
+    def _with_messages(self, texts: tuple[str, ...], model: AdaptiveModel, version: int) -> Completer:
         """Return this model after it has learnt earlier messages too, from one that knows most of them, if any."""
         known, wanted = Counter[str](), Counter(texts)
-        for others, (version, completer) in self._in_context.items():
+        for others, (of, completer) in self._contexts.of(self.state_cache).items():
             after, shared = completer._language_model, wanted & Counter(others)
-            if version == self._language_model.version and shared.total() > max(known.total(), len(others) // 2):
+            if of == version and shared.total() > max(known.total(), len(others) // 2):
                 assert isinstance(after, AdaptiveModel)
                 known, model = Counter(others), after
         encode, end = self.vocabulary.encode, heard(texts)

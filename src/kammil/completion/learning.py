@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from threading import RLock
 from typing import Any, cast
 
 import numpy as np
@@ -298,7 +299,7 @@ class Adaptation:
 
     def __init__(self, model: LanguageModel, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
         self._model, self._encode, self._profile = model, encode, profile
-        self._version = -1
+        self._version, self._lock = -1, RLock()
         self._texts: Counter[str] = Counter()  # that the model knows, as they were spelled
         self._taught: Counter[BlockedWord] = Counter()
         self.user_allowed_words: frozenset[BlockedWord] = frozenset()
@@ -333,14 +334,18 @@ class Adaptation:
         self._profile.refresh()
         if self._profile.version == self._version:
             return
-        wanted = Counter(self._profile.texts)
+        with self._lock:
+            self._sync(self._profile)
+
+    def _sync(self, profile: Profile) -> None:
+        version, wanted = profile.version, Counter(profile.texts)
         old, new = list((self._texts - wanted).elements()), list((wanted - self._texts).elements())
         model = self._adaptive_model()
         model.forget(*map(self._encode, old))
         self._count_words(new, old)
         # Text rules may leave nothing of a text.
         model.learn_all([ids for ids in map(self._encode, new) if len(ids)])
-        self._texts, self._version = wanted, self._profile.version
+        self._texts, self._version = wanted, version
 
     def learn(self, text: str) -> None:
         """Learn a text; `OptionError` for an empty one, or a model that cannot learn."""
@@ -349,9 +354,9 @@ class Adaptation:
             raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
         model = self._adaptive_model()
         if self._profile is None:
-            model.learn(ids)
             self._texts[text] = self._texts.pop(text, 0) + 1  # the newest is last
             self._count_words([text], [])
+            model.learn(ids)  # last: what is made of texts is made anew for another version of the model
         else:
             self._profile.learn(text)
             self.sync_profile()
@@ -365,9 +370,9 @@ class Adaptation:
         if (learnt := next(alike, None)) is None:
             raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
         if self._profile is None:
-            model.forget(ids)
             self._texts -= Counter([learnt])
             self._count_words([], [learnt])
+            model.forget(ids)
         else:
             self._profile.forget(learnt)
             self.sync_profile()

@@ -68,7 +68,7 @@
 #define COLUMN_BLOCK 64           /* outputs of a matrix whose weights are stored together */
 #define INPUT_GROUP 4             /* inputs of an output whose weights are stored together */
 #define LOG_TABLE_SIZE 256        /* smaller counts have their logarithm in a table */
-#define ADAPTIVE_TABLES 2         /* tables of what was learnt at run time */
+#define ADAPTIVE_TABLES 5         /* tables of what was learnt at run time */
 #define ID_BITS 16                /* of a pair, key << ID_BITS | id */
 #define MAX_KEPT_BYTES (1 << 22)  /* scratch memory kept between calls */
 #define QUERY_HEADER 13           /* numbers before the arrays of a search */

@@ -32,8 +32,8 @@ _MAX_RECENT_PAIRS = 1 << 17
 """Maximum number of recent pairs: inserting a text takes 0.6 ms, 2.7 ms among a thousand texts."""
 _BATCH = 1 << 14  # positions
 
-LEVELS = 2
-"""Base counts and recent ones."""
+LEVELS = 5
+"""Base counts and recent ones, then those of a fork, of its fork, and so on: none copies what it shares."""
 LAYER = {"o4": 10.0, "l": 10.0, "l1": 3.0, "o12": 0.3}
 """Context types of the layer, each above the one before, and how many counts that one is worth
 (docs/log.md#what-is-a-writers-own-layer-worth)."""
@@ -82,14 +82,17 @@ class AdaptiveCounts:
         """Columns of the layer's context types, and their weights."""
         self._texts: Counter[bytes] = Counter()
         self._lock = Lock()  # for writers; readers need none
-        self.levels = (SortedCounts(), SortedCounts())
-        """A pair may be in both."""
+        self.levels: tuple[SortedCounts, ...] = (SortedCounts(),) * LEVELS
+        """A pair may be in several."""
+        self._own = 1  # level that takes what is learnt here
 
     def copy(self) -> AdaptiveCounts:
         """Return a copy on write."""
         copied = AdaptiveCounts(self._contexts)
         with self._lock:
             copied._texts, copied.levels = self._texts.copy(), self.levels
+            is_shared = self._own < 2 or len(self.levels[self._own].pairs) > 0
+            copied._own = min(self._own + is_shared, LEVELS - 1)
         return copied
 
     def __len__(self) -> int:
@@ -110,18 +113,18 @@ class AdaptiveCounts:
             self._add(learnt, -1)
             self._texts = +left
             if not self._texts:
-                self.levels = (SortedCounts(), SortedCounts())  # counts that cancel each other
+                self.levels = (SortedCounts(),) * LEVELS  # counts that cancel each other
         return len(learnt)
 
     def _add(self, texts: Sequence[Ids], times: int) -> None:
         if not texts:
             return
         pairs, counts = np.unique(np.concatenate([self._pairs(batch) for batch in _batches(texts)]), return_counts=True)
-        base, recent = self.levels
-        recent = recent.add(pairs, (times * counts).astype(np.int32))
-        if len(recent.pairs) > _MAX_RECENT_PAIRS:
-            base, recent = base.add(recent.pairs, recent.counts), SortedCounts()
-        self.levels = base, recent
+        levels, own = list(self.levels), self.levels[self._own].add(pairs, (times * counts).astype(np.int32))
+        levels[self._own] = own
+        if self._own == 1 and len(own.pairs) > _MAX_RECENT_PAIRS:
+            levels[:2] = levels[0].add(own.pairs, own.counts), SortedCounts()
+        self.levels = tuple(levels)
 
     def look_up(self, matches: IndexMatches, keys: Keys, experts: int) -> IndexMatches:
         """Return the matches of P positions with keys (P, K), as if the first table had counted the learnt texts."""

@@ -175,12 +175,9 @@ class LoadedModel:
             self._sessions.popitem(last=False)
         return own
 
-    def drop_contexts(self, session: str | None) -> None:
-        """Forget the messages before a session's texts, or, without one, before all texts."""
-        own = [*self._sessions.values(), self.completer] if session is None else [self._sessions.get(session)]
-        for completer in own:
-            if completer is not None:
-                completer.drop_contexts()
+    def drop_contexts(self) -> None:
+        """Forget the messages before the texts of all sessions."""
+        self.completer.drop_contexts()
 
 
 class ModelPool:

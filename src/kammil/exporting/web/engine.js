@@ -191,7 +191,8 @@ export class Engine {
   #message(texts, states, last) {
     const { pairs, counts, size } = this.#learnt, length = longest(states);
     const trusts = Math.max(...states.map((state) => state.at(-1).length / 4));
-    const head = [texts.length, texts[0].length, last, length, trusts, pairs, counts, size, 0, 0, 0, ...texts.flat()];
+    const head = [texts.length, texts[0].length, last, length, trusts, pairs, counts, size];
+    head.push(...Array(12).fill(0), ...texts.flat()); // four levels of forks
     const start = bytesOf(new Float32Array(trusts).fill(TRUST[0]));
     const parts = this.#stateParts(length, trusts).flatMap((bytes, part, { length: count }) =>
       states.flatMap((state) => {

@@ -171,7 +171,6 @@ async def _forget(pool: ModelPool, model: str | None, session: str | None) -> sc
     forgotten = 0
     async with pool.use(model) as loaded:
         _check_learning(loaded)
-        loaded.drop_contexts(session)
         for name in list(loaded.private) if session is None else [session]:
             if name in loaded.private:
                 forgotten += loaded.private[name].learnt_texts.size[0]
@@ -181,6 +180,7 @@ async def _forget(pool: ModelPool, model: str | None, session: str | None) -> sc
         for name in counts if session is None else [session]:
             for _ in range(counts.get(name, 0)):
                 forgotten += await loaded.update(partial(loaded.learnt_texts.forget, name))
+        loaded.drop_contexts()  # last: one may have been built meanwhile
     return schemas.ForgetResponse(forgotten=forgotten)
 
 
