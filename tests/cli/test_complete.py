@@ -438,6 +438,13 @@ def test_learnt_words_are_named_in_the_end(run: Run) -> None:
     assert run("type", stdin=texts).err == ""
 
 
+def test_learning_begins_a_profile(run: Run, tmp_path: Path) -> None:
+    profile = tmp_path / "me.jsonl"
+    refused(run("type", "--profile", profile), "there is no profile at")
+    assert run("type", "--profile", profile, "--learn", stdin="حكيت مع رودي\n".encode()).code == 0
+    assert "رودي" in run("profile", "show", profile).out
+
+
 def test_what_cannot_be_done_is_said(run: Run, counter: Path) -> None:
     refused(run("type", "--model", counter, "--learn"), "this model cannot learn while it runs")
     refused(run("type", "--model", "nowhere"), "there is no model folder at nowhere")

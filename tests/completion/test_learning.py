@@ -531,3 +531,18 @@ def test_a_spelling_counts_from_a_few_letters_on(careful: int, others: int, *, i
         if letters:
             learning.learn(letters)
     assert ("ة" in learning.unused) == is_plain
+
+
+def test_what_a_fork_learns_changes_no_other_and_nothing_is_left_of_forgotten_words() -> None:
+    base, first, other = kammil.load().fork(), PLAIN[0], "وين زقفطلون"
+    base.learn(first)
+    before, fork = [shown(base, prompt) for prompt in BEGUN], base.fork(learnt=True)
+    for text in PLAIN:
+        fork.learn(text)
+    base.learn(other)
+    base.forget(other)
+    assert [shown(base, prompt) for prompt in BEGUN] == before and base.learnt_texts == (first,)
+    assert base._adaptation.unused == frozenset() != fork._adaptation.unused  # pyright: ignore[reportPrivateUsage]
+    assert fork.learnt_texts[-1] == PLAIN[-1] and len(fork.learnt_texts) == len(PLAIN) + 1
+    base.forget(first)
+    assert not base._adaptation.first_words  # pyright: ignore[reportPrivateUsage]

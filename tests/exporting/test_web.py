@@ -748,7 +748,7 @@ def test_counts_as_other_models_have_them_are_read_as_in_python(site: Path, prom
 
 
 def test_the_module_is_small(site: Path) -> None:
-    """2,900 of the bytes bought what was said before, with its types and silence, the writer's spelling, learnt words."""
+    """2,900 of the bytes bought what was said before, with its types and silence, a writer's spelling and words."""
     code = [path for path in site.iterdir() if path.is_file()]
     assert sum(len(gzip.compress(path.read_bytes())) for path in code) < 92_900
 

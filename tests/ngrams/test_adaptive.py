@@ -261,8 +261,15 @@ def test_a_fork_copies_nothing_that_it_shares_and_teaches_nobody_else(monkeypatc
         assert not model.forget(VOCABULARY.encode("شو"))
     assert len(model._adaptive) == len(TEXTS)  # pyright: ignore[reportPrivateUsage]
     assert (log_probabilities(model, inputs(TEXTS[2])) == before).all()
+    alone = counted(TEXTS[:2])
+    for text in TEXTS[1:] * 4:
+        alone.learn(VOCABULARY.encode(text))
     for fork in forks:
-        for text in TEXTS * 4:
+        for _ in range(4):  # of a level below it, too
+            assert fork.forget(VOCABULARY.encode(TEXTS[0]))
+        for text in TEXTS[:2]:
+            assert (log_probabilities(fork, inputs(text)) == log_probabilities(alone, inputs(text))).all()
+        for text in TEXTS[1:] * 4:
             assert fork.forget(VOCABULARY.encode(text))
         assert not fork.forget(VOCABULARY.encode(TEXTS[0])) and len(fork._adaptive) == 0  # pyright: ignore[reportPrivateUsage]
         empty = counted(TEXTS[:2])

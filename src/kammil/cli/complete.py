@@ -234,7 +234,7 @@ def type_(
             from kammil.cli import _terminal as terminal
         except ModuleNotFoundError as error:
             raise MissingExtraError("typing on a terminal needs prompt_toolkit", "type") from error
-    completer = load(model, profile=profile and flags.open_profile(profile), block=block)
+    completer = load(model, profile=profile and flags.open_profile(profile, new=learn), block=block)
     adaptive = isinstance(completer.language_model, AdaptiveModel)
     if learn and not adaptive:
         raise OptionError(CANNOT_LEARN)

@@ -52,13 +52,13 @@ TrainingFile = Annotated[str, Argument(metavar="FILE", help=_FORMATS)]
 TextFiles = Annotated[list[str], Argument(metavar="FILE", help=f"{_FORMATS} Several are read one after another.")]
 
 
-def open_profile(path: Path) -> Profile:
-    """Open a profile; `OptionError` if there is no such file."""
+def open_profile(path: Path, *, new: bool = False) -> Profile:
+    """Open a profile; `OptionError` if there is no such file, unless it may be `new`."""
     from kammil.completion.learning import Profile
     from kammil.errors import OptionError
 
     profile = Profile(path)
-    if not profile.exists():
+    if not new and not profile.exists():
         raise OptionError(f"there is no profile at {path}; begin one with: kammil profile learn {path} TEXT")
     return profile
 
