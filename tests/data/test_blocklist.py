@@ -6,7 +6,7 @@ from itertools import groupby, islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.data.blocklist import (
@@ -97,6 +97,38 @@ def test_after_self_harm_it_is_silent_for_eight_words(harm: str, before: str, da
     rest = " ".join(["", *LATER[: data.draw(st.integers(0, 8))]])
     end = len(before + harm) + data.draw(st.integers(0, len(rest)))
     assert silent((before + harm + rest)[:end])
+
+
+LONG = st.one_of(st.text("اترلكهيغصéшд٣4", min_size=1, max_size=40), st.sampled_from("هوحA").map(lambda one: one * 40))
+"""Words that continue no entry."""
+GAPS = st.text(" .!؟\n_\U0001f62d\u200d\u064b", max_size=20).map(lambda gap: f"{gap} ") | st.sampled_from(
+    ["!" * 70, " " * 1_000, "\U0001f62d\u200d" * 40 + "\n", "... " * 30, "\u064b" * 60 + "،"]
+)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(HARM),
+    st.lists(st.tuples(GAPS, LONG), max_size=7),
+    st.tuples(GAPS, st.sampled_from(["", "وا" * 20])),
+)
+def test_eight_words_are_as_long_as_they_like(harm: str, later: list[tuple[str, str]], last: tuple[str, str]) -> None:
+    assert silent(harm + "".join(gap + word for gap, word in [*later, last]))
+
+
+class Counting(Blocklist):
+    read = 0
+
+    def after(self, state: int, character: str) -> int:
+        self.read += 1
+        return super().after(state, character)
+
+
+@pytest.mark.parametrize("filling", ["!", "ا", "اب", "ً", "! ا", "كلمة ", "ﱞ "])
+def test_the_end_that_tells_is_bounded(filling: str) -> None:
+    words = Counting(silent_words().entries)
+    words.start(filling * 100_000)
+    assert words.read <= (128 if len(filling) in (3, 5) else 1 << 14)
 
 
 @pytest.mark.parametrize("harm", HARM)

@@ -25,15 +25,21 @@ from kammil.text import TATWEEL
 Form = Literal["stem", "noun", "word"]
 _MAX_LIST = 1 << 16
 """Bytes of a user's list."""
-_TAIL = 64
-"""Final characters that make a text's state: twice the length of an entry."""
 _MAX_WORDS = 6
+"""Maximum number of words of an entry."""
+_TAIL, _MAX_TAIL = 96, 96 << 7
+"""Final characters that make a text's state: at least as many, and at most, in powers of two, until they hold enough
+words. 96 hold them as a rule."""
 _MAX_STATES = 10_000  # beyond them states do not tell which words silence, but for how long
 SEPARATOR, _MARK = " ", "~"
 _OWN, _HARMLESS, _RULER = "own", "harmless", "ruler"
 _SILENT_WORDS = {_OWN: 0, _HARMLESS: 0, _RULER: 0, "self-harm": 8}
 """Number of words after an entry of a kind until help comes back."""
 _SILENT_WORDS_AFTER_OTHERS = 2
+_TAIL_WORDS = _MAX_WORDS + max(_SILENT_WORDS.values())
+"""Number of last words that tell where a text is silent, behind one that may be cut."""
+_WORD = regex.compile(r"[[\p{L}\p{N}]--\p{Lm}--[\uFC5E-\uFE7F]][\p{L}\p{N}\p{M}\p{Cf}]*", regex.VERSION1)
+"""A word with a letter, or more of them: `fold_character` leaves nothing of some letters."""
 _AT_ONCE = ("self-harm", "threat")
 """Kinds that silence where they end, though other words begin like that."""
 _ALTERNATIVES, _CHOICES = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}")
@@ -173,6 +179,13 @@ def _entries(file: str) -> list[BlockedWord]:
 def is_offensive(text: str) -> bool:
     """Return whether a text holds an offensive word."""
     return bool(offensive_words().find(text))
+
+
+def _tail(text: str) -> str:
+    size = _TAIL
+    while size < min(len(text), _MAX_TAIL) and len(_WORD.findall(text[-size:])) <= _TAIL_WORDS:
+        size *= 2
+    return text[-size:]
 
 
 _NO_AFFIXES = Affixes()
@@ -320,8 +333,9 @@ class Blocklist:
     def start(self, text: str) -> int:
         """Return the state after a typed text. An own word at its end does not block; another silences if it can
         become no other one."""
-        state = self._nowhere if len(text) > _TAIL else self._begin  # what is cut may end within a word
-        state = reduce(self.after, text[-_TAIL:], state)
+        tail = _tail(text)
+        state = self._nowhere if len(tail) < len(text) else self._begin  # what is cut may end within a word
+        state = reduce(self.after, tail, state)
         if state not in self._started:
             positions, recent, _ = self._keys[state]
             ended = self._ended(positions)

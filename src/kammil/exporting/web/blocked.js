@@ -1,7 +1,17 @@
 // Words that are not written: the automaton of `Blocklist` in `kammil/data/blocklist.py`. A position is node * 65,536 +
 // number of an entry, 0 while it may be any.
 
-const EOS = 3, SEPARATOR = " ", TAIL = 64, MAX_NUMBERED = 1024, ALL = { has: () => true };
+import { lastCharacters } from "./text.js";
+
+const EOS = 3, SEPARATOR = " ", MAX_NUMBERED = 1024, ALL = { has: () => true };
+const TAIL = 96, MAX_TAIL = 96 << 7, TAIL_WORDS = 14; // as of Python's states
+const WORDS = /[[\p{L}\p{N}]--\p{Lm}--[\uFC5E-\uFE7F]][\p{L}\p{N}\p{M}\p{Cf}]*/gv;
+
+/** The end of a text that makes its state: see `_tail` in Python. */
+function tailOf(text, size = TAIL) {
+  const tail = lastCharacters(text, size), isWhole = tail.length === text.length;
+  return isWhole || size >= MAX_TAIL || tail.match(WORDS)?.length > TAIL_WORDS ? tail : tailOf(text, 2 * size);
+}
 
 export class Blocked {
   #graph; #children; #ends; #folds; #pieces; #ids; #folded; #isExempt; #states = new Map();
@@ -30,9 +40,9 @@ export class Blocked {
   /** The state after a typed text. An own word at its end does not block; another silences if it can become no other
    * one. */
   start(text) {
-    const characters = [...text];
-    let state = characters.length > TAIL ? this.#nowhere : this.#begin;
-    for (const character of characters.slice(-TAIL)) state = this.after(state, character);
+    const tail = tailOf(text);
+    let state = tail.length < text.length ? this.#nowhere : this.#begin;
+    for (const character of tail) state = this.after(state, character);
     return (state.started ??= this.#started(state));
   }
 
@@ -202,6 +212,9 @@ export class Blocked {
   }
 
   #fold(character) {
-    return this.#folds.get(character) ?? SEPARATOR; // what the model does not know separates
+    const folded = this.#folds.get(character);
+    if (folded !== undefined) return folded;
+    const kind = /[\p{L}\p{N}]|([\p{M}\p{Cf}])/v.exec(character); // of what the model does not know
+    return kind ? (kind[1] ? "" : character) : SEPARATOR;
   }
 }

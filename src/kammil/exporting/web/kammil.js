@@ -8,14 +8,13 @@ import { blend } from "./folder.js";
 import { Random } from "./random.js";
 import { sum } from "./begun.js";
 import { compiled, Session } from "./suggest.js";
-import { checkedText, cutGrapheme, holds, textRules, wordsOf } from "./text.js";
+import { checkedText, cutGrapheme, holds, lastCharacters, textRules, wordsOf } from "./text.js";
 import { CONTEXT, PROFILE_LIMITS } from "./ui/facts.js";
 
 const UNK = 1, BOS = 2, EOS = 3, SPECIALS = 4;
 const BULK = 32, PIECE = 64, MAX_OPENING = 40;
 const [MAX_MESSAGES, MAX_CHARACTERS, MAX_HEARD, STOPS, HEARD] = CONTEXT; // as of Python's contexts
 const BEGIN = /^[\p{White_Space}\x1c-\x1f]+/v, END = /[\p{White_Space}\x1c-\x1f]+$/v; // which Python strips
-const last = (text, length) => [...text.slice(-2 * length)].slice(-length).join("");
 
 // Node's own modules, in a way that no bundler follows.
 const node = (name) => globalThis.process.getBuiltinModule(name);
@@ -86,7 +85,7 @@ export class Model {
   hear(messages) {
     if (!Array.isArray(messages))
       throw new TypeError(`the context is ${`${messages}`.slice(0, 60)}, but it must be an array of texts, oldest first`);
-    const recent = messages.slice(-MAX_MESSAGES).map((text) => last(checkedText(text), MAX_CHARACTERS)).reverse();
+    const recent = messages.slice(-MAX_MESSAGES).map((text) => lastCharacters(checkedText(text), MAX_CHARACTERS)).reverse();
     const before = this.#heard, name = JSON.stringify(recent), texts = [];
     if (name === before.name) return;
     let room = MAX_CHARACTERS;
@@ -100,7 +99,7 @@ export class Model {
     count(texts, before.texts, 1);
     count(before.texts, texts, -1);
     const whole = texts.map((text) => text + (STOPS.includes(text.at(-1)) ? " " : ". ")).join("");
-    this.engine.hear(this.encode(last(whole, MAX_HEARD)), HEARD);
+    this.engine.hear(this.encode(lastCharacters(whole, MAX_HEARD)), HEARD);
     this.version++;
   }
 

@@ -6,6 +6,9 @@ export function checkedText(text) {
   return text;
 }
 
+/** The last characters of a text. */
+export const lastCharacters = (text, length) => [...text.slice(-2 * length)].slice(-length).join("");
+
 const URL_SIGN = "\u{1F517}", HANDLE_SIGN = "\u{1F464}", NUMBER_SIGN = "\u{1F522}";
 const SPACE = "\\p{White_Space}", WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200C\\u200D]";
 const inWord = WORD.slice(1, -1);
